@@ -1,0 +1,40 @@
+"""The only HTTP to Kubernetes: configuration, requests, watches, informers, events. Dicts in, dicts out.
+
+May not know any kind of ours: a caller hands in a `Resource`. Built on aiohttp; why not on the generated client
+is in docs/decisions/kubernetes-client.md.
+"""
+
+from .client import Client
+from .config import ClusterConfig, load_config
+from .errors import (
+    AlreadyExists,
+    ApiError,
+    ConfigError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    Unreachable,
+)
+from .events import EventRecorder
+from .informer import Informer
+from .resources import Resource
+
+__all__ = [
+    "AlreadyExists",
+    "ApiError",
+    "Client",
+    "ClusterConfig",
+    "ConfigError",
+    "Conflict",
+    "EventRecorder",
+    "Forbidden",
+    "Gone",
+    "Informer",
+    "Invalid",
+    "NotFound",
+    "Resource",
+    "Unreachable",
+    "load_config",
+]

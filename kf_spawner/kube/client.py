@@ -1,0 +1,288 @@
+"""Requests to the API server: one method a verb, dicts in and out, errors as exceptions, time-outs on all of it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+
+import aiohttp
+
+from .config import ClusterConfig
+from .errors import Gone, Unreachable, from_status
+from .resources import PODS, Resource
+
+REQUEST_TIMEOUT = 30.0
+CONNECT_TIMEOUT = 10.0
+WATCH_TIMEOUT = 300
+LINE_LIMIT = 16 * 1024 * 1024
+PATCH_TYPES = {
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+    "json": "application/json-patch+json",
+}
+APPLY_TYPE = "application/apply-patch+yaml"
+Body = dict | list  # the class below has a method named list
+
+
+class Client:
+    """A connection pool to one API server. Use it as an async context manager.
+
+    `timeout` is in seconds, for a whole request that is not a stream. Every method raises an ApiError: a subclass
+    names the cause, Unreachable means that no answer came.
+    """
+
+    def __init__(
+        self,
+        config: ClusterConfig,
+        *,
+        user_agent: str,
+        timeout: float = REQUEST_TIMEOUT,
+        connections: int = 32,
+    ):
+        self.config = config
+        self.requests = 0
+        self._user_agent = user_agent
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
+        self._stream_timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> "Client":
+        self._session = self._open(self._connections)
+        self._streams = self._open(0)  # a stream may last for days: it takes no request's place
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for session in (self._session, self._streams):
+            if session is not None:
+                await session.close()
+        self._session = self._streams = None
+
+    def _open(self, connections: int) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=connections, ssl=self.config.tls or True)
+        return aiohttp.ClientSession(
+            connector=connector, headers={"User-Agent": self._user_agent}, read_bufsize=256 * 1024
+        )
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: dict | None = None,
+        body: Body | None = None,
+        content_type: str = "application/json",
+    ) -> dict:
+        """Any request, for what the verbs below do not cover; the answer's JSON."""
+        assert self._session is not None, "use the client as an async context manager"
+        self.requests += 1
+        headers = {"Accept": "application/json", **self._authorization()}
+        data = None
+        if body is not None:
+            data = json.dumps(body, separators=(",", ":")).encode()
+            headers["Content-Type"] = content_type
+        try:
+            async with self._session.request(
+                method,
+                self.config.server + path,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+            ) as response:
+                text = await response.read()
+                if response.status >= 400:
+                    raise from_status(response.status, _json_or_message(text))
+                return json.loads(text) if text else {}
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(self._unreachable(error)) from error
+
+    def _unreachable(self, error: BaseException) -> str:
+        return f"the API server {self.config.server} does not answer: {error or type(error).__name__}"
+
+    def _authorization(self) -> dict[str, str]:
+        token = self.config.token()
+        return {"Authorization": f"Bearer {token}"} if token else {}
+
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict:
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def list(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> dict:
+        """The whole collection, as of the API server's newest cached state; items carry apiVersion and kind."""
+        params = _selectors(label_selector, field_selector)
+        result = await self.request("GET", resource.path(namespace), params=params)
+        for item in result.get("items") or []:
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        result["items"] = result.get("items") or []
+        return result
+
+    async def create(self, resource: Resource, obj: dict, namespace: str | None = None) -> dict:
+        namespace = namespace or obj["metadata"].get("namespace")
+        return await self.request("POST", resource.path(namespace), body=obj)
+
+    async def create_subresource(
+        self, resource: Resource, name: str, namespace: str | None, subresource: str, body: dict
+    ) -> dict:
+        return await self.request("POST", resource.path(namespace, name, subresource), body=body)
+
+    async def replace(self, resource: Resource, obj: dict, *, subresource: str | None = None) -> dict:
+        meta = obj["metadata"]
+        return await self.request("PUT", resource.path(meta.get("namespace"), meta["name"], subresource), body=obj)
+
+    async def patch(
+        self,
+        resource: Resource,
+        name: str,
+        patch: Body,
+        namespace: str | None = None,
+        *,
+        subresource: str | None = None,
+        kind: str = "merge",
+    ) -> dict:
+        path = resource.path(namespace, name, subresource)
+        return await self.request("PATCH", path, body=patch, content_type=PATCH_TYPES[kind])
+
+    async def apply(self, resource: Resource, obj: dict, *, field_manager: str, force: bool = True) -> dict:
+        """Server-side apply: makes the object or brings the fields that `obj` names to its values."""
+        meta = obj["metadata"]
+        return await self.request(
+            "PATCH",
+            resource.path(meta.get("namespace"), meta["name"]),
+            params={"fieldManager": field_manager, "force": str(force).lower()},
+            body=obj,
+            content_type=APPLY_TYPE,
+        )
+
+    async def delete(
+        self,
+        resource: Resource,
+        name: str,
+        namespace: str | None = None,
+        *,
+        grace_period: int | None = None,
+        propagation: str = "Background",
+        uid: str | None = None,
+    ) -> dict:
+        """Deletes the object; with `uid` only that very one (else Conflict). `grace_period` in seconds."""
+        options: dict = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        if grace_period is not None:
+            options["gracePeriodSeconds"] = grace_period
+        if uid is not None:
+            options["preconditions"] = {"uid": uid}
+        return await self.request("DELETE", resource.path(namespace, name), body=options)
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        resource_version: str,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+    ) -> AsyncGenerator[tuple[str, dict], None]:
+        """(type, object) as they come, until the server ends the watch (after some minutes it always does).
+
+        Types: ADDED, MODIFIED, DELETED, BOOKMARK. Raises Gone when `resource_version` is too old to resume from.
+        """
+        params = {
+            **_selectors(label_selector, field_selector),
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(WATCH_TIMEOUT),
+        }
+        # A silent connection that outlives the server's own end of the watch is a dead one.
+        async with contextlib.aclosing(
+            self._lines(resource.path(namespace), params, read_timeout=WATCH_TIMEOUT + 30)
+        ) as lines:
+            async for line in lines:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise from_status(status.get("code") or 500, status)
+                yield event["type"], event["object"]
+
+    async def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str | None = None,
+        *,
+        follow: bool = False,
+        tail_lines: int | None = None,
+        since_seconds: int | None = None,
+        timestamps: bool = False,
+        previous: bool = False,
+    ) -> AsyncGenerator[bytes, None]:
+        """A container's log, line by line with its newline, as the kubelet sends it."""
+        options = {
+            "container": container,
+            "follow": "true" if follow else None,
+            "tailLines": tail_lines,
+            "sinceSeconds": since_seconds,
+            "timestamps": "true" if timestamps else None,
+            "previous": "true" if previous else None,
+        }
+        params = {key: str(value) for key, value in options.items() if value is not None}
+        read_timeout = None if follow else REQUEST_TIMEOUT
+        path = PODS.path(namespace, pod, "log")
+        async with contextlib.aclosing(self._lines(path, params, read_timeout=read_timeout)) as lines:
+            async for line in lines:
+                yield line
+
+    async def _lines(self, path: str, params: dict, *, read_timeout: float | None) -> AsyncGenerator[bytes, None]:
+        assert self._streams is not None, "use the client as an async context manager"
+        self.requests += 1
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout)
+        url = self.config.server + path
+        try:
+            async with asyncio.timeout(REQUEST_TIMEOUT) as until_headers:
+                async with self._streams.get(
+                    url, params=params, headers=self._authorization(), timeout=timeout
+                ) as response:
+                    if response.status >= 400:
+                        raise from_status(response.status, _json_or_message(await response.read()))
+                    until_headers.reschedule(None)
+                    async for line in _split_lines(response.content):
+                        yield line
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(self._unreachable(error)) from error
+
+
+async def _split_lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
+    """Lines of any length up to LINE_LIMIT bytes; aiohttp's own reader refuses long ones."""
+    pending = b""
+    async for chunk in stream.iter_any():
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if len(pending) > LINE_LIMIT:
+            raise Gone(410, "LineTooLong", f"a line of more than {LINE_LIMIT} bytes came from the API server")
+    if pending:
+        yield pending
+
+
+def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    params = {}
+    if label_selector:
+        params["labelSelector"] = label_selector
+    if field_selector:
+        params["fieldSelector"] = field_selector
+    return params
+
+
+def _json_or_message(text: bytes) -> dict:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    return body if isinstance(body, dict) else {"message": text.decode(errors="replace").strip()[:1000]}

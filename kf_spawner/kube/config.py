@@ -1,0 +1,177 @@
+"""Finds the way to a cluster: a kubeconfig file or the pod's own service account.
+
+Covers what a kubeconfig can hold for authentication here: certificates, tokens, token files and exec plugins
+(client.authentication.k8s.io). Format: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+"""
+
+import base64
+import json
+import os
+import ssl
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+
+from .errors import ConfigError
+
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+EXEC_TIMEOUT = 60.0
+TOKEN_RELOAD = 60.0
+
+
+@dataclass
+class ClusterConfig:
+    """Where the API server is and who we are; `token` is asked before each request, so a renewed one is used."""
+
+    server: str
+    namespace: str
+    tls: ssl.SSLContext | None
+    token: Callable[[], str | None] = field(repr=False, default=lambda: None)
+    ca: bytes | None = field(repr=False, default=None)
+
+
+def load_config(path: str | Path | None = None) -> ClusterConfig:
+    """The configuration in `path`; without it $KUBECONFIG, the in-cluster account or ~/.kube/config, in this order.
+
+    Raises ConfigError when none is there or the one found cannot be used.
+    """
+    chosen = path or os.environ.get("KUBECONFIG")
+    if chosen:
+        return _from_file(Path(chosen))
+    if os.environ.get("KUBERNETES_SERVICE_HOST") and (ACCOUNT / "token").exists():
+        return _in_cluster()
+    default = Path.home() / ".kube" / "config"
+    if default.exists():
+        return _from_file(default)
+    raise ConfigError("no cluster is configured: set KUBECONFIG to a kubeconfig file")
+
+
+def _in_cluster() -> ClusterConfig:
+    host = os.environ["KUBERNETES_SERVICE_HOST"]
+    port = os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    ca = (ACCOUNT / "ca.crt").read_bytes()
+    return ClusterConfig(
+        server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
+        namespace=(ACCOUNT / "namespace").read_text().strip(),
+        tls=ssl.create_default_context(cadata=ca.decode()),
+        token=_file_token(ACCOUNT / "token"),
+        ca=ca,
+    )
+
+
+def _from_file(path: Path) -> ClusterConfig:
+    try:
+        document = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"kubeconfig {path} does not exist") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"kubeconfig {path} cannot be read: {error}") from error
+    try:
+        context = _named(document, "contexts", document.get("current-context"), path)["context"]
+        cluster = _named(document, "clusters", context.get("cluster"), path)["cluster"]
+        user = _named(document, "users", context.get("user"), path).get("user") or {}
+        server = cluster["server"]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ConfigError(f"kubeconfig {path} is not complete: {error!r} is missing") from error
+    ca = _data(cluster, "certificate-authority", path)
+    return ClusterConfig(
+        server=server.rstrip("/"),
+        namespace=context.get("namespace") or "default",
+        tls=_tls(cluster, user, ca, path) if server.startswith("https:") else None,
+        token=_token(user, path),
+        ca=ca,
+    )
+
+
+def _named(document: dict, section: str, name: str | None, path: Path) -> dict:
+    for entry in document.get(section) or []:
+        if entry.get("name") == name:
+            return entry
+    raise ConfigError(f"kubeconfig {path}: {section} has no entry named {name!r}")
+
+
+def _data(entry: dict, key: str, path: Path) -> bytes | None:
+    """The bytes of `key`-data or of the file that `key` names (relative to the kubeconfig)."""
+    if entry.get(f"{key}-data"):
+        return base64.b64decode(entry[f"{key}-data"])
+    if entry.get(key):
+        try:
+            return (path.parent / entry[key]).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"kubeconfig {path}: {key}: {error}") from error
+    return None
+
+
+def _tls(cluster: dict, user: dict, ca: bytes | None, path: Path) -> ssl.SSLContext:
+    context = ssl.create_default_context(cadata=ca.decode() if ca else None)
+    if cluster.get("insecure-skip-tls-verify"):
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    certificate, key = _data(user, "client-certificate", path), _data(user, "client-key", path)
+    if certificate and key:
+        _load_pair(context, certificate, key)
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    """The ssl module reads key pairs from files alone: a private one, gone at once."""
+    with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # created 0600
+        file.write(certificate.rstrip() + b"\n" + key)
+        file.flush()
+        context.load_cert_chain(file.name)
+
+
+def _token(user: dict, path: Path) -> Callable[[], str | None]:
+    if user.get("tokenFile"):
+        return _file_token(path.parent / user["tokenFile"])
+    if user.get("exec"):
+        return _exec_token(user["exec"])
+    token = user.get("token")
+    return lambda: token
+
+
+def _file_token(path: Path) -> Callable[[], str | None]:
+    cached: tuple[float, str] | None = None
+
+    def read() -> str | None:
+        nonlocal cached
+        if cached is None or time.monotonic() - cached[0] > TOKEN_RELOAD:
+            cached = (time.monotonic(), path.read_text().strip())
+        return cached[1]
+
+    return read
+
+
+def _exec_token(plugin: dict) -> Callable[[], str | None]:
+    """The token that an exec credential plugin prints, kept until it expires."""
+    cached: tuple[float, str] | None = None
+
+    def run() -> str | None:
+        nonlocal cached
+        if cached is not None and time.time() < cached[0]:
+            return cached[1]
+        argv = [plugin["command"], *(plugin.get("args") or [])]
+        request = {
+            "apiVersion": plugin.get("apiVersion"),
+            "kind": "ExecCredential",
+            "spec": {"interactive": False},
+        }
+        env = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(request)}
+        env.update({entry["name"]: entry["value"] for entry in plugin.get("env") or []})
+        try:
+            done = subprocess.run(argv, env=env, capture_output=True, check=True, timeout=EXEC_TIMEOUT)
+            status = json.loads(done.stdout)["status"]
+        except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+            raise ConfigError(f"the kubeconfig's credential plugin {argv[0]} gave no token: {error}") from error
+        expiry = status.get("expirationTimestamp")
+        until = datetime.fromisoformat(expiry).timestamp() - 60 if expiry else float("inf")
+        cached = (until, status["token"])
+        return cached[1]
+
+    return run

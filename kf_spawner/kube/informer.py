@@ -1,0 +1,135 @@
+"""A cache of one collection that stays true: list, watch, resume, list again when the server asks for it."""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+
+from .client import Client
+from .errors import ApiError, Gone
+from .resources import Resource
+
+log = logging.getLogger(__name__)
+
+MIN_BACKOFF = 0.1
+MAX_BACKOFF = 10.0
+
+Change = Callable[[str, dict | None, dict | None], None]
+
+
+def key_of(obj: dict) -> str:
+    """`namespace/name`, or `name` for what has no namespace."""
+    meta = obj["metadata"]
+    namespace = meta.get("namespace")
+    return f"{namespace}/{meta['name']}" if namespace else meta["name"]
+
+
+class Informer:
+    """Keeps the newest state of a collection and calls `on_change(key, old, new)` for every difference.
+
+    `old` or `new` is None where the object was or is absent. The callback runs on the event loop and must not
+    block; what it raises is logged and does not stop the cache. Objects are shared: treat them as read-only.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        on_change: Change | None = None,
+    ):
+        self._client = client
+        self._resource = resource
+        self._namespace = namespace
+        self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
+        self._on_change = on_change
+        self._objects: dict[str, dict] = {}
+        self._version: str | None = None
+        self._synced = asyncio.Event()
+        self._task: asyncio.Task | None = None
+
+    async def __aenter__(self) -> "Informer":
+        self._task = asyncio.create_task(self._run(), name=f"informer {self._resource.plural}")
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        assert self._task is not None
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+
+    async def synced(self) -> None:
+        """Returns once the first list is in the cache."""
+        await self._synced.wait()
+
+    @property
+    def is_synced(self) -> bool:
+        return self._synced.is_set()
+
+    def get(self, key: str) -> dict | None:
+        return self._objects.get(key)
+
+    def items(self) -> list[dict]:
+        return list(self._objects.values())
+
+    async def _run(self) -> None:
+        backoff = MIN_BACKOFF
+        while True:
+            try:
+                if self._version is None:
+                    await self._list()
+                backoff = MIN_BACKOFF
+                await self._watch()
+            except Gone:
+                self._version = None
+            except ApiError as error:
+                log.warning("watching %s: %s; trying again in %.1f s", self._resource.plural, error, backoff)
+                await asyncio.sleep(backoff * random.uniform(0.75, 1.25))
+                backoff = min(backoff * 2, MAX_BACKOFF)
+
+    async def _list(self) -> None:
+        result = await self._client.list(self._resource, self._namespace, **self._selectors)
+        fresh = {key_of(item): item for item in result["items"]}
+        for key in [key for key in self._objects if key not in fresh]:
+            self._set(key, None)
+        for key, obj in fresh.items():
+            self._set(key, obj)
+        self._version = result["metadata"]["resourceVersion"]
+        self._synced.set()
+
+    async def _watch(self) -> None:
+        assert self._version is not None
+        events = self._client.watch(
+            self._resource, self._namespace, resource_version=self._version, **self._selectors
+        )
+        async with contextlib.aclosing(events):
+            async for kind, obj in events:
+                self._version = obj["metadata"]["resourceVersion"]
+                if kind == "DELETED":
+                    self._set(key_of(obj), None)
+                elif kind != "BOOKMARK":
+                    self._set(key_of(obj), obj)
+
+    def _set(self, key: str, new: dict | None) -> None:
+        old = self._objects.get(key)
+        if new is None:
+            self._objects.pop(key, None)
+        else:
+            self._objects[key] = new
+        if self._on_change is None or _same(old, new):
+            return
+        try:
+            self._on_change(key, old, new)
+        except Exception:
+            log.exception("a change of %s %s was not handled", self._resource.kind, key)
+
+
+def _same(old: dict | None, new: dict | None) -> bool:
+    if old is None or new is None:
+        return old is new
+    before, after = old["metadata"], new["metadata"]
+    return before.get("uid") == after.get("uid") and before["resourceVersion"] == after["resourceVersion"]

