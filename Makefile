@@ -1,0 +1,51 @@
+# kf_spawner's commands. `make run` and `make test` do all their own set-up.
+HOME_DIR ?= .home
+PORT ?= 8000
+ROUNDS ?= 10
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test test-faults check format lock bench clean
+
+help:
+	@echo "make run    [HOME_DIR=.home] [PORT=8000]  start everything on this machine and print the link"
+	@echo "make test   [ARGS=...]                    run all tests (ARGS go to pytest)"
+	@echo "make test-faults [ROUNDS=10]              kill every component many times while jobs run"
+	@echo "make check                                format, lint, types and the walls between rooms"
+	@echo "make bench                                the figures in docs/benchmarks.md, measured again"
+	@echo "make clean                                remove what make made in this folder"
+
+run:
+	@scripts/setup $(VENV) requirements/run.txt
+	@exec $(BIN)/kf-spawner up --home "$(HOME_DIR)" --port $(PORT)
+
+test:
+	@scripts/setup $(VENV) requirements/test.txt
+	@scripts/test-machine
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+test-faults:
+	@scripts/setup $(VENV) requirements/test.txt
+	@exec env KF_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m faults $(ARGS)
+
+check:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock:
+	@scripts/lock
+
+bench:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python benchmarks/startup.py
+
+clean:
+	rm -rf $(VENV) .home build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

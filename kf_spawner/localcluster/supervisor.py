@@ -1,0 +1,282 @@
+"""Processes that are started in order, watched over, restarted with back-off and stopped together.
+
+Owns the life of the local product's processes; knows nothing of what they do.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+START_TIMEOUT = 120.0
+START_ATTEMPTS = 3
+READY_POLL = 0.05
+MIN_BACKOFF = 0.5
+MAX_BACKOFF = 30.0
+STEADY = 60.0  # seconds of life after which the back-off starts anew
+LOG_LIMIT = 20 * 1024 * 1024
+TAIL_LINES = 20
+
+
+class ComponentFailed(Exception):
+    """A component that cannot start: its name, why, and the end of its log."""
+
+
+@dataclass(frozen=True)
+class ProcessSpec:
+    """One process: `ready` is polled until it answers true; `after` names those that must be ready first.
+
+    `env` is the whole environment; `stop_timeout` is the seconds from SIGTERM to SIGKILL.
+    """
+
+    name: str
+    argv: list[str]
+    env: dict[str, str]
+    ready: Callable[[], Awaitable[bool]] | None
+    after: tuple[str, ...] = ()
+    stop_timeout: float = 10.0
+
+
+@dataclass
+class _Component:
+    spec: ProcessSpec
+    process: asyncio.subprocess.Process | None = None
+    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    restarts: int = 0
+    started: float = 0.0
+    last_exit: str = ""
+
+
+class Supervisor:
+    """Runs `specs`; what happens is told to `say`, one sentence at a time.
+
+    Each process has a session of its own (a Ctrl-C in the terminal reaches the supervisor alone), its output goes
+    to `<log_dir>/<name>.log`, and `<run_dir>/<name>.json` tells its pid and start time, so that whoever comes
+    after a killed supervisor finds what it left (see `reap`).
+    """
+
+    def __init__(self, specs: list[ProcessSpec], *, run_dir: Path, log_dir: Path, say: Callable[[str], None]):
+        self._components = {spec.name: _Component(spec) for spec in specs}
+        self._run_dir = run_dir
+        self._log_dir = log_dir
+        self._say = say
+        self._tasks: dict[str, asyncio.Task] = {}
+        self._stopping = False
+        for folder in (run_dir, log_dir):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    async def start(self) -> None:
+        """Returns when every component is ready; raises ComponentFailed when one cannot start."""
+        for name, component in self._components.items():
+            self._tasks[name] = asyncio.create_task(self._keep(component), name=name)
+        ready = asyncio.gather(*(component.is_ready.wait() for component in self._components.values()))
+        failed = asyncio.create_task(self.failure())
+        try:
+            await asyncio.wait({asyncio.ensure_future(ready), failed}, return_when=asyncio.FIRST_COMPLETED)
+            if failed.done():
+                failed.result()
+        finally:
+            for waiter in (ready, failed):
+                waiter.cancel()
+                with contextlib.suppress(asyncio.CancelledError, ComponentFailed):
+                    await waiter
+
+    async def failure(self) -> None:
+        """Never returns; raises ComponentFailed when a component cannot start."""
+        done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+        raise ComponentFailed("nothing is left to watch over")
+
+    async def stop(self) -> None:
+        """Stops all, those first that need others; returns when no process is left."""
+        self._stopping = True
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for level in _stop_order([component.spec for component in self._components.values()]):
+            await asyncio.gather(*(self._end(self._components[name]) for name in level))
+
+    def status(self) -> list[dict]:
+        """One dict a component: name, state (waiting, starting, running), pid, restarts, seconds since its start."""
+        return [_describe(component) for component in self._components.values()]
+
+    async def _keep(self, component: _Component) -> None:
+        """Starts the component when what it needs is ready, and again whenever it ends."""
+        await asyncio.gather(*(self._components[name].is_ready.wait() for name in component.spec.after))
+        backoff = MIN_BACKOFF
+        failures = 0
+        while True:
+            await self._launch(component)
+            assert component.process is not None
+            became_ready = await self._until_ready(component)
+            if became_ready:
+                failures = 0
+            code = await component.process.wait()
+            component.last_exit = _exit_words(code)
+            _kill_group(component.process.pid)
+            if not became_ready and not component.is_ready.is_set():
+                failures += 1
+                if failures >= START_ATTEMPTS:
+                    raise ComponentFailed(self._cannot_start(component))
+            if time.monotonic() - component.started > STEADY:
+                backoff = MIN_BACKOFF
+            component.restarts += 1
+            self._say(f"{component.spec.name} {component.last_exit}; starting it again in {backoff:g} s")
+            await asyncio.sleep(backoff)
+            backoff = min(backoff * 2, MAX_BACKOFF)
+
+    async def _launch(self, component: _Component) -> None:
+        spec = component.spec
+        path = self._log_dir / f"{spec.name}.log"
+        if path.exists() and path.stat().st_size > LOG_LIMIT:
+            path.replace(path.with_suffix(".log.1"))
+        try:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)) as log:
+                component.process = await asyncio.create_subprocess_exec(
+                    *spec.argv,
+                    env=spec.env,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise ComponentFailed(f"{spec.name} cannot start: {error}") from error
+        component.started = time.monotonic()
+        self._record(component)
+
+    async def _until_ready(self, component: _Component) -> bool:
+        """True once the component is ready; False when it ended before."""
+        process, probe = component.process, component.spec.ready
+        assert process is not None
+        while probe is not None and process.returncode is None:
+            if await probe():
+                break
+            if time.monotonic() - component.started > START_TIMEOUT and not component.is_ready.is_set():
+                component.last_exit = f"was not ready within {START_TIMEOUT:g} s"
+                raise ComponentFailed(self._cannot_start(component))
+            await asyncio.sleep(READY_POLL)
+        if process.returncode is not None:
+            return False
+        if component.restarts:
+            self._say(f"{component.spec.name} is back")
+        component.is_ready.set()
+        return True
+
+    def _cannot_start(self, component: _Component) -> str:
+        name = component.spec.name
+        path = self._log_dir / f"{name}.log"
+        return f"{name} cannot start: it {component.last_exit}. The end of {path}:\n{log_tail(path)}"
+
+    def _record(self, component: _Component) -> None:
+        assert component.process is not None
+        pid = component.process.pid
+        write_record(self._run_dir / f"{component.spec.name}.json", {"pid": pid, "start": process_start(pid)})
+
+    async def _end(self, component: _Component) -> None:
+        process = component.process
+        if process is not None and process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), component.spec.stop_timeout)
+            except TimeoutError:
+                self._say(f"{component.spec.name} did not stop within {component.spec.stop_timeout:g} s: killing it")
+                _kill_group(process.pid)
+                await process.wait()
+        if process is not None:
+            _kill_group(process.pid)
+        (self._run_dir / f"{component.spec.name}.json").unlink(missing_ok=True)
+
+
+async def reap(run_dir: Path) -> list[str]:
+    """Kills what an earlier supervisor left running; the names. Every component survives that by design."""
+    killed = []
+    for path in sorted(run_dir.glob("*.json")):
+        record = read_record(path)
+        if record and is_alive(record):
+            _kill_group(record["pid"])
+            killed.append(path.stem)
+            while is_alive(record):  # it is not our child: there is nothing to wait on
+                await asyncio.sleep(READY_POLL)
+        path.unlink(missing_ok=True)
+    return killed
+
+
+def write_record(path: Path, record: dict) -> None:
+    """Writes a small JSON file at once or not at all."""
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(record))
+    scratch.replace(path)
+
+
+def read_record(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def process_start(pid: int) -> str | None:
+    """When the process started, in clock ticks since boot: with the pid it names one process for ever (proc(5))."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]
+
+
+def is_alive(record: dict) -> bool:
+    """Whether the very process of the record still runs."""
+    start = process_start(record["pid"])
+    return start is not None and start == record["start"]
+
+
+def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 64 * 1024))
+            return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return "(there is no log)"
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _exit_words(code: int) -> str:
+    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+
+
+def _describe(component: _Component) -> dict:
+    process = component.process
+    running = process is not None and process.returncode is None
+    state = ("running" if component.is_ready.is_set() else "starting") if running else "waiting"
+    return {
+        "name": component.spec.name,
+        "state": state,
+        "pid": process.pid if process is not None and running else None,
+        "restarts": component.restarts,
+        "seconds": round(time.monotonic() - component.started, 1) if running else None,
+    }
+
+
+def _stop_order(specs: list[ProcessSpec]) -> list[list[str]]:
+    """Levels of names: each one is needed by nothing in a later level."""
+    left = {spec.name: set(spec.after) for spec in specs}
+    levels = []
+    while left:
+        needed = set().union(*left.values())
+        level = [name for name in left if name not in needed]
+        levels.append(level)
+        for name in level:
+            del left[name]
+    return levels
