@@ -1,0 +1,113 @@
+"""Traefik's static and dynamic configuration for the door in front of everything.
+
+Owns where the door listens, what it reads and its limits. Pure: returns dicts and argument lists, writes no file.
+
+Requests to `/serving/…` go to endpoints, each asked about at the hub first; their routes come from the operator by
+HTTP. All else goes to the hub's proxy. A path below `/serving/` that has no route is answered by the hub as well
+(401, 403 or 404) and never reaches the hub's proxy.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+ENTRY_POINT = "door"
+
+ENVIRONMENT: Mapping[str, str] = {
+    # A door that is mostly idle: collect garbage early, for memory's sake.
+    "GOGC": "50",
+    "GOMEMLIMIT": "128MiB",
+}
+
+
+NOBODY = "noop@internal"
+"""Traefik's service that answers nothing: for routes whose every request the hub answers itself."""
+
+
+class DoorConfiguration(NamedTuple):
+    """Both files' contents. JSON is YAML: written as JSON into a `.yaml` file Traefik reads either."""
+
+    static: dict[str, Any]
+    dynamic: dict[str, Any]
+
+
+def configuration(
+    *,
+    host: str,
+    port: int,
+    proxy_url: str,
+    authorize_url: str,
+    routes_url: str,
+    dynamic_file: str,
+    ping_port: int | None = None,
+) -> DoorConfiguration:
+    """The door on `host:port`.
+
+    `proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`; `routes_url`: the operator's
+    `/routes`; `dynamic_file`: where the second of the two results will be; `ping_port`: a port on 127.0.0.1 that
+    answers `/ping` with 200 once the door serves, default none.
+    """
+    static: dict[str, Any] = {
+        "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+        # No access log, which would write paths, and no dashboard or API at all.
+        "log": {"level": "ERROR"},
+        "entryPoints": {ENTRY_POINT: _entry_point(host, port)},
+        "providers": {
+            "providersThrottleDuration": "200ms",
+            "file": {"filename": dynamic_file, "watch": False},
+            "http": {"endpoint": routes_url, "pollInterval": "1s", "pollTimeout": "5s"},
+        },
+    }
+    if ping_port is not None:
+        static["entryPoints"]["ping"] = {"address": f"127.0.0.1:{ping_port}"}
+        static["ping"] = {"entryPoint": "ping"}
+    return DoorConfiguration(static, _dynamic(proxy_url, authorize_url))
+
+
+def ask_hub(address: str) -> dict[str, Any]:
+    """The middleware that asks the hub first. Only the token goes there; what callers say of forwarding does not."""
+    return {
+        "forwardAuth": {
+            "address": address,
+            "trustForwardHeader": False,
+            "authRequestHeaders": ["Authorization"],
+        }
+    }
+
+
+def argv(traefik: str, static_file: str) -> list[str]:
+    """The command line of the door's process. No setting is in it: all are in the file."""
+    return [traefik, f"--configFile={static_file}"]
+
+
+def _entry_point(host: str, port: int) -> dict[str, Any]:
+    return {
+        "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "asDefault": True,
+        "transport": {
+            # Reading a request: a large upload over a slow line. Neither an answer that streams nor a
+            # WebSocket has a limit.
+            "respondingTimeouts": {"readTimeout": "600s", "writeTimeout": "0s", "idleTimeout": "180s"},
+            "lifeCycle": {"requestAcceptGraceTimeout": "0s", "graceTimeOut": "3s"},
+        },
+    }
+
+
+def _dynamic(proxy_url: str, authorize_url: str) -> dict[str, Any]:
+    return {
+        "http": {
+            "routers": {
+                "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "service": "hub"},
+                # Longer rules win: an endpoint's own route has a higher priority than this.
+                "serving": {
+                    "rule": "Path(`/serving`) || PathPrefix(`/serving/`)",
+                    "priority": 2,
+                    "middlewares": ["serving-authorize"],
+                    "service": NOBODY,
+                },
+            },
+            "middlewares": {
+                "serving-authorize": ask_hub(authorize_url),
+            },
+            "services": {"hub": {"loadBalancer": {"servers": [{"url": proxy_url}]}}},
+        }
+    }

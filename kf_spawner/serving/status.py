@@ -1,0 +1,183 @@
+"""An endpoint's status: what the cluster says of its Deployment and pods -> one state and why.
+
+Pure. Knows Kubernetes' words for what goes wrong and says them in a user's.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kf_spawner.serving.names import door_path
+
+PENDING = "Pending"
+"""Nothing runs yet: pods wait for a node, a volume or an image."""
+PROGRESSING = "Progressing"
+"""Pods run, but not all that are wanted are ready in the latest version."""
+READY = "Ready"
+FAILED = "Failed"
+"""Nothing answers and it will not heal by waiting: the message says what to do."""
+
+# A waiting container's reasons that waiting does not heal.
+_FAILURES = {
+    "ErrImagePull": "the image {image} cannot be pulled",
+    "ImagePullBackOff": "the image {image} cannot be pulled",
+    "InvalidImageName": "the image name {image} is invalid",
+    "ErrImageNeverPull": "the image {image} is not on the node",
+    "CreateContainerConfigError": "the container cannot be configured",
+    "CreateContainerError": "the container cannot be created",
+    "RunContainerError": "the container cannot be started",
+    "CrashLoopBackOff": "the model server keeps stopping",
+}
+
+# Warning events that explain why a pod does not come up, where its status says nothing.
+_TELLING_EVENTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreate", "FailedCreatePodSandBox", "Failed"})
+
+
+def status(
+    deployment: Mapping[str, Any],
+    pods: Sequence[Mapping[str, Any]],
+    events: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """`{"name", "state", "message", "replicas", "ready", "url"}` of an endpoint.
+
+    `pods` are the endpoint's own, `events` those of its objects (any order; others are left out). `url` is the path
+    behind the door, `/serving/NAMESPACE/NAME/v1/models/NAME`. `message` is empty only when there is nothing to say.
+    """
+    name = deployment["metadata"]["name"]
+    namespace = deployment["metadata"]["namespace"]
+    wanted = deployment.get("spec", {}).get("replicas", 1)
+    ready = (deployment.get("status") or {}).get("readyReplicas", 0)
+    state, message = _state(deployment, _alive(pods), list(events), wanted=wanted, ready=ready)
+    return {
+        "name": name,
+        "state": state,
+        "message": message,
+        "replicas": wanted,
+        "ready": ready,
+        "url": f"{door_path(namespace, name)}/v1/models/{name}",
+    }
+
+
+def _state(
+    deployment: Mapping[str, Any],
+    pods: Sequence[Mapping[str, Any]],
+    events: Sequence[Mapping[str, Any]],
+    *,
+    wanted: int,
+    ready: int,
+) -> tuple[str, str]:
+    if wanted == 0:
+        return PENDING, "scaled to zero: nothing answers until it has a replica"
+    if ready >= wanted and _rolled_out(deployment, wanted):
+        return READY, ""
+    cause = _deployment_failure(deployment) or next(filter(None, map(_pod_failure, pods)), "")
+    if cause and ready == 0:
+        return FAILED, cause
+    serving = f"{ready} of {wanted} ready"
+    if cause:
+        return PROGRESSING, f"{serving}; a new pod does not come up: {cause}"
+    waiting = next(filter(None, map(_waiting, pods)), "")
+    event = _event_cause(pods, events)
+    if any(_runs(pod) for pod in pods):
+        return PROGRESSING, _join(serving, waiting or event or "the model is being loaded")
+    if ready:
+        return PROGRESSING, _join(serving, waiting or event)
+    return PENDING, event or waiting or "waiting for pods"
+
+
+def _rolled_out(deployment: Mapping[str, Any], wanted: int) -> bool:
+    seen = deployment.get("status") or {}
+    return (
+        seen.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
+        and seen.get("updatedReplicas", 0) >= wanted
+        and seen.get("replicas", 0) == seen.get("updatedReplicas", 0)
+    )
+
+
+def _deployment_failure(deployment: Mapping[str, Any]) -> str:
+    """Why the Deployment itself makes no pods: a quota, a policy."""
+    for condition in (deployment.get("status") or {}).get("conditions") or ():
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return f"no pod can be made: {condition.get('message', '')}"
+    return ""
+
+
+def _pod_failure(pod: Mapping[str, Any]) -> str:
+    for container in _container_statuses(pod):
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        text = _FAILURES.get(waiting.get("reason", ""))
+        if text is None:
+            continue
+        text = text.format(image=container.get("image", ""))
+        if waiting["reason"] == "CrashLoopBackOff":
+            return f"{text} ({_last_end(container)})"
+        return _colon(text, waiting.get("message", ""))
+    if (pod.get("status") or {}).get("phase") == "Failed":
+        return _colon("a pod failed", pod["status"].get("message") or pod["status"].get("reason", ""))
+    return ""
+
+
+def _last_end(container: Mapping[str, Any]) -> str:
+    """How a container that is started again and again ended the last time."""
+    ended = (container.get("lastState") or {}).get("terminated") or {}
+    if ended.get("reason") == "OOMKilled":
+        return "out of memory: give it a higher memory limit"
+    how = f"exit code {ended['exitCode']}" if "exitCode" in ended else "see its logs"
+    return _colon(how, _last_line(ended.get("message", "")))
+
+
+def _waiting(pod: Mapping[str, Any]) -> str:
+    """What a pod that is not up waits for, as far as its status says."""
+    seen = pod.get("status") or {}
+    for condition in seen.get("conditions") or ():
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return _colon("no node has room", condition.get("message", ""))
+    for container in _container_statuses(pod):
+        state = container.get("state") or {}
+        if "terminated" in state:
+            return f"the model server stopped ({_last_end({'lastState': state})}) and is started again"
+        if "waiting" in state:
+            return state["waiting"].get("message") or "the pod is being prepared"
+    return ""
+
+
+def _event_cause(pods: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str, Any]]) -> str:
+    """The newest warning about one of the pods that explains the wait."""
+    names = {pod["metadata"]["name"] for pod in pods}
+    telling = [
+        event
+        for event in events
+        if event.get("type") == "Warning"
+        and event.get("reason") in _TELLING_EVENTS
+        and event.get("involvedObject", {}).get("name") in names
+    ]
+    if not telling:
+        return ""
+    newest = max(telling, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    return str(newest.get("message", ""))
+
+
+def _alive(pods: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Pods that are not on their way out, the newest first: what went wrong last is what matters."""
+    staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
+    return sorted(staying, key=lambda pod: pod["metadata"].get("creationTimestamp") or "", reverse=True)
+
+
+def _container_statuses(pod: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (pod.get("status") or {}).get("containerStatuses") or ()
+
+
+def _runs(pod: Mapping[str, Any]) -> bool:
+    return any("running" in (container.get("state") or {}) for container in _container_statuses(pod))
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def _colon(text: str, detail: str) -> str:
+    return f"{text}: {detail}" if detail else text
+
+
+def _join(first: str, second: str) -> str:
+    return f"{first}; {second}" if second else first
