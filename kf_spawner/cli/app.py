@@ -1,0 +1,30 @@
+"""The `kf-spawner` command and its subcommands, as traitlets applications like Jupyter's own."""
+
+from traitlets.config import Application
+
+from kf_spawner import __version__
+
+
+class KfSpawner(Application):
+    """Names the subcommands; each one is imported when it is called."""
+
+    name = "kf-spawner"
+    version = __version__
+    description = "JupyterHub notebooks, TFJobs and model endpoints for TensorFlow, on a cluster or on this machine."
+    subcommands = {
+        "up": ("kf_spawner.cli.up.Up", "start everything and print the link; Ctrl-C stops it"),
+        "status": ("kf_spawner.cli.status.Status", "say what runs, with --json for programs"),
+        "down": ("kf_spawner.cli.down.Down", "stop what `up` started on this home directory"),
+    }
+
+    def start(self) -> None:
+        if self.subapp is not None:
+            self.subapp.start()
+            return
+        self.print_help()
+        self.exit(2)
+
+
+def main() -> None:
+    """The console script."""
+    KfSpawner.launch_instance()

@@ -1,0 +1,39 @@
+"""`kf-spawner down`: stops what runs on a home directory, or what a killed `up` left of it."""
+
+import asyncio
+import os
+import signal
+import time
+
+from traitlets import Float
+
+from kf_spawner.localcluster.supervisor import is_alive, reap
+
+from .base import HomeApplication
+
+POLL = 0.1
+
+
+class Down(HomeApplication):
+    """Returns when no process is left; volumes and databases stay."""
+
+    name = "kf-spawner down"
+    description = "Stop everything that runs on a home directory. Volumes and databases stay."
+    timeout = Float(120.0, help="Seconds to wait for everything to stop. Default: 120.").tag(config=True)
+
+    def start(self) -> None:
+        home = self.home
+        if not home.run.exists():
+            self.fail(f"{home.root} is no home directory of kf-spawner: name the one with --home")
+        record = home.running()
+        if record is None:
+            left = asyncio.run(reap(home.components))
+            print(f"stopped what was left: {', '.join(left)}" if left else "nothing was running")
+            return
+        os.kill(record["pid"], signal.SIGTERM)
+        deadline = time.monotonic() + self.timeout
+        while is_alive(record):
+            if time.monotonic() > deadline:
+                self.fail(f"kf-spawner (pid {record['pid']}) has not stopped within {self.timeout:g} s")
+            time.sleep(POLL)
+        print("stopped")

@@ -1,0 +1,69 @@
+"""The home directory: where everything that must survive lies, and who is running on it."""
+
+import contextlib
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from kf_spawner.localcluster.supervisor import is_alive, process_start, read_record, write_record
+
+
+class HomeInUse(Exception):
+    """Another `kf-spawner up` runs on this home directory."""
+
+
+class Home:
+    """Paths below one home directory; makes it, 0700, when it is not there."""
+
+    def __init__(self, root: Path):
+        self.root = root.expanduser().resolve()
+        self.kubeconfig = self.root / "kubeconfig"
+        self.logs = self.root / "logs"
+        self.run = self.root / "run"
+        self.components = self.run / "components"
+        self.hub = self.root / "hub"
+        self.node = self.root / "node"
+        self.door = self.root / "door"
+        self.volumes = self.root / "volumes"
+
+    def make(self) -> None:
+        for path in (self.root, self.logs, self.run, self.components, self.hub, self.node, self.door, self.volumes):
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the home directory for one `up`; raises HomeInUse when another one has it."""
+        with (self.run / "lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise HomeInUse(
+                    f"kf-spawner already runs on {self.root}: use it, stop it with "
+                    f"'kf-spawner down --home {self.root}', or choose another --home"
+                ) from error
+            yield
+
+    def secret(self, name: str) -> str:
+        """The random secret of this name, made once, readable by its owner alone."""
+        path = self.run / name
+        with (
+            contextlib.suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file,
+        ):
+            file.write(secrets.token_hex(32))
+        return path.read_text()
+
+    def announce(self, facts: dict) -> None:
+        """Says that this process is the `up` of this home directory; `facts` is what `status` shows of it."""
+        pid = os.getpid()
+        write_record(self.run / "up.json", {"pid": pid, "start": process_start(pid), **facts})
+
+    def running(self) -> dict | None:
+        """What the running `up` announced, or None."""
+        record = read_record(self.run / "up.json")
+        return record if record and is_alive(record) else None
+
+    def retract(self) -> None:
+        (self.run / "up.json").unlink(missing_ok=True)

@@ -1,0 +1,43 @@
+"""What `up` asks the machine before it starts: who else is here, and whether the port is free."""
+
+import ipaddress
+import os
+import pwd
+import socket
+
+NO_LOGIN = ("nologin", "false", "sync")
+FIRST_PERSON = 1000
+NOBODY = 65534
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`; a name other than localhost counts as reachable by others."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def port_problem(host: str, port: int) -> str | None:
+    """Why nothing can listen on `host`:`port`, or None."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            return f"port {port} on {host} cannot be used: {error.strerror}. Choose another with --port"
+    return None
+
+
+def other_people() -> list[str]:
+    """Accounts other than ours that somebody can log in with."""
+    return sorted(
+        entry.pw_name
+        for entry in pwd.getpwall()
+        if FIRST_PERSON <= entry.pw_uid < NOBODY
+        and entry.pw_uid != os.getuid()
+        and os.path.basename(entry.pw_shell) not in NO_LOGIN
+    )

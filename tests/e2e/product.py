@@ -1,0 +1,113 @@
+"""The whole product as a person starts it: `kf-spawner up` in a home directory of its own, and what is left after."""
+
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+LINK_TIMEOUT = 900.0  # the first start on a machine builds the control plane
+STOP_TIMEOUT = 90.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Product:
+    """A running `kf-spawner up`. `output` holds its lines so far."""
+
+    home: Path
+    port: int
+    process: subprocess.Popen
+    output: list[str] = field(default_factory=list)
+    hub: str = ""
+    kubeconfig: str = ""
+    seconds_to_link: float = 0.0
+
+    def status(self) -> dict:
+        done = run_cli("status", "--home", str(self.home), "--json")
+        return json.loads(done.stdout)
+
+    def pid(self, component: str) -> int:
+        return next(entry["pid"] for entry in self.status()["components"] if entry["name"] == component)
+
+    def log(self, component: str) -> str:
+        return (self.home / "logs" / f"{component}.log").read_text(errors="replace")
+
+    def stop(self, how: int = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        return self.process.wait(STOP_TIMEOUT)
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours without what may not matter: above all no KUBECONFIG."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("KUBE", "JUPYTER", "KF_"))}
+
+
+def run_cli(*args: str, timeout: float = 60.0, env: dict | None = None) -> subprocess.CompletedProcess:
+    argv = [sys.executable, "-m", "kf_spawner.cli", *args]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=timeout, env=env or clean_environment())
+
+
+def start(home: Path, *args: str, port: int | None = None, env: dict[str, str] | None = None) -> Product:
+    """Starts `up` and returns when it has printed its link."""
+    port = port or free_port()
+    argv = [sys.executable, "-m", "kf_spawner.cli", "up", "--home", str(home), "--port", str(port), *args]
+    began = time.monotonic()
+    process = subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**clean_environment(), **(env or {})},
+        start_new_session=True,
+    )
+    product = Product(home=home, port=port, process=process)
+    lines: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_pump, args=(process, product.output, lines), daemon=True).start()
+    while not (product.hub and product.kubeconfig):
+        line = lines.get(timeout=LINK_TIMEOUT)
+        if line is None:
+            raise AssertionError(f"up ended with {process.wait()}:\n" + "\n".join(product.output))
+        if found := re.match(r"Hub: (\S+)", line):
+            product.hub = found[1]
+        if found := re.match(r"export KUBECONFIG=(\S+)", line):
+            product.kubeconfig = found[1]
+    product.seconds_to_link = time.monotonic() - began
+    return product
+
+
+def _pump(process: subprocess.Popen, output: list[str], lines: queue.Queue) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        output.append(line.rstrip())
+        lines.put(line.rstrip())
+    lines.put(None)
+
+
+def processes_of(home: Path) -> list[str]:
+    """The command lines of all processes whose arguments or environment name the home directory."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            command = (entry / "cmdline").read_bytes()
+            everything = command + (entry / "environ").read_bytes()
+        except OSError:
+            continue
+        if command and str(home).encode() in everything:
+            found.append(f"{entry.name} {command.replace(bytes(1), b' ').decode(errors='replace')[:150]}")
+    return found

@@ -1,0 +1,109 @@
+"""The supervisor with real processes: order, restart, failure to start, stop, what a killed one leaves."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import pytest
+
+from kf_spawner.localcluster import supervisor
+from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
+
+SLEEP = "import time; time.sleep(600)"
+
+
+def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=5.0):
+    return ProcessSpec(
+        name=name,
+        argv=[sys.executable, "-S", "-c", code],
+        env={"PATH": os.environ["PATH"]},
+        ready=ready,
+        after=after,
+        stop_timeout=stop_timeout,
+    )
+
+
+@pytest.fixture
+def make(tmp_path):
+    said = []
+
+    def build(*specs):
+        return Supervisor(list(specs), run_dir=tmp_path / "run", log_dir=tmp_path / "logs", say=said.append)
+
+    build.said = said
+    build.path = tmp_path
+    return build
+
+
+def file_there(path):
+    async def probe():
+        return path.exists()
+
+    return probe
+
+
+def alive(pid):
+    return supervisor.process_start(pid) is not None
+
+
+async def until(condition, timeout=10.0):
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_starts_in_order_and_stops_all(make, tmp_path):
+    first = spec("first", f"open({str(tmp_path / 'up')!r}, 'w'); {SLEEP}", ready=file_there(tmp_path / "up"))
+    second = spec("second", f"import os; assert os.path.exists({str(tmp_path / 'up')!r}); {SLEEP}", after=("first",))
+    running = make(second, first)
+    await running.start()
+    pids = [entry["pid"] for entry in running.status()]
+    assert {entry["state"] for entry in running.status()} == {"running"}
+    await running.stop()
+    assert not any(alive(pid) for pid in pids)
+    assert list((tmp_path / "run").glob("*.json")) == []
+
+
+async def test_restarts_what_is_killed_and_says_so(make):
+    running = make(spec("victim"))
+    await running.start()
+    pid = running.status()[0]["pid"]
+    os.kill(pid, signal.SIGKILL)
+    await until(lambda: running.status()[0]["restarts"] == 1 and running.status()[0]["state"] == "running")
+    assert running.status()[0]["pid"] != pid
+    assert any("victim was killed by SIGKILL; starting it again" in line for line in make.said)
+    await running.stop()
+
+
+async def test_what_cannot_start_stops_all_with_its_log(make, monkeypatch):
+    monkeypatch.setattr(supervisor, "MIN_BACKOFF", 0.01)
+    broken = spec("broken", "print('the disk is full'); raise SystemExit(3)", ready=file_there(make.path / "never"))
+    running = make(broken, spec("other"))
+    with pytest.raises(ComponentFailed, match=r"(?s)broken cannot start.*exit code 3.*the disk is full"):
+        await running.start()
+    await running.stop()
+    assert all(entry["pid"] is None for entry in running.status())
+
+
+async def test_kills_what_ignores_sigterm(make):
+    code = f"import signal; signal.signal(15, signal.SIG_IGN); open('{make.path}/up', 'w'); {SLEEP}"
+    running = make(spec("deaf", code, ready=file_there(make.path / "up"), stop_timeout=0.2))
+    await running.start()
+    pid = running.status()[0]["pid"]
+    await running.stop()
+    assert not alive(pid)
+
+
+async def test_reap_kills_what_a_killed_supervisor_left(make, tmp_path):
+    running = make(spec("orphan"))
+    await running.start()
+    pid = running.status()[0]["pid"]
+    assert await reap(tmp_path / "run") == ["orphan"]
+    assert not alive(pid)
+    await running.stop()
+
+
+async def test_reap_spares_a_stranger_with_the_same_pid(tmp_path):
+    supervisor.write_record(tmp_path / "x.json", {"pid": os.getpid(), "start": "1"})
+    assert await reap(tmp_path) == []
