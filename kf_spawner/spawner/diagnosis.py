@@ -1,0 +1,202 @@
+"""Why a notebook server does not start: from what the API server says of its pod to a cause and a remedy. Pure.
+
+Owns the causes and their words. Knows how long each may last before it is final only by name: the spawner counts.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Cause(StrEnum):
+    """What went wrong; its value is the `reason` label of the hub's metrics."""
+
+    IMAGE = "image"
+    ROOM = "no_room"
+    VOLUME = "volume"
+    CRASH = "crash"
+    MEMORY = "out_of_memory"
+    CONTAINER = "container"
+    ENDED = "pod_ended"
+    GONE = "pod_gone"
+    SILENT = "no_answer"
+    QUOTA = "quota"
+    POLICY = "policy"
+    NAMESPACE = "namespace"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One cause. `detail` is what Kubernetes said; `crashed` says that the container's log tells more."""
+
+    cause: Cause
+    message: str
+    remedy: str
+    detail: str = ""
+    crashed: bool = False
+
+
+_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+_CONTAINER_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
+_CLAIM_EVENTS = {"ProvisioningFailed", "FailedBinding"}
+_RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}
+
+
+def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
+    """The cause that keeps this pod from running now, or None while nothing is wrong.
+
+    `events` are those of the pod and of its claims, oldest first. What a diagnosis names may pass by itself (a node
+    may join, a registry may answer): how long to wait for that is the caller's choice.
+    """
+    status = pod.get("status", {})
+    containers = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
+    for container in containers:
+        found = _of_container(container)
+        if found:
+            return found
+    if status.get("phase") in ("Failed", "Succeeded"):
+        return _of_ended(status, containers)
+    if status.get("phase") != "Pending":
+        return None
+    return _of_claims(events) or _of_scheduling(status) or _of_mounts(events, containers)
+
+
+def of_refusal(what: str, message: str) -> Diagnosis:
+    """The API server refused to make `what` (403 or 422), with this message."""
+    quota = re.search(r"exceeded quota: ([^,]+), requested: (.+?), used: (.+?), limited: (.+)", message)
+    if quota:
+        name, requested, used, limited = quota.groups()
+        return Diagnosis(
+            Cause.QUOTA,
+            f"Your quota does not allow {what}: {requested} asked for, {used} in use of {limited}.",
+            "Ask for less, or stop what you do not need: other servers, jobs or endpoints.",
+            f"quota {name}: {message}",
+        )
+    if "violates PodSecurity" in message:
+        return Diagnosis(
+            Cause.POLICY,
+            "The rules of your namespace do not allow such a pod.",
+            "Ask an administrator: the hub's configuration asks for what the Pod Security level forbids.",
+            message,
+        )
+    if re.search(r"(minimum|maximum) .+ usage per ", message):
+        return Diagnosis(
+            Cause.QUOTA,
+            f"Your namespace's limits do not allow {what}.",
+            "Ask for an amount within the limits that the message names.",
+            message,
+        )
+    return Diagnosis(
+        Cause.REFUSED, f"Kubernetes refused to make {what}.", "Ask an administrator: the message says why.", message
+    )
+
+
+def _of_container(container: dict) -> Diagnosis | None:
+    waiting = container.get("state", {}).get("waiting") or {}
+    reason, detail = waiting.get("reason"), waiting.get("message", "")
+    if reason in _IMAGE_REASONS:
+        return Diagnosis(
+            Cause.IMAGE,
+            f"The image {container.get('image')} cannot be had.",
+            "Choose another image, or ask an administrator whether it exists and the node may pull it.",
+            detail or reason,
+        )
+    if reason in _CONTAINER_REASONS:
+        return Diagnosis(
+            Cause.CONTAINER,
+            "The server's container cannot be started.",
+            "Ask an administrator: the message says what is missing or wrong.",
+            detail or reason,
+        )
+    state = container.get("state", {}).get("terminated")
+    ended = state or container.get("lastState", {}).get("terminated")
+    if not ended:
+        return None
+    if ended.get("reason") == "OOMKilled" and not container.get("state", {}).get("running"):
+        return Diagnosis(
+            Cause.MEMORY, "The server used more memory than it may have.", "Ask for more memory.", crashed=True
+        )
+    if reason == "CrashLoopBackOff" or (state and ended.get("exitCode") and container.get("restartCount", 0) > 1):
+        return Diagnosis(
+            Cause.CRASH,
+            f"The server ended with exit code {ended.get('exitCode')} each time it was started.",
+            "The end of its log says why. If a package in your home folder is to blame, start without a home volume.",
+            crashed=True,
+        )
+    return None
+
+
+def _of_ended(status: dict, containers: list[dict]) -> Diagnosis:
+    detail = " ".join(filter(None, (status.get("reason"), status.get("message"))))
+    ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
+    if ended and not detail:
+        message = f"The server ended with exit code {ended[-1].get('exitCode')} before it could be used."
+        return Diagnosis(Cause.ENDED, message, "The end of its log says why.", crashed=True)
+    return Diagnosis(
+        Cause.ENDED, "The server's pod was ended.", "Try again; if it repeats, ask an administrator.", detail
+    )
+
+
+def _of_scheduling(status: dict) -> Diagnosis | None:
+    scheduled = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), None)
+    if scheduled is None or scheduled["status"] != "False" or scheduled.get("reason") != "Unschedulable":
+        return None
+    detail = scheduled.get("message", "")
+    missing = re.search(r'persistentvolumeclaim "([^"]+)" (not found|bound to non-existent)', detail)
+    if missing:
+        return Diagnosis(
+            Cause.VOLUME,
+            f"The volume {missing[1]} does not exist.",
+            "Choose another volume or none, or ask an administrator.",
+            detail,
+        )
+    if "PersistentVolumeClaim" in detail or "persistent volume" in detail or "volume node affinity" in detail:
+        return Diagnosis(
+            Cause.VOLUME,
+            "A volume of the server is not there yet.",
+            "Ask an administrator whether volumes can be made here, or start without a home volume.",
+            detail,
+        )
+    short = [_RESOURCES.get(name, name) for name in dict.fromkeys(re.findall(r"Insufficient ([\w./-]+[\w])", detail))]
+    if short:
+        return Diagnosis(
+            Cause.ROOM,
+            f"No node has enough free {' and '.join(short)}.",
+            f"Ask for less {' and '.join(short)}, or stop what you do not need.",
+            detail,
+        )
+    if "no nodes available" in detail or "0/0 nodes" in detail:
+        return Diagnosis(Cause.ROOM, "The cluster has no node.", "Ask an administrator to bring one up.", detail)
+    return Diagnosis(
+        Cause.ROOM,
+        "No node takes this server.",
+        "Ask an administrator: the message says what each node lacks.",
+        detail,
+    )
+
+
+def _of_mounts(events: list[dict], containers: list[dict]) -> Diagnosis | None:
+    started = any(c.get("containerID") or c.get("state", {}).get("running") for c in containers)
+    failed = [event for event in events if event.get("reason") in _VOLUME_EVENTS]
+    if started or not failed:
+        return None
+    return Diagnosis(
+        Cause.VOLUME,
+        "A volume cannot be mounted.",
+        "Start without that volume, or ask an administrator: the message says which one and why.",
+        failed[-1].get("message", ""),
+    )
+
+
+def _of_claims(events: list[dict]) -> Diagnosis | None:
+    of_claims = [e for e in events if e.get("involvedObject", {}).get("kind") == "PersistentVolumeClaim"]
+    if not of_claims or of_claims[-1].get("reason") not in _CLAIM_EVENTS:
+        return None
+    return Diagnosis(
+        Cause.VOLUME,
+        f"The volume {of_claims[-1]['involvedObject'].get('name')} cannot be made.",
+        "Start without a home volume, or ask an administrator: the message says why.",
+        of_claims[-1].get("message", ""),
+    )

@@ -1,0 +1,56 @@
+"""The options form: what can be chosen, what cannot and why, what was wrong with the last try. Pure: returns HTML."""
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from . import options, quantity
+from .catalogue import Image
+from .facts import Facts
+from .options import Limits, Problem
+
+
+def render(
+    *,
+    catalogue: tuple[Image, ...],
+    facts: Facts,
+    limits: Limits,
+    home_claim: str,
+    values: Mapping[str, object],
+    problems: Sequence[Problem] = (),
+) -> str:
+    """The form's inside as HTML; JupyterHub puts the form element and the button around it.
+
+    `values` are what to show as chosen (the last choice, or a refused one); what is missing shows its default.
+    """
+    chosen = options.default_image(catalogue, facts, limits)
+    shown = {
+        "image": chosen.name if chosen else "",
+        "cpu": limits.cpu,
+        "memory": limits.memory,
+        "gpus": "0",
+        "home": options.OWN_HOME if limits.home else options.NO_HOME,
+        "home_size": limits.home_size,
+        **{name: str(value) for name, value in values.items() if name in options.FIELDS and value is not None},
+    }
+    return _template().render(
+        images=[(image, facts.why_unavailable(image)) for image in catalogue],
+        shown=shown,
+        problems={field: [p.message for p in problems if p.field == field] for field in options.FIELDS},
+        limits=limits,
+        home_claim=home_claim,
+        existing_size=facts.claims.get(home_claim),
+        gpus=facts.gpus,
+        gpus_free=facts.gpus_free,
+        most_cpu=limits.max_cpu or (quantity.cores(facts.cpu) if facts.cpu else ""),
+        most_memory=limits.max_memory or (quantity.size(facts.memory) if facts.memory else ""),
+        ask_gpus=facts.grows or facts.gpus > 0 or shown["gpus"] != "0",
+        ready=bool(facts.nodes) or facts.grows,
+    )
+
+
+@cache
+def _template():
+    environment = Environment(loader=PackageLoader("kf_spawner.spawner"), autoescape=select_autoescape(["html"]))
+    return environment.get_template("options_form.html")

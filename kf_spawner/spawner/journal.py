@@ -1,0 +1,35 @@
+"""What happened so far in one start of a server; any number of pages follow it as it grows."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+
+class Journal:
+    """Progress entries, oldest first, in the form that JupyterHub's progress API sends."""
+
+    def __init__(self) -> None:
+        self._entries: list[dict] = []
+        self._percent = 0
+        self._grown = asyncio.Event()
+
+    def say(self, message: str, percent: int | None = None, *, event: dict | None = None) -> None:
+        """Adds a sentence, plain text; the bar never goes back. The same sentence twice running is said once."""
+        self._percent = max(self._percent, percent or 0)
+        entry = {"progress": self._percent, "message": message}
+        if event is not None:
+            entry["raw_event"] = event
+        if self._entries and self._entries[-1]["message"] == message:
+            return
+        self._entries.append(entry)
+        self._grown.set()
+        self._grown = asyncio.Event()
+
+    async def follow(self) -> AsyncGenerator[dict, None]:
+        """Every entry so far and each further one, without end."""
+        seen = 0
+        while True:
+            grown = self._grown
+            for entry in self._entries[seen:]:
+                yield entry
+                seen += 1
+            await grown.wait()

@@ -1,0 +1,49 @@
+"""The objects that a user's namespace is made of. Pure: names in, dicts out."""
+
+USER_ANNOTATION = "kf-spawner.io/user"
+"""Annotation of a namespace: whose it is."""
+
+ACCOUNT = "notebook"
+"""Service account of notebook servers; what it may do is in ClusterRole NOTEBOOK_ROLE."""
+
+NOTEBOOK_ROLE = "kf-spawner-notebook"
+MANAGED = {"app.kubernetes.io/managed-by": "kf-spawner"}
+
+
+def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict[str, str]) -> dict:
+    """A user's namespace. The Pod Security level holds for every pod in it, whoever makes it."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {
+            "name": name,
+            "labels": {**labels, **MANAGED, "pod-security.kubernetes.io/enforce": "baseline"},
+            "annotations": {**annotations, USER_ANNOTATION: user},
+        },
+    }
+
+
+def account(namespace: str) -> dict:
+    """The service account that a notebook server acts with."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": MANAGED},
+    }
+
+
+def binding(namespace: str) -> dict:
+    """What the service account may do, in its own namespace only."""
+    group = "rbac.authorization.k8s.io"
+    return {
+        "apiVersion": f"{group}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": ACCOUNT, "namespace": namespace, "labels": MANAGED},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": NOTEBOOK_ROLE},
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNT, "namespace": namespace}],
+    }
+
+
+def belongs_to(namespace: dict, user: str) -> bool:
+    """Whether an existing namespace is this user's."""
+    return (namespace["metadata"].get("annotations") or {}).get(USER_ANNOTATION) == user

@@ -1,0 +1,69 @@
+"""What happens while a server starts, in words and per cent: from Kubernetes events to what a user reads. Pure."""
+
+import re
+
+_SCHEDULED = re.compile(r"to (\S+?)\.?$")
+_PERCENT = re.compile(r"(\d{1,3}) ?%")
+_IMAGE = re.compile(r'[Ii]mage "([^"]+)"')
+
+PULL_FROM, PULL_TO = 25, 65
+"""Where on the bar getting the image starts and ends."""
+
+
+def sentence(event: dict) -> tuple[int | None, str] | None:
+    """(per cent or None where it does not move, sentence) for an event of the pod or a claim; None: say nothing."""
+    reason, message = event.get("reason", ""), event.get("message", "").strip()
+    said = _SAID.get(reason)
+    if said is not None:
+        return said(message)
+    if event.get("type") == "Warning":
+        return None, f"Problem: {message}"
+    return (None, message) if message else None
+
+
+def _scheduled(message: str) -> tuple[int, str]:
+    node = _SCHEDULED.search(message)
+    return 20, f"Found a place on node {node[1]}." if node else "Found a place on a node."
+
+
+def _pulling(message: str) -> tuple[int, str]:
+    percent = _PERCENT.search(message)
+    if percent:
+        done = min(int(percent[1]), 100)
+        return PULL_FROM + (PULL_TO - PULL_FROM) * done // 100, f"Getting the image: {message}"
+    return PULL_FROM, f"Getting the image{_named(message)}."
+
+
+def _pulled(message: str) -> tuple[int, str]:
+    if "already present" in message:
+        return PULL_TO, f"The image{_named(message)} is on the node already."
+    return PULL_TO, f"The image{_named(message)} is ready."
+
+
+def _named(message: str) -> str:
+    found = _IMAGE.search(message)
+    return f" {found[1]}" if found else ""
+
+
+def _waits(message: str) -> tuple[None, str]:
+    return None, f"Waiting for a place: {message}"
+
+
+_SAID = {
+    "Scheduled": _scheduled,
+    "FailedScheduling": _waits,
+    "TriggeredScaleUp": lambda message: (None, "Waiting for a new node to come up."),
+    "NotTriggerScaleUp": _waits,
+    "Pulling": _pulling,
+    "Pulled": _pulled,
+    "Provisioning": lambda message: (12, "Making the home volume."),
+    "ExternalProvisioning": lambda message: (12, "Making the home volume."),
+    "WaitForFirstConsumer": lambda message: None,
+    "ProvisioningSucceeded": lambda message: (16, "The home volume is ready."),
+    "SuccessfulAttachVolume": lambda message: (22, "The volume is attached to the node."),
+    "Created": lambda message: None,
+    "Started": lambda message: (75, "Starting the notebook server."),
+    "Killing": lambda message: (None, "Stopping the server."),
+    "FailedMount": lambda message: (None, f"Waiting for a volume: {message}"),
+    "FailedAttachVolume": lambda message: (None, f"Waiting for a volume: {message}"),
+}

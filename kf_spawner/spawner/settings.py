@@ -1,0 +1,139 @@
+"""What a deployment can set: every trait of ours, with its unit and default."""
+
+from traitlets import Bool, Dict, Float, Integer, List, Unicode, validate
+from traitlets.config import Configurable
+
+from . import options, quantity
+from .catalogue import Image, from_entries
+
+HOME = "/home/jovyan"
+"""Working directory of every server."""
+
+
+class Settings(Configurable):
+    """The traits that KubeflowSpawner adds to KubeSpawner's."""
+
+    images = List(
+        Dict(),
+        config=True,
+        help="""
+        The images that users choose from: dicts with `name` and `reference`, and optionally `description`,
+        `tensorflow` (version), `python` (version) and `gpu` (whether it can use GPUs). Default: none, and then
+        no server can be started.
+        """,
+    )
+    default_image = Unicode(
+        "",
+        config=True,
+        help="""
+        Name or reference of the image that is chosen at first. Default: the first of the catalogue that can run,
+        newest TensorFlow first, CPU before GPU.
+        """,
+    )
+    model_server_image = Unicode(
+        "",
+        config=True,
+        help="Reference of the image that serves models; servers get it as KF_MODEL_SERVER_IMAGE. Default: none.",
+    )
+    serving_url = Unicode(
+        "",
+        config=True,
+        help="Public address under which endpoints answer; servers get it as KF_SERVING_URL. Default: none.",
+    )
+    default_cpu = Unicode(
+        "500m", config=True, help="CPU set aside where nothing is asked for, in cores. Default 500m."
+    )
+    min_cpu = Unicode("10m", config=True, help="Least CPU that may be asked for, in cores. Default 10m.")
+    max_cpu = Unicode(
+        "", config=True, help="Most CPU that may be asked for, in cores. Default: what the largest node has."
+    )
+    default_memory = Unicode(
+        "1Gi", config=True, help="Memory set aside where nothing is asked for, in bytes. Default 1Gi."
+    )
+    min_memory = Unicode("256Mi", config=True, help="Least memory that may be asked for, in bytes. Default 256Mi.")
+    max_memory = Unicode(
+        "", config=True, help="Most memory that may be asked for, in bytes. Default: what the largest node has."
+    )
+    memory_limit_factor = Float(
+        4.0,
+        min=0,
+        config=True,
+        help="""
+        A server may use this many times the memory that it asked for before it is ended as out of memory, so that
+        one notebook cannot take down its node. 0: no limit. Default 4.
+        """,
+    )
+    max_gpus = Integer(16, min=0, config=True, help="Most GPUs that may be asked for. Default 16.")
+    home_mount = Unicode(
+        HOME,
+        config=True,
+        help="Path at which the home volume is mounted; empty: there are no home volumes. Default /home/jovyan.",
+    )
+    home_size = Unicode("10Gi", config=True, help="Size of a new home volume, in bytes. Default 10Gi.")
+    max_home_size = Unicode(
+        "", config=True, help="Most that may be asked for a new home volume, in bytes. Default: no maximum."
+    )
+    extra_claims = List(
+        Unicode(),
+        config=True,
+        help="Claims of the user's namespace that every server gets, each at /mnt/<claim>. Default: none.",
+    )
+    nodes_on_demand = Bool(
+        False,
+        config=True,
+        help="""
+        Whether the cluster adds nodes as they are needed. Then nothing is refused for what no present node has, and
+        `room_patience` should be as long as a new node takes. Default false.
+        """,
+    )
+    room_patience = Float(
+        10.0, min=0, config=True, help="Seconds to wait for a node that takes the server. Default 10."
+    )
+    volume_patience = Float(30.0, min=0, config=True, help="Seconds to wait for a volume that fails. Default 30.")
+    image_patience = Float(5.0, min=0, config=True, help="Seconds to wait for an image that fails. Default 5.")
+    log_tail_lines = Integer(
+        20, min=0, config=True, help="Lines of a crashed server's log to show, from the end. Default 20."
+    )
+
+    @validate("images")
+    def _validate_images(self, proposal):
+        from_entries(proposal["value"])
+        return proposal["value"]
+
+    @validate(
+        "default_cpu",
+        "min_cpu",
+        "max_cpu",
+        "default_memory",
+        "min_memory",
+        "max_memory",
+        "home_size",
+        "max_home_size",
+    )
+    def _validate_quantity(self, proposal):
+        if proposal["value"]:
+            quantity.parse(proposal["value"])
+        return proposal["value"]
+
+    @property
+    def catalogue(self) -> tuple[Image, ...]:
+        """The images in the order in which they are shown."""
+        return from_entries(self.images)
+
+    @property
+    def limits(self) -> options.Limits:
+        """What may be asked for, and what there is where nothing is asked for."""
+        return options.Limits(
+            default_image=self.default_image,
+            cpu=self.default_cpu,
+            min_cpu=self.min_cpu,
+            max_cpu=self.max_cpu,
+            memory=self.default_memory,
+            min_memory=self.min_memory,
+            max_memory=self.max_memory,
+            max_gpus=self.max_gpus,
+            home=bool(self.home_mount),
+            home_size=self.home_size,
+            max_home_size=self.max_home_size,
+            extra_claims=tuple(self.extra_claims),
+        )

@@ -1,0 +1,329 @@
+"""KubeflowSpawner: asks the API server for a user's server and stays with it until it answers or cannot.
+
+Owns the order of things and what is kept from one start to the next. What may be asked for, what went wrong and how
+it is said is decided by the pure modules beside this one; here it is only acted upon.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
+
+from jupyterhub.utils import maybe_future, url_path_join
+from kubespawner import KubeSpawner
+from traitlets import default
+
+from .. import naming
+from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unreachable
+from ..kube.resources import CLAIMS, NAMESPACES, NODES, PODS, ROLEBINDINGS, SERVICEACCOUNTS, STORAGECLASSES
+from . import facts, failures, form, manifests, options, quantity
+from .arrival import Arrival
+from .cluster import Cluster, PodCache
+from .diagnosis import Cause, Diagnosis, of_refusal
+from .journal import Journal
+from .settings import HOME, Settings
+
+STOP_TIMEOUT = 60.0
+"""Seconds beyond the grace period for a deleted pod to be gone."""
+
+ASK_TIMEOUT = 10.0
+"""Seconds that a page waits for the API server."""
+
+_FIELD_MANAGER = "kf-spawner-hub"
+
+
+class KubeflowSpawner(Settings, KubeSpawner):
+    """One user's notebook server, in the user's own namespace."""
+
+    @default("enable_user_namespaces")
+    def _default_enable_user_namespaces(self) -> bool:
+        return True
+
+    @default("delete_pvc")
+    def _default_delete_pvc(self) -> bool:
+        # Deleting a hub user must not delete data: whoever wants that deletes the namespace.
+        return False
+
+    @default("apply_user_options")
+    def _default_apply_user_options(self):
+        # start() validates and applies them; without a hook JupyterHub would warn that nobody does.
+        return lambda spawner, user_options: None
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._journal = Journal()
+        self._accepted: dict = {}
+        self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
+        self._own_home = False
+        self.namespace = naming.user_namespace(self.user.name)
+        self.pvc_name = naming.home_claim(self.user.name, self.name or "")
+        self._name_pod()
+
+    def _name_pod(self) -> None:
+        self.pod_name = naming.server_pod(self.user.name, self.name or "")
+        self.dns_name = self.dns_name_template.format(namespace=self.namespace, name=self.pod_name)
+
+    # State that outlives the hub
+
+    def get_state(self) -> dict:
+        return {**super().get_state(), "accepted_options": self._accepted}
+
+    def load_state(self, state: dict) -> None:
+        super().load_state(state)
+        self._accepted = state.get("accepted_options") or {}
+
+    def clear_state(self) -> None:
+        super().clear_state()
+        self._name_pod()
+
+    # The one connection, in place of KubeSpawner's reflectors
+
+    async def _cluster(self) -> Cluster:
+        return await Cluster.shared(component=self.component_label)
+
+    async def _start_watching_pods(self, replace: bool = False) -> PodCache:
+        cache = PodCache(await self._cluster())
+        type(self).reflectors[self._get_reflector_key("pods")] = cache
+        return cache
+
+    @property
+    def _key(self) -> str:
+        return f"{self.namespace}/{self.pod_name}"
+
+    # Options: form, API and what was chosen last
+
+    @property
+    def limits(self) -> options.Limits:
+        return replace(super().limits, storage_class=self.storage_class or "")
+
+    async def ask_cluster(self) -> facts.Facts:
+        """What is true of the cluster and of this user's namespace now."""
+        client = (await Cluster.shared(component=self.component_label, timeout=ASK_TIMEOUT)).client
+        nodes, claims, classes = await asyncio.gather(
+            client.list(NODES), client.list(CLAIMS, self.namespace), client.list(STORAGECLASSES)
+        )
+        pods = await client.list(PODS) if facts.has_gpus(nodes["items"]) else {"items": []}
+        return facts.from_lists(
+            nodes=nodes["items"],
+            pods=pods["items"],
+            claims=claims["items"],
+            storage_classes=classes["items"],
+            grows=self.nodes_on_demand,
+        )
+
+    @default("options_form")
+    def _options_form_default(self):
+        return type(self)._render_form
+
+    async def _render_form(self) -> str:
+        values, problems = self._tried or (self.orm_spawner.user_options or {}, ())
+        self._tried = None
+        try:
+            known = await self.ask_cluster()
+        except ApiError as error:
+            return failures.failed(_of_api_error(error)).message_html
+        return form.render(
+            catalogue=self.catalogue,
+            facts=known,
+            limits=self.limits,
+            home_claim=self.pvc_name,
+            values=values,
+            problems=problems,
+        )
+
+    @default("options_from_form")
+    def _options_from_form_default(self):
+        return self._read_form
+
+    async def _read_form(self, submitted: Mapping[str, list]) -> dict:
+        asked: dict[str, object] = {name: values[0] for name, values in submitted.items()}
+        try:
+            asked = options.from_form(submitted)
+            self._validate(asked, await self.ask_cluster())
+        except options.OptionsError as error:
+            self._tried = (asked, error.problems)
+            raise failures.refused(error) from error
+        except ApiError as error:
+            self._tried = (asked, ())
+            raise failures.failed(_of_api_error(error)) from error
+        return asked
+
+    def _validate(self, asked: Mapping[str, object], known: facts.Facts) -> options.Options:
+        return options.validate(
+            asked, catalogue=self.catalogue, facts=known, limits=self.limits, home_claim=self.pvc_name
+        )
+
+    async def load_user_options(self) -> None:
+        """Turns `user_options`, wherever they come from, into the traits that the pod is made of."""
+        known = await self.ask_cluster()
+        try:
+            chosen = self._validate(self.user_options, known)
+        except options.OptionsError as error:
+            raise failures.refused(error) from error
+        self._pvc_exists = self.pvc_name in known.claims
+        self._apply(chosen)
+
+    def _apply(self, chosen: options.Options) -> None:
+        self.image = chosen.image.reference
+        memory = int(quantity.parse(chosen.memory))
+        self.cpu_guarantee = float(quantity.parse(chosen.cpu))
+        self.mem_guarantee = memory
+        self.mem_limit = int(memory * self.memory_limit_factor) or None
+        # The same in the user's own words: "1Gi" reads better in `kubectl describe` than a count of bytes.
+        self.extra_resource_guarantees = {"cpu": chosen.cpu, "memory": chosen.memory}
+        self.extra_resource_limits = {facts.GPU: str(chosen.gpus)} if chosen.gpus else {}
+        self._own_home = chosen.home
+        self.storage_capacity = chosen.home_size
+        self.volumes, self.volume_mounts = self._volumes()
+
+    def _volumes(self) -> tuple[list[dict], list[dict]]:
+        mounts: dict[str, dict] = {}
+        if self._own_home:
+            mounts[self.home_mount] = {"name": "home", "persistentVolumeClaim": {"claimName": self.pvc_name}}
+        # Without a volume there, the working directory is the pod's own for as long as it lives.
+        mounts.setdefault(HOME, {"name": "workspace", "emptyDir": {}})
+        for number, claim in enumerate(self.extra_claims):
+            mounts[f"/mnt/{claim}"] = {"name": f"extra-{number}", "persistentVolumeClaim": {"claimName": claim}}
+        return list(mounts.values()), [{"name": v["name"], "mountPath": path} for path, v in mounts.items()]
+
+    def get_env(self) -> dict:
+        env = super().get_env()
+        env["HOME"] = HOME
+        env["KF_IMAGE"] = self.image
+        env["KF_HOME_MOUNT"] = self.home_mount or HOME
+        if self._own_home:
+            env["KF_HOME_CLAIM"] = self.pvc_name
+        if self.model_server_image:
+            env["KF_MODEL_SERVER_IMAGE"] = self.model_server_image
+        if self.serving_url:
+            env["KF_SERVING_URL"] = self.serving_url
+        return env
+
+    # Starting and stopping
+
+    async def _start(self) -> str:
+        self._journal = Journal()
+        try:
+            return await self._bring_up()
+        except Exception as error:
+            # What did not work is shown again, but the next start without options must not try it.
+            self._tried = (self.user_options, ())
+            self.orm_spawner.user_options = self._accepted
+            if isinstance(error, ApiError):
+                raise failures.failed(_of_api_error(error)) from error
+            raise
+
+    async def _bring_up(self) -> str:
+        self._journal.say("Checking what you asked for.", 2)
+        await self.load_user_options()
+        self._journal.say(f"Preparing your namespace {self.namespace}.", 5)
+        await self._ensure_namespace()
+        if self._own_home and not self._pvc_exists:
+            self._journal.say(f"Asking for your home volume {self.pvc_name} of {self.storage_capacity}.", 8)
+            await self._ensure_claim()
+        self._journal.say("Asking for a server.", 10)
+        cluster = await self._cluster()
+        arrival = Arrival(
+            cluster=cluster,
+            journal=self._journal,
+            pod=await self._create_pod(),
+            claims={v["persistentVolumeClaim"]["claimName"] for v in self.volumes if "persistentVolumeClaim" in v},
+            container="notebook",
+            address=lambda pod: url_path_join(self._get_pod_url(pod), self.server.base_url, "api"),
+            patience={
+                Cause.ROOM: self.room_patience,
+                Cause.VOLUME: self.volume_patience,
+                Cause.IMAGE: self.image_patience,
+            },
+            answer_timeout=self.http_timeout,
+            log_tail_lines=self.log_tail_lines,
+        )
+        pod = await arrival.wait()
+        self._journal.say("The notebook server answers.", 95)
+        self._accepted = dict(self.user_options)
+        return self._get_pod_url(pod)
+
+    async def _ensure_namespace(self) -> None:
+        client, user = (await self._cluster()).client, self.user.name
+        wanted = manifests.namespace(
+            self.namespace,
+            user=user,
+            labels=self._expand_all(self.user_namespace_labels),
+            annotations=self._expand_all(self.user_namespace_annotations),
+        )
+        try:
+            existing = await client.get(NAMESPACES, self.namespace)
+        except NotFound:
+            with contextlib.suppress(AlreadyExists):  # by a second server of the same user
+                await client.create(NAMESPACES, wanted)
+        else:
+            if not manifests.belongs_to(existing, user):
+                raise failures.failed(_foreign_namespace(self.namespace, user))
+            await client.apply(NAMESPACES, wanted, field_manager=_FIELD_MANAGER)
+        await asyncio.gather(
+            client.apply(SERVICEACCOUNTS, manifests.account(self.namespace), field_manager=_FIELD_MANAGER),
+            client.apply(ROLEBINDINGS, manifests.binding(self.namespace), field_manager=_FIELD_MANAGER),
+        )
+
+    async def _ensure_claim(self) -> None:
+        client = (await self._cluster()).client
+        try:
+            await client.create(CLAIMS, self._as_dict(self.get_pvc_manifest()), self.namespace)
+        except AlreadyExists:
+            pass
+        except (Forbidden, Invalid) as error:
+            raise failures.failed(of_refusal(f"the volume {self.pvc_name}", error.message)) from error
+        self._pvc_exists = True
+
+    async def _create_pod(self) -> dict:
+        client = (await self._cluster()).client
+        manifest = await self.get_pod_manifest()
+        if self.modify_pod_hook:
+            manifest = await maybe_future(self.modify_pod_hook(self, manifest))
+        wanted = self._as_dict(manifest)
+        try:
+            try:
+                return await client.create(PODS, wanted, self.namespace)
+            except AlreadyExists:
+                self._journal.say("Removing what is left of an earlier server.")
+                await self.stop(now=True)
+                return await client.create(PODS, wanted, self.namespace)
+        except (Forbidden, Invalid) as error:
+            raise failures.failed(of_refusal("the server's pod", error.message)) from error
+
+    def _as_dict(self, model: object) -> dict:
+        return self.api.api_client.sanitize_for_serialization(model)
+
+    async def stop(self, now: bool = False) -> None:
+        """Deletes the pod and returns once it is gone; the home volume stays."""
+        cluster = await self._cluster()
+        grace = 0 if now else self.delete_grace_period
+        with cluster.changes(self._key) as changed:
+            try:
+                await cluster.client.delete(PODS, self.pod_name, self.namespace, grace_period=grace)
+            except NotFound:
+                return
+            async with asyncio.timeout(grace + STOP_TIMEOUT):
+                while cluster.pods.get(self._key) is not None:
+                    await changed.wait()
+                    changed.clear()
+
+    async def progress(self) -> AsyncGenerator[dict, None]:
+        """What happens, in sentences, until JupyterHub stops asking."""
+        async with contextlib.aclosing(self._journal.follow()) as entries:
+            async for entry in entries:
+                yield entry
+
+
+def _of_api_error(error: ApiError) -> Diagnosis:
+    if isinstance(error, Unreachable):
+        return Diagnosis(Cause.REFUSED, "Kubernetes does not answer.", "Try again in a moment.", error.message)
+    return of_refusal("what the server needs", error.message)
+
+
+def _foreign_namespace(name: str, user: str) -> Diagnosis:
+    return Diagnosis(
+        Cause.NAMESPACE,
+        f"The namespace {name} exists and is not yours.",
+        f"Ask an administrator: the annotation {manifests.USER_ANNOTATION}={user} on it would make it yours.",
+    )
