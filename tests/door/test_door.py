@@ -1,0 +1,323 @@
+"""The one door as it runs: a real Traefik, a real hub that it asks, the hub's real proxy, and real backends."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from kf_spawner.door import configuration as door
+from kf_spawner.serving import build
+from kf_spawner.serving import configuration as routes
+from tests.fixtures.bare_hub import BIN, BareHub, Process, free_ports, until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def endpoint_service(namespace: str, name: str) -> dict[str, Any]:
+    options = {"name": name, "claim": "claim", "image": "kf-spawner/model-server:0"}
+    return build(options, namespace=namespace)[1]
+
+
+def ready_pod(namespace: str, name: str, address: str, *, ready: bool = True) -> dict[str, Any]:
+    options = {"name": name, "claim": "claim", "image": "kf-spawner/model-server:0"}
+    template = build(options, namespace=namespace)[0]["spec"]["template"]
+    condition = {"type": "Ready", "status": "True" if ready else "False"}
+    return {
+        "metadata": {"name": f"{name}-0", "namespace": namespace, "labels": template["metadata"]["labels"]},
+        "status": {"podIP": address, "conditions": [condition]},
+    }
+
+
+AT = web.AppKey("at", str)
+"""The address that a backend listens on."""
+
+
+class World:
+    """What the operator would know, and the endpoint that tells Traefik."""
+
+    def __init__(self, authorize_url: str) -> None:
+        self.authorize_url = authorize_url
+        self.services: list[dict[str, Any]] = []
+        self.pods: list[dict[str, Any]] = []
+        self.polled = asyncio.Condition()
+        self.polls = 0
+
+    async def routes(self, _: web.Request) -> web.Response:
+        async with self.polled:
+            self.polls += 1
+            self.polled.notify_all()
+        return web.json_response(routes(self.services, self.pods, authorize_url=self.authorize_url))
+
+
+async def echo(request: web.Request) -> web.StreamResponse:
+    """A model server that tells what reached it; it speaks WebSocket, too."""
+    if request.headers.get("Upgrade"):
+        socket_ = web.WebSocketResponse()
+        await socket_.prepare(request)
+        async for message in socket_:
+            await socket_.send_str(message.data)
+        return socket_
+    body = await request.text()
+    seen = {"at": request.app[AT], "method": request.method, "path": request.raw_path, "body": body}
+    return web.json_response({**seen, "headers": dict(request.headers)})
+
+
+async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int) -> int:
+    app = web.Application(client_max_size=2**24)
+    app[AT] = host
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    return runner.addresses[0][1]
+
+
+def loopback_addresses(count: int) -> list[str]:
+    """Addresses of 127/8 on which nobody listens at the model server's port."""
+    free = []
+    for last in range(2, 250):
+        with socket.socket() as probe:
+            try:
+                probe.bind((f"127.77.3.{last}", 8501))
+            except OSError:
+                continue
+        free.append(f"127.77.3.{last}")
+        if len(free) == count:
+            return free
+    raise AssertionError("no free loopback address")
+
+
+class Door:
+    def __init__(self, hub: BareHub, world: World, url: str, port: int, process: Process) -> None:
+        self.hub, self.world, self.url, self.port, self.process = hub, world, url, port, process
+
+    async def request(self, method: str, path: str, token: str | None = None, **kwargs: Any) -> Any:
+        headers = dict(kwargs.pop("headers", {}))
+        if token:
+            headers["Authorization"] = f"token {token}"
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, self.url + path, headers=headers, allow_redirects=False, **kwargs) as answer,
+        ):
+            return answer.status, await answer.text()
+
+    async def raw(self, target: str, token: str, *extra: str) -> tuple[int, str]:
+        """A request line as written, which no client library would send. Returns status and the whole answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Authorization: token {token}", *extra]
+        writer.write(("\r\n".join([*lines, "Connection: close", "", ""])).encode())
+        answer = (await asyncio.wait_for(reader.read(), 20)).decode(errors="replace")
+        writer.close()
+        return int(answer.split(" ", 2)[1]), answer
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
+    folder = tmp_path_factory.mktemp("door")
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(BareHub(folder))
+        world = World(hub.authorize_url)
+        alice, bob = loopback_addresses(2)
+        for address in (alice, bob):
+            await serve(stack, echo, address, 8501)
+        world.services = [
+            endpoint_service("kf-alice", "digits"),
+            endpoint_service("kf-bob", "digits"),
+            endpoint_service("kf-alice", "loading"),
+        ]
+        world.pods = [
+            ready_pod("kf-alice", "digits", alice),
+            ready_pod("kf-bob", "digits", bob),
+            ready_pod("kf-alice", "loading", "127.77.4.1", ready=False),
+        ]
+        routes_port = await serve(stack, world.routes, "127.0.0.1", 0)
+        port, ping = free_ports(2)
+        config = door.configuration(
+            host="127.0.0.1",
+            port=port,
+            proxy_url=hub.proxy_url,
+            authorize_url=hub.authorize_url,
+            routes_url=f"http://127.0.0.1:{routes_port}/routes",
+            dynamic_file=str(folder / "dynamic.yaml"),
+            ping_port=ping,
+        )
+        (folder / "static.yaml").write_text(json.dumps(config.static))
+        (folder / "dynamic.yaml").write_text(json.dumps(config.dynamic))
+        argv = door.argv(str(BIN / "traefik"), str(folder / "static.yaml"))
+        log = folder / "traefik.log"
+        process = Process(argv, log=log, cwd=folder, env=dict(door.ENVIRONMENT))
+        await stack.enter_async_context(process)
+        await until(f"http://127.0.0.1:{ping}/ping")
+        url = f"http://127.0.0.1:{port}"
+        token = await hub.token("alice")
+        await until(f"{url}/serving/kf-alice/digits/v1", headers={"Authorization": f"token {token}"})
+        yield Door(hub, world, url, port, process)
+        assert log.read_text() == "", "Traefik has something to complain about"
+
+
+PREDICT = "/serving/kf-alice/digits/v1/models/digits:predict"
+
+
+async def test_owner_other_and_nobody(opened: Door) -> None:
+    alice, bob = await opened.hub.token("alice"), await opened.hub.token("bob")
+    status, text = await opened.request("POST", PREDICT, alice, json={"instances": [1]})
+    assert status == 200
+    seen = json.loads(text)
+    assert (seen["method"], seen["path"]) == ("POST", "/v1/models/digits:predict")
+    assert json.loads(seen["body"]) == {"instances": [1]}
+    assert (await opened.request("POST", PREDICT, bob, json={}))[0] == 403
+    status, text = await opened.request("POST", PREDICT, json={})
+    assert status == 401
+    assert json.loads(text)["reason"] == "Unauthorized"
+
+
+async def test_the_model_server_never_sees_the_callers_token_or_cookies(opened: Door) -> None:
+    alice = await opened.hub.token("alice")
+    headers = {"Cookie": "jupyterhub-session-id=secret", "X-Keep": "this"}
+    _, text = await opened.request("GET", PREDICT, alice, headers=headers)
+    seen = {name.lower(): value for name, value in json.loads(text)["headers"].items()}
+    assert seen["x-keep"] == "this"
+    assert "authorization" not in seen
+    assert "cookie" not in seen
+    assert alice not in text
+
+
+async def test_an_endpoint_with_no_ready_pod_says_so_to_its_owner_only(opened: Door) -> None:
+    alice, bob = await opened.hub.token("alice"), await opened.hub.token("bob")
+    path = "/serving/kf-alice/loading/v1/models/loading"
+    status, text = await opened.request("GET", path, alice)
+    assert (status, json.loads(text)["reason"]) == (503, "EndpointNotReady")
+    assert (await opened.request("GET", path, bob))[0] == 403
+    assert (await opened.request("GET", path))[0] == 401
+
+
+async def test_an_unknown_endpoint_looks_like_a_foreign_one_to_others(opened: Door) -> None:
+    alice, bob = await opened.hub.token("alice"), await opened.hub.token("bob")
+    path = "/serving/kf-alice/nothing/v1/models/nothing"
+    status, text = await opened.request("GET", path, alice)
+    assert (status, json.loads(text)["reason"]) == (404, "NotFound")
+    assert await opened.request("GET", path, bob) == await opened.request("GET", PREDICT, bob)
+    assert (await opened.request("GET", path))[0] == 401
+    for path in ("/serving", "/serving/", "/serving/kf-alice"):
+        assert (await opened.request("GET", path))[0] == 401
+
+
+async def test_what_a_caller_says_of_forwarding_changes_nothing(opened: Door) -> None:
+    bob = await opened.hub.token("bob")
+    own = "/serving/kf-bob/digits/v1"
+    for headers in (
+        {"X-Forwarded-Uri": own},
+        {"X-Forwarded-Uri": own, "X-Forwarded-Prefix": "/serving/kf-bob/digits"},
+        {"X-Original-URI": own, "X-Rewrite-URL": own, "X-Forwarded-Method": "GET"},
+        {"Connection": "X-Forwarded-Uri, Authorization"},
+    ):
+        status, _ = await opened.request("GET", PREDICT, bob, headers=headers)
+        assert status in (401, 403), headers
+
+
+TRICKS = [
+    "/serving/kf-bob/../kf-alice/digits/v1",
+    "/serving/kf-bob/digits/../../kf-alice/digits/v1",
+    "/serving/kf-bob/%2e%2e/kf-alice/digits/v1",
+    "/serving/kf-bob/digits/%2e%2e/%2e%2e/kf-alice/digits/v1",
+    "/serving/kf-bob/digits/%2e%2e%2f%2e%2e%2fkf-alice/digits/v1",
+    "/serving/kf-bob/digits%2f..%2f..%2fkf-alice/digits/v1",
+    "/serving/kf-bob/..;/kf-alice/digits/v1",
+    "/serving/kf-bob/digits/..%5c..%5ckf-alice/digits/v1",
+    "/serving//kf-alice/digits/v1",
+    "//serving/kf-alice/digits/v1",
+    "/serving/./kf-alice/digits/v1",
+    "/serving/kf-bob/%252e%252e/kf-alice/digits/v1",
+    "/serving%2fkf-alice%2fdigits/v1",
+    "/%73erving/kf-alice/digits/v1",
+    "/serving/kf-%61lice/digits/v1",
+    "/Serving/kf-alice/digits/v1",
+    "/user/bob/../../serving/kf-alice/digits/v1",
+    "http://127.0.0.1/serving/kf-alice/digits/v1",
+    "/serving/kf-bob/digits/v1?/../../kf-alice/digits",
+    "/serving/kf-bob/digits/v1#/../../../kf-alice/digits",
+]
+
+
+@pytest.mark.parametrize("target", TRICKS)
+async def test_no_spelling_of_a_path_crosses_from_one_tenant_to_another(opened: Door, target: str) -> None:
+    alice_at = opened.world.pods[0]["status"]["podIP"]
+    bob_at = opened.world.pods[1]["status"]["podIP"]
+    status, answer = await opened.raw(target, await opened.hub.token("bob"))
+    assert f'"at": "{alice_at}"' not in answer, "bob's token reached alice's model"
+    if status == 200:
+        assert f'"at": "{bob_at}"' in answer or "/hub/" in answer
+    nobody = await opened.raw(target, "made-up")
+    assert '"at": "127' not in nobody[1], "no token reached a model"
+
+
+async def test_a_token_in_the_query_is_not_a_token(opened: Door) -> None:
+    alice = await opened.hub.token("alice")
+    assert (await opened.request("GET", f"{PREDICT}?token={alice}"))[0] == 401
+
+
+async def test_websockets_pass_with_the_same_question(opened: Door) -> None:
+    url = f"ws://127.0.0.1:{opened.port}/serving/kf-alice/digits/stream"
+    alice, bob = await opened.hub.token("alice"), await opened.hub.token("bob")
+    headers = {"Authorization": f"token {alice}"}
+    async with aiohttp.ClientSession(headers=headers) as http, http.ws_connect(url) as stream:
+        await stream.send_str("hello")
+        assert (await stream.receive(timeout=10)).data == "hello"
+    async with aiohttp.ClientSession(headers={"Authorization": f"token {bob}"}) as http:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await http.ws_connect(url)
+        assert refused.value.status == 403
+
+
+async def test_all_else_is_the_hubs(opened: Door) -> None:
+    status, text = await opened.request("GET", "/hub/login")
+    assert status == 200
+    assert "JupyterHub" in text
+    assert (await opened.request("GET", "/"))[0] == 302
+
+
+async def test_large_bodies_pass_both_ways(opened: Door) -> None:
+    alice = await opened.hub.token("alice")
+    body = "x" * 5_000_000
+    status, text = await opened.request("POST", PREDICT, alice, data=body)
+    assert status == 200
+    assert json.loads(text)["body"] == body
+
+
+async def test_endpoints_come_and_go_while_the_door_serves(opened: Door) -> None:
+    carol = await opened.hub.token("carol")
+    headers = {"Authorization": f"token {carol}"}
+    path = f"{opened.url}/serving/kf-carol/late/v1"
+    await until(path, 404, headers=headers)
+    opened.world.services.append(endpoint_service("kf-carol", "late"))
+    await until(path, 503, headers=headers, timeout=10)
+    opened.world.pods.append(ready_pod("kf-carol", "late", opened.world.pods[0]["status"]["podIP"]))
+    await until(path, 200, headers=headers, timeout=10)
+    opened.world.services.pop()
+    opened.world.pods.pop()
+    await until(path, 404, headers=headers, timeout=10)
+
+
+async def test_no_endpoints_at_all_is_a_configuration_that_traefik_takes(opened: Door) -> None:
+    kept = opened.world.services
+    alice = {"Authorization": f"token {await opened.hub.token('alice')}"}
+    opened.world.services = []
+    await until(opened.url + PREDICT, 404, headers=alice, timeout=10)
+    opened.world.services = kept
+    await until(opened.url + PREDICT, 200, headers=alice, timeout=10)
+
+
+async def test_nothing_of_traefiks_own_is_open_at_the_door(opened: Door) -> None:
+    for path in ("/api/rawdata", "/dashboard/", "/ping", "/metrics", "/debug/pprof/"):
+        status, text = await opened.request("GET", path)
+        assert status in (302, 404), path
+        assert "routers" not in text

@@ -1,0 +1,170 @@
+"""The hub's answer to the door, from a real hub with real tokens."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from kf_spawner.hub.authorize import may_use
+from kf_spawner.naming import user_namespace
+from tests.fixtures.bare_hub import BareHub
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def hub(folder: Path) -> AsyncIterator[BareHub]:
+    async with BareHub(folder) as running:
+        yield running
+
+
+async def ask(hub: BareHub, path: str = "", **headers: str) -> tuple[int, dict[str, str], dict]:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with aiohttp.ClientSession() as http, http.get(f"{hub.authorize_url}{path}", headers=sent) as answer:
+        body = await answer.read()
+        return answer.status, dict(answer.headers), (await answer.json() if body else {})
+
+
+async def status(hub: BareHub, path: str, token: str | None) -> int:
+    return (await ask(hub, path, **({"Authorization": f"token {token}"} if token else {})))[0]
+
+
+async def test_owner_other_and_nobody(hub: BareHub) -> None:
+    alice, bob = await hub.token("alice"), await hub.token("bob")
+    assert await status(hub, "/kf-alice/digits", alice) == 200
+    assert await status(hub, "/kf-alice/digits", bob) == 403
+    assert await status(hub, "/kf-alice/digits", None) == 401
+    assert await status(hub, "/kf-alice/digits", "made-up") == 401
+
+
+async def test_bearer_is_as_good_as_token(hub: BareHub) -> None:
+    alice = await hub.token("alice")
+    assert (await ask(hub, "/kf-alice/digits", Authorization=f"Bearer {alice}"))[0] == 200
+
+
+async def test_refusals_are_json_with_a_remedy(hub: BareHub) -> None:
+    code, headers, body = await ask(hub, "/kf-alice/digits")
+    assert code == 401
+    assert headers["WWW-Authenticate"].startswith("Bearer")
+    assert headers["Content-Type"] == "application/json"
+    assert body["reason"] == "Unauthorized"
+    assert "token" in body["message"]
+
+
+async def test_a_token_in_the_query_or_a_cookie_does_not_count(hub: BareHub) -> None:
+    alice = await hub.token("alice")
+    assert await status(hub, f"/kf-alice/digits?token={alice}", None) == 401
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+        async with http.get(f"{hub.proxy_url}/hub/login") as page:
+            xsrf = http.cookie_jar.filter_cookies(page.url)["_xsrf"].value
+        form = {"username": "alice", "password": "", "_xsrf": xsrf}
+        async with http.post(f"{hub.proxy_url}/hub/login", data=form, allow_redirects=False) as done:
+            assert done.status == 302
+        async with http.get(f"{hub.proxy_url}/hub/token") as page:
+            assert page.status == 200, "the cookie does log in"
+        async with http.get(f"{hub.proxy_url}/hub/kf/authorize/kf-alice/digits") as answer:
+            assert answer.status == 401
+
+
+async def test_a_servers_own_token_acts_for_its_user_only(hub: BareHub) -> None:
+    await hub.token("alice")
+    for scope in ("access:servers!server=alice/", "access:servers!server=alice/lab2"):
+        token = await hub.token("alice", [scope])
+        assert await status(hub, "/kf-alice/digits", token) == 200
+        assert await status(hub, "/kf-bob/digits", token) == 403
+
+
+async def test_a_narrow_token_is_refused(hub: BareHub) -> None:
+    narrow = await hub.token("alice", ["read:users:name!user=alice"])
+    assert await status(hub, "/kf-alice/digits", narrow) == 403
+
+
+async def test_an_administrator_may_use_users_namespaces_and_no_others(hub: BareHub) -> None:
+    root = await hub.token("root")
+    assert await status(hub, "/kf-alice/digits", root) == 200
+    assert await status(hub, "/kube-system/digits", root) == 403
+
+
+async def test_services_by_their_scopes(hub: BareHub) -> None:
+    assert await status(hub, "/kf-bob/digits", "for-bob-secret") == 200
+    assert await status(hub, "/kf-alice/digits", "for-bob-secret") == 403
+
+
+async def test_an_endpoint_without_ready_pods_is_503_for_its_owner_only(hub: BareHub) -> None:
+    alice, bob = await hub.token("alice"), await hub.token("bob")
+    code, headers, body = await ask(hub, "/kf-alice/digits/unready", Authorization=f"token {alice}")
+    assert (code, body["reason"]) == (503, "EndpointNotReady")
+    assert headers["Retry-After"] == "2"
+    assert await status(hub, "/kf-alice/digits/unready", bob) == 403
+    assert await status(hub, "/kf-alice/digits/unready", None) == 401
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("/serving/kf-alice/nothing/v1/models/nothing", 404),
+        ("/serving/kf-alice/nothing", 404),
+        ("/serving/kf-bob/nothing/v1/models/nothing", 403),
+        ("/serving/", 400),
+        ("/serving/kf-alice", 400),
+        ("/serving/kf-alice//x", 400),
+        ("/serving/kf-alice/%2e%2e/kf-bob/digits", 400),
+        ("/serving/../kf-alice/digits", 400),
+        ("/serving/KF-ALICE/digits", 400),
+        ("/serving/kf-alice-/digits", 400),
+        ("", 400),
+    ],
+)
+async def test_paths_that_no_endpoint_has(hub: BareHub, uri: str, expected: int) -> None:
+    alice = await hub.token("alice")
+    headers = {"Authorization": f"token {alice}", **({"X_Forwarded_Uri": uri} if uri else {})}
+    assert (await ask(hub, **headers))[0] == expected
+    headers.pop("Authorization")
+    assert (await ask(hub, **headers))[0] == 401
+
+
+async def test_the_forwarded_path_does_not_matter_where_the_route_says_which_endpoint(hub: BareHub) -> None:
+    bob = await hub.token("bob")
+    headers = {"Authorization": f"token {bob}", "X_Forwarded_Uri": "/serving/kf-bob/digits/v1"}
+    assert (await ask(hub, "/kf-alice/digits", **headers))[0] == 403
+
+
+@pytest.mark.parametrize("path", ["/kf-alice/DIGITS", "/kf-alice/a%2fb", "/kf-alice/..%2f..", "/kf_alice/digits"])
+async def test_malformed_questions(hub: BareHub, path: str) -> None:
+    assert await status(hub, path, await hub.token("alice")) in (400, 404)
+
+
+async def test_other_methods_are_refused_in_json(hub: BareHub) -> None:
+    alice = await hub.token("alice")
+    headers = {"Authorization": f"token {alice}"}
+    url = f"{hub.authorize_url}/kf-alice/digits"
+    async with aiohttp.ClientSession(headers=headers) as http, http.post(url, json={}) as answer:
+        assert answer.status == 405
+        assert (await answer.json())["reason"]
+
+
+async def test_tokens_are_not_logged(hub: BareHub) -> None:
+    alice = await hub.token("alice")
+    await status(hub, "/kf-alice/digits", alice)
+    assert alice not in hub.log.read_text()
+
+
+async def test_users_whose_names_look_alike_do_not_share() -> None:
+    names = ["alice", "Alice", "alice.", "a-lice", "kf-alice", "älice"]
+    for caller in names:
+        scopes = {"access:servers": {"user": {caller}}}
+        allowed = [other for other in names if may_use(user_namespace(other), caller=caller, scopes=scopes)]
+        assert allowed == [caller]
+
+
+async def test_a_share_of_anothers_server_is_not_a_share_of_their_endpoints() -> None:
+    scopes = {"access:servers": {"server": {"bob/"}}}
+    assert not may_use("kf-bob", caller="alice", scopes=scopes)
+    assert not may_use("kf-alice", caller="alice", scopes=scopes)
