@@ -4,6 +4,7 @@ import ipaddress
 import os
 import pwd
 import socket
+from pathlib import Path
 
 NO_LOGIN = ("nologin", "false", "sync")
 FIRST_PERSON = 1000
@@ -41,3 +42,15 @@ def other_people() -> list[str]:
         and entry.pw_uid != os.getuid()
         and os.path.basename(entry.pw_shell) not in NO_LOGIN
     )
+
+
+def secret_file_problem(path: Path) -> str | None:
+    """Why this file cannot hold a password, or None."""
+    try:
+        mode = path.stat().st_mode
+        content = path.read_text().strip()
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    if mode & 0o077:
+        return f"others can read it (mode {mode & 0o777:04o}): run 'chmod 600 {path}'"
+    return None if content else "it is empty: write a password into it"

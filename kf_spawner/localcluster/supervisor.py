@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +46,8 @@ class ProcessSpec:
 class _Component:
     spec: ProcessSpec
     process: asyncio.subprocess.Process | None = None
-    is_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    first_ready: asyncio.Event = field(default_factory=asyncio.Event)
+    is_ready: bool = False
     restarts: int = 0
     started: float = 0.0
     last_exit: str = ""
@@ -74,10 +75,10 @@ class Supervisor:
         """Returns when every component is ready; raises ComponentFailed when one cannot start."""
         for name, component in self._components.items():
             self._tasks[name] = asyncio.create_task(self._keep(component), name=name)
-        ready = asyncio.gather(*(component.is_ready.wait() for component in self._components.values()))
+        ready = asyncio.create_task(self._all_ready(list(self._components)))
         failed = asyncio.create_task(self.failure())
         try:
-            await asyncio.wait({asyncio.ensure_future(ready), failed}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({ready, failed}, return_when=asyncio.FIRST_COMPLETED)
             if failed.done():
                 failed.result()
         finally:
@@ -85,6 +86,9 @@ class Supervisor:
                 waiter.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ComponentFailed):
                     await waiter
+
+    async def _all_ready(self, names: Iterable[str]) -> None:
+        await asyncio.gather(*(self._components[name].first_ready.wait() for name in names))
 
     async def failure(self) -> None:
         """Never returns; raises ComponentFailed when a component cannot start."""
@@ -108,19 +112,18 @@ class Supervisor:
 
     async def _keep(self, component: _Component) -> None:
         """Starts the component when what it needs is ready, and again whenever it ends."""
-        await asyncio.gather(*(self._components[name].is_ready.wait() for name in component.spec.after))
+        await self._all_ready(component.spec.after)
         backoff = MIN_BACKOFF
         failures = 0
         while True:
             await self._launch(component)
             assert component.process is not None
             became_ready = await self._until_ready(component)
-            if became_ready:
-                failures = 0
             code = await component.process.wait()
+            component.is_ready = False
             component.last_exit = _exit_words(code)
             _kill_group(component.process.pid)
-            if not became_ready and not component.is_ready.is_set():
+            if not became_ready and not component.first_ready.is_set():
                 failures += 1
                 if failures >= START_ATTEMPTS:
                     raise ComponentFailed(self._cannot_start(component))
@@ -158,7 +161,7 @@ class Supervisor:
         while probe is not None and process.returncode is None:
             if await probe():
                 break
-            if time.monotonic() - component.started > START_TIMEOUT and not component.is_ready.is_set():
+            if time.monotonic() - component.started > START_TIMEOUT and not component.first_ready.is_set():
                 component.last_exit = f"was not ready within {START_TIMEOUT:g} s"
                 raise ComponentFailed(self._cannot_start(component))
             await asyncio.sleep(READY_POLL)
@@ -166,7 +169,8 @@ class Supervisor:
             return False
         if component.restarts:
             self._say(f"{component.spec.name} is back")
-        component.is_ready.set()
+        component.is_ready = True
+        component.first_ready.set()
         return True
 
     def _cannot_start(self, component: _Component) -> str:
@@ -203,7 +207,7 @@ async def reap(run_dir: Path) -> list[str]:
         if record and is_alive(record):
             _kill_group(record["pid"])
             killed.append(path.stem)
-            while is_alive(record):  # it is not our child: there is nothing to wait on
+            while is_alive(record):  # noqa: ASYNC110 - it is not our child: there is nothing to wait on
                 await asyncio.sleep(READY_POLL)
         path.unlink(missing_ok=True)
     return killed
@@ -259,7 +263,7 @@ def _exit_words(code: int) -> str:
 def _describe(component: _Component) -> dict:
     process = component.process
     running = process is not None and process.returncode is None
-    state = ("running" if component.is_ready.is_set() else "starting") if running else "waiting"
+    state = ("running" if component.is_ready else "starting") if running else "waiting"
     return {
         "name": component.spec.name,
         "state": state,

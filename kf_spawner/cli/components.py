@@ -1,0 +1,143 @@
+"""The command lines of the processes that are ours: node, operator, door, the hub's proxy, hub. Pure."""
+
+import os
+import sys
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from kf_spawner.door import configuration as door_configuration
+from kf_spawner.localcluster.supervisor import ProcessSpec
+
+from .home import Home
+from .ready import LOOPBACK, serving
+
+PORTS = ("node", "operator", "door-ping", "proxy", "proxy-api", "hub")
+"""Names under which free ports are kept for one home directory."""
+
+PASSED_ON = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "PATH",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "PYENV_ROOT",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+    "KF_AUTHENTICATOR",
+    "KF_USERS",
+    "KF_PVC_LIST",
+    "NOTEBOOK_PVC_MOUNT",
+    "DEFAULT_JUPYTERLAB",
+    "REGISTRY",
+    "REPO_NAME",
+)
+"""The only variables of the caller's environment that reach a component: a KUBECONFIG that happens to be set, or
+somebody's cloud credentials, do not."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `up` was asked for, and where things lie."""
+
+    home: Home
+    host: str
+    port: int
+    ports: Mapping[str, int]
+    share: Path
+    password_file: Path | None = None
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds the product."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{LOOPBACK if self.host in ('0.0.0.0', '::') else host}:{self.port}"
+
+    def local_url(self, name: str) -> str:
+        return f"http://{LOOPBACK}:{self.ports[name]}"
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """What a component's process finds in its environment."""
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    # Programs of our own environment come first: the hub starts none, the node finds uv there.
+    kept["PATH"] = f"{sysconfig.get_path('scripts')}:{kept.get('PATH', os.defpath)}"
+    return {**kept, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def script(name: str) -> str:
+    """A program that one of our dependencies installed."""
+    return str(Path(sysconfig.get_path("scripts")) / name)
+
+
+def shared_files() -> Path:
+    """The folder that holds images/, examples/ and jupyterhub_config.py: the checkout, or what setup.py installed."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "jupyterhub_config.py").exists() and (checkout / "images").is_dir():
+        return checkout
+    return Path(sys.prefix) / "share" / "kf-spawner"
+
+
+def proxy(settings: Settings, *, token: str) -> ProcessSpec:
+    """The hub's own proxy: a route for each user's server."""
+    argv = [
+        sys.executable,
+        script("configurable-http-proxy"),
+        f"--ip={LOOPBACK}",
+        f"--port={settings.ports['proxy']}",
+        f"--api-ip={LOOPBACK}",
+        f"--api-port={settings.ports['proxy-api']}",
+        f"--error-target={settings.local_url('hub')}/hub/error",
+        "--log-level=warning",
+    ]
+    # Without a token its API answers 403: it is there.
+    ready = serving(settings.ports["proxy-api"], "/api/routes", statuses=(403,))
+    return ProcessSpec("proxy", argv, environment(CONFIGPROXY_AUTH_TOKEN=token), ready)
+
+
+def hub(settings: Settings, *, kubeconfig: Path, token: str) -> ProcessSpec:
+    """JupyterHub with `jupyterhub_config.py`, which reads all of these variables."""
+    env = environment(
+        CONFIGPROXY_AUTH_TOKEN=token,
+        KF_BIND_HOST=settings.host,
+        KF_HUB_DIR=str(settings.home.hub),
+        KF_HUB_HOST=LOOPBACK,
+        KF_HUB_PORT=str(settings.ports["hub"]),
+        KF_IMAGES_DIR=str(settings.share / "images"),
+        KF_PROXY_API_URL=settings.local_url("proxy-api"),
+        KF_PUBLIC_URL=settings.url,
+        KUBECONFIG=str(kubeconfig),
+    )
+    if settings.password_file is not None:
+        env["KF_PASSWORD_FILE"] = str(settings.password_file)
+    argv = [sys.executable, "-m", "jupyterhub", f"--config={settings.share / 'jupyterhub_config.py'}"]
+    ready = serving(settings.ports["hub"], "/hub/health")
+    return ProcessSpec("hub", argv, env, ready, after=("proxy",), stop_timeout=20.0)
+
+
+def door(settings: Settings) -> ProcessSpec:
+    """Traefik; its configuration files are those of `door_files`, written before."""
+    argv = door_configuration.argv(script("traefik"), str(settings.home.door / "static.yaml"))
+    ready = serving(settings.ports["door-ping"], "/ping")
+    return ProcessSpec("door", argv, environment(**door_configuration.ENVIRONMENT), ready)
+
+
+def door_files(settings: Settings) -> dict[Path, dict]:
+    """The door's two configuration files by path."""
+    static, dynamic = settings.home.door / "static.yaml", settings.home.door / "dynamic.yaml"
+    made = door_configuration.configuration(
+        host=settings.host,
+        port=settings.port,
+        proxy_url=settings.local_url("proxy"),
+        authorize_url=f"{settings.local_url('hub')}/hub/kf/authorize",
+        routes_url=f"{settings.local_url('operator')}/routes",
+        dynamic_file=str(dynamic),
+        ping_port=settings.ports["door-ping"],
+    )
+    return {static: made.static, dynamic: made.dynamic}

@@ -1,0 +1,185 @@
+"""`kf-spawner up`: starts everything in the foreground, prints the link, stops everything at the end."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from traitlets import Integer, Unicode
+
+from kf_spawner import naming
+from kf_spawner.kube import ConfigError, load_config
+from kf_spawner.localcluster.controlplane.files import write_private
+from kf_spawner.localcluster.controlplane.ports import PortError, allocate
+from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
+
+from . import components, local, machine
+from .base import HomeApplication
+from .bootstrap import apply_all, platform_manifests
+from .home import HomeInUse
+
+ADMIN = "admin"
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Up(HomeApplication):
+    """Owns the order of things; each thing is another module's."""
+
+    name = "kf-spawner up"
+    description = "Start the platform on this machine and print its link. Ctrl-C stops all of it."
+    examples = "kf-spawner up --home ~/kf --port 8000"
+
+    port = Integer(8000, min=1, max=65535, help="TCP port of the one door. Default: 8000.").tag(config=True)
+    host = Unicode(
+        "127.0.0.1",
+        help="Address that the door listens on. Any but a loopback address needs --password-file. Default: 127.0.0.1.",
+    ).tag(config=True)
+    password_file = Unicode(
+        "",
+        help="File (mode 0600) that holds the password of the hub's users. Default: none, an empty password logs in.",
+    ).tag(config=True)
+    kubeconfig = Unicode(
+        "",
+        help="Use the cluster of this kubeconfig file and start none here. Default: none; KUBECONFIG is never used.",
+    ).tag(config=True)
+    aliases = {
+        **HomeApplication.aliases,
+        "port": "Up.port",
+        "host": "Up.host",
+        "password-file": "Up.password_file",
+        "kubeconfig": "Up.kubeconfig",
+    }
+
+    def start(self) -> None:
+        self._check()
+        home = self.home
+        home.make()
+        try:
+            with home.locked():
+                asyncio.run(self._run())
+        except (HomeInUse, ComponentFailed, PortError, ConfigError, local.SetUpError) as error:
+            self.fail(str(error))
+
+    def _check(self) -> None:
+        """Says at once what would go wrong later."""
+        if self.extra_args:
+            self.fail(f"does not know {self.extra_args[0]!r}: 'kf-spawner up --help' lists what it takes", 2)
+        if not self.password_file and not machine.is_loopback(self.host):
+            self.fail(
+                f"--host {self.host} can be reached by others, who could log in as {ADMIN} with an empty password: "
+                "name a password with --password-file FILE (mode 0600)",
+                2,
+            )
+        if self.password_file and (problem := machine.secret_file_problem(Path(self.password_file))):
+            self.fail(f"--password-file {self.password_file}: {problem}", 2)
+        if problem := machine.port_problem(self.host, self.port):
+            self.fail(problem)
+        if self.kubeconfig:
+            try:
+                load_config(self.kubeconfig)
+            except ConfigError as error:
+                self.fail(str(error), 2)
+
+    async def _run(self) -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in STOP_SIGNALS:
+            loop.add_signal_handler(number, stop.set)
+        home = self.home
+        killed = await reap(home.components)
+        if killed:
+            say(f"ended what a killed kf-spawner had left: {', '.join(killed)}")
+        names = (*components.PORTS, *local.PORTS)
+        settings = components.Settings(
+            home=home,
+            host=self.host,
+            port=self.port,
+            ports=allocate(home.root, names, replace_busy=True),
+            share=components.shared_files(),
+            password_file=Path(self.password_file).resolve() if self.password_file else None,
+        )
+        facts = {"hub": f"{settings.url}/hub", "kubeconfig": str(self._kubeconfig()), "ready": False}
+        home.announce(facts)
+        try:
+            supervisor = await unless(stop, self._prepare(settings))
+            if supervisor is not None:
+                await self._serve(supervisor, stop, facts)
+        finally:
+            home.retract()
+
+    def _kubeconfig(self) -> Path:
+        return Path(self.kubeconfig).resolve() if self.kubeconfig else self.home.kubeconfig
+
+    async def _prepare(self, settings: components.Settings) -> Supervisor:
+        """Everything that must be there before the first process starts."""
+        namespace = naming.user_namespace(ADMIN)
+        for path, content in components.door_files(settings).items():
+            write_private(path, json.dumps(content, indent=1).encode())
+        if self.kubeconfig:
+            kubeconfig = self._kubeconfig()
+            await apply_all(kubeconfig, platform_manifests())
+            specs: list[ProcessSpec] = []
+            hub_config = operator_config = kubeconfig
+        else:
+            cluster = await local.prepare(settings, namespace=namespace, say=say)
+            specs = cluster.specs
+            hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
+        token = settings.home.secret("proxy-token")
+        after = ("kube-apiserver",) if specs else ()
+        specs = [
+            *specs,
+            components.operator(settings, kubeconfig=operator_config, after=after),
+            components.proxy(settings, token=token),
+            components.hub(settings, kubeconfig=hub_config, token=token),
+            components.door(settings),
+        ]
+        return Supervisor(specs, run_dir=settings.home.components, log_dir=settings.home.logs, say=say)
+
+    async def _serve(self, supervisor: Supervisor, stop: asyncio.Event, facts: dict) -> None:
+        try:
+            say("starting")
+            if await unless(stop, supervisor.start(), default=False) is False:
+                return
+            self.home.announce({**facts, "ready": True})
+            self._greet(facts)
+            await unless(stop, supervisor.failure())
+        finally:
+            say("stopping")
+            await supervisor.stop()
+            say("stopped")
+
+    def _greet(self, facts: dict) -> None:
+        print(f"Hub: {facts['hub']}", flush=True)
+        print(f"export KUBECONFIG={facts['kubeconfig']}", flush=True)
+        people = machine.other_people()
+        if not self.password_file:
+            print(f"Log in as {ADMIN} with an empty password.", flush=True)
+            if people:
+                print(
+                    f"Other people have accounts on this machine ({', '.join(people[:5])}): each of them can log in "
+                    "so, too, and run programs as you. To prevent it, start with --password-file FILE.",
+                    flush=True,
+                )
+
+
+def say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, Any], default: Any = None) -> Any:
+    """The result of `work`, or `default` when `stop` comes first; `work` is then cancelled and over."""
+    task = asyncio.ensure_future(work)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else default
+    finally:
+        for waiting in (task, stopped):
+            if not waiting.done():
+                waiting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await waiting
