@@ -1,0 +1,134 @@
+"""The extension's application: its settings, and what lives as long as the server (client, managers, sweep)."""
+
+import asyncio
+import contextlib
+import logging
+import os
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Float, Int, Unicode, default
+
+from kf_spawner.kube import ApiError, ConfigError
+
+from .cluster import Cluster
+from .endpoints import EndpointDefaults, Endpoints
+from .handlers import ROUTES
+from .jobs import JobDefaults, Jobs
+
+log = logging.getLogger(__name__)
+
+
+class KubeflowExtension(ExtensionApp):
+    """TFJobs and model endpoints from a notebook server, over REST under `/kf/api/v1/`."""
+
+    name = "kf_spawner"
+    extension_url = "/kf/api/v1/tfjobs"
+    load_other_extensions = True
+
+    kubeconfig = Unicode(
+        "",
+        help="""Kubeconfig file of the cluster. Default (empty): what KUBECONFIG names, else the pod's own account.
+        The namespace of its current context is the one that jobs and endpoints are made in.""",
+    ).tag(config=True)
+    request_timeout = Float(
+        30.0, help="How long one request to the Kubernetes API may take, in seconds. Default 30."
+    ).tag(config=True)
+    predict_timeout = Float(
+        300.0, help="How long a model may take to answer a prediction, in seconds. Default 300."
+    ).tag(config=True)
+    heartbeat = Float(
+        15.0,
+        help="""A stream that has nothing to say sends a ping after this many seconds, so that no proxy takes it for
+        dead. Default 15.""",
+    ).tag(config=True)
+    max_body_bytes = Int(
+        900_000,
+        help="""Largest body of a request that makes something, in bytes. Default 900000: a program is kept in a
+        ConfigMap, which holds 1 MiB at most.""",
+    ).tag(config=True)
+    max_predict_bytes = Int(
+        64 * 1024 * 1024, help="Largest body of a prediction, in bytes. Default 67108864 (64 MiB)."
+    ).tag(config=True)
+    orphan_age = Float(
+        60.0,
+        help="""What a submission that was cut off left behind is cleared away when it is older than this many
+        seconds. Default 60: longer than any submission takes.""",
+    ).tag(config=True)
+    image = Unicode(help="Image of TFJobs that name none. Default: KF_IMAGE, the notebook's own.").tag(config=True)
+    model_server_image = Unicode(help="Image of model endpoints. Default: KF_MODEL_SERVER_IMAGE.").tag(config=True)
+    home_claim = Unicode(help="Volume claim of the home directory; empty: none. Default: KF_HOME_CLAIM.").tag(
+        config=True
+    )
+    home_mount = Unicode(help="Where this server sees the home volume. Default: KF_HOME_MOUNT.").tag(config=True)
+    serving_url = Unicode(help="URL below which the door leads to endpoints. Default: KF_SERVING_URL.").tag(
+        config=True
+    )
+
+    @default("image")
+    def _image(self) -> str:
+        return os.environ.get("KF_IMAGE", "")
+
+    @default("model_server_image")
+    def _model_server_image(self) -> str:
+        return os.environ.get("KF_MODEL_SERVER_IMAGE", "")
+
+    @default("home_claim")
+    def _home_claim(self) -> str:
+        return os.environ.get("KF_HOME_CLAIM", "")
+
+    @default("home_mount")
+    def _home_mount(self) -> str:
+        return os.environ.get("KF_HOME_MOUNT", "")
+
+    @default("serving_url")
+    def _serving_url(self) -> str:
+        return os.environ.get("KF_SERVING_URL", "")
+
+    def initialize_settings(self) -> None:
+        self._cluster = Cluster(self.kubeconfig or None, timeout=self.request_timeout)
+        self._jobs = Jobs(self._cluster, JobDefaults(image=self.image, claim=self.home_claim))
+        self._endpoints = Endpoints(
+            self._cluster,
+            EndpointDefaults(
+                image=self.model_server_image,
+                claim=self.home_claim,
+                home=self.home_mount,
+                door=self.serving_url,
+                token=os.environ.get("JUPYTERHUB_API_TOKEN"),
+            ),
+            predict_timeout=self.predict_timeout,
+        )
+        self.settings.update(
+            kf_jobs=self._jobs,
+            kf_endpoints=self._endpoints,
+            kf_heartbeat=self.heartbeat,
+            kf_max_body=self.max_body_bytes,
+            kf_max_predict_body=self.max_predict_bytes,
+        )
+
+    def initialize_handlers(self) -> None:
+        self.handlers.extend(ROUTES)
+
+    async def _start_jupyter_server_extension(self, _serverapp: object) -> None:
+        self._sweeping = asyncio.create_task(self._sweep(), name="kf sweep")
+
+    async def stop_extension(self) -> None:
+        self._sweeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._sweeping
+        await self._cluster.close()
+
+    async def _sweep(self) -> None:
+        """Clears away what a server that was killed amid a submission left; ends when there is nothing left."""
+        left = True
+        while left:
+            try:
+                young = [await manager.sweep(older_than=self.orphan_age) for manager in (self._jobs, self._endpoints)]
+                left = any(young)
+            except ConfigError as error:
+                log.warning("no TFJobs and endpoints here: %s", error)
+                return
+            except ApiError as error:
+                log.warning("looking for left-over objects: %s", error)
+            if left:
+                await asyncio.sleep(self.orphan_age)

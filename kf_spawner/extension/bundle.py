@@ -1,0 +1,164 @@
+"""Makes several objects so that all of them or none are there, whatever dies in between.
+
+A bundle is one owner (a TFJob, a Deployment) and its dependents (a program's ConfigMap, a Service). The API has no
+transactions, so the order does it: dependents first, then the owner, then the dependents get their ownerReference.
+An owner is therefore always complete. A dependent whose maker was killed before the last step bears the owner's name
+and the submission's mark; `sweep` gives it to its owner or deletes it.
+"""
+
+import asyncio
+import copy
+import logging
+import time
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, NotFound, Resource, Unreachable
+
+log = logging.getLogger(__name__)
+
+OWNER_KIND = "kf-spawner.io/owner-kind"
+OWNER_NAME = "kf-spawner.io/owner-name"
+SUBMISSION = "kf-spawner.io/submission"
+RETRY_FOR = 30.0
+RETRY_EVERY = 0.5
+
+
+@dataclass(frozen=True)
+class Part:
+    """An object and the resource it is one of."""
+
+    resource: Resource
+    manifest: dict
+
+    @property
+    def name(self) -> str:
+        return self.manifest["metadata"]["name"]
+
+
+async def create(
+    client: Client, *, namespace: str, owner: Part, dependents: list[Part], strict: bool = False
+) -> dict:
+    """Makes all parts in `namespace` and returns the owner as the API stored it; on any failure nothing stays.
+
+    `strict` has the API refuse fields of the owner that it does not know. Raises ApiError.
+    """
+    submission = uuid.uuid4().hex
+    made: list[tuple[Resource, dict]] = []
+    try:
+        for part in dependents:
+            marked = _marked(part.manifest, namespace, submission, owner=owner)
+            made.append((part.resource, await _create(client, part.resource, marked)))
+        stored = await _create(client, owner.resource, _marked(owner.manifest, namespace, submission), strict=strict)
+    except BaseException:
+        await _remove(client, made)
+        raise
+    for resource, obj in made:
+        await _adopt(client, resource, obj, stored)
+    return stored
+
+
+async def sweep(
+    client: Client, *, namespace: str, resource: Resource, owner_resource: Resource, older_than: float
+) -> int:
+    """Gives dependents without an owner to it, or deletes them where it never came to be.
+
+    Those younger than `older_than` seconds may still be in the making: they are left alone. Returns their number.
+    """
+    selector = f"{OWNER_KIND}={owner_resource.kind}"
+    young = 0
+    for obj in (await client.list(resource, namespace, label_selector=selector))["items"]:
+        meta = obj["metadata"]
+        if meta.get("ownerReferences") or meta.get("deletionTimestamp"):
+            continue
+        if _age(meta) < timedelta(seconds=older_than):
+            young += 1
+            continue
+        owner = await _owner_of(client, obj, owner_resource)
+        if owner is not None:
+            await _adopt(client, resource, obj, owner)
+        else:
+            log.info("%s %s was left by a submission that did not finish: deleting it", obj["kind"], meta["name"])
+            await _remove(client, [(resource, obj)])
+    return young
+
+
+def _marked(manifest: dict, namespace: str, submission: str, *, owner: Part | None = None) -> dict:
+    """A copy in `namespace` that bears the submission's mark and, for a dependent, whom it will belong to."""
+    marked = copy.deepcopy(manifest)
+    meta = marked["metadata"]
+    meta["namespace"] = namespace
+    meta.setdefault("annotations", {})[SUBMISSION] = submission
+    if owner is not None:
+        meta.setdefault("labels", {}).update({OWNER_KIND: owner.resource.kind, OWNER_NAME: owner.name})
+    return marked
+
+
+async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool = False) -> dict:
+    """Creates `obj`, and still exactly once when the API server dies with the answer on its lips."""
+    meta = obj["metadata"]
+    params = {"fieldValidation": "Strict"} if strict else None
+    deadline = time.monotonic() + RETRY_FOR
+    again = False
+    while True:
+        try:
+            return await client.request("POST", resource.path(meta["namespace"]), params=params, body=obj)
+        except Unreachable:
+            if time.monotonic() > deadline:
+                raise
+            again = True
+            await asyncio.sleep(RETRY_EVERY)
+        except AlreadyExists:
+            if not again:
+                raise
+            there = await client.get(resource, meta["name"], meta["namespace"])
+            if _submission(there) != _submission(obj):
+                raise
+            return there
+
+
+async def _adopt(client: Client, resource: Resource, obj: dict, owner: dict) -> None:
+    """Sets the ownerReference; a failure is left to the next sweep."""
+    meta = obj["metadata"]
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": owner["metadata"]["name"],
+        "uid": owner["metadata"]["uid"],
+    }
+    patch = {"metadata": {"uid": meta["uid"], "ownerReferences": [reference]}}
+    try:
+        await client.patch(resource, meta["name"], patch, meta["namespace"])
+    except ApiError as error:
+        log.warning("%s %s has no owner yet: %s", resource.kind, meta["name"], error)
+
+
+async def _remove(client: Client, made: list[tuple[Resource, dict]]) -> None:
+    """Deletes what was made; what cannot be deleted now is left to the next sweep."""
+    for resource, obj in made:
+        meta = obj["metadata"]
+        try:
+            await client.delete(resource, meta["name"], meta["namespace"], uid=meta["uid"])
+        except (NotFound, Conflict):
+            continue
+        except ApiError as error:
+            log.warning("%s %s is left over: %s", resource.kind, meta["name"], error)
+
+
+async def _owner_of(client: Client, obj: dict, owner_resource: Resource) -> dict | None:
+    """The owner that came from the same submission as `obj`."""
+    meta = obj["metadata"]
+    try:
+        owner = await client.get(owner_resource, meta["labels"].get(OWNER_NAME, ""), meta["namespace"])
+    except NotFound:
+        return None
+    return owner if _submission(owner) == _submission(obj) else None
+
+
+def _submission(obj: dict) -> str | None:
+    return (obj["metadata"].get("annotations") or {}).get(SUBMISSION)
+
+
+def _age(meta: dict) -> timedelta:
+    return datetime.now(UTC) - datetime.fromisoformat(meta["creationTimestamp"])

@@ -1,0 +1,202 @@
+"""Model endpoints of the server's namespace: list, get, create, delete, logs and predictions.
+
+Acts with the server's account; what an endpoint is `kf_spawner.serving` says. Predictions go through the door with
+the caller's server's own token: nobody gets at an endpoint by this way who could not without.
+"""
+
+import contextlib
+from dataclasses import dataclass
+
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
+
+from kf_spawner.kube import AlreadyExists, NotFound
+from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, PODS, SERVICES
+from kf_spawner.serving import ENDPOINT_LABEL, SELECTOR, EndpointInvalid, build, status
+
+from . import bundle
+from .cluster import Cluster
+from .errors import RequestError
+from .follow import Stream, follow_pods, read_pods
+from .volume import model_folder
+
+OPTIONS = ("name", "path", "image", "replicas", "resources", "env")
+
+
+@dataclass(frozen=True)
+class EndpointDefaults:
+    """`home` is where the claim is mounted for this process; `door` the URL below which endpoints are reached."""
+
+    image: str | None
+    claim: str | None
+    home: str | None
+    door: str | None
+    token: str | None
+
+
+class Endpoints:
+    """Every method raises RequestError, or an ApiError of the Kubernetes API."""
+
+    def __init__(self, cluster: Cluster, defaults: EndpointDefaults, *, predict_timeout: float):
+        self._cluster = cluster
+        self._defaults = defaults
+        self._predict_timeout = predict_timeout
+
+    async def views(self) -> list[dict]:
+        """The views of all endpoints, by name."""
+        client = await self._cluster.client()
+        namespace = self._cluster.namespace
+        deployments = (await client.list(DEPLOYMENTS, namespace, label_selector=SELECTOR))["items"]
+        pods = (await client.list(PODS, namespace, label_selector=SELECTOR))["items"]
+        views = [self._view(deployment, pods) for deployment in deployments]
+        return sorted(views, key=lambda view: view["name"])
+
+    async def get(self, name: str) -> dict:
+        client = await self._cluster.client()
+        deployment = await self._deployment(name)
+        pods = await client.list(PODS, self._cluster.namespace, label_selector=f"{ENDPOINT_LABEL}={name}")
+        return self._view(deployment, pods["items"])
+
+    async def create(self, body: dict) -> dict:
+        """Makes an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing."""
+        unknown = sorted(set(body) - set(OPTIONS))
+        if unknown:
+            raise RequestError(
+                400,
+                "BadRequest",
+                f"{', '.join(unknown)}: not known; the options are {', '.join(OPTIONS)}",
+                field=unknown[0],
+            )
+        client = await self._cluster.client()
+        folder = model_folder(body.get("path"), home=self._defaults.home, claim=self._defaults.claim)
+        options = {key: value for key, value in body.items() if key != "path" and value is not None}
+        options.setdefault("image", self._defaults.image)
+        try:
+            deployment, service = build(
+                {**options, "claim": folder.claim, "sub_path": folder.sub_path}, namespace=self._cluster.namespace
+            )
+        except EndpointInvalid as error:
+            raise RequestError(400, "Invalid", str(error), field=next(iter(error.errors))) from error
+        await self._check_claim(folder.claim)
+        try:
+            stored = await bundle.create(
+                client,
+                namespace=self._cluster.namespace,
+                owner=bundle.Part(DEPLOYMENTS, deployment),
+                dependents=[bundle.Part(SERVICES, service)],
+            )
+        except AlreadyExists as error:
+            raise RequestError(
+                409,
+                "NameInUse",
+                f"{body['name']!r} is in use in {self._cluster.namespace}: take another name, or delete the endpoint "
+                "first (replace=True does)",
+                field="name",
+            ) from error
+        return self._view(stored, [])
+
+    async def delete(self, name: str) -> dict:
+        """Begins the deletion; the endpoint can be seen, as `deleting`, until its pods are gone."""
+        client = await self._cluster.client()
+        deployment = await self._deployment(name)
+        namespace = self._cluster.namespace
+        with contextlib.suppress(NotFound):
+            service = await client.get(SERVICES, name, namespace)
+            if (service["metadata"].get("labels") or {}).get(ENDPOINT_LABEL) == name:
+                await client.delete(SERVICES, name, namespace, uid=service["metadata"]["uid"])
+        with contextlib.suppress(NotFound):
+            await client.delete(
+                DEPLOYMENTS, name, namespace, propagation="Foreground", uid=deployment["metadata"]["uid"]
+            )
+        return {"name": name, "deleting": True}
+
+    async def logs(self, name: str, *, follow: bool) -> Stream:
+        """The logs of the endpoint's pods: as they are now, or followed without an end."""
+        await self._deployment(name)
+        stream = follow_pods if follow else read_pods
+        return stream(
+            await self._cluster.client(),
+            namespace=self._cluster.namespace,
+            selector=f"{ENDPOINT_LABEL}={name}",
+            name_of=lambda pod: pod["metadata"]["name"],
+        )
+
+    async def predict(self, name: str, body: bytes) -> HTTPResponse:
+        """The model server's answer to a `:predict` body, whatever its status."""
+        await self._cluster.client()
+        door, token = self._defaults.door, self._defaults.token
+        if not door or not token:
+            raise RequestError(
+                503,
+                "NoDoor",
+                "KF_SERVING_URL says no way to endpoints: this server was not started by a hub",
+            )
+        request = HTTPRequest(
+            f"{door.rstrip('/')}/{self._cluster.namespace}/{name}/v1/models/{name}:predict",
+            method="POST",
+            body=body,
+            headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
+            connect_timeout=10.0,
+            request_timeout=self._predict_timeout,
+            follow_redirects=False,
+        )
+        try:
+            return await AsyncHTTPClient().fetch(request, raise_error=False)
+        except HTTPTimeoutError as error:
+            raise RequestError(
+                504, "PredictTimeout", f"the endpoint {name!r} gave no answer in {self._predict_timeout:g} seconds"
+            ) from error
+        except (OSError, HTTPStreamClosedError, HTTPClientError) as error:
+            raise RequestError(502, "DoorUnreachable", f"{door} cannot be reached: {error}") from error
+
+    async def sweep(self, *, older_than: float) -> int:
+        """See `bundle.sweep`: Services whose submission was cut off."""
+        client = await self._cluster.client()
+        return await bundle.sweep(
+            client,
+            namespace=self._cluster.namespace,
+            resource=SERVICES,
+            owner_resource=DEPLOYMENTS,
+            older_than=older_than,
+        )
+
+    def _view(self, deployment: dict, pods: list[dict]) -> dict:
+        meta = deployment["metadata"]
+        name = meta["name"]
+        own = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(ENDPOINT_LABEL) == name]
+        view = status(deployment, own)
+        origin = (self._defaults.door or "").rstrip("/").removesuffix("/serving")
+        return {
+            **view,
+            "url": origin + view["url"],
+            "namespace": meta["namespace"],
+            "created": meta["creationTimestamp"],
+            "deleting": "deletionTimestamp" in meta,
+        }
+
+    async def _deployment(self, name: str) -> dict:
+        client = await self._cluster.client()
+        try:
+            deployment = await client.get(DEPLOYMENTS, name, self._cluster.namespace)
+        except NotFound as error:
+            raise self._no_such(name) from error
+        if ENDPOINT_LABEL not in (deployment["metadata"].get("labels") or {}):
+            raise self._no_such(name)
+        return deployment
+
+    def _no_such(self, name: str) -> RequestError:
+        return RequestError(
+            404,
+            "NotFound",
+            f"there is no endpoint named {name!r} in {self._cluster.namespace}: list_endpoints() shows what is there",
+            field="name",
+        )
+
+    async def _check_claim(self, claim: str) -> None:
+        client = await self._cluster.client()
+        try:
+            await client.get(CLAIMS, claim, self._cluster.namespace)
+        except NotFound as error:
+            raise RequestError(
+                422, "NoSuchVolume", f"the home volume's claim {claim!r} does not exist any more: restart the server"
+            ) from error

@@ -1,0 +1,45 @@
+"""What a request can end with, as one exception: the handlers answer it as JSON {"reason", "message", "field"?}."""
+
+from kf_spawner.kube import ApiError, ConfigError, Forbidden, NotFound, Unreachable
+
+
+class RequestError(Exception):
+    """A refusal for the caller: what is wrong and what to do.
+
+    `status` is the HTTP code, `reason` one word, `field` where the fault is, if it is in one.
+    """
+
+    def __init__(self, status: int, reason: str, message: str, *, field: str | None = None):
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.field = field
+
+    def body(self) -> dict:
+        """The JSON answer."""
+        answer = {"reason": self.reason, "message": self.message}
+        if self.field:
+            answer["field"] = self.field
+        return answer
+
+
+def from_cluster(error: ApiError | ConfigError) -> RequestError:
+    """The refusal that stands for an answer (or none) of the Kubernetes API."""
+    if isinstance(error, ConfigError):
+        return RequestError(503, "NoCluster", f"this notebook server knows no Kubernetes cluster: {error}")
+    if isinstance(error, Unreachable):
+        return RequestError(
+            503, "ClusterUnreachable", f"the Kubernetes API gives no answer; try again soon ({error.message})"
+        )
+    if isinstance(error, Forbidden) and error.status == 401:
+        return RequestError(
+            503, "ClusterCredentials", "the Kubernetes API does not accept this server's account: restart the server"
+        )
+    if isinstance(error, NotFound) and not error.details.get("name"):
+        return RequestError(
+            503, "KindNotInstalled", "this cluster does not know TFJobs: an administrator applies tfjobs-crd.yaml"
+        )
+    causes = error.details.get("causes") or []
+    field = next((cause["field"] for cause in causes if cause.get("field")), None)
+    return RequestError(error.status, error.reason, error.message, field=field)

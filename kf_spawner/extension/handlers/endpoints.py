@@ -1,0 +1,41 @@
+"""Handlers of model endpoints: the collection, one endpoint, its logs, and predictions through the door."""
+
+from .base import Handler, flag, guarded, log_lines
+
+
+class Endpoints(Handler):
+    @guarded
+    async def get(self) -> None:
+        self.answer({"items": await self.endpoints.views()})
+
+    @guarded
+    async def post(self) -> None:
+        body = self.json_object(limit=self.settings["kf_max_body"])
+        self.answer(await self.endpoints.create(body), status=201)
+
+
+class Endpoint(Handler):
+    @guarded
+    async def get(self, name: str) -> None:
+        self.answer(await self.endpoints.get(name))
+
+    @guarded
+    async def delete(self, name: str) -> None:
+        self.answer(await self.endpoints.delete(name), status=202)
+
+
+class EndpointLogs(Handler):
+    @guarded
+    async def get(self, name: str) -> None:
+        follow = flag(self.get_query_argument("follow", None), field="follow")
+        await self.stream(log_lines(await self.endpoints.logs(name, follow=follow)))
+
+
+class EndpointPredict(Handler):
+    @guarded
+    async def post(self, name: str) -> None:
+        body = self.body_of(limit=self.settings["kf_max_predict_body"])
+        answer = await self.endpoints.predict(name, body)
+        self.set_status(answer.code, answer.reason)
+        self.set_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        self.finish(answer.body or b"")

@@ -1,0 +1,60 @@
+"""Handlers of TFJobs: the collection, one job, its logs, its events and its whole story as a stream."""
+
+from ..errors import RequestError
+from ..jobs import parse_manifest
+from .base import Handler, flag, guarded, log_lines
+
+
+class Jobs(Handler):
+    @guarded
+    async def get(self) -> None:
+        self.answer({"items": await self.jobs.views()})
+
+    @guarded
+    async def post(self) -> None:
+        limit = self.settings["kf_max_body"]
+        if "yaml" in self.request.headers.get("Content-Type", ""):
+            body = parse_manifest(self.body_of(limit=limit).decode(errors="replace"))
+        else:
+            body = self.json_object(limit=limit)
+        self.answer(await self.jobs.create(body), status=201)
+
+
+class Job(Handler):
+    @guarded
+    async def get(self, name: str) -> None:
+        self.answer(await self.jobs.get(name))
+
+    @guarded
+    async def delete(self, name: str) -> None:
+        self.answer(await self.jobs.delete(name), status=202)
+
+
+class JobEvents(Handler):
+    @guarded
+    async def get(self, name: str) -> None:
+        self.answer({"items": await self.jobs.events(name)})
+
+
+class JobWatch(Handler):
+    @guarded
+    async def get(self, name: str) -> None:
+        await self.stream(await self.jobs.follow(name))
+
+
+class JobLogs(Handler):
+    @guarded
+    async def get(self, name: str) -> None:
+        follow = flag(self.get_query_argument("follow", None), field="follow")
+        replica = self.get_query_argument("replica", None)
+        if replica is not None:
+            self._check_replica(await self.jobs.get(name), replica)
+        story = await (self.jobs.follow(name) if follow else self.jobs.logs(name))
+        await self.stream(log_lines(story, replica))
+
+    def _check_replica(self, view: dict, replica: str) -> None:
+        known = [f"{kind}-{index}" for kind, count in view["wanted"].items() for index in range(count)]
+        if replica not in known:
+            raise RequestError(
+                404, "NotFound", f"the job has no replica {replica!r}: it has {', '.join(known)}", field="replica"
+            )

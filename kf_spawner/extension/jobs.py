@@ -1,0 +1,258 @@
+"""TFJobs of the server's namespace: list, get, create, delete, events, and the stream of one job.
+
+Acts with the server's account through `kf_spawner.kube`. What a job is, and whether it is right, says
+`kf_spawner.tfjob`.
+"""
+
+import contextlib
+import secrets
+from dataclasses import dataclass
+
+import yaml
+
+from kf_spawner.kube import AlreadyExists, NotFound, Resource
+from kf_spawner.kube.resources import CONFIGMAPS, EVENTS, PODS
+from kf_spawner.tfjob import names
+from kf_spawner.tfjob.program import from_program
+from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
+
+from . import bundle, preflight
+from .cluster import Cluster
+from .errors import RequestError
+from .follow import Stream, follow_job, read_pods
+from .views import event_view, job_selector, job_view, replica_name
+
+TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+OPTION_OF = {
+    "persistentVolumeClaim": "home_claim",
+    ".env": "env",
+    ".resources": "resources",
+    ".image": "image",
+    ".workingDir": "working_dir",
+    ".mountPath": "home_mount",
+}
+
+
+@dataclass(frozen=True)
+class JobDefaults:
+    """What a program gets that does not ask for anything else: the notebook's own image and home."""
+
+    image: str | None
+    claim: str | None
+
+
+class Jobs:
+    """Every method raises RequestError, or an ApiError of the Kubernetes API."""
+
+    def __init__(self, cluster: Cluster, defaults: JobDefaults):
+        self._cluster = cluster
+        self._defaults = defaults
+
+    async def views(self) -> list[dict]:
+        """The views of all jobs, the newest first."""
+        client = await self._cluster.client()
+        jobs = (await client.list(TFJOBS, self._cluster.namespace))["items"]
+        pods = (await client.list(PODS, self._cluster.namespace, label_selector=names.JOB_LABEL))["items"]
+        views = [job_view(job, _pods_of(job, pods)) for job in jobs]
+        return sorted(views, key=lambda view: view["created"], reverse=True)
+
+    async def get(self, name: str) -> dict:
+        """The job's view, and its `manifest` as the API has it."""
+        job = await self._job(name)
+        client = await self._cluster.client()
+        pods = await client.list(PODS, self._cluster.namespace, label_selector=job_selector(name))
+        return {**job_view(job, pods["items"]), "manifest": job}
+
+    async def create(self, body: dict) -> dict:
+        """Makes a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
+        dependents: list[bundle.Part] = []
+        if "kind" in body:
+            job = self._from_manifest(body)
+        elif "program" in body:
+            job, dependents = self._from_program(body)
+        else:
+            raise RequestError(
+                400, "BadRequest", 'send a TFJob manifest (with "kind") or {"program": {…}}', field="body"
+            )
+        client = await self._cluster.client()
+        self._check_namespace(job)
+        try:
+            await preflight.check(client, job, namespace=self._cluster.namespace)
+        except RequestError as error:
+            raise _in_options(error) if dependents else error from error
+        try:
+            stored = await bundle.create(
+                client,
+                namespace=self._cluster.namespace,
+                owner=bundle.Part(TFJOBS, job),
+                dependents=dependents,
+                strict=True,
+            )
+        except AlreadyExists as error:
+            name = job["metadata"]["name"]
+            raise RequestError(
+                409,
+                "NameInUse",
+                f"a TFJob named {name!r} is there already: take another name, or delete it first (--replace does)",
+                field="name",
+            ) from error
+        return job_view(stored, [])
+
+    async def delete(self, name: str) -> dict:
+        """Begins the deletion; the job can be seen, as `deleting`, until its replicas are gone."""
+        client = await self._cluster.client()
+        job = await self._job(name)
+        with contextlib.suppress(NotFound):
+            await client.delete(
+                TFJOBS, name, self._cluster.namespace, propagation="Foreground", uid=job["metadata"]["uid"]
+            )
+        return {"name": name, "deleting": True}
+
+    async def events(self, name: str) -> list[dict]:
+        """The events of the job and its replicas, the oldest first."""
+        job = await self._job(name)
+        client = await self._cluster.client()
+        namespace = self._cluster.namespace
+        pods = await client.list(PODS, namespace, label_selector=job_selector(name))
+        uids = {obj["metadata"]["uid"] for obj in (job, *pods["items"])}
+        found = (await client.list(EVENTS, namespace))["items"]
+        views = [event_view(event) for event in found if (event.get("involvedObject") or {}).get("uid") in uids]
+        return sorted(views, key=lambda view: view["time"] or "")
+
+    async def follow(self, name: str) -> Stream:
+        """The stream of `follow.follow_job` for a job that is there."""
+        await self._job(name)
+        client = await self._cluster.client()
+        return follow_job(client, TFJOBS, namespace=self._cluster.namespace, name=name)
+
+    async def logs(self, name: str) -> Stream:
+        """The logs of the job's replicas as they are now, one after the other."""
+        await self._job(name)
+        return read_pods(
+            await self._cluster.client(),
+            namespace=self._cluster.namespace,
+            selector=job_selector(name),
+            name_of=replica_name,
+            container=names.CONTAINER,
+        )
+
+    async def sweep(self, *, older_than: float) -> int:
+        """See `bundle.sweep`: programs whose submission was cut off."""
+        client = await self._cluster.client()
+        return await bundle.sweep(
+            client,
+            namespace=self._cluster.namespace,
+            resource=CONFIGMAPS,
+            owner_resource=TFJOBS,
+            older_than=older_than,
+        )
+
+    async def _job(self, name: str) -> dict:
+        client = await self._cluster.client()
+        try:
+            return await client.get(TFJOBS, name, self._cluster.namespace)
+        except NotFound as error:
+            raise no_such_job(name, self._cluster.namespace) from error
+
+    def _from_program(self, body: dict) -> tuple[dict, list[bundle.Part]]:
+        unknown = sorted(set(body) - {"program"})
+        if unknown:
+            raise RequestError(400, "BadRequest", f"{unknown[0]} is not known beside program", field=unknown[0])
+        options = body["program"]
+        if not isinstance(options, dict):
+            raise RequestError(400, "BadRequest", "program must be an object of options", field="program")
+        try:
+            config_map, job = from_program(self._with_defaults(options))
+        except TFJobInvalid as error:
+            raise _invalid(error.errors) from error
+        _give_own_name(config_map, job)
+        return job, [bundle.Part(CONFIGMAPS, config_map)]
+
+    def _with_defaults(self, options: dict) -> dict:
+        defaults = {"image": self._defaults.image, "home_claim": self._defaults.claim}
+        return {**{key: value for key, value in defaults.items() if value}, **options}
+
+    def _from_manifest(self, body: dict) -> dict:
+        if (body.get("apiVersion"), body["kind"]) != (names.API_VERSION, names.KIND):
+            raise RequestError(
+                400,
+                "BadRequest",
+                f"is {body.get('apiVersion')} {body['kind']}; here only {names.API_VERSION} {names.KIND} can be made",
+                field="kind",
+            )
+        if not isinstance(body.get("metadata", {}), dict):
+            raise RequestError(400, "BadRequest", "metadata must be an object with a name", field="metadata")
+        job = {**body, "metadata": dict(body.get("metadata") or {})}
+        job.pop("status", None)
+        errors = validate(job)
+        if errors:
+            raise _invalid(errors)
+        return job
+
+    def _check_namespace(self, job: dict) -> None:
+        own, wanted = self._cluster.namespace, job["metadata"].get("namespace")
+        if wanted not in (None, own):
+            raise RequestError(
+                403,
+                "OtherNamespace",
+                f"is {wanted!r}: this server makes jobs in {own!r} only; leave the namespace out",
+                field="metadata.namespace",
+            )
+
+
+def parse_manifest(text: str) -> dict:
+    """The one TFJob in a YAML (or JSON) text."""
+    try:
+        documents = [document for document in yaml.safe_load_all(text) if document is not None]
+    except yaml.YAMLError as error:
+        raise RequestError(400, "BadRequest", f"is not valid YAML: {error}", field="manifest") from error
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise RequestError(
+            400, "BadRequest", f"must hold one TFJob, and holds {len(documents)} documents", field="manifest"
+        )
+    if "kind" not in documents[0]:
+        raise RequestError(400, "BadRequest", "is missing; write kind: TFJob", field="kind")
+    return documents[0]
+
+
+def no_such_job(name: str, namespace: str) -> RequestError:
+    return RequestError(
+        404,
+        "NotFound",
+        f"there is no TFJob named {name!r} in {namespace}: list_tfjobs() shows what is there",
+        field="name",
+    )
+
+
+def _pods_of(job: dict, pods: list[dict]) -> list[dict]:
+    name = job["metadata"]["name"]
+    return [pod for pod in pods if pod["metadata"]["labels"].get(names.JOB_LABEL) == name]
+
+
+def _invalid(errors: list[FieldError]) -> RequestError:
+    return RequestError(400, "Invalid", "; ".join(str(error) for error in errors), field=errors[0].field)
+
+
+def _give_own_name(config_map: dict, job: dict) -> None:
+    """A name of its own for this submission's program, in place: the program of a job that had this name before may
+    still be there, as Kubernetes deletes it some time after the job.
+    """
+    old = config_map["metadata"]["name"]
+    new = config_map["metadata"]["name"] = f"{old}-{secrets.token_hex(4)}"
+    volumes = [
+        volume
+        for replica in job["spec"]["tfReplicaSpecs"].values()
+        for volume in replica["template"]["spec"]["volumes"]
+    ]
+    for volume in volumes:
+        if volume.get("configMap", {}).get("name") == old:
+            volume["configMap"]["name"] = new
+
+
+def _in_options(error: RequestError) -> RequestError:
+    """The same refusal with the option that the manifest's field was made from."""
+    field = error.field or ""
+    for part, option in OPTION_OF.items():
+        if part in field:
+            return RequestError(error.status, error.reason, error.message, field=option)
+    return error

@@ -1,0 +1,122 @@
+"""What the REST interface says of a TFJob and its pods: small dicts for people and user interfaces.
+
+Pure. May not decide how a job stands: that is the operator's, in the job's conditions; here they are put in words.
+"""
+
+from kf_spawner.tfjob.names import CONTAINER, INDEX_LABEL, JOB_LABEL, TYPE_LABEL
+from kf_spawner.tfjob.pods import trouble_of
+from kf_spawner.tfjob.status import FAILED, SUCCEEDED
+
+TERMINAL = (SUCCEEDED, FAILED)
+
+
+def job_selector(name: str) -> str:
+    """The label selector of a job's pods."""
+    return f"{JOB_LABEL}={name}"
+
+
+def replica_name(pod: dict) -> str | None:
+    """`worker-0`; None for a pod that is no replica."""
+    labels = pod["metadata"].get("labels") or {}
+    kind, index = labels.get(TYPE_LABEL), labels.get(INDEX_LABEL)
+    return f"{kind.lower()}-{index}" if kind and index is not None else None
+
+
+def job_view(job: dict, pods: list[dict]) -> dict:
+    """name, uid, state, message, the times, the wanted number of replicas, and each replica that has a pod."""
+    meta, status = job["metadata"], job.get("status") or {}
+    current = current_condition(status)
+    replicas = [replica_view(pod) for pod in pods if replica_name(pod) is not None]
+    return {
+        "name": meta["name"],
+        "namespace": meta["namespace"],
+        "uid": meta["uid"],
+        "created": meta["creationTimestamp"],
+        "started": status.get("startTime"),
+        "completed": status.get("completionTime"),
+        "deleting": "deletionTimestamp" in meta,
+        "state": current.get("type", "Pending"),
+        "reason": current.get("reason", ""),
+        "message": current.get("message", ""),
+        "wanted": wanted_replicas(job),
+        "replicas": sorted(replicas, key=lambda view: (view["type"], view["index"])),
+    }
+
+
+def current_condition(status: dict) -> dict:
+    """The last condition that is true: the state that a printer column shows."""
+    conditions = [one for one in status.get("conditions") or [] if one.get("status") == "True"]
+    return conditions[-1] if conditions else {}
+
+
+def wanted_replicas(job: dict) -> dict[str, int]:
+    """How many replicas of each type the spec asks for."""
+    specs = (job.get("spec") or {}).get("tfReplicaSpecs") or {}
+    counts = {kind.lower(): (spec or {}).get("replicas") for kind, spec in specs.items()}
+    return {kind: 1 if count is None else count for kind, count in counts.items()}
+
+
+def replica_view(pod: dict) -> dict:
+    """One replica: its state in a word and, where something is wrong, reason, message and exit code."""
+    name = replica_name(pod) or pod["metadata"]["name"]
+    kind, _, index = name.rpartition("-")
+    state, reason, message = _pod_state(pod)
+    container = _main_status(pod)
+    return {
+        "replica": name,
+        "type": kind,
+        "index": int(index) if index.isdecimal() else 0,
+        "pod": pod["metadata"]["name"],
+        "state": state,
+        "reason": reason,
+        "message": message,
+        "restarts": container.get("restartCount", 0),
+        "exit_code": (_terminated(container) or {}).get("exitCode"),
+    }
+
+
+def _pod_state(pod: dict) -> tuple[str, str, str]:
+    """(state, reason, message): what the phase says, made precise by what the container waits for or ended with."""
+    status = pod.get("status") or {}
+    phase = status.get("phase", "Pending")
+    container = _main_status(pod)
+    waiting = (container.get("state") or {}).get("waiting") or {}
+    terminated = _terminated(container) or {}
+    if "deletionTimestamp" in pod["metadata"] and phase not in TERMINAL:
+        return "Terminating", "", ""
+    if phase in TERMINAL:
+        reason = terminated.get("reason") or status.get("reason", "")
+        message = terminated.get("message") or status.get("message", "")
+        return phase, "" if reason == "Completed" else reason, message
+    if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
+        trouble = trouble_of(pod)
+        return "Waiting", waiting["reason"], trouble.message if trouble else waiting.get("message", "")
+    trouble = trouble_of(pod)
+    if trouble:
+        return "Pending", "Unschedulable", trouble.message
+    return ("Starting" if waiting else phase), "", ""
+
+
+def _main_status(pod: dict) -> dict:
+    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+    named = [status for status in statuses if status["name"] == CONTAINER]
+    return (named or statuses or [{}])[0]
+
+
+def _terminated(container: dict) -> dict | None:
+    """How the container ended, the last time if it runs again."""
+    return (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated")
+
+
+def event_view(event: dict) -> dict:
+    """type, reason, message, count, time and the object that it is about."""
+    about = event.get("involvedObject") or {}
+    time = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    return {
+        "level": event.get("type", "Normal"),
+        "reason": event.get("reason", ""),
+        "message": event.get("message", ""),
+        "count": event.get("count") or (event.get("series") or {}).get("count") or 1,
+        "time": time,
+        "object": f"{about.get('kind', '')}/{about.get('name', '')}",
+    }

@@ -1,0 +1,90 @@
+"""Paths in the notebook -> places on the user's home claim: what a model server's pod can mount.
+
+Looks at the file system, and at nothing else. A path is refused unless it lies, symbolic links followed, on the
+claim and holds a SavedModel.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import RequestError
+
+# Where every image has its home (see the spawner's volume mount). A node may show it to a process under another path.
+IMAGE_HOME = "/home/jovyan"
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """A folder with a SavedModel or with numbered versions of one: `sub_path` is relative to the root of `claim`."""
+
+    claim: str
+    sub_path: str
+
+
+def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelFolder:
+    """Where `path` (absolute, or relative to the home directory) lies on `claim`, which is mounted at `home`.
+
+    Raises RequestError, whose field is `path`.
+    """
+    if not isinstance(path, str) or not path.strip():
+        raise _refusal(400, "BadRequest", "path must be the folder of a SavedModel, such as ~/models/digits")
+    if "\0" in path:
+        raise _refusal(400, "BadRequest", "path holds a null character")
+    if not home or not claim:
+        raise _refusal(
+            422,
+            "NoVolume",
+            "this notebook server has no home volume, so no other pod can read the model: start one with it",
+        )
+    root = Path(os.path.realpath(home))
+    folder = Path(os.path.realpath(_under_home(path, home)))
+    if not folder.is_relative_to(root):
+        raise _refusal(
+            422, "OutsideVolume", f"{path} is not on the home volume ({home}): export the model to a folder below it"
+        )
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise _refusal(422, "NoSavedModel", f"{path} {what}: give the folder that the model was exported to")
+    try:
+        base = _base_of_versions(folder, root)
+    except OSError as error:
+        raise _refusal(422, "NoSavedModel", f"{path} cannot be read: {error.strerror}") from error
+    if base is None:
+        raise _refusal(
+            422,
+            "NoSavedModel",
+            f"{path} holds no SavedModel: neither saved_model.pb nor a version folder such as 1/saved_model.pb; "
+            "export one with tf.saved_model.save(model, path + '/1')",
+        )
+    if base == root or not base.is_relative_to(root):
+        raise _refusal(
+            422, "NoSavedModel", f"{path} is the home directory itself: move the model to a folder below it"
+        )
+    return ModelFolder(claim=claim, sub_path=str(base.relative_to(root)))
+
+
+def _under_home(path: str, home: str) -> str:
+    if path == "~" or path.startswith("~/"):
+        path = path[2:]
+    if path == IMAGE_HOME or path.startswith(IMAGE_HOME + "/"):
+        path = path[len(IMAGE_HOME) :].lstrip("/")
+    return os.path.join(home, path)
+
+
+def _base_of_versions(folder: Path, root: Path) -> Path | None:
+    """`folder` if it is one SavedModel or holds versions; its parent if it is itself one version; None if neither."""
+    if _is_saved_model(folder, root):
+        return folder.parent if folder.name.isdecimal() else folder
+    versions = (child for child in folder.iterdir() if child.name.isdecimal())
+    return folder if any(_is_saved_model(version, root) for version in versions) else None
+
+
+def _is_saved_model(folder: Path, root: Path) -> bool:
+    """A link that leads off the volume is no model: the model server would find nothing behind it."""
+    files = (Path(os.path.realpath(folder / name)) for name in ("saved_model.pb", "saved_model.pbtxt"))
+    return any(file.is_file() and file.is_relative_to(root) for file in files)
+
+
+def _refusal(status: int, reason: str, message: str) -> RequestError:
+    return RequestError(status, reason, message, field="path")
