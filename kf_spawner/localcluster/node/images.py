@@ -101,7 +101,7 @@ class ImageStore:
         if tag not in ("", "latest", self.version):
             raise ImageError(
                 "ErrImagePull",
-                f'image "{reference}" is not here: this node has {name} in version {self.version}; make that its tag.',
+                f'image "{reference}" is not here: this node has {name} in version {self.version}; make it the tag.',
             )
         if reason := self._why_not(spec):
             raise ImageError("ErrImagePull", f'image "{reference}" cannot run on this node: {reason}.')
