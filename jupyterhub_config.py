@@ -1,0 +1,72 @@
+"""The hub's configuration, on one machine and on a cluster alike: environment variables in, traits out.
+
+The only file that reads deployment variables; docs/hub.md has each under a heading. Holds no logic: what a value
+means is decided where it is used.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kf_spawner import __version__
+from kf_spawner.hub.authenticators import AUTHENTICATORS
+from kf_spawner.hub.authorize import handlers
+from kf_spawner.hub.pages import TEMPLATES
+from kf_spawner.hub.variables import choice, flag, folder_of_images, names, optional
+from kf_spawner.spawner.catalogue import read_folder, reference
+from kf_spawner.spawner.spawner import KubeflowSpawner
+
+c = get_config()
+
+env = os.environ
+state = Path(env.get("KF_HUB_DIR", "."))
+public_url = env.get("KF_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+hub_address = f"http://{env.get('KF_HUB_HOST', '127.0.0.1')}:{env.get('KF_HUB_PORT', '8081')}"
+where = {
+    "registry": env.get("REGISTRY", ""),
+    "repository": env.get("REPO_NAME", "kf-spawner"),
+    "tag": env.get("KF_IMAGE_TAG", __version__),
+}
+
+# The hub and its proxy: the proxy is started by somebody else, and both may go and come back on their own.
+c.JupyterHub.bind_url = public_url
+c.JupyterHub.hub_bind_url = hub_address
+c.JupyterHub.hub_connect_url = env.get("KF_HUB_CONNECT_URL", hub_address)
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = env.get("KF_PROXY_API_URL", "http://127.0.0.1:8001")
+c.JupyterHub.cleanup_servers = False
+c.JupyterHub.cleanup_proxy = False
+c.JupyterHub.last_activity_interval = 10  # also how soon a restarted proxy knows its routes again
+c.JupyterHub.db_url = env.get("KF_HUB_DB", f"sqlite:///{state}/jupyterhub.sqlite")
+c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
+
+# Pages
+c.JupyterHub.template_paths = [TEMPLATES]
+c.JupyterHub.logo_file = f"{TEMPLATES}/logo.svg"
+c.JupyterHub.extra_handlers = handlers()
+
+# Who may log in
+c.JupyterHub.authenticator_class = choice("KF_AUTHENTICATOR", AUTHENTICATORS, default="local")
+c.Authenticator.admin_users = {"admin"}
+c.Authenticator.allowed_users = names("KF_USERS", default="admin")
+c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", urlsplit(public_url).hostname)
+c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
+
+# Servers
+c.JupyterHub.spawner_class = KubeflowSpawner
+c.KubeflowSpawner.images = read_folder(folder_of_images("KF_IMAGES_DIR"), **where)
+c.KubeflowSpawner.default_image = env.get("DEFAULT_IMAGE", "")
+c.KubeflowSpawner.model_server_image = env.get("KF_MODEL_SERVER_IMAGE", reference("model-server", **where))
+c.KubeflowSpawner.serving_url = f"{public_url}/serving"
+c.KubeflowSpawner.home_mount = optional("NOTEBOOK_PVC_MOUNT", default="/home/jovyan")
+c.KubeflowSpawner.extra_claims = sorted(names("KF_PVC_LIST", default=""))
+c.KubeflowSpawner.default_url = "/lab" if flag("DEFAULT_JUPYTERLAB", default=True) else "/tree"
+c.KubeflowSpawner.image_pull_policy = "IfNotPresent"
+c.KubeflowSpawner.service_account = "notebook"
+c.KubeflowSpawner.automount_service_account_token = True
+c.KubeflowSpawner.cmd = ["jupyterhub-singleuser"]
+c.KubeflowSpawner.uid = 1000
+c.KubeflowSpawner.fs_gid = 100
+c.KubeflowSpawner.start_timeout = 1800  # seconds; a cause that is known ends a start long before
+c.KubeflowSpawner.http_timeout = 300
+c.KubeflowSpawner.poll_interval = 10  # seconds; a look into a cache, not a request

@@ -1,0 +1,136 @@
+"""Who may log in: on this machine without a password, with one, or as a proxy in front says.
+
+Owns the three ways and what each refuses. An empty password is possible only where nobody else can reach the login
+page: the address that browsers use must be this machine's loopback, and so must the name that they call it by (a page
+on the internet can point a name of its own at 127.0.0.1).
+"""
+
+import hmac
+import ipaddress
+import stat
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from jupyterhub.auth import Authenticator
+from tornado import web
+from traitlets import Unicode, default
+
+IAP_HEADER = "x-goog-authenticated-user-email"
+
+
+class UnsafeLogin(Exception):
+    """This configuration would let strangers in: says what to set instead."""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address or name can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read_password(path: Path) -> str:
+    """The password in the first line of a file that nobody else can read. Raises UnsafeLogin."""
+    try:
+        mode = path.stat().st_mode
+        lines = path.read_text().splitlines()
+    except OSError as error:
+        raise UnsafeLogin(f"the password file {path} cannot be read: {error.strerror}") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UnsafeLogin(f"others can read the password file {path}: run chmod 600 {path}")
+    if not lines or not lines[0].strip():
+        raise UnsafeLogin(f"the password file {path} is empty: write a password into its first line")
+    return lines[0]
+
+
+class LocalAuthenticator(Authenticator):
+    """The users in `allowed_users`, with one password for all, or with an empty one on loopback.
+
+    Refuses to be made without a password on an address that others can reach.
+    """
+
+    bind_host = Unicode(
+        "127.0.0.1", config=True, help="Address at which browsers reach the product. Default 127.0.0.1."
+    )
+    password_file = Unicode(
+        "",
+        config=True,
+        help="File with the password, readable by its owner only. Default: none, the password is empty.",
+    )
+
+    any_user = False
+    """Whether every name may log in (and then, without a password file, with every password)."""
+
+    def __init__(self, **kwargs: object) -> None:
+        super().__init__(**kwargs)
+        self._password = read_password(Path(self.password_file)) if self.password_file else None
+        if self._password is None and not is_loopback(self.bind_host):
+            raise UnsafeLogin(
+                f"an empty password is possible only on loopback, and others can reach {self.bind_host}: "
+                "set KF_PASSWORD_FILE to a file with a password (kf-spawner up --password-file), configure "
+                "KF_AUTHENTICATOR=iap behind an identity-aware proxy, or bind to 127.0.0.1"
+            )
+
+    @default("allow_all")
+    def _default_allow_all(self) -> bool:
+        return self.any_user
+
+    @property
+    def without_password(self) -> bool:
+        """For the login page: whether the password is to be left empty."""
+        return self._password is None
+
+    async def authenticate(self, handler: web.RequestHandler, data: dict) -> str | None:
+        given: str = data.get("password") or ""
+        if self._password is not None:
+            right = hmac.compare_digest(given.encode(), self._password.encode())
+        else:
+            self._refuse_foreign_names(handler)
+            right = not given or self.any_user
+        return data["username"] if right else None
+
+    def _refuse_foreign_names(self, handler: web.RequestHandler) -> None:
+        host = urlsplit(f"//{handler.request.host}").hostname or ""
+        if not is_loopback(host):
+            raise web.HTTPError(
+                403, f"without a password, log in at {self.bind_host} or localhost only, not at {host!r}"
+            )
+
+
+class AnyUserAuthenticator(LocalAuthenticator):
+    """Any user, any password, on loopback: for trying out several users (`KF_AUTHENTICATOR=null`)."""
+
+    any_user = True
+
+
+class IapAuthenticator(Authenticator):
+    """Whoever an identity-aware proxy in front says it is (`KF_AUTHENTICATOR=iap`).
+
+    Trusts one header, so nothing but that proxy may reach the hub: see docs/hub.md.
+    """
+
+    auto_login = True
+    login_service = "identity-aware proxy"
+
+    @default("allow_all")
+    def _default_allow_all(self) -> bool:
+        return True  # the proxy decides who may come
+
+    async def authenticate(self, handler: web.RequestHandler, data: dict | None = None) -> str | None:
+        values = handler.request.headers.get_list(IAP_HEADER)
+        if len(values) != 1:
+            # None, or one of the proxy's and one of somebody else's.
+            raise web.HTTPError(401, f"the identity-aware proxy sent no user in {IAP_HEADER}: log in there first")
+        # The form is "accounts.google.com:user@example.com".
+        return values[0].rpartition(":")[2].strip() or None
+
+
+AUTHENTICATORS: dict[str, type[Authenticator]] = {
+    "local": LocalAuthenticator,
+    "null": AnyUserAuthenticator,
+    "iap": IapAuthenticator,
+}
+"""Values of KF_AUTHENTICATOR."""

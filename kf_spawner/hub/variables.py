@@ -1,0 +1,55 @@
+"""How the values of deployment variables are read: lists, flags, choices, `null` for nothing."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+NOTHING = ("", "null")
+"""Values that say nothing: the original's charts write `null` where nothing is wanted."""
+
+_FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+class BadVariable(Exception):
+    """A deployment variable has a value that means nothing: names both, and what would do."""
+
+
+def optional(name: str, *, default: str) -> str:
+    """A text; empty where the variable says nothing."""
+    value = os.environ.get(name, default).strip()
+    return "" if value in NOTHING else value
+
+
+def names(name: str, *, default: str) -> set[str]:
+    """A comma-separated list."""
+    return {part.strip() for part in optional(name, default=default).split(",")} - {""}
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """true or false."""
+    value = os.environ.get(name, "").strip().lower()
+    if value in NOTHING:
+        return default
+    if value not in _FLAGS:
+        raise BadVariable(f"{name}={value}: give true or false")
+    return _FLAGS[value]
+
+
+def choice(name: str, choices: Mapping[str, T], *, default: str) -> T:
+    """One of several; `null` may be one of them."""
+    value = os.environ.get(name, "").strip() or default
+    if value not in choices:
+        raise BadVariable(f"{name}={value}: give one of {', '.join(choices)}")
+    return choices[value]
+
+
+def folder_of_images(name: str) -> Path:
+    """The folder that the variable names; without it the checkout's, or that of an installed package."""
+    if os.environ.get(name):
+        return Path(os.environ[name])
+    checkout = Path(__file__).resolve().parents[2] / "images"
+    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "kf-spawner" / "images"
