@@ -1,8 +1,11 @@
 """One running product for all end-to-end tests; they leave it as they found it."""
 
+import json
+
 import pytest
 
 from . import product as products
+from .kubectl import Kubectl
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +17,15 @@ def product(tmp_path_factory):
     assert running.stop() == 0, "\n".join(running.output[-30:])
     left = products.processes_of(home)
     assert not left, f"left running: {left}"
+
+
+@pytest.fixture(scope="session")
+def kubectl(product):
+    return Kubectl(products.kubectl_binary(), product.kubeconfig)
+
+
+@pytest.fixture(scope="session")
+def unavailable_images(kubectl):
+    """Image name to the reason why this machine's node cannot run it."""
+    node = json.loads(kubectl("get", "nodes", "-o", "json"))["items"][0]
+    return json.loads(node["metadata"].get("annotations", {}).get("images.kf-spawner.io/unavailable", "{}"))

@@ -1,0 +1,116 @@
+"""The main job in a real Chromium: log in, pick, start, watch, JupyterLab, every cell of the quickstart, log out.
+
+Pictures of every page go to KF_SCREENSHOTS when it names a folder.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Page, async_playwright, expect
+
+from .client import HubClient
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SPAWN_TIMEOUT = 600_000  # ms; a first start builds the image's environment
+CELLS_TIMEOUT = 300.0
+
+
+@pytest.fixture
+async def page(product):
+    assert CHROMIUM, "no Chromium is installed: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        context = await browser.new_context(viewport={"width": 1280, "height": 900}, base_url=f"{product.hub}/")
+        yield await context.new_page()
+        await browser.close()
+
+
+async def picture(page: Page, name: str) -> None:
+    if folder := os.environ.get("KF_SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        await page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
+async def log_in(page: Page, product, user: str = "admin") -> None:
+    await page.goto(product.hub)
+    await page.get_by_label("Username").fill(user)
+    await page.get_by_role("button", name="Sign in").click()
+
+
+async def test_main_job(product, page):
+    await page.goto(product.hub)
+    await picture(page, "1-login")
+    await log_in(page, product)
+    await page.wait_for_url("**/hub/spawn**")
+    await expect(page.get_by_role("radio", name="2.21.0").first).to_be_visible()
+    await picture(page, "2-form")
+
+    await page.locator("#memory").fill("much")
+    await page.get_by_role("button", name="Start").click()
+    await expect(page.locator("#memory-problem")).to_contain_text("memory", ignore_case=True)
+    await picture(page, "3-wrong-value")
+
+    await page.locator("input[name=image][value='tensorflow-2.21.0-notebook-cpu']").check()
+    await page.locator("#memory").fill("1Gi")
+    await page.get_by_role("button", name="Start").click()
+    await page.wait_for_url("**/hub/spawn-pending/**")
+    await expect(page.locator("#progress-message, #progress-log")).not_to_have_text(["", ""])
+    await picture(page, "4-progress")
+    await page.wait_for_url("**/user/admin/lab**", timeout=SPAWN_TIMEOUT)
+    await expect(page.locator("#jp-main-dock-panel")).to_be_visible(timeout=60_000)
+    await picture(page, "5-lab")
+
+    outputs = await run_quickstart(product, page)
+    for words in ("Hello TensorFlow", "Succeeded", "test accuracy"):
+        assert words in outputs, outputs[-3000:]
+    await picture(page, "6-quickstart")
+
+    await page.goto(f"{product.hub}/home")
+    await picture(page, "7-home")
+    await page.get_by_role("link", name="Stop My Server").click()
+    await expect(page.get_by_role("link", name="Start My Server")).to_be_visible(timeout=60_000)
+    await page.get_by_role("link", name="Logout").click()
+    await expect(page.get_by_label("Username")).to_be_visible()
+
+
+async def run_quickstart(product, page: Page) -> str:
+    """Runs all cells by the menu, saves, and returns the outputs as the file holds them."""
+    await page.goto(product.hub.replace("/hub", "/user/admin/lab/tree/examples/quickstart.ipynb?reset"))
+    await expect(page.locator(".jp-Notebook")).to_be_visible(timeout=60_000)
+    await expect(page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first).to_be_visible(
+        timeout=60_000
+    )
+    await page.get_by_role("menuitem", name="Run", exact=True).click()
+    await page.get_by_text("Run All Cells", exact=True).click()
+    async with HubClient(product.hub) as client:
+        await client.make_token()
+        async with asyncio.timeout(CELLS_TIMEOUT):
+            while True:
+                await page.keyboard.press("Control+s")
+                _, document = await client.server("GET", "/api/contents/examples/quickstart.ipynb")
+                cells = [cell for cell in document["content"]["cells"] if cell["cell_type"] == "code"]
+                text = json.dumps([cell["outputs"] for cell in cells])
+                failed = [out for cell in cells for out in cell["outputs"] if out["output_type"] == "error"]
+                assert not failed, failed
+                if all(cell["execution_count"] for cell in cells):
+                    return text
+                await asyncio.sleep(1)
+
+
+async def test_wrong_password_page_says_so(product, page):
+    await log_in(page, product, user="nobody-known")
+    await expect(page.locator(".login_error")).to_be_visible()
+    await picture(page, "8-login-refused")

@@ -1,0 +1,159 @@
+"""kill -9 of every process at a random moment while a job runs: the job ends right, no replica is made twice.
+
+One round a component by default; `make test-faults` does ten (KF_FAULT_ROUNDS). The seed is printed, and taken from
+KF_FAULT_SEED to play a run again.
+"""
+
+import asyncio
+import collections
+import json
+import os
+import random
+import re
+import signal
+import time
+
+import pytest
+import pytest_asyncio
+
+from .client import HubClient
+
+pytestmark = [pytest.mark.faults, pytest.mark.asyncio(loop_scope="module")]
+
+ROUNDS = int(os.environ.get("KF_FAULT_ROUNDS", "1"))
+SEED = int(os.environ.get("KF_FAULT_SEED", str(random.randrange(10**6))))
+IMAGE = "kf-spawner/tensorflow-2.21.0-notebook-cpu:0.1.0"
+COMPONENTS = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "node",
+    "operator",
+    "hub",
+    "proxy",
+    "notebook server",
+]
+CLAIM = "faults"
+PROGRAM = """
+import os, time
+with open("/mnt/faults/starts", "a") as file:
+    file.write(os.environ["JOB"] + " " + os.environ["HOSTNAME"] + "\\n")
+time.sleep(4)
+"""
+REPLICAS = {"Chief": 1, "Worker": 2, "PS": 1}
+JOB_TIMEOUT = 120.0
+
+
+def manifest(name: str) -> dict:
+    container = {
+        "name": "tensorflow",
+        "image": IMAGE,
+        "command": ["python", "-S", "-c", PROGRAM],
+        "env": [{"name": "JOB", "value": name}],
+        "volumeMounts": [{"name": "faults", "mountPath": "/mnt/faults"}],
+    }
+    pod = {
+        "containers": [container],
+        "volumes": [{"name": "faults", "persistentVolumeClaim": {"claimName": CLAIM}}],
+    }
+    specs = {kind: {"replicas": count, "template": {"spec": pod}} for kind, count in REPLICAS.items()}
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "TFJob",
+        "metadata": {"name": name},
+        "spec": {"tfReplicaSpecs": specs},
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def server(product):
+    """A notebook server that runs through all rounds."""
+    async with HubClient(product.hub) as client:
+        await client.make_token()
+        await client.spawn({"image": "tensorflow-2.21.0-notebook-cpu"})
+        yield client
+        await client.stop_server()
+
+
+@pytest.fixture(scope="module")
+def starts(product, kubectl):
+    """Where each replica writes that it has started: the directory of a claim."""
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": CLAIM},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}},
+    }
+    kubectl("apply", "-f", "-", stdin=json.dumps(claim))
+    kubectl("wait", "--for=jsonpath={.status.phase}=Bound", f"pvc/{CLAIM}", "--timeout=30s")
+    yield product.home / "volumes" / "kf-admin" / CLAIM / "starts"
+    kubectl("delete", "pvc", CLAIM)
+
+
+@pytest.mark.parametrize("turn", range(ROUNDS))
+@pytest.mark.parametrize("component", COMPONENTS)
+async def test_kill(product, kubectl, server, starts, component, turn):
+    # A string seeds the same in every process; hash() does not.
+    delay = random.Random(f"{SEED} {component} {turn}").uniform(0, 5)
+    print(f"seed {SEED}: kill -9 of {component} {delay:.2f} s after the job was made")
+    name = f"faults-{re.sub('[^a-z]', '', component)}-{turn}"
+    await asyncio.to_thread(kubectl, "apply", "-f", "-", stdin=json.dumps(manifest(name)))
+    await asyncio.to_thread(kubectl, "create", "configmap", f"ack-{name}", "--from-literal=kept=yes")
+    await asyncio.sleep(delay)
+    victim = server_pid(product) if component == "notebook server" else product.pid(component)
+    os.kill(victim, signal.SIGKILL)
+
+    job = await outcome(kubectl, name)
+    assert job["status"]["conditions"][-1]["type"] == "Succeeded", job["status"]
+    assert job["status"]["replicaStatuses"]["Chief"]["succeeded"] == 1
+    started = collections.Counter(line for line in starts.read_text().split("\n") if line.startswith(name + " "))
+    assert sorted(started.values()) == [1] * sum(REPLICAS.values()), started
+    assert kubectl("get", "configmap", f"ack-{name}", "-o", "jsonpath={.data.kept}") == "yes"
+    await answers(server)
+    kubectl("delete", "tfjob", name, "--wait=false")
+    kubectl("delete", "configmap", f"ack-{name}")
+
+
+def server_pid(product) -> int:
+    """The process that is jupyterhub-singleuser; the node's shim around it is not the one that is killed."""
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            try:
+                with open(f"/proc/{entry.name}/cmdline") as file:
+                    words = file.read().split("\0")
+                with open(f"/proc/{entry.name}/environ") as file:
+                    mine = str(product.home) in file.read()
+            except OSError:
+                continue
+            if mine and any(word.endswith("jupyterhub-singleuser") for word in words[:3]):
+                return int(entry.name)
+    raise AssertionError("no notebook server runs")
+
+
+async def outcome(kubectl, name: str) -> dict:
+    """The job once it has ended; the API server may be away meanwhile."""
+    deadline = time.monotonic() + JOB_TIMEOUT
+    while time.monotonic() < deadline:
+        done = await asyncio.to_thread(kubectl.run, "get", "tfjob", name, "-o", "json")
+        if done.returncode == 0:
+            job = json.loads(done.stdout)
+            states = {
+                entry["type"] for entry in job.get("status", {}).get("conditions", []) if entry["status"] == "True"
+            }
+            if states & {"Succeeded", "Failed"}:
+                return job
+        await asyncio.sleep(0.2)
+    raise AssertionError(f"{name} has not ended within {JOB_TIMEOUT:g} s: {done.stdout}{done.stderr}")
+
+
+async def answers(server: HubClient, timeout: float = 60.0) -> None:
+    """The notebook server is reached through the door again, with the token from before."""
+    async with asyncio.timeout(timeout):
+        while True:
+            try:
+                status, _ = await server.server("GET", "/api/status")
+                if status == 200:
+                    return
+            except OSError:
+                pass
+            await asyncio.sleep(0.2)

@@ -1,0 +1,38 @@
+"""The main job through HTTP alone, for both images: log in, token, spawn by API, every cell of the notebook."""
+
+import pytest
+
+from .client import HubClient
+
+JOURNEYS = [
+    ("tensorflow-2.21.0-notebook-cpu", "quickstart.ipynb", ["Hello TensorFlow", "test accuracy", "Succeeded"]),
+    ("tensorflow-1.8.0-notebook-cpu", "tensorflow-1.8.ipynb", ["Hello TensorFlow", "Succeeded"]),
+]
+
+
+@pytest.mark.parametrize(("image", "notebook", "words"), JOURNEYS, ids=["2.21", "1.8"])
+async def test_every_cell_of_the_notebook(product, unavailable_images, image, notebook, words):
+    if image in unavailable_images:
+        pytest.skip(f"{image} cannot run on this machine: {unavailable_images[image]}")
+    async with HubClient(product.hub) as client:
+        await client.make_token()
+        messages = await client.spawn({"image": image})
+        assert len(messages) >= 3, messages
+        try:
+            shown = await run_notebook(client, f"examples/{notebook}")
+            for word in words:
+                assert word in shown
+        finally:
+            await client.stop_server()
+
+
+async def run_notebook(client: HubClient, path: str) -> str:
+    """Runs every code cell, top to bottom, and returns all that they showed."""
+    status, document = await client.server("GET", f"/api/contents/{path}")
+    assert status == 200, document
+    shown = []
+    async with client.kernel() as kernel:
+        for cell in document["content"]["cells"]:
+            if cell["cell_type"] == "code":
+                shown.append(await kernel.run(cell["source"]))
+    return "\n".join(shown)

@@ -1,0 +1,119 @@
+"""`kf-spawner` itself: two side by side, wrong arguments, stop, a killed `up`, what survives a restart."""
+
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from . import product as products
+from .kubectl import Kubectl
+
+
+@pytest.fixture
+def another(product, tmp_path):
+    """A second product beside the first one."""
+    running = products.start(tmp_path / "home")
+    yield running
+    running.stop()
+    products.run_cli("down", "--home", str(running.home), timeout=120)
+    assert not products.processes_of(running.home)
+
+
+def test_status_and_down(another):
+    facts = another.status()
+    assert facts["running"]
+    assert facts["hub"] == another.hub
+    names = {entry["name"] for entry in facts["components"] if entry["running"]}
+    assert names == {
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "node",
+        "operator",
+        "proxy",
+        "hub",
+        "door",
+    }
+    mode = another.home.stat().st_mode & 0o777
+    assert mode == 0o700
+    assert os.stat(another.kubeconfig).st_mode & 0o777 == 0o600
+    second = products.run_cli("up", "--home", str(another.home), "--port", str(products.free_port()))
+    assert second.returncode == 1
+    assert "already runs on" in second.stderr
+    done = products.run_cli("down", "--home", str(another.home), timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert another.process.wait(10) == 0
+    assert not products.processes_of(another.home)
+    words = products.run_cli("status", "--home", str(another.home))
+    assert (words.returncode, "not running" in words.stdout) == (3, True)
+
+
+def test_state_survives_kill_of_up(another):
+    kubectl = Kubectl(products.kubectl_binary(), another.kubeconfig)
+    kubectl("create", "configmap", "kept", "--from-literal=a=b")
+    assert another.stop(signal.SIGKILL) == -signal.SIGKILL
+    left = products.run_cli("status", "--home", str(another.home), "--json")
+    assert left.returncode == 3
+    assert any(entry["running"] for entry in json.loads(left.stdout)["components"])
+    again = products.start(another.home)
+    try:
+        kubectl = Kubectl(products.kubectl_binary(), again.kubeconfig)
+        assert kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "b"
+    finally:
+        assert again.stop() == 0
+    assert not products.processes_of(another.home)
+
+
+def test_a_killed_component_is_restarted_and_said(another):
+    pid = another.pid("operator")
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 30
+    while not any("operator is back" in line for line in another.output):
+        assert time.monotonic() < deadline, another.output
+        time.sleep(0.1)
+    assert any("operator was killed by SIGKILL; starting it again" in line for line in another.output)
+    assert another.pid("operator") != pid
+
+
+WRONG = [
+    (["--host", "0.0.0.0"], "--password-file"),
+    (["--password-file", "{tmp}/none"], "--password-file"),
+    (["--password-file", "{open_file}"], "chmod 600"),
+    (["--port", "0"], "port"),
+    (["--port", "http"], "port"),
+    (["--kubeconfig", "{tmp}/none"], "does not exist"),
+    (["everything"], "does not know 'everything'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG, ids=[" ".join(case[0]) for case in WRONG])
+def test_wrong_arguments_start_nothing(tmp_path, arguments, words):
+    (tmp_path / "open").write_text("secret")
+    (tmp_path / "open").chmod(0o644)
+    filled = [word.format(tmp=tmp_path, open_file=tmp_path / "open") for word in arguments]
+    done = products.run_cli("up", "--home", str(tmp_path / "home"), *filled)
+    assert done.returncode != 0
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_port_in_use(product, tmp_path):
+    done = products.run_cli("up", "--home", str(tmp_path / "home"), "--port", str(product.port))
+    assert done.returncode == 1
+    assert f"port {product.port}" in done.stderr
+    assert "--port" in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_kubeconfig_that_happens_to_be_set_is_not_used(tmp_path):
+    trap = tmp_path / "trap"
+    trap.write_text("this is no kubeconfig")
+    running = products.start(tmp_path / "home", env={"KUBECONFIG": str(trap)})
+    try:
+        assert str(tmp_path / "home") in running.kubeconfig
+    finally:
+        assert running.stop() == 0
