@@ -1,0 +1,179 @@
+"""The operator as a program: settings, signals, and the parts put together."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+
+from traitlets import Bool, Enum, Float, Integer, Unicode, default
+from traitlets.config import Application
+
+from .. import __version__
+from ..kube import Client, ConfigError, EventRecorder, load_config
+from ..kube.config import ClusterConfig
+from ..tfjob.names import OPERATOR_NAME
+from . import logs
+from .controller import Controller
+from .leader import Leader, LeadershipLost
+from .metrics import Metrics
+from .routes import Routes
+from .web import WebServer
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS = 32
+
+
+class OperatorApp(Application):
+    """Runs TFJobs: makes their pods and services, follows their status, cleans up."""
+
+    name = "kf-spawner-operator"
+    version = __version__
+    description = __doc__
+
+    kubeconfig = Unicode(
+        "", help="Path of the kubeconfig. Empty (the default): $KUBECONFIG, the pod's account or ~/.kube/config."
+    ).tag(config=True)
+    namespace = Unicode("", help="The only namespace to look at. Empty (the default): all of them.").tag(config=True)
+    workers = Integer(16, help="How many jobs are worked on at the same time.").tag(config=True)
+    cluster_domain = Unicode(
+        help="Appended to hosts in TF_CONFIG, such as cluster.local. Default: $CUSTOM_CLUSTER_DOMAIN, or none."
+    ).tag(config=True)
+    metrics_host = Unicode("127.0.0.1", help="Address of /metrics, /healthz, /readyz and /routes.").tag(config=True)
+    metrics_port = Integer(8085, help="Port of the same; 0 takes a free one and logs it.").tag(config=True)
+    authorize_url = Unicode(
+        "",
+        help="The hub's handler that the door asks about requests to endpoints. Empty (the default): no /routes.",
+    ).tag(config=True)
+    leader_elect = Bool(
+        False, help="Act only while holding a Lease, so that several operators may run. Needs lease_namespace."
+    ).tag(config=True)
+    lease_name = Unicode("kf-spawner-operator", help="Name of that Lease.").tag(config=True)
+    lease_namespace = Unicode(help="Its namespace. Default: the one of the kubeconfig or account.").tag(config=True)
+    lease_seconds = Float(15.0, help="After so many seconds without renewal another operator takes over.").tag(
+        config=True
+    )
+    identity = Unicode(help="Who holds the Lease. Default: host name and process id.").tag(config=True)
+    log_format = Enum(("json", "text"), "json", help="How log lines look.").tag(config=True)
+
+    aliases = {
+        **Application.aliases,
+        "kubeconfig": "OperatorApp.kubeconfig",
+        "namespace": "OperatorApp.namespace",
+        "workers": "OperatorApp.workers",
+        "metrics-host": "OperatorApp.metrics_host",
+        "metrics-port": "OperatorApp.metrics_port",
+        "authorize-url": "OperatorApp.authorize_url",
+        "log-format": "OperatorApp.log_format",
+    }
+    flags = {
+        **Application.flags,
+        "leader-elect": ({"OperatorApp": {"leader_elect": True}}, leader_elect.help),
+    }
+
+    @default("log_level")
+    def _log_level(self) -> int:
+        return logging.INFO
+
+    @default("cluster_domain")
+    def _cluster_domain(self) -> str:
+        return os.environ.get("CUSTOM_CLUSTER_DOMAIN", "")
+
+    @default("identity")
+    def _identity(self) -> str:
+        return f"{socket.gethostname()}_{os.getpid()}"
+
+    def start(self) -> None:
+        logs.set_up(self.log.getEffectiveLevel(), as_json=self.log_format == "json")
+        try:
+            config = load_config(self.kubeconfig or None)
+        except ConfigError as error:
+            log.error("%s", error)
+            self.exit(1)
+        try:
+            asyncio.run(self._run(config))
+        except LeadershipLost as error:
+            log.error("%s; this process ends", error)
+            self.exit(1)
+
+    async def _run(self, config: ClusterConfig) -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        namespace = self.namespace or None
+        metrics = Metrics()
+        async with contextlib.AsyncExitStack() as stack:
+            agent = f"kf-spawner-operator/{__version__}"
+            client = await stack.enter_async_context(Client(config, user_agent=agent, connections=CONNECTIONS))
+            recorder = await stack.enter_async_context(EventRecorder(client, component=OPERATOR_NAME))
+            routes = None
+            if self.authorize_url:
+                routes = Routes(client, authorize_url=self.authorize_url, namespace=namespace)
+                await stack.enter_async_context(routes)
+            controller = await stack.enter_async_context(
+                Controller(
+                    client,
+                    recorder,
+                    metrics,
+                    namespace=namespace,
+                    workers=self.workers,
+                    cluster_domain=self.cluster_domain,
+                )
+            )
+            server = WebServer(
+                self.metrics_host,
+                self.metrics_port,
+                metrics=metrics,
+                ready=lambda: controller.is_synced and (routes is None or routes.is_synced),
+                routes=lambda: routes.configuration() if routes and routes.is_synced else None,
+            )
+            await stack.enter_async_context(server)
+            log.info("serving on http://%s:%d", *server.address)
+            await self._act(client, controller, metrics, config.namespace, stopping)
+
+    async def _act(
+        self,
+        client: Client,
+        controller: Controller,
+        metrics: Metrics,
+        own_namespace: str,
+        stopping: asyncio.Event,
+    ) -> None:
+        """Acts, as leader where there is an election, until told to stop. Raises LeadershipLost."""
+        leader = None
+        if self.leader_elect:
+            leader = Leader(
+                client,
+                name=self.lease_name,
+                namespace=self.lease_namespace or own_namespace,
+                identity=self.identity,
+                duration=self.lease_seconds,
+            )
+            if not await _before(leader.acquire(), stopping):
+                return
+        metrics.leader.set(1)
+        if await _before(controller.start(), stopping):
+            await _before(leader.hold() if leader else stopping.wait(), stopping)
+        log.info("stopping")
+        await controller.stop()
+        if leader:
+            await leader.release()
+
+
+async def _before(work, stopping: asyncio.Event) -> bool:
+    """Runs `work` until it ends or `stopping` is set; True if it ended. What it raises is raised."""
+    task = asyncio.ensure_future(work)
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+    for each in (task, stop):
+        if not each.done():
+            each.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await each
+    if task.cancelled():
+        return False
+    task.result()
+    return True

@@ -1,0 +1,177 @@
+"""Carries out a plan: status, children, events, each as requests. May not decide what is to be done."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
+from ..kube.resources import PODS, SERVICES
+from ..tfjob.names import GROUP, KIND, PLURAL, VERSION
+from ..tfjob.plan import Child, Plan, Refusal
+from ..tfjob.status import timestamp
+from .metrics import Metrics
+from .view import POD, SERVICE, View
+
+log = logging.getLogger(__name__)
+
+TFJOBS = Resource(GROUP, VERSION, PLURAL, KIND)
+CHILD_RESOURCES = {POD: PODS, SERVICE: SERVICES}
+UNSEEN_AFTER = 15.0
+
+
+class Applier:
+    """Every answer of the API server goes into the view at once, before any informer brings it."""
+
+    def __init__(
+        self,
+        client: Client,
+        recorder: EventRecorder,
+        metrics: Metrics,
+        view: View,
+        *,
+        clock: Callable[[], datetime],
+    ):
+        self._client, self._recorder, self._metrics = client, recorder, metrics
+        self._view, self._clock = view, clock
+        self._unseen: dict[str, tuple[str, str, dict, float]] = {}
+
+    async def carry_out(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
+        """The children that the API server refused, by name. Raises ApiError where a later try may go well."""
+        writing = self._write_status(key, job, plan)
+        if plan.delete or plan.delete_job:
+            await writing  # it remembers what a deletion makes invisible
+            await asyncio.gather(*(self._delete(key, job, child) for child in plan.delete))
+            refusals = await self._create_all(key, job, plan.create)
+        else:
+            written, made = await asyncio.gather(
+                writing, self._create_all(key, job, plan.create), return_exceptions=True
+            )
+            for result in (written, made):
+                if isinstance(result, BaseException):
+                    raise result
+            assert isinstance(made, dict)
+            refusals = made
+        if plan.delete_job:
+            await self._delete_job(job)
+        return refusals
+
+    def saw(self, child: dict) -> None:
+        """The informer brought `child`: it will bring its end, too."""
+        self._unseen.pop(child["metadata"]["uid"], None)
+
+    async def check_unseen(self) -> list[str]:
+        """Keys of jobs that had a child made which vanished before the informer ever saw it."""
+        keys = []
+        late = [uid for uid, entry in self._unseen.items() if entry[3] + UNSEEN_AFTER < time.monotonic()]
+        for uid in late:
+            key, kind, child, _ = self._unseen[uid]
+            meta = child["metadata"]
+            if await self._find(kind, meta["name"], meta["namespace"], uid) is None:
+                self._view.lost_child(key, kind, child)
+                keys.append(key)
+            self._unseen.pop(uid, None)
+        return keys
+
+    async def _write_status(self, key: str, job: dict, plan: Plan) -> None:
+        """With the resourceVersion that the plan was made from: an outdated plan is refused as a Conflict."""
+        if plan.status is not None:
+            names = ("name", "namespace", "uid", "resourceVersion")
+            body = {
+                "apiVersion": job["apiVersion"],
+                "kind": job["kind"],
+                "metadata": {name: job["metadata"][name] for name in names},
+                "spec": job.get("spec"),
+                "status": plan.status,
+            }
+            self._view.wrote_job(key, await self._client.replace(TFJOBS, body, subresource="status"))
+        for event in plan.events:
+            self._recorder.event(job, *event)
+        for outcome in plan.counted:
+            self._metrics.count(outcome, job["metadata"]["namespace"])
+
+    async def _create_all(self, key: str, job: dict, manifests: Iterable[dict]) -> dict[str, Refusal]:
+        """Services before pods: a member's address is known before any member looks for it."""
+        refusals: dict[str, Refusal] = {}
+        for kind in (SERVICE, POD):
+            wave = [manifest for manifest in manifests if manifest["kind"] == kind]
+            results = await asyncio.gather(
+                *(self._create(key, job, manifest) for manifest in wave), return_exceptions=True
+            )
+            made = []
+            for manifest, result in zip(wave, results, strict=True):
+                name = manifest["metadata"]["name"]
+                if isinstance(result, Refusal):
+                    refusals[name] = result
+                    self._recorder.event(
+                        job, "Warning", f"FailedCreate{kind}", f"Error creating {name}: {result.message}"
+                    )
+                elif isinstance(result, BaseException):
+                    raise result
+                elif result:
+                    made.append(name)
+            self._tell(job, f"SuccessfulCreate{kind}", f"Created {kind.lower()}", made)
+        return refusals
+
+    async def _create(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
+        """True: made; False: it was there already."""
+        kind, meta = manifest["kind"], manifest["metadata"]
+        try:
+            child = await self._client.create(CHILD_RESOURCES[kind], manifest)
+        except AlreadyExists:
+            return await self._take_existing(key, job, kind, meta["name"])
+        except (Invalid, Forbidden) as error:
+            return Refusal(error.message, final=isinstance(error, Invalid))
+        except NotFound as error:
+            return Refusal(error.message)  # the namespace is going away
+        child.setdefault("kind", kind)
+        self._unseen[child["metadata"]["uid"]] = (key, kind, child, time.monotonic())
+        self._view.wrote_child(key, kind, child)
+        return True
+
+    async def _take_existing(self, key: str, job: dict, kind: str, name: str) -> Refusal | bool:
+        meta = job["metadata"]
+        existing = await self._find(kind, name, meta["namespace"])
+        owners = (existing or {}).get("metadata", {}).get("ownerReferences") or ()
+        if existing is None or existing["metadata"].get("deletionTimestamp"):
+            return Refusal(f"the {kind.lower()} {name} of before is still being deleted")
+        if not any(owner["uid"] == meta["uid"] and owner.get("controller") for owner in owners):
+            return Refusal(f"a {kind.lower()} {name} exists that is not this job's; delete it or rename the job")
+        self._view.wrote_child(key, kind, existing)
+        return False
+
+    async def _find(self, kind: str, name: str, namespace: str, uid: str | None = None) -> dict | None:
+        try:
+            found = await self._client.get(CHILD_RESOURCES[kind], name, namespace)
+        except NotFound:
+            return None
+        return found if uid in (None, found["metadata"]["uid"]) else None
+
+    async def _delete(self, key: str, job: dict, child: Child) -> None:
+        namespace = job["metadata"]["namespace"]
+        resource = CHILD_RESOURCES[child.kind]
+        try:
+            await self._client.delete(resource, child.name, namespace, uid=child.uid)
+        except (NotFound, Conflict):
+            return  # gone, or another one has its name: the informer will tell
+        except ApiError as error:
+            self._recorder.event(
+                job, "Warning", f"FailedDelete{child.kind}", f"Error deleting {child.name}: {error.message}"
+            )
+            raise
+        self._view.deleting_child(key, child.kind, child.name, child.uid, timestamp(self._clock()))
+        self._tell(job, f"SuccessfulDelete{child.kind}", f"Deleted {child.kind.lower()}", [child.name])
+
+    async def _delete_job(self, job: dict) -> None:
+        meta = job["metadata"]
+        try:
+            await self._client.delete(TFJOBS, meta["name"], meta["namespace"], uid=meta["uid"])
+        except (NotFound, Conflict):
+            log.debug("the job was gone already", extra={"job": f"{meta['namespace']}/{meta['name']}"})
+
+    def _tell(self, job: dict, reason: str, what: str, names: list[str]) -> None:
+        """One event for all children of a kind: an event each would cost as many requests as the children."""
+        if names:
+            plural = "s" if len(names) > 1 else ""
+            self._recorder.event(job, "Normal", reason, f"{what}{plural}: {', '.join(names)}")

@@ -1,0 +1,169 @@
+"""The reconcile loop: from what the informers see, by way of a pure decision, to requests. May not decide itself."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..kube import ApiError, Client, Conflict, EventRecorder, Informer
+from ..kube.resources import PODS, SERVICES
+from ..tfjob.names import SELECTOR
+from ..tfjob.plan import Refusal
+from ..tfjob.pods import digest
+from ..tfjob.reconcile import decide
+from .apply import TFJOBS, UNSEEN_AFTER, Applier
+from .metrics import Metrics
+from .queue import QueueClosed, WorkQueue
+from .view import POD, SERVICE, View
+
+log = logging.getLogger(__name__)
+
+STOP_TIMEOUT = 10.0
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Controller:
+    """Watches within `async with`; acts between `start` and `stop`. `namespace` None: all of the cluster."""
+
+    def __init__(
+        self,
+        client: Client,
+        recorder: EventRecorder,
+        metrics: Metrics,
+        *,
+        namespace: str | None = None,
+        workers: int = 8,
+        cluster_domain: str = "",
+        clock: Callable[[], datetime] = utc_now,
+    ):
+        self._metrics, self._workers = metrics, workers
+        self._cluster_domain, self._clock = cluster_domain, clock
+        self._view, self._queue = View(), WorkQueue()
+        self._applier = Applier(client, recorder, metrics, self._view, clock=clock)
+        self._refusals: dict[str, dict[str, Refusal]] = {}
+        self._tasks: list[asyncio.Task] = []
+        self._stack = contextlib.AsyncExitStack()
+        self._informers = [
+            Informer(client, TFJOBS, namespace, on_change=self._job_changed),
+            Informer(client, PODS, namespace, label_selector=SELECTOR, on_change=self._pod_changed),
+            Informer(client, SERVICES, namespace, label_selector=SELECTOR, on_change=self._service_changed),
+        ]
+        metrics.watch(
+            queue_depth=lambda: len(self._queue), jobs=lambda: len(self._view), requests=lambda: client.requests
+        )
+
+    async def __aenter__(self) -> "Controller":
+        for informer in self._informers:
+            await self._stack.enter_async_context(informer)
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+        await self._stack.aclose()
+
+    @property
+    def is_synced(self) -> bool:
+        return all(informer.is_synced for informer in self._informers)
+
+    async def start(self) -> None:
+        """Begins to act, once all informers have seen the world."""
+        await asyncio.gather(*(informer.synced() for informer in self._informers))
+        self._tasks = [asyncio.create_task(self._work(), name=f"worker {n}") for n in range(self._workers)]
+        self._tasks.append(asyncio.create_task(self._sweep(), name="sweep"))
+
+    async def stop(self) -> None:
+        """Takes no new work and lets what is under way end, within STOP_TIMEOUT seconds."""
+        self._queue.close()
+        tasks, self._tasks = self._tasks, []
+        if not tasks:
+            return
+        tasks.pop().cancel()
+        _, late = await asyncio.wait(tasks, timeout=STOP_TIMEOUT)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _job_changed(self, key: str, old: dict | None, new: dict | None) -> None:
+        if self._view.see_job(key, old, new):
+            self._queue.add(key)
+        if new is None:
+            self._metrics.count("deleted", key.partition("/")[0])
+            self._refusals.pop(key, None)
+            log.info("job deleted", extra={"job": key})
+
+    def _pod_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+        self._child_changed(POD, old, new, news=not (old and new and digest(old) == digest(new)))
+
+    def _service_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+        self._child_changed(SERVICE, old, new, news=new is None or old is None)
+
+    def _child_changed(self, kind: str, old: dict | None, new: dict | None, *, news: bool) -> None:
+        key = self._view.see_child(kind, old, new)
+        if new is not None:
+            self._applier.saw(new)
+        if key and news:
+            self._queue.add(key)
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                key = await self._queue.get()
+            except QueueClosed:
+                return
+            began = time.perf_counter()
+            try:
+                await self._reconcile(key)
+            except Conflict:
+                log.debug("the job changed meanwhile; looking again", extra={"job": key})
+                self._queue.retry(key)
+            except ApiError as error:
+                self._metrics.reconcile_errors.inc()
+                log.warning("%s; trying again in %.1f s", error, self._queue.retry(key), extra={"job": key})
+            except Exception:
+                self._metrics.reconcile_errors.inc()
+                log.exception("trying again in %.1f s", self._queue.retry(key), extra={"job": key})
+            finally:
+                self._metrics.reconcile_seconds.observe(time.perf_counter() - began)
+                self._queue.done(key)
+
+    async def _reconcile(self, key: str) -> None:
+        family = self._view.family(key)
+        job = family.job
+        if job is None:
+            return
+        plan = decide(
+            job,
+            list(family.pods.values()),
+            list(family.services.values()),
+            now=self._clock(),
+            cluster_domain=self._cluster_domain,
+            refusals=self._refusals.get(key),
+        )
+        for event in plan.events:
+            log.info("%s: %s", event.reason, event.message, extra={"job": key})
+        refusals = await self._applier.carry_out(key, job, plan)
+        self._refusals[key] = refusals
+        if not refusals:
+            self._queue.forget(key)
+            del self._refusals[key]
+        elif any(refusal.final for refusal in refusals.values()):
+            self._queue.add(key)
+        else:
+            self._queue.retry(key)
+        if plan.requeue_after is not None:
+            self._queue.add_after(key, plan.requeue_after)
+
+    async def _sweep(self) -> None:
+        """Now and then looks for children that came and went while no informer was watching."""
+        while True:
+            await asyncio.sleep(UNSEEN_AFTER)
+            try:
+                for key in await self._applier.check_unseen():
+                    self._queue.add(key)
+            except ApiError as error:
+                log.warning("looking for lost children: %s", error)

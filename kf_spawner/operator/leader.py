@@ -1,0 +1,130 @@
+"""Leader election by a Lease: of several operators one acts. Times in seconds."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ..kube import AlreadyExists, ApiError, Client, Conflict, NotFound
+from ..kube.resources import LEASES
+
+log = logging.getLogger(__name__)
+
+
+class LeadershipLost(RuntimeError):
+    """Another may act now: this process must not."""
+
+
+class Leader:
+    """Holds the Lease `namespace/name` for `identity`.
+
+    `duration`: a holder that has not renewed for so long, by our own clock since we saw it do so, has lost it. A
+    holder renews every third of it, and gives up acting after two thirds without success.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        name: str,
+        namespace: str,
+        identity: str,
+        duration: float = 15.0,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._client, self._clock = client, clock
+        self._name, self._namespace, self._identity = name, namespace, identity
+        self._duration = duration
+        self._seen: tuple[str, float] = ("", 0.0)
+
+    async def acquire(self) -> None:
+        """Returns once the Lease is ours."""
+        while not await self._try_once():  # noqa: ASYNC110 - what we wait for happens in other processes
+            await asyncio.sleep(self._duration / 5 * random.uniform(0.8, 1.2))
+        log.info("%s leads", self._identity)
+
+    async def hold(self) -> None:
+        """Renews until cancelled. Raises LeadershipLost."""
+        renewed = self._clock()
+        while True:
+            await asyncio.sleep(self._duration / 3)
+            left = self._duration * 2 / 3 - (self._clock() - renewed)
+            try:
+                async with asyncio.timeout(max(left, 0.1)):
+                    if not await self._renew():
+                        raise LeadershipLost(f"another process took the lease {self._name}")
+                renewed = self._clock()
+            except (ApiError, TimeoutError) as error:
+                log.warning("the lease %s was not renewed: %s", self._name, error or "no answer in time")
+                if self._clock() - renewed > self._duration * 2 / 3:
+                    raise LeadershipLost(f"the lease {self._name} could not be renewed in time") from error
+
+    async def release(self) -> None:
+        """Lets another take over at once."""
+        try:
+            lease = await self._client.get(LEASES, self._name, self._namespace)
+            if lease["spec"].get("holderIdentity") == self._identity:
+                lease["spec"] = {**lease["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+                await self._client.replace(LEASES, lease)
+        except ApiError as error:
+            log.warning("the lease %s was not released: %s", self._name, error)
+
+    async def _try_once(self) -> bool:
+        try:
+            try:
+                lease = await self._client.get(LEASES, self._name, self._namespace)
+            except NotFound:
+                await self._client.create(LEASES, self._fresh())
+                return True
+            spec = lease.get("spec") or {}
+            if not self._is_free(spec, lease["metadata"]["resourceVersion"]):
+                return False
+            transitions = (spec.get("leaseTransitions") or 0) + 1
+            lease["spec"] = {**self._fresh()["spec"], "leaseTransitions": transitions}
+            await self._client.replace(LEASES, lease)
+            return True
+        except (Conflict, AlreadyExists):
+            return False
+        except ApiError as error:
+            log.warning("the lease %s cannot be had: %s", self._name, error)
+            return False
+
+    async def _renew(self) -> bool:
+        lease = await self._client.get(LEASES, self._name, self._namespace)
+        if lease["spec"].get("holderIdentity") != self._identity:
+            return False
+        lease["spec"]["renewTime"] = _micro_time()
+        try:
+            await self._client.replace(LEASES, lease)
+        except Conflict:
+            return False
+        return True
+
+    def _is_free(self, spec: dict, version: str) -> bool:
+        """Clocks of two machines differ: what counts is how long we have seen the Lease stay as it is."""
+        if not spec.get("holderIdentity") or spec.get("holderIdentity") == self._identity:
+            return True
+        if self._seen[0] != version:
+            self._seen = (version, self._clock())
+            return False
+        return self._clock() - self._seen[1] > (spec.get("leaseDurationSeconds") or self._duration)
+
+    def _fresh(self) -> dict:
+        now = _micro_time()
+        return {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": {
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": max(1, round(self._duration)),
+                "acquireTime": now,
+                "renewTime": now,
+            },
+        }
+
+
+def _micro_time() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

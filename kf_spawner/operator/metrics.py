@@ -1,0 +1,71 @@
+"""The operator's figures, for Prometheus: those of the original by their names, and the controller's own."""
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+FRAMEWORK = "tensorflow"
+OUTCOMES = {
+    "created": "Jobs that were created",
+    "deleted": "Jobs that were deleted",
+    "successful": "Jobs that succeeded",
+    "failed": "Jobs that failed",
+    "restarted": "Replicas that were started anew",
+}
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All figures of one operator, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._jobs = {
+            outcome: Counter(
+                f"training_operator_jobs_{outcome}",
+                text,
+                ["job_namespace", "framework"],
+                registry=self.registry,
+            )
+            for outcome, text in OUTCOMES.items()
+        }
+        self.reconcile_seconds = Histogram(
+            "kf_spawner_operator_reconcile_seconds",
+            "Time to bring one job on its way, requests included",
+            buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self.reconcile_errors = Counter(
+            "kf_spawner_operator_reconcile_errors", "Attempts that failed and are repeated", registry=self.registry
+        )
+        self.leader = Gauge(
+            "kf_spawner_operator_leader", "1 while this process acts, 0 while it stands by", registry=self.registry
+        )
+
+    def count(self, outcome: str, namespace: str) -> None:
+        """`outcome` is one of OUTCOMES."""
+        self._jobs[outcome].labels(namespace, FRAMEWORK).inc()
+
+    def watch(self, *, queue_depth: Callable[[], int], jobs: Callable[[], int], requests: Callable[[], int]) -> None:
+        """Figures that are read when somebody asks for them."""
+        for name, text, read in (
+            ("kf_spawner_operator_queue_depth", "Jobs that wait for their turn", queue_depth),
+            ("kf_spawner_operator_jobs", "Jobs that exist", jobs),
+        ):
+            Gauge(name, text, registry=self.registry).set_function(read)
+        self.registry.register(_Requests(requests))
+
+    def text(self) -> bytes:
+        return generate_latest(self.registry)
+
+
+class _Requests(Collector):
+    def __init__(self, read: Callable[[], int]):
+        self._read = read
+
+    def collect(self):
+        family = CounterMetricFamily("kf_spawner_operator_api_requests", "Requests to the API server")
+        family.add_metric([], self._read())
+        yield family

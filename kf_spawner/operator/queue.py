@@ -1,0 +1,115 @@
+"""A queue of keys: one worker a key at a time, added twice is worked on once, failures come back later."""
+
+import asyncio
+from collections import deque
+
+FIRST_RETRY = 0.05
+LAST_RETRY = 60.0
+
+
+class QueueClosed(Exception):
+    """No key comes any more."""
+
+
+class WorkQueue:
+    """Keys to work on; all on one event loop. Times in seconds."""
+
+    def __init__(self) -> None:
+        self._ready: deque[str] = deque()
+        self._wanted: set[str] = set()
+        self._running: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._failures: dict[str, int] = {}
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, key: str) -> None:
+        """Wants `key` worked on, after the work that is under way on it."""
+        if key in self._wanted or self._closed:
+            return
+        self._wanted.add(key)
+        if key not in self._running:
+            self._put(key)
+
+    def add_after(self, key: str, delay: float) -> None:
+        """Wants `key` after `delay`; of several delays for a key the earliest counts."""
+        loop = asyncio.get_running_loop()
+        timer = self._timers.get(key)
+        if timer is not None and timer.when() <= loop.time() + delay:
+            return
+        self._cancel_timer(key)
+        if not self._closed:
+            self._timers[key] = loop.call_later(delay, self._due, key)
+
+    def retry(self, key: str) -> float:
+        """Wants `key` again after a failure, each time twice as late; the delay."""
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        delay = min(FIRST_RETRY * 2.0 ** min(failures - 1, 20), LAST_RETRY)
+        self.add_after(key, delay)
+        return delay
+
+    def forget(self, key: str) -> None:
+        """The last work on `key` went well: its next failure counts as the first."""
+        self._failures.pop(key, None)
+
+    async def get(self) -> str:
+        """The next key; `done` must follow. Raises QueueClosed after `close`."""
+        while not self._ready:
+            if self._closed:
+                raise QueueClosed
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._pass_on(waiter)
+                raise
+        key = self._ready.popleft()
+        self._wanted.discard(key)
+        self._running.add(key)
+        self._cancel_timer(key)
+        return key
+
+    def done(self, key: str) -> None:
+        self._running.discard(key)
+        if key in self._wanted:
+            self._put(key)
+
+    def close(self) -> None:
+        """No key comes any more; work under way is not touched."""
+        self._closed = True
+        self._ready.clear()
+        for key in list(self._timers):
+            self._cancel_timer(key)
+        while self._waiters:
+            self._wake()
+
+    def _put(self, key: str) -> None:
+        self._ready.append(key)
+        self._wake()
+
+    def _wake(self) -> None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    def _pass_on(self, waiter: asyncio.Future) -> None:
+        """A waiter that was woken and cancelled at once must not keep the news to itself."""
+        if waiter.done() and not waiter.cancelled() and self._ready:
+            self._wake()
+        elif waiter in self._waiters:
+            self._waiters.remove(waiter)
+
+    def _due(self, key: str) -> None:
+        self._timers.pop(key, None)
+        self.add(key)
+
+    def _cancel_timer(self, key: str) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()

@@ -1,0 +1,113 @@
+"""What the operator knows of jobs and their children: what the informers saw, and what it wrote itself since.
+
+An informer runs behind. What we wrote stays in view until the informer has caught up, so no decision is made on a
+world from before our own last act.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ..tfjob.names import JOB_LABEL
+
+POD, SERVICE = "Pod", "Service"
+
+
+@dataclass
+class Family:
+    """A job and its children by name. Objects are shared with the informers: read-only."""
+
+    job: dict | None = None
+    pods: dict[str, dict] = field(default_factory=dict)
+    services: dict[str, dict] = field(default_factory=dict)
+
+    def of(self, kind: str) -> dict[str, dict]:
+        return self.pods if kind == POD else self.services
+
+    @property
+    def is_empty(self) -> bool:
+        return self.job is None and not self.pods and not self.services
+
+
+class View:
+    """Families by job key, `namespace/name`."""
+
+    def __init__(self) -> None:
+        self._families: dict[str, Family] = {}
+
+    def __len__(self) -> int:
+        return sum(family.job is not None for family in self._families.values())
+
+    def family(self, key: str) -> Family:
+        return self._families.get(key) or Family()
+
+    def keys(self) -> Iterator[str]:
+        return iter([key for key, family in self._families.items() if family.job is not None])
+
+    def see_job(self, key: str, old: dict | None, new: dict | None) -> bool:
+        """Takes over what the informer saw; whether it was news."""
+        family = self._families.setdefault(key, Family())
+        family.job, news = _newer(family.job, old, new)
+        self._drop_if_empty(key)
+        return news
+
+    def wrote_job(self, key: str, job: dict) -> None:
+        """Takes over the API server's answer to a write, unless the job is gone or was seen newer since."""
+        family = self._families.get(key)
+        if family is not None and family.job is not None:
+            family.job, _ = _newer(family.job, family.job, job)
+
+    def see_child(self, kind: str, old: dict | None, new: dict | None) -> str | None:
+        """Takes over what the informer saw of a pod or service; its job's key, None if it has none."""
+        meta = (new or old or {})["metadata"]
+        job_name = (meta.get("labels") or {}).get(JOB_LABEL)
+        if not job_name:
+            return None
+        key = f"{meta['namespace']}/{job_name}"
+        self._put(key, kind, meta["name"], old, new)
+        return key
+
+    def wrote_child(self, key: str, kind: str, child: dict) -> None:
+        """Takes over a child that we made, or found that we had made."""
+        self._put(key, kind, child["metadata"]["name"], None, child)
+
+    def deleting_child(self, key: str, kind: str, name: str, uid: str, moment: str) -> None:
+        """A child whose deletion the API server took: terminating, until the informer says that it is gone."""
+        children = self.family(key).of(kind)
+        child = children.get(name)
+        if child is not None and child["metadata"]["uid"] == uid:
+            children[name] = {**child, "metadata": {**child["metadata"], "deletionTimestamp": moment}}
+
+    def lost_child(self, key: str, kind: str, child: dict) -> None:
+        """A child that turned out to be gone without the informer ever having seen it."""
+        self._put(key, kind, child["metadata"]["name"], child, None)
+
+    def _put(self, key: str, kind: str, name: str, old: dict | None, new: dict | None) -> None:
+        children = self._families.setdefault(key, Family()).of(kind)
+        kept, _ = _newer(children.get(name), old, new)
+        if kept is None:
+            children.pop(name, None)
+        else:
+            children[name] = kept
+        self._drop_if_empty(key)
+
+    def _drop_if_empty(self, key: str) -> None:
+        if self._families[key].is_empty:
+            del self._families[key]
+
+
+def _newer(held: dict | None, old: dict | None, new: dict | None) -> tuple[dict | None, bool]:
+    """What to hold after the change from `old` to `new`, and whether it is news."""
+    if held is None:
+        return new, new is not None
+    if new is None:
+        # News of the end of an object, but a later one of the same name may be held already.
+        gone = old is None or old["metadata"]["uid"] == held["metadata"]["uid"]
+        return (None, True) if gone else (held, False)
+    if new["metadata"]["uid"] == held["metadata"]["uid"] and version_of(new) <= version_of(held):
+        return held, False
+    return new, True
+
+
+def version_of(obj: dict) -> int:
+    """A resourceVersion as a number: the API server promises that those of one resource compare so."""
+    return int(obj["metadata"]["resourceVersion"])

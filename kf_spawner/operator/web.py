@@ -1,0 +1,63 @@
+"""The operator's own HTTP server: health, figures, and the door's routes. Says nothing that is secret."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from .metrics import CONTENT_TYPE, Metrics
+
+
+class WebServer:
+    """Use as an async context manager; `port` 0 takes a free one, and `address` says which."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        metrics: Metrics,
+        ready: Callable[[], bool],
+        routes: Callable[[], dict | None],
+    ):
+        self._host, self._port = host, port
+        self._metrics, self._ready, self._routes = metrics, ready, routes
+        self._runner: web.AppRunner | None = None
+
+    async def __aenter__(self) -> "WebServer":
+        app = web.Application()
+        app.router.add_get("/healthz", self._get_health)
+        app.router.add_get("/readyz", self._get_ready)
+        app.router.add_get("/metrics", self._get_metrics)
+        app.router.add_get("/routes", self._get_routes)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, self._host, self._port).start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def address(self) -> tuple[str, int]:
+        assert self._runner is not None
+        host, port, *_ = self._runner.addresses[0]
+        return host, port
+
+    async def _get_health(self, _request: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _get_ready(self, _request: web.Request) -> web.Response:
+        if self._ready():
+            return web.Response(text="ok\n")
+        return web.Response(status=503, text="the operator has not seen the cluster's state yet\n")
+
+    async def _get_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+    async def _get_routes(self, _request: web.Request) -> web.Response:
+        """503 until all endpoints are known: Traefik keeps the routes it has meanwhile."""
+        routes = self._routes()
+        if routes is None:
+            return web.Response(status=503, text="the endpoints are not known yet\n")
+        return web.json_response(routes)

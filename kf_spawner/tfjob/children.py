@@ -1,0 +1,103 @@
+"""Manifests of a replica's pod and of its headless service."""
+
+from .cluster import cluster_of, tf_config
+from .defaults import EXIT_CODE, NEVER, JobSpec, Replica, container_of, port_of
+from .names import (
+    API_VERSION,
+    INDEX_LABEL,
+    JOB_LABEL,
+    KIND,
+    OPERATOR_LABEL,
+    OPERATOR_NAME,
+    PORT,
+    PORT_NAME,
+    ROLE_LABEL,
+    TYPE_LABEL,
+    WORKER,
+    child_name,
+)
+
+TF_CONFIG = "TF_CONFIG"
+
+
+class Children:
+    """Makes the manifests of one job's children; the cluster is worked out once for all of them."""
+
+    def __init__(self, spec: JobSpec, *, cluster_domain: str = ""):
+        self._spec = spec
+        self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
+
+    def pod(self, replica: Replica, index: int) -> dict:
+        template = replica.template
+        spec = dict(template["spec"])
+        spec["restartPolicy"] = NEVER if replica.restart_policy == EXIT_CODE else replica.restart_policy
+        ours = container_of(template)
+        spec["containers"] = [
+            self._container(container, replica, index) if container is ours else container
+            for container in spec["containers"]
+        ]
+        given = template.get("metadata") or {}
+        metadata = self._metadata(replica, index, labels=given.get("labels") or {})
+        if given.get("annotations"):
+            metadata["annotations"] = dict(given["annotations"])
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+    def service(self, replica: Replica, index: int) -> dict:
+        """Its name is the replica's address, from before the pod is ready on: members find each other by it."""
+        ports = {PORT_NAME: port_of(replica)}
+        for port in container_of(replica.template).get("ports") or ():
+            if port.get("name"):
+                ports.setdefault(port["name"], port["containerPort"])
+        return {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": self._metadata(replica, index, labels={}),
+            "spec": {
+                "clusterIP": "None",
+                "publishNotReadyAddresses": True,
+                "selector": self._identity(replica, index),
+                "ports": [{"name": name, "port": number} for name, number in ports.items()],
+            },
+        }
+
+    def _container(self, container: dict, replica: Replica, index: int) -> dict:
+        container = dict(container)
+        ports = list(container.get("ports") or ())
+        if all(port.get("name") != PORT_NAME for port in ports):
+            container["ports"] = [*ports, {"name": PORT_NAME, "containerPort": PORT}]
+        value = tf_config(self._spec, replica, index, cluster=self._cluster)
+        if value is not None:
+            env = [entry for entry in container.get("env") or () if entry.get("name") != TF_CONFIG]
+            container["env"] = [*env, {"name": TF_CONFIG, "value": value}]
+        return container
+
+    def _metadata(self, replica: Replica, index: int, *, labels: dict) -> dict:
+        spec = self._spec
+        role = {ROLE_LABEL: "master"} if self._leads(replica, index) else {}
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": spec.name,
+            "uid": spec.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        return {
+            "name": child_name(spec.name, replica.type, index),
+            "namespace": spec.namespace,
+            "labels": {**labels, **self._identity(replica, index), **role},
+            "ownerReferences": [owner],
+        }
+
+    def _leads(self, replica: Replica, index: int) -> bool:
+        """Clients read a job's log from the replica with this role."""
+        leader = self._spec.leader
+        return replica is leader or (leader is None and replica.type == WORKER and index == 0)
+
+    def _identity(self, replica: Replica, index: int) -> dict[str, str]:
+        return {
+            OPERATOR_LABEL: OPERATOR_NAME,
+            JOB_LABEL: self._spec.name,
+            TYPE_LABEL: replica.key,
+            INDEX_LABEL: str(index),
+        }

@@ -1,0 +1,125 @@
+"""A job's spec with defaults filled in, in memory only: a user's object is never written back."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .names import CANONICAL_TYPE, CONTAINER, LEADERS, OURS, PORT, PORT_NAME, REPLICA_TYPES, WORKER
+
+NEVER, ON_FAILURE, ALWAYS, EXIT_CODE = "Never", "OnFailure", "Always", "ExitCode"
+RESTART_POLICIES = (NEVER, ON_FAILURE, ALWAYS, EXIT_CODE)
+CLEAN_NONE, CLEAN_RUNNING, CLEAN_ALL = "None", "Running", "All"
+CLEAN_POLICIES = (CLEAN_NONE, CLEAN_RUNNING, CLEAN_ALL)
+ALL_WORKERS = "AllWorkers"
+SUCCESS_POLICIES = ("", ALL_WORKERS)
+
+
+@dataclass(frozen=True)
+class Replica:
+    """The replicas of one type; `template` is the user's pod template as it stands."""
+
+    type: str
+    count: int
+    restart_policy: str
+    template: dict
+
+    @property
+    def key(self) -> str:
+        """The type as TF_CONFIG and names spell it."""
+        return self.type.lower()
+
+
+@dataclass(frozen=True)
+class RunPolicy:
+    """How long a job may run and what stays of it. Times in seconds; None: no limit."""
+
+    clean_pods: str = CLEAN_NONE
+    ttl: int | None = None
+    active_deadline: int | None = None
+    backoff_limit: int | None = None
+    suspend: bool = False
+    managed_by: str = OURS
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """A valid job's spec; `replicas` in the order of REPLICA_TYPES, types with no replica left out."""
+
+    name: str
+    namespace: str
+    uid: str
+    replicas: tuple[Replica, ...]
+    run_policy: RunPolicy = field(default_factory=RunPolicy)
+    success_policy: str = ""
+    dynamic_workers: bool = False
+
+    @property
+    def leader(self) -> Replica | None:
+        """The chief's or master's replica, where the job has one."""
+        return next((replica for replica in self.replicas if replica.type in LEADERS), None)
+
+    @property
+    def worker(self) -> Replica | None:
+        return next((replica for replica in self.replicas if replica.type == WORKER), None)
+
+    @property
+    def total(self) -> int:
+        return sum(replica.count for replica in self.replicas)
+
+
+def read_spec(job: dict) -> JobSpec:
+    """The spec of a job that `validate` found nothing wrong with."""
+    meta, spec = job["metadata"], job["spec"]
+    by_type = {CANONICAL_TYPE[key.lower()]: value or {} for key, value in spec["tfReplicaSpecs"].items()}
+    replicas = [_replica(name, by_type[name]) for name in REPLICA_TYPES if name in by_type]
+    return JobSpec(
+        name=meta["name"],
+        namespace=meta["namespace"],
+        uid=meta["uid"],
+        replicas=tuple(replica for replica in replicas if replica.count),
+        run_policy=read_run_policy(job),
+        success_policy=spec.get("successPolicy") or "",
+        dynamic_workers=bool(spec.get("enableDynamicWorker")),
+    )
+
+
+def read_run_policy(job: dict) -> RunPolicy:
+    """The run policy, for an invalid job too: a value of the wrong type counts as absent."""
+    spec = job.get("spec")
+    policy = spec.get("runPolicy") if isinstance(spec, dict) else None
+    policy = policy if isinstance(policy, dict) else {}
+    clean = policy.get("cleanPodPolicy")
+    return RunPolicy(
+        clean_pods=clean if clean in CLEAN_POLICIES else CLEAN_NONE,
+        ttl=_integer(policy.get("ttlSecondsAfterFinished")),
+        active_deadline=_integer(policy.get("activeDeadlineSeconds")),
+        backoff_limit=_integer(policy.get("backoffLimit")),
+        suspend=policy.get("suspend") is True,
+        managed_by=policy.get("managedBy") or OURS,
+    )
+
+
+def container_of(template: dict) -> dict:
+    """The container named `tensorflow` of a valid pod template."""
+    return next(container for container in template["spec"]["containers"] if container.get("name") == CONTAINER)
+
+
+def port_of(replica: Replica) -> int:
+    """The port of the replica's own TensorFlow server."""
+    for port in container_of(replica.template).get("ports") or ():
+        if port.get("name") == PORT_NAME:
+            return port["containerPort"]
+    return PORT
+
+
+def _replica(name: str, value: dict) -> Replica:
+    count = value.get("replicas")
+    return Replica(
+        type=name,
+        count=1 if count is None else count,
+        restart_policy=value.get("restartPolicy") or NEVER,
+        template=value["template"],
+    )
+
+
+def _integer(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

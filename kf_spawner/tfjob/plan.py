@@ -1,0 +1,174 @@
+"""A plan, what it is made of, and a turn: the plan in the making, with what ends and cleans up a job."""
+
+import copy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from . import pods as pod_status
+from .defaults import CLEAN_ALL, CLEAN_NONE, read_run_policy
+from .names import CANONICAL_TYPE, KIND, TYPE_LABEL
+from .status import (
+    CREATED,
+    FAILED,
+    SUCCEEDED,
+    find_condition,
+    is_true,
+    parse_time,
+    reason_of,
+    set_condition,
+    timestamp,
+)
+
+
+class Event(NamedTuple):
+    """An Event to write about the job."""
+
+    type: str
+    reason: str
+    message: str
+
+
+class Child(NamedTuple):
+    """A pod or a service to delete, and only while it has this uid."""
+
+    kind: str
+    name: str
+    uid: str
+
+
+class Refusal(NamedTuple):
+    """What the API server said when a child was to be made; `final`: it will never take this one."""
+
+    message: str
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in this order: `status` (the whole new status; None: as it was), then the rest.
+
+    A deletion may only follow once the status is written: the status is what remembers why the pod went.
+    `counted` names counters to raise with the status: created, successful, failed, restarted.
+    `requeue_after` is in seconds from `now`; None: nothing to do until something changes.
+    """
+
+    status: dict | None = None
+    create: tuple[dict, ...] = ()
+    delete: tuple[Child, ...] = ()
+    events: tuple[Event, ...] = ()
+    counted: tuple[str, ...] = ()
+    requeue_after: float | None = None
+    delete_job: bool = False
+
+
+class Turn:
+    """The plan in the making, and the world that it is made from."""
+
+    def __init__(self, job: dict, pods: list[dict], services: list[dict], now: datetime):
+        self.job, self.now = job, now
+        self.name, self.namespace = job["metadata"]["name"], job["metadata"]["namespace"]
+        self.before: dict = job.get("status") or {}
+        self.status: dict = copy.deepcopy(self.before)
+        uid = job["metadata"]["uid"]
+        self.pods = {pod["metadata"]["name"]: pod for pod in pods if _controller(pod) == uid}
+        self.services = {item["metadata"]["name"]: item for item in services if _controller(item) == uid}
+        self.create: list[dict] = []
+        self.delete: dict[str, Child] = {}
+        self.events: list[Event] = []
+        self.counted: list[str] = []
+        self.wake: list[float] = []
+        self.delete_job = False
+
+    def note_created(self) -> None:
+        message = f"{KIND} {self.name} is created."
+        if find_condition(self.status, CREATED) is None:
+            set_condition(self.status, CREATED, message=message, now=self.now)
+            self.counted.append("created")
+
+    def fail(self, because: str) -> None:
+        self.finish(FAILED, f"{KIND} {self.namespace}/{self.name} has failed because {because}", "failed")
+
+    def stop(self, message: str) -> None:
+        """Fails the job at a limit: what still runs ends with it, whatever the clean-up policy keeps."""
+        self.status["stopped"] = True
+        self.finish(FAILED, message, "failed")
+
+    def finish(self, condition: str, message: str, counter: str) -> None:
+        if set_condition(self.status, condition, message=message, now=self.now):
+            self.status.setdefault("completionTime", timestamp(self.now))
+            kind = "Warning" if condition == FAILED else "Normal"
+            self.events.append(Event(kind, reason_of(condition), message))
+            self.counted.append(counter)
+
+    def remove(self, kind: str, obj: dict) -> None:
+        if not pod_status.is_terminating(obj):
+            meta = obj["metadata"]
+            self.delete[f"{kind}/{meta['name']}"] = Child(kind, meta["name"], meta["uid"])
+
+    def remove_all(self) -> None:
+        for pod in self.pods.values():
+            self.remove("Pod", pod)
+        for service in self.services.values():
+            self.remove("Service", service)
+
+    def clean_up(self) -> None:
+        """What stays of a finished job, by its policies."""
+        self.create, self.delete = [], {}
+        policy = read_run_policy(self.job)
+        if policy.clean_pods == CLEAN_ALL:
+            self.remove_all()
+        elif policy.clean_pods != CLEAN_NONE or self.status.get("stopped"):
+            ended = {name for name, pod in self.pods.items() if pod_status.phase(pod) in ("Succeeded", "Failed")}
+            for name in self.pods.keys() - ended:
+                self.remove("Pod", self.pods[name])
+            for name in self.services.keys() - ended:
+                self.remove("Service", self.services[name])
+        self._settle_counts()
+        self._expire(policy.ttl)
+
+    def _settle_counts(self) -> None:
+        """After success what was active counts as succeeded; after failure only what is still there is active."""
+        for kind, counts in (self.status.get("replicaStatuses") or {}).items():
+            if is_true(self.status, SUCCEEDED):
+                counts["succeeded"] = counts.get("succeeded", 0) + counts.get("active", 0)
+                counts["active"] = 0
+            else:
+                counts["active"] = sum(
+                    pod_status.phase(pod) == "Running"
+                    and CANONICAL_TYPE.get(pod["metadata"]["labels"].get(TYPE_LABEL, "")) == kind
+                    for pod in self.pods.values()
+                )
+
+    def _expire(self, ttl: int | None) -> None:
+        if ttl is None:
+            return
+        # A job from another operator may have ended without a completion time.
+        ended = parse_time(self.status.setdefault("completionTime", timestamp(self.now)))
+        left = (ended + timedelta(seconds=ttl) - self.now).total_seconds()
+        if left <= 0:
+            self.delete_job = True
+        else:
+            self.wake.append(left)
+
+    def plan(self) -> Plan:
+        changed = self.status != self.before
+        if changed:
+            self.status["lastReconcileTime"] = timestamp(self.now)
+        return Plan(
+            status=self.status if changed else None,
+            create=tuple(self.create),
+            delete=tuple(self.delete.values()),
+            events=tuple(self.events),
+            counted=tuple(self.counted),
+            requeue_after=min(self.wake, default=None),
+            delete_job=self.delete_job,
+        )
+
+
+def _controller(obj: dict) -> str | None:
+    """The uid of the object's controller."""
+    for reference in obj["metadata"].get("ownerReferences") or ():
+        if reference.get("controller"):
+            return reference["uid"]
+    return None

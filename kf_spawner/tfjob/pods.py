@@ -1,0 +1,114 @@
+"""What a pod's status says about its replica: how it ended, how often it restarted, why it does not start."""
+
+from typing import NamedTuple
+
+from .defaults import ALWAYS, EXIT_CODE, ON_FAILURE
+from .names import CONTAINER
+
+RETRYABLE_FROM = 128
+DISRUPTED = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
+IMAGE_REASONS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
+)
+CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+
+
+class Trouble(NamedTuple):
+    """Why a replica does not come up: a condition's reason, and words that end with what to do."""
+
+    reason: str
+    message: str
+
+
+def phase(pod: dict) -> str:
+    return (pod.get("status") or {}).get("phase") or "Pending"
+
+
+def is_terminating(pod: dict) -> bool:
+    return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def exit_code(pod: dict) -> int | None:
+    """The exit code of the container `tensorflow`; None if it never ended by itself."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or ():
+        if status.get("name") == CONTAINER:
+            terminated = (status.get("state") or {}).get("terminated")
+            return terminated.get("exitCode") if terminated else None
+    return None
+
+
+def restarts_in_place(pod: dict) -> int:
+    """How often the pod's containers were started anew within the pod."""
+    status = pod.get("status") or {}
+    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    return sum(entry.get("restartCount") or 0 for entry in entries)
+
+
+def is_retryable(pod: dict, restart_policy: str) -> bool:
+    """Whether a failed pod is to be made anew. Without an exit code the program is not to blame: it is."""
+    if restart_policy in (ON_FAILURE, ALWAYS):
+        return True
+    if restart_policy != EXIT_CODE:
+        return False
+    code = exit_code(pod)
+    return code is None or code >= RETRYABLE_FROM or _is_disrupted(pod)
+
+
+def trouble_of(pod: dict) -> Trouble | None:
+    """What keeps a pending or restarting pod from running, if its status names it."""
+    status = pod.get("status") or {}
+    for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
+        waiting = (entry.get("state") or {}).get("waiting") or {}
+        found = _waiting_trouble(waiting.get("reason") or "", waiting.get("message") or "", entry.get("image") or "")
+        if found:
+            return found
+    for condition in status.get("conditions") or ():
+        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
+            message = condition.get("message") or "no node fits"
+            return Trouble(
+                "TFJobUnschedulable",
+                f"cannot be scheduled: {message} Ask for less, or free what other pods hold.",
+            )
+    return None
+
+
+def digest(pod: dict) -> tuple:
+    """All that a decision can depend on: two states of a pod with equal digests need no new decision."""
+    status = pod.get("status") or {}
+    return (
+        pod["metadata"]["uid"],
+        is_terminating(pod),
+        phase(pod),
+        status.get("reason"),
+        exit_code(pod),
+        restarts_in_place(pod),
+        trouble_of(pod),
+        _is_disrupted(pod),
+    )
+
+
+def _waiting_trouble(reason: str, message: str, image: str) -> Trouble | None:
+    if reason in IMAGE_REASONS:
+        return Trouble(
+            "TFJobImagePullFailed",
+            f"cannot get its image {image!r} ({reason}): {message or 'no details'}. "
+            "Check the image's name and that the node may pull it.",
+        )
+    if reason in CONFIG_REASONS:
+        return Trouble(
+            "TFJobContainerFailed",
+            f"cannot start its container ({reason}): {message or 'no details'}. Correct the pod template.",
+        )
+    if reason == "CrashLoopBackOff":
+        return Trouble("TFJobCrashLoop", "keeps failing and is started again ever later; look at its log.")
+    return None
+
+
+def _is_disrupted(pod: dict) -> bool:
+    status = pod.get("status") or {}
+    if status.get("reason") in DISRUPTED:
+        return True
+    return any(
+        condition.get("type") == "DisruptionTarget" and condition.get("status") == "True"
+        for condition in status.get("conditions") or ()
+    )

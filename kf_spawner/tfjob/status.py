@@ -1,0 +1,92 @@
+"""A job's status: conditions and counts, and the small memory that outlives its pods.
+
+The memory is `status.tasks`, an object from `worker-0` to what a later reconcile cannot see any more:
+`succeeded` (its pod may be gone and is not made again), `restarts` (times it was started anew), `pod` (uid of
+the failed pod counted last, so that it is counted once whatever happens between count and deletion) and
+`restartTime`. `status.stopped` says that a limit ended the job: what still runs is stopped.
+"""
+
+from datetime import datetime
+
+from .names import KIND
+
+CREATED, RUNNING, RESTARTING = "Created", "Running", "Restarting"
+SUCCEEDED, FAILED, SUSPENDED = "Succeeded", "Failed", "Suspended"
+_EVICTS = {RUNNING: RESTARTING, RESTARTING: RUNNING}
+
+
+def reason_of(condition: str) -> str:
+    """`TFJobCreated` for `Created`."""
+    return KIND + condition
+
+
+def timestamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def parse_time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def find_condition(status: dict, kind: str) -> dict | None:
+    return next((entry for entry in status.get("conditions") or () if entry.get("type") == kind), None)
+
+
+def is_true(status: dict, kind: str) -> bool:
+    condition = find_condition(status, kind)
+    return condition is not None and condition.get("status") == "True"
+
+
+def is_finished(status: dict) -> bool:
+    return is_true(status, SUCCEEDED) or is_true(status, FAILED)
+
+
+def set_condition(
+    status: dict, kind: str, *, message: str, now: datetime, value: bool = True, reason: str = ""
+) -> bool:
+    """Puts a condition at the end of `status["conditions"]`, in place; False if nothing had to change.
+
+    Running and Restarting exclude each other; the end of a job turns Running to False. `reason` defaults to the
+    condition's own.
+    """
+    reason = reason or reason_of(kind)
+    text = "True" if value else "False"
+    current = find_condition(status, kind)
+    if is_true(status, FAILED) or (current and (current["status"], current["reason"]) == (text, reason)):
+        return False
+    kept = [
+        _ended(entry, reason=reason, message=message, now=now) if kind in (SUCCEEDED, FAILED) else entry
+        for entry in status.get("conditions") or ()
+        if entry["type"] not in (kind, _EVICTS.get(kind))
+    ]
+    same = current is not None and current["status"] == text
+    status["conditions"] = [
+        *kept,
+        {
+            "type": kind,
+            "status": text,
+            "reason": reason,
+            "message": message,
+            "lastUpdateTime": timestamp(now),
+            "lastTransitionTime": current["lastTransitionTime"] if current and same else timestamp(now),
+        },
+    ]
+    return True
+
+
+def amend_created(status: dict, *, reason: str, message: str, now: datetime) -> bool:
+    """Says in the Created condition, where it stands, why a job does not get on; False if it said so already."""
+    for index, entry in enumerate(status.get("conditions") or ()):
+        if entry["type"] == CREATED and entry["reason"] != reason:
+            amended = {**entry, "reason": reason, "message": message, "lastUpdateTime": timestamp(now)}
+            status["conditions"] = [*status["conditions"][:index], amended, *status["conditions"][index + 1 :]]
+            return True
+    return False
+
+
+def _ended(entry: dict, *, reason: str, message: str, now: datetime) -> dict:
+    if entry["type"] != RUNNING or entry["status"] == "False":
+        return entry
+    moment = timestamp(now)
+    times = {"lastUpdateTime": moment, "lastTransitionTime": moment}
+    return {**entry, "status": "False", "reason": reason, "message": message, **times}

@@ -1,0 +1,183 @@
+"""What is wrong with a TFJob, as a list: the field, what is the matter and what to do about it."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .defaults import CLEAN_POLICIES, RESTART_POLICIES, SUCCESS_POLICIES
+from .names import (
+    CANONICAL_TYPE,
+    CHIEF,
+    CONTAINER,
+    LEADERS,
+    MASTER,
+    MULTIKUEUE,
+    NAME_LIMIT,
+    OURS,
+    PORT_NAME,
+    REPLICA_TYPES,
+    child_name,
+)
+
+DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+REPLICA_LIMIT = 10_000
+SPECS = "spec.tfReplicaSpecs"
+
+
+class FieldError(NamedTuple):
+    """`field` is a path such as `spec.tfReplicaSpecs.Worker.replicas`; `message` says what to do instead."""
+
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+
+class TFJobInvalid(ValueError):
+    """A job that cannot be run as it is; `errors` names each field."""
+
+    def __init__(self, errors: list[FieldError]):
+        super().__init__("; ".join(str(error) for error in errors))
+        self.errors = errors
+
+
+def validate(job: dict) -> list[FieldError]:
+    """Everything that is wrong with `job`, which may be any JSON object; an empty list for a valid job."""
+    spec, metadata = job.get("spec"), job.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    errors = list(_name(metadata))
+    if not isinstance(spec, dict):
+        return [*errors, FieldError("spec", "is missing; give it tfReplicaSpecs")]
+    errors += _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "")
+    errors += _run_policy(spec.get("runPolicy"))
+    if (spec.get("successPolicy") or "") not in SUCCESS_POLICIES:
+        errors.append(_choice("spec.successPolicy", spec["successPolicy"], SUCCESS_POLICIES))
+    if not isinstance(spec.get("enableDynamicWorker", False), bool | None):
+        errors.append(FieldError("spec.enableDynamicWorker", "must be true or false"))
+    return errors
+
+
+def _name(metadata: dict) -> Iterator[FieldError]:
+    name = metadata.get("name")
+    if not name:
+        yield FieldError("metadata.name", "is missing; give the job a name")
+    elif not isinstance(name, str) or not DNS_1035.fullmatch(name) or len(name) > NAME_LIMIT:
+        yield FieldError(
+            "metadata.name",
+            f"{name!r} is not a valid name: use lower-case letters, digits and '-', begin with a letter, "
+            f"end with a letter or digit, {NAME_LIMIT} characters at most",
+        )
+
+
+def _replica_specs(specs: Any, job_name: str) -> Iterator[FieldError]:
+    if not isinstance(specs, dict) or not specs:
+        yield FieldError(SPECS, f"is missing or empty; name at least one of {', '.join(REPLICA_TYPES)}")
+        return
+    seen: dict[str, str] = {}
+    for key, value in specs.items():
+        field = f"{SPECS}.{key}"
+        kind = CANONICAL_TYPE.get(str(key).lower())
+        if kind is None:
+            yield FieldError(field, f"is not a replica type; use one of {', '.join(REPLICA_TYPES)}")
+        elif kind in seen:
+            yield FieldError(field, f"is the same type as {seen[kind]}; keep one of the two")
+        else:
+            seen[kind] = key
+            yield from _replica(kind, field, value, job_name)
+    if CHIEF in seen and MASTER in seen:
+        yield FieldError(f"{SPECS}.{seen[MASTER]}", "a job has a Chief or a Master, not both; remove one")
+    if all(isinstance(value, dict) and value.get("replicas") == 0 for value in specs.values()):
+        yield FieldError(SPECS, "has no replica at all; set replicas of at least one type to 1 or more")
+
+
+def _replica(kind: str, field: str, value: Any, job_name: str) -> Iterator[FieldError]:
+    if not isinstance(value, dict):
+        yield FieldError(field, "must be an object with replicas and template")
+        return
+    count = value.get("replicas")
+    count = 1 if count is None else count
+    if not _is_integer(count) or not 0 <= count <= REPLICA_LIMIT:
+        yield FieldError(f"{field}.replicas", f"is {count!r}; use a whole number from 0 to {REPLICA_LIMIT}")
+    elif kind in LEADERS and count > 1:
+        yield FieldError(f"{field}.replicas", f"is {count}; a job has one {kind} at most, use Worker for more")
+    elif isinstance(job_name, str):
+        longest = child_name(job_name, kind, max(count - 1, 0))
+        if len(longest) > NAME_LIMIT:
+            room = NAME_LIMIT - (len(longest) - len(job_name))
+            yield FieldError(
+                "metadata.name",
+                f"is too long: the replica {longest!r} would have {len(longest)} characters, of {NAME_LIMIT} "
+                f"allowed; shorten the job's name to {room} characters",
+            )
+    policy = value.get("restartPolicy")
+    if policy not in (None, "", *RESTART_POLICIES):
+        yield _choice(f"{field}.restartPolicy", policy, RESTART_POLICIES)
+    yield from _template(f"{field}.template", value.get("template"))
+
+
+def _template(field: str, template: Any) -> Iterator[FieldError]:
+    spec = template.get("spec") if isinstance(template, dict) else None
+    containers = spec.get("containers") if isinstance(spec, dict) else None
+    if not isinstance(containers, list) or not containers:
+        yield FieldError(f"{field}.spec.containers", f"is missing or empty; add a container named {CONTAINER!r}")
+        return
+    metadata = template.get("metadata")
+    for part in ("labels", "annotations"):
+        if isinstance(metadata, dict) and not isinstance(metadata.get(part), dict | None):
+            yield FieldError(f"{field}.metadata.{part}", "must be an object of texts")
+    if metadata is not None and not isinstance(metadata, dict):
+        yield FieldError(f"{field}.metadata", "must be an object")
+    for index, container in enumerate(containers):
+        yield from _container(f"{field}.spec.containers[{index}]", container)
+    names = [container.get("name") for container in containers if isinstance(container, dict)]
+    if CONTAINER not in names:
+        yield FieldError(
+            f"{field}.spec.containers", f"none is named {CONTAINER!r}; give the one that runs TensorFlow that name"
+        )
+
+
+def _container(field: str, container: Any) -> Iterator[FieldError]:
+    if not isinstance(container, dict):
+        yield FieldError(field, "must be an object")
+        return
+    image = container.get("image")
+    if not isinstance(image, str) or not image.strip():
+        yield FieldError(f"{field}.image", "is missing or empty; name the image to run")
+    for part in ("env", "ports"):
+        entries = container.get(part)
+        if entries is not None and not (
+            isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+        ):
+            yield FieldError(f"{field}.{part}", "must be a list of objects")
+            return
+    for index, port in enumerate(container.get("ports") or ()):
+        number = port.get("containerPort")
+        if port.get("name") == PORT_NAME and not (_is_integer(number) and 0 < number < 65536):
+            yield FieldError(f"{field}.ports[{index}].containerPort", f"is {number!r}; use a port from 1 to 65535")
+
+
+def _run_policy(policy: Any) -> Iterator[FieldError]:
+    if policy is None:
+        return
+    if not isinstance(policy, dict):
+        yield FieldError("spec.runPolicy", "must be an object")
+        return
+    for name, least in (("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1), ("backoffLimit", 0)):
+        value = policy.get(name)
+        if value is not None and not (_is_integer(value) and value >= least):
+            yield FieldError(f"spec.runPolicy.{name}", f"is {value!r}; use a whole number, {least} or more")
+    if policy.get("cleanPodPolicy") not in (None, "", *CLEAN_POLICIES):
+        yield _choice("spec.runPolicy.cleanPodPolicy", policy["cleanPodPolicy"], CLEAN_POLICIES)
+    if not isinstance(policy.get("suspend", False), bool | None):
+        yield FieldError("spec.runPolicy.suspend", "must be true or false")
+    if policy.get("managedBy") not in (None, OURS, MULTIKUEUE):
+        yield _choice("spec.runPolicy.managedBy", policy["managedBy"], (OURS, MULTIKUEUE))
+
+
+def _choice(field: str, value: Any, choices: tuple[str, ...]) -> FieldError:
+    return FieldError(field, f"is {value!r}; use one of {', '.join(repr(choice) for choice in choices)}")
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
