@@ -30,11 +30,15 @@ PASSED_ON = (
     "PYENV_ROOT",
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
-    "KF_AUTHENTICATOR",
-    "KF_USERS",
-    "KF_PVC_LIST",
-    "NOTEBOOK_PVC_MOUNT",
+    # The deployment variables that docs/hub.md lists.
+    "DEFAULT_IMAGE",
     "DEFAULT_JUPYTERLAB",
+    "KF_AUTHENTICATOR",
+    "KF_IMAGE_TAG",
+    "KF_MODEL_SERVER_IMAGE",
+    "KF_PVC_LIST",
+    "KF_USERS",
+    "NOTEBOOK_PVC_MOUNT",
     "REGISTRY",
     "REPO_NAME",
 )
@@ -59,6 +63,11 @@ class Settings:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{LOOPBACK if self.host in ('0.0.0.0', '::') else host}:{self.port}"
 
+    @property
+    def authorize_url(self) -> str:
+        """What the door asks the hub about each request to an endpoint."""
+        return f"{self.local_url('hub')}/hub/kf/authorize"
+
     def local_url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
@@ -82,6 +91,20 @@ def shared_files() -> Path:
     if (checkout / "jupyterhub_config.py").exists() and (checkout / "images").is_dir():
         return checkout
     return Path(sys.prefix) / "share" / "kf-spawner"
+
+
+def operator(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) -> ProcessSpec:
+    """The TFJob operator, which also tells the door its routes."""
+    argv = [
+        sys.executable,
+        "-m",
+        "kf_spawner.operator",
+        f"--kubeconfig={kubeconfig}",
+        f"--metrics-port={settings.ports['operator']}",
+        f"--authorize-url={settings.authorize_url}",
+    ]
+    ready = serving(settings.ports["operator"], "/readyz")
+    return ProcessSpec("operator", argv, environment(), ready, after=after)
 
 
 def proxy(settings: Settings, *, token: str) -> ProcessSpec:
@@ -135,7 +158,7 @@ def door_files(settings: Settings) -> dict[Path, dict]:
         host=settings.host,
         port=settings.port,
         proxy_url=settings.local_url("proxy"),
-        authorize_url=f"{settings.local_url('hub')}/hub/kf/authorize",
+        authorize_url=settings.authorize_url,
         routes_url=f"{settings.local_url('operator')}/routes",
         dynamic_file=str(dynamic),
         ping_port=settings.ports["door-ping"],

@@ -36,7 +36,7 @@ class Up(HomeApplication):
     port = Integer(8000, min=1, max=65535, help="TCP port of the one door. Default: 8000.").tag(config=True)
     host = Unicode(
         "127.0.0.1",
-        help="Address that the door listens on. Any but a loopback address needs --password-file. Default: 127.0.0.1.",
+        help="Address that the door listens on. All but loopback ones need --password-file. Default: 127.0.0.1.",
     ).tag(config=True)
     password_file = Unicode(
         "",
