@@ -1,0 +1,142 @@
+"""diagnosis: every known way not to start has its cause and remedy, and a healthy start has none."""
+
+import pytest
+
+from kf_spawner.spawner.diagnosis import Cause, diagnose, of_refusal
+
+
+def pod(phase="Pending", *, containers=(), conditions=(), **status):
+    return {
+        "metadata": {"name": "jupyter-admin"},
+        "status": {
+            "phase": phase,
+            "containerStatuses": list(containers),
+            "conditions": list(conditions),
+            **status,
+        },
+    }
+
+
+def container(*, waiting=None, terminated=None, running=None, last=None, restarts=0):
+    state = {k: v for k, v in {"waiting": waiting, "terminated": terminated, "running": running}.items() if v}
+    return {
+        "name": "notebook",
+        "image": "registry/tf:1",
+        "state": state,
+        "lastState": {"terminated": last} if last else {},
+        "restartCount": restarts,
+    }
+
+
+def unschedulable(message):
+    return {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+
+
+def event(reason, message, *, kind="Pod", name="jupyter-admin"):
+    return {"reason": reason, "message": message, "involvedObject": {"kind": kind, "name": name}}
+
+
+HEALTHY = [
+    pod(),
+    pod(containers=[container(waiting={"reason": "ContainerCreating"})]),
+    pod(containers=[container(waiting={"reason": "PodInitializing"})]),
+    pod("Running", containers=[container(running={"startedAt": "now"})]),
+    pod("Running", containers=[container(running={"startedAt": "now"}, last={"exitCode": 1}, restarts=1)]),
+    pod("Running", containers=[container(terminated={"exitCode": 1}, restarts=0)]),
+    pod(conditions=[{"type": "PodScheduled", "status": "True"}]),
+    {"metadata": {}},
+]
+
+
+@pytest.mark.parametrize("healthy", HEALTHY)
+def test_nothing_is_wrong(healthy):
+    assert diagnose(healthy, [event("Scheduled", "Successfully assigned"), event("Pulling", "Pulling image")]) is None
+
+
+CAUSES = [
+    (pod(containers=[container(waiting={"reason": "ErrImagePull", "message": "not found"})]),
+     Cause.IMAGE, "registry/tf:1 cannot be had", "Choose another image", "not found"),
+    (pod(containers=[container(waiting={"reason": "ImagePullBackOff", "message": "Back-off"})]),
+     Cause.IMAGE, "cannot be had", "Choose another image", "Back-off"),
+    (pod(containers=[container(waiting={"reason": "InvalidImageName"})]),
+     Cause.IMAGE, "cannot be had", "Choose another image", "InvalidImageName"),
+    (pod(conditions=[unschedulable("0/1 nodes are available: 1 Insufficient cpu. preemption: no victims.")]),
+     Cause.ROOM, "enough free CPU", "Ask for less CPU", "Insufficient cpu"),
+    (pod(conditions=[unschedulable("0/2 nodes are available: 1 Insufficient memory, 2 Insufficient cpu.")]),
+     Cause.ROOM, "memory and CPU", "Ask for less", ""),
+    (pod(conditions=[unschedulable("0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")]),
+     Cause.ROOM, "enough free GPUs", "Ask for less GPUs", "nvidia.com/gpu"),
+    (pod(conditions=[unschedulable("no nodes available to schedule pods")]),
+     Cause.ROOM, "has no node", "administrator", ""),
+    (pod(conditions=[unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint {x: y}.")]),
+     Cause.ROOM, "No node takes", "administrator", "untolerated taint"),
+    (pod(conditions=[unschedulable('persistentvolumeclaim "data" not found')]),
+     Cause.VOLUME, "The volume data does not exist", "Choose another volume", ""),
+    (pod(conditions=[unschedulable("pod has unbound immediate PersistentVolumeClaims")]),
+     Cause.VOLUME, "not there yet", "without a home volume", ""),
+    (pod("Running", containers=[container(waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 3}, restarts=1)]),
+     Cause.CRASH, "exit code 3", "end of its log", ""),
+    (pod("Running", containers=[container(terminated={"exitCode": 1}, restarts=2)]),
+     Cause.CRASH, "exit code 1", "end of its log", ""),
+    (pod("Running", containers=[container(terminated={"exitCode": 137, "reason": "OOMKilled"})]),
+     Cause.MEMORY, "more memory", "Ask for more memory", ""),
+    (pod("Running", containers=[
+        container(waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 137, "reason": "OOMKilled"})]),
+     Cause.MEMORY, "more memory", "Ask for more memory", ""),
+    (pod(containers=[container(waiting={"reason": "CreateContainerConfigError", "message": "secret x not found"})]),
+     Cause.CONTAINER, "cannot be started", "administrator", "secret x not found"),
+    (pod("Failed", reason="Evicted", message="The node was low on resource: memory."),
+     Cause.ENDED, "was ended", "Try again", "Evicted The node was low"),
+    (pod("Succeeded", containers=[container(terminated={"exitCode": 0})]),
+     Cause.ENDED, "exit code 0", "log", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("state", "cause", "message", "remedy", "detail"), CAUSES, ids=lambda v: str(v)[:20])
+def test_a_cause_is_named_with_its_remedy(state, cause, message, remedy, detail):
+    found = diagnose(state, [])
+    assert found is not None
+    assert found.cause == cause
+    assert message in found.message
+    assert remedy in found.remedy
+    assert detail in found.detail
+
+
+def test_a_volume_that_cannot_be_mounted():
+    found = diagnose(pod(containers=[container(waiting={"reason": "ContainerCreating"})]), [
+        event("Scheduled", "assigned"), event("FailedMount", "MountVolume.SetUp failed: no such disk")])  # fmt: skip
+    assert found.cause == Cause.VOLUME
+    assert "no such disk" in found.detail
+
+
+def test_a_mount_that_worked_in_the_end_is_forgotten():
+    running = pod("Running", containers=[container(running={"startedAt": "now"})])
+    assert diagnose(running, [event("FailedMount", "timed out")]) is None
+
+
+def test_a_claim_that_cannot_be_made():
+    failed = event("ProvisioningFailed", "out of disk", kind="PersistentVolumeClaim", name="claim-admin")
+    waiting = pod(conditions=[unschedulable("pod has unbound immediate PersistentVolumeClaims")])
+    found = diagnose(waiting, [failed])
+    assert found.cause == Cause.VOLUME
+    assert "claim-admin cannot be made" in found.message
+    assert found.detail == "out of disk"
+    made = event("ProvisioningSucceeded", "made", kind="PersistentVolumeClaim", name="claim-admin")
+    assert diagnose(pod(), [failed, made]) is None
+
+
+REFUSALS = [
+    ('pods "jupyter-admin" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, '
+     "limited: requests.cpu=4", Cause.QUOTA, "requests.cpu=2 asked for, requests.cpu=3 in use of requests.cpu=4"),
+    ('pods "jupyter-admin" is forbidden: violates PodSecurity "baseline:latest": privileged', Cause.POLICY, "rules"),
+    ("pods is forbidden: maximum memory usage per Container is 1Gi, but limit is 4Gi", Cause.QUOTA, "limits"),
+    ("pods is forbidden: something new", Cause.REFUSED, "refused"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("message", "cause", "words"), REFUSALS, ids=lambda v: str(v)[:20])
+def test_a_refusal_of_the_api_server(message, cause, words):
+    found = of_refusal("the server's pod", message)
+    assert found.cause == cause
+    assert words in found.message
+    assert message in found.detail
