@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 
-from traitlets import Bool, Enum, Float, Integer, Unicode, default
+from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Application
 
 from .. import __version__
@@ -56,7 +56,7 @@ class OperatorApp(Application):
         config=True
     )
     identity = Unicode(help="Who holds the Lease. Default: host name and process id.").tag(config=True)
-    log_format = Enum(("json", "text"), "json", help="How log lines look.").tag(config=True)
+    log_json = Bool(True, help="Write log lines as JSON objects, with the job's key; else as text.").tag(config=True)
 
     aliases = {
         **Application.aliases,
@@ -66,7 +66,7 @@ class OperatorApp(Application):
         "metrics-host": "OperatorApp.metrics_host",
         "metrics-port": "OperatorApp.metrics_port",
         "authorize-url": "OperatorApp.authorize_url",
-        "log-format": "OperatorApp.log_format",
+        "log-json": "OperatorApp.log_json",
     }
     flags = {
         **Application.flags,
@@ -86,7 +86,9 @@ class OperatorApp(Application):
         return f"{socket.gethostname()}_{os.getpid()}"
 
     def start(self) -> None:
-        logs.set_up(self.log.getEffectiveLevel(), as_json=self.log_format == "json")
+        level = self.log_level
+        assert isinstance(level, int | str)
+        logs.set_up(level, as_json=self.log_json)
         try:
             config = load_config(self.kubeconfig or None)
         except ConfigError as error:

@@ -22,7 +22,7 @@ class JSONFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
-def set_up(level: int, *, as_json: bool) -> None:
+def set_up(level: int | str, *, as_json: bool) -> None:
     """Sends everything from `level` on to standard error."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

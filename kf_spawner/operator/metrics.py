@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
@@ -21,6 +21,7 @@ class Metrics:
     """All figures of one operator, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # the original has none
         self.registry = CollectorRegistry()
         self._jobs = {
             outcome: Counter(
