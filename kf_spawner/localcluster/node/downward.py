@@ -1,0 +1,76 @@
+"""What a pod may be told about itself: `fieldRef` and `resourceFieldRef` in environments and volumes. Pure.
+
+Rules: https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+from .quantities import parse_quantity
+
+_SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
+
+
+class FieldError(Exception):
+    """A field that is not there, or a name that no container of the pod has."""
+
+
+def field_value(pod: dict, path: str, *, pod_ip: str = "", host_ip: str = "") -> str:
+    """The text of `fieldRef.fieldPath` for `pod`; labels and annotations as a whole come as `key="value"` lines."""
+    meta = pod["metadata"]
+    subscript = _SUBSCRIPT.fullmatch(path)
+    if subscript:
+        return (meta.get(subscript[1]) or {}).get(subscript[2], "")
+    if path in ("metadata.labels", "metadata.annotations"):
+        entries = meta.get(path.removeprefix("metadata.")) or {}
+        return "\n".join(f"{key}={json.dumps(entries[key], ensure_ascii=False)}" for key in sorted(entries))
+    spec = pod["spec"]
+    values = {
+        "metadata.name": meta["name"],
+        "metadata.namespace": meta.get("namespace", ""),
+        "metadata.uid": meta.get("uid", ""),
+        "spec.nodeName": spec.get("nodeName", ""),
+        "spec.serviceAccountName": spec.get("serviceAccountName", ""),
+        "status.podIP": pod_ip,
+        "status.podIPs": pod_ip,
+        "status.hostIP": host_ip,
+        "status.hostIPs": host_ip,
+    }
+    if path not in values:
+        raise FieldError(f"unsupported fieldPath: {path}")
+    return values[path]
+
+
+def resource_value(
+    pod: dict, reference: dict, *, container: str | None, allocatable: Mapping[str, str] | None
+) -> str:
+    """The number of `resourceFieldRef`, in units of its divisor, rounded up.
+
+    `container` stands in where the reference names none. A limit that is not set is the node's `allocatable`.
+    """
+    name = reference.get("containerName") or container
+    found = _container(pod, name)
+    if found is None:
+        raise FieldError(f"container {name} not found")
+    kind, _, resource = reference["resource"].partition(".")
+    amount = ((found.get("resources") or {}).get(kind) or {}).get(resource)
+    if amount is None and kind == "limits":
+        amount = (allocatable or {}).get(resource)
+    divisor = parse_quantity(reference.get("divisor") or "1") or 1
+    return str(math.ceil(parse_quantity(amount or "0") / divisor))
+
+
+def needs_allocatable(pod: dict, reference: dict, *, container: str | None) -> bool:
+    """Whether `resource_value` has to know what the node has."""
+    kind, _, resource = reference["resource"].partition(".")
+    name = reference.get("containerName") or container
+    found = _container(pod, name)
+    limits = ((found or {}).get("resources") or {}).get("limits") or {}
+    return kind == "limits" and resource not in limits
+
+
+def _container(pod: dict, name: str | None) -> dict | None:
+    everyone = [*(pod["spec"].get("containers") or []), *(pod["spec"].get("initContainers") or [])]
+    return next((each for each in everyone if each["name"] == name), None)

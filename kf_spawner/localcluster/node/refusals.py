@@ -1,0 +1,111 @@
+"""What a pod asks for that a plain process cannot have. Pure: a pod in, sentences out.
+
+Each sentence names the field, why it cannot be had and what to use instead. What merely lowers a pod's rights
+(runAsNonRoot, dropped capabilities, a default seccomp profile) is not refused: docs/node-volumes.md lists it.
+"""
+
+from collections.abc import Iterator
+
+VOLUME_KINDS = frozenset(
+    {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "ephemeral"}
+)
+PROJECTED_KINDS = frozenset({"serviceAccountToken", "configMap", "secret", "downwardAPI"})
+
+_CLUSTER = "run it on a cluster whose nodes have containers"
+_CLAIM = "use a persistentVolumeClaim"
+
+
+def refuse(pod: dict) -> list[str]:
+    """Why the node does not run `pod`: one sentence a reason, none for a pod that it runs."""
+    spec = pod["spec"]
+    reasons = [*_pod_fields(spec), *_security(spec.get("securityContext") or {}, "spec.securityContext")]
+    for index, volume in enumerate(spec.get("volumes") or []):
+        reasons += _volume(volume, f"spec.volumes[{index}]")
+    for field in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(field) or []):
+            reasons += _container(container, f"spec.{field}[{index}]")
+    return reasons
+
+
+def refuse_ephemeral(pod: dict) -> list[str]:
+    """The same for debug containers, which are added to a pod while it runs: the pod itself goes on."""
+    return [
+        f'spec.ephemeralContainers "{container["name"]}": a running pod stays as it is here; use kubectl exec'
+        for container in pod["spec"].get("ephemeralContainers") or []
+    ]
+
+
+def _pod_fields(spec: dict) -> Iterator[str]:
+    for field in ("hostNetwork", "hostPID", "hostIPC"):
+        if spec.get(field):
+            yield f"spec.{field}: a pod is not given the machine's own; remove the field"
+    if spec.get("hostAliases"):
+        yield "spec.hostAliases: a process reads the machine's own /etc/hosts; name the addresses in the environment"
+    if spec.get("dnsPolicy") == "None" or spec.get("dnsConfig"):
+        yield "spec.dnsConfig: a process asks the machine's own resolver; remove the field"
+    if spec.get("runtimeClassName"):
+        yield "spec.runtimeClassName: this node runs plain processes and nothing else; remove the field"
+    if spec.get("resourceClaims"):
+        yield "spec.resourceClaims: this node hands out no such devices; use resources.limits nvidia.com/gpu"
+    if (spec.get("os") or {}).get("name", "linux") != "linux":
+        yield f"spec.os.name: {spec['os']['name']} programs do not run here; {_CLUSTER}"
+
+
+def _security(context: dict, path: str) -> Iterator[str]:
+    if context.get("privileged"):
+        yield f"{path}.privileged: a process has its Unix user's rights and no more; remove it or {_CLUSTER}"
+    added = (context.get("capabilities") or {}).get("add")
+    if added:
+        yield f"{path}.capabilities.add: {', '.join(added)} cannot be given to a process; remove it or {_CLUSTER}"
+    if context.get("procMount", "Default") != "Default":
+        yield f"{path}.procMount: {context['procMount']} needs a container; remove it"
+    if context.get("sysctls"):
+        yield f"{path}.sysctls: the kernel's settings are the machine's; set them there and remove the field"
+    if context.get("windowsOptions"):
+        yield f"{path}.windowsOptions: Windows programs do not run here; {_CLUSTER}"
+    if context.get("seLinuxOptions"):
+        yield f"{path}.seLinuxOptions: a process keeps the node's own label; remove it or {_CLUSTER}"
+    for field in ("seccompProfile", "appArmorProfile"):
+        if (context.get(field) or {}).get("type") == "Localhost":
+            yield f"{path}.{field}: a profile of the machine cannot be loaded; remove it or {_CLUSTER}"
+
+
+def _volume(volume: dict, path: str) -> Iterator[str]:
+    kinds = [kind for kind in volume if kind != "name"]
+    named = f'{path} "{volume["name"]}"'
+    for kind in kinds:
+        if kind == "hostPath":
+            yield f"{named}: hostPath would open the machine's own files; {_CLAIM}, or an emptyDir for scratch files"
+        elif kind not in VOLUME_KINDS:
+            yield f"{named}: {kind} volumes need a container and its mounts; {_CLAIM}"
+    medium = (volume.get("emptyDir") or {}).get("medium", "")
+    if medium not in ("", "Memory"):
+        yield f"{named}: medium {medium} is not there; leave emptyDir.medium empty"
+    for index, source in enumerate((volume.get("projected") or {}).get("sources") or []):
+        for kind in source:
+            if kind not in PROJECTED_KINDS:
+                allowed = ", ".join(sorted(PROJECTED_KINDS))
+                yield f"{named}: projected.sources[{index}].{kind} is not known here; use one of {allowed}"
+
+
+def _container(container: dict, path: str) -> Iterator[str]:
+    yield from _security(container.get("securityContext") or {}, f"{path}.securityContext")
+    if container.get("volumeDevices"):
+        yield f"{path}.volumeDevices: a raw block device cannot be had; {_CLAIM} with volumeMode Filesystem"
+    for index, mount in enumerate(container.get("volumeMounts") or []):
+        where = f"{path}.volumeMounts[{index}]"
+        if not mount["mountPath"].strip("/"):
+            yield f"{where}.mountPath: / is the machine's own root; mount the volume at a folder, such as /data"
+        if mount.get("mountPropagation", "None") != "None":
+            yield f"{where}.mountPropagation: nothing is mounted, volumes are directories; remove it"
+        if mount.get("recursiveReadOnly", "Disabled") == "Enabled":
+            yield f"{where}.recursiveReadOnly: directories cannot be made read-only for one process; remove it"
+    for index, port in enumerate(container.get("ports") or []):
+        if port.get("hostPort"):
+            yield (
+                f"{path}.ports[{index}].hostPort: the machine's addresses are not given to pods; "
+                "the pod's own address, status.podIP, can be reached from the machine"
+            )
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        if (container.get(probe) or {}).get("grpc"):
+            yield f"{path}.{probe}.grpc: the node asks by HTTP, TCP or a command; use httpGet, tcpSocket or exec"

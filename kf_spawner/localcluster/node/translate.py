@@ -1,0 +1,125 @@
+"""Text that a pod gives its process, in this machine's words: mount paths, listening addresses, service names.
+
+The one place where a string of a pod's command, arguments or environment is changed. Pure: which directories and
+which addresses is told by the caller. One pass from left to right, so what was put in is never looked at again.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_NAME_START = r"(?<![\w.-])(?:(?<!/)|(?<=//))"
+_NAME_END = r"(?::(?P<port>\d{1,5})(?!\w|\.\d)|(?![\w-]|\.\w))"
+_NAME = rf"(?P<name>{_NAME_START}{_LABEL}(?:\.{_LABEL})*\.?{_NAME_END})"
+# 0.0.0.0 but neither a part of a longer number, a version, nor a network such as 0.0.0.0/0.
+_IPV4_ANY = r"(?<![\w.])0\.0\.0\.0(?!\w|\.\w|/\d)"
+# [::] but not a slice such as x[::].
+_IPV6_ANY = r"(?<![\w)\]])\[::\](?!\w)"
+_LONE_IPV6_ANY = re.compile(r"(--?[\w.-]+=)?::")
+# A path starts where neither a longer path nor the value of a variable goes on: not in /opt/home, ${X}/home, ~/home.
+_PATH_START = r"(?:(?<![\w.~/})\]*?%$-])|(?<=:-)|(?<=://))"
+# It ends where its last component ends: not in /home/jovyan2, /home/jovyan.bak, /home/jovyan*, "/home/jovyan\ x".
+_PATH_END = r"(?![\w.~+@%$*?{-])(?!\\ )"
+_SCHEME_PORTS = {"http://": 80, "https://": 443, "ws://": 80, "wss://": 443}
+
+
+@dataclass(frozen=True)
+class ServiceName:
+    """A service as a text names it. `port` is None where neither the text nor a URL's scheme says one.
+
+    `hostname` is the pod's own in `HOSTNAME.SERVICE.NAMESPACE.svc`. `certain`: the name can be nothing but a
+    service's (`….svc`), so it has to exist; any other name is one only where such a service exists.
+    """
+
+    namespace: str
+    service: str
+    port: int | None
+    hostname: str | None = None
+    certain: bool = True
+    scheme: bool = False
+
+
+Services = Callable[[ServiceName], str | None]
+
+
+def translate(
+    text: str,
+    *,
+    namespace: str,
+    directories: Mapping[str, str],
+    pod_ip: str,
+    services: Services = lambda name: None,
+) -> str:
+    """`text` with every mount path, wildcard listening address and service name replaced.
+
+    `directories` maps mount paths to directories; the directories themselves stay as they are, wherever they lie.
+    `services` says what stands for a service (`host:port`, or `host` for a name without a port), or None to keep it.
+    """
+    lone = _LONE_IPV6_ANY.fullmatch(text)
+    if lone:
+        return f"{lone[1] or ''}{pod_ip}"
+    paths = {_normal(target): target for target in directories.values()}
+    paths.update({_normal(mount): target for mount, target in directories.items()})
+
+    def replacement(match: re.Match[str]) -> str:
+        if match["path"] is not None:
+            return paths[match["path"]]
+        if match["any"] is not None:
+            return pod_ip
+        name = _service_name(match, namespace)
+        found = services(name) if name else None
+        return match[0] if found is None else found
+
+    return _pattern(tuple(sorted(paths))).sub(replacement, text)
+
+
+def service_names(text: str, *, namespace: str) -> set[ServiceName]:
+    """Everything in `text` that is, or could be, the name of a service; `namespace` is the pod's own."""
+    matches = _pattern(()).finditer(text)
+    found = (_service_name(match, namespace) for match in matches if match["name"] is not None)
+    return {name for name in found if name is not None}
+
+
+def expand(text: str, values: Mapping[str, str]) -> str:
+    """`$(NAME)` replaced where NAME is known, `$$` by `$`, all else kept, as Kubernetes does it.
+
+    Rules: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
+    """
+    return re.sub(
+        r"\$(?:(\$)|\(([^)]*)\))",
+        lambda match: "$" if match[1] else values.get(match[2], match[0]),
+        text,
+    )
+
+
+@functools.lru_cache(maxsize=128)
+def _pattern(paths: tuple[str, ...]) -> re.Pattern[str]:
+    longest_first = sorted(paths, key=len, reverse=True)
+    names = "|".join(re.escape(path) for path in longest_first) or r"(?!)"
+    return re.compile(rf"{_PATH_START}(?P<path>{names}){_PATH_END}|(?P<any>{_IPV4_ANY}|{_IPV6_ANY})|{_NAME}")
+
+
+def _normal(path: str) -> str:
+    return "/" + path.strip("/")
+
+
+def _service_name(match: re.Match[str], namespace: str) -> ServiceName | None:
+    text, start = match.string, match.start()
+    host = match["name"].split(":")[0].rstrip(".")
+    scheme = next((scheme for scheme in _SCHEME_PORTS if text.endswith(scheme, 0, start)), None)
+    port = int(match["port"]) if match["port"] else _SCHEME_PORTS.get(scheme or "")
+    labels = host.removesuffix(".cluster.local").split(".")
+    if labels[-1] == "svc":
+        labels.pop()
+        if len(labels) not in (2, 3):
+            return None
+        hostname = labels[0] if len(labels) == 3 else None
+        # Without a port or a known namespace this may be code, such as `model.linear.svc`.
+        certain = bool(match["port"] or scheme) or host.endswith(".local") or labels[-1] == namespace
+        return ServiceName(labels[-1], labels[-2], port, hostname, certain, scheme is not None)
+    if port is None or len(labels) > 2 or not labels[0][0].isalpha():
+        return None
+    other = labels[1] if len(labels) == 2 else namespace
+    return ServiceName(other, labels[0], port, None, False, scheme is not None)

@@ -1,0 +1,74 @@
+"""Slices and ports of loopback: never the same for two processes, and free again with their owner."""
+
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from kf_spawner.localcluster.node.leases import SLICES, Claims, candidate_ports, port_is_free
+
+
+@pytest.fixture
+def claims():
+    made = []
+
+    def new() -> Claims:
+        made.append(Claims())
+        return made[-1]
+
+    yield new
+    for each in made:
+        each.close()
+
+
+def test_two_owners_get_two_slices_and_the_wanted_one_if_it_is_free(claims):
+    first, second = claims(), claims()
+    slice_ = first.take_slice(wanted=None, seed="seed")
+    assert slice_ in SLICES
+    other = second.take_slice(wanted=slice_, seed="seed")
+    assert other != slice_
+    first.close()
+    assert claims().take_slice(wanted=slice_, seed="other") == slice_
+
+
+def test_two_owners_get_two_ports_from_one_seed(claims):
+    first, second = claims().take_port(seed="s"), claims().take_port(seed="s")
+    assert first != second
+
+
+def test_a_port_that_somebody_listens_on_is_not_given_away(claims):
+    port = next(candidate_ports("seed"))
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        assert not port_is_free(port)
+        assert claims().take_port(seed="seed") != port
+    assert port_is_free(port)
+
+
+def test_the_kernels_own_range_comes_last():
+    ports = list(candidate_ports("x", ephemeral=(20000, 59999)))
+    outside = [port for port in ports if not 20000 <= port <= 59999]
+    assert ports[: len(outside)] == outside
+    assert len(set(ports)) == len(ports)
+
+
+def test_a_claim_ends_with_its_process(claims):
+    code = (
+        "import sys, time; from kf_spawner.localcluster.node.leases import Claims\n"
+        "print(Claims().take('test/one') or time.sleep(60))\n"
+        "c = Claims(); print(c.take('test/two'), flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        assert [process.stdout.readline().strip() for _ in range(2)] == ["True", "True"]
+        assert not claims().take("test/two")
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+    assert claims().take("test/two")
