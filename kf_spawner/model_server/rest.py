@@ -1,0 +1,145 @@
+"""TF Serving's REST API over one model: parses paths, reads bodies, answers. Owns limits on requests.
+
+Knows neither how models are found nor TensorFlow. Predictions run in a pool of threads, bodies and all: nothing that
+takes long happens on the event loop.
+"""
+
+import asyncio
+import json
+import logging
+import re
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from aiohttp import web
+
+from kf_spawner.model_server.errors import ServingError, invalid, not_found
+from kf_spawner.model_server.manager import ModelManager
+
+log = logging.getLogger(__name__)
+
+MAX_IN_FLIGHT = 128
+"""Predictions that are being read or run at one time; more are refused with 429, so that memory has a bound."""
+
+_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,19}))?"
+_STATUS = re.compile(_MODEL)
+_METADATA = re.compile(rf"{_MODEL}/metadata")
+_PREDICT = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)")
+
+
+class RestApi:
+    """The aiohttp application. `close()` ends its threads once no request is left."""
+
+    def __init__(self, manager: ModelManager, *, max_body: int, timeout: float, threads: int) -> None:
+        """`max_body`: bytes of a request's body; `timeout`: seconds to read it, and again to run it."""
+        self._manager = manager
+        self._max_body = max_body
+        self._timeout = timeout
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        self._in_flight = 0
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=self._max_body)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        return app
+
+    def close(self) -> None:
+        self._threads.shutdown()
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        try:
+            return await self._dispatch(request)
+        except ServingError as error:
+            return _error(error.http_status, error.message)
+        except web.HTTPRequestEntityTooLarge:
+            return self._too_large()
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            log.exception("%s %s failed", request.method, request.path)
+            return _error(500, "The model server failed: its log has the details")
+
+    async def _dispatch(self, request: web.Request) -> web.Response:
+        for pattern, method, handler in (
+            (_PREDICT, "POST", self._predict),
+            (_METADATA, "GET", self._metadata),
+            (_STATUS, "GET", self._status),
+        ):
+            matched = pattern.fullmatch(request.path)
+            if not matched:
+                continue
+            if request.method != method:
+                refused = _error(405, f"Malformed request: {request.method} {request.path}: use {method}")
+                refused.headers["Allow"] = method
+                return refused
+            if matched["name"] != self._manager.name:
+                raise not_found(f"Servable not found for request: Latest({matched['name']})")
+            version = int(matched["version"]) if matched["version"] else None
+            return await handler(request, matched.groupdict().get("verb"), version)
+        if request.path.startswith("/v1/"):
+            raise invalid(f"Malformed request: {request.method} {request.path}")
+        raise not_found(f"There is nothing at {request.path}: the model is at /v1/models/{self._manager.name}")
+
+    async def _status(self, _: web.Request, __: str | None, version: int | None) -> web.Response:
+        statuses = [
+            {
+                "version": str(number),
+                "state": state.state,
+                "status": {"error_code": state.code, "error_message": state.message},
+            }
+            for number, state in self._manager.states(version).items()
+        ]
+        return _json({"model_version_status": statuses})
+
+    async def _metadata(self, _: web.Request, __: str | None, version: int | None) -> web.Response:
+        with self._manager.use(version) as servable:
+            spec = {
+                "name": self._manager.name,
+                "signature_name": "",
+                "version": str(servable.version.number),
+            }
+            signatures = {"signature_def": servable.model.metadata()}
+            return _json({"model_spec": spec, "metadata": {"signature_def": signatures}})
+
+    async def _predict(self, request: web.Request, verb: str | None, version: int | None) -> web.Response:
+        if verb != "predict":
+            raise ServingError("UNIMPLEMENTED", f":{verb} is not served here: use :predict")
+        if request.content_length is not None and request.content_length > self._max_body:
+            return self._too_large()
+        if self._in_flight >= MAX_IN_FLIGHT:
+            raise ServingError(
+                "RESOURCE_EXHAUSTED", f"More than {MAX_IN_FLIGHT} requests at one time: try again later"
+            )
+        self._in_flight += 1
+        try:
+            try:
+                body = await asyncio.wait_for(request.read(), self._timeout)
+            except TimeoutError:
+                return _error(408, f"The request's body did not arrive within {self._timeout:g} s")
+            answer = await self._run(body, version)
+        finally:
+            self._in_flight -= 1
+        return web.Response(body=answer, content_type="application/json")
+
+    async def _run(self, body: bytes, version: int | None) -> bytes:
+        """The use of the model ends with the thread, not with the caller: a caller that leaves frees nothing."""
+        with self._manager.use(version) as servable:
+            job = asyncio.get_running_loop().run_in_executor(
+                self._threads, lambda: servable.model.predict(body, timeout=self._timeout)
+            )
+            try:
+                return await asyncio.shield(job)
+            except asyncio.CancelledError:
+                await asyncio.wait([job])
+                raise
+
+    def _too_large(self) -> web.Response:
+        return _error(413, f"The request's body is larger than {self._max_body} bytes")
+
+
+def _json(document: Any, status: int = 200) -> web.Response:
+    return web.Response(status=status, body=json.dumps(document, indent=1).encode(), content_type="application/json")
+
+
+def _error(status: int, message: str) -> web.Response:
+    return _json({"error": message}, status)

@@ -1,0 +1,121 @@
+"""One loaded SavedModel: its signatures, its metadata and its predictions. The only file that imports TensorFlow.
+
+A model runs in a graph and session of its own, as in TF Serving: every signature of models of TensorFlow 1 and 2 can
+be called, calls from several threads run side by side, and `close` gives the memory back.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kf_spawner.model_server.errors import ServingError, invalid
+from kf_spawner.model_server.tensors import Spec, parse_request, to_arrays, to_json
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a signature takes, and the graph's tensors behind the names of its inputs and outputs."""
+
+    specs: dict[str, Spec]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+
+
+class SavedModel:
+    """Loads on construction, which takes seconds: call it in a thread. Raises `ServingError`."""
+
+    def __init__(self, path: Path) -> None:
+        import tensorflow as tf
+
+        tf.get_logger().setLevel("ERROR")  # the loader's deprecation is no news to whoever reads the log
+        self._tf = tf
+        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        try:
+            self._definitions = self._load(path)
+        except Exception as error:
+            self._session.close()
+            raise _as_serving_error(error, tf, "it cannot be loaded") from error
+        # A definition without a method name is TensorFlow's own, such as the initialiser.
+        own = {name: definition for name, definition in self._definitions.items() if definition.method_name}
+        self.signatures = {name: _signature(definition, tf) for name, definition in own.items()}
+        if not self.signatures:
+            self._session.close()
+            raise invalid(
+                "it has no signature to call: save it with tf.saved_model.save(model, path, signatures=...) "
+                "or, for Keras, with model.export(path)"
+            )
+
+    def predict(self, body: bytes, *, timeout: float) -> bytes:
+        """A request's body -> the answer's. Blocks for at most `timeout` seconds; safe from several threads."""
+        request = parse_request(body)
+        name = request.signature_name or DEFAULT_SIGNATURE
+        signature = self.signatures.get(name)
+        if signature is None:
+            known = ", ".join(sorted(self.signatures))
+            raise invalid(f'Serving signature name: "{name}" not found in signature def; there are: {known}')
+        arrays = to_arrays(request, signature.specs)
+        return to_json(self._run(signature, arrays, timeout), rows=request.rows)
+
+    def metadata(self) -> dict[str, Any]:
+        """Each signature's definition by its name, in TF Serving's JSON."""
+        from google.protobuf.json_format import MessageToDict
+
+        def written(definition: Any) -> dict[str, Any]:
+            return MessageToDict(
+                definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+
+        return {name: written(definition) for name, definition in sorted(self._definitions.items())}
+
+    def close(self) -> None:
+        """Frees the model. Nothing may be running on it."""
+        self._session.close()
+
+    def _load(self, path: Path) -> dict[str, Any]:
+        load = self._tf.compat.v1.saved_model.loader.load
+        with self._session.graph.as_default():
+            return dict(load(self._session, [self._tf.saved_model.SERVING], str(path)).signature_def)
+
+    def _run(self, signature: Signature, arrays: dict[str, np.ndarray], timeout: float) -> dict[str, np.ndarray]:
+        feed = {signature.inputs[name]: array for name, array in arrays.items()}
+        options = self._tf.compat.v1.RunOptions(timeout_in_ms=int(timeout * 1000))
+        try:
+            outputs: dict[str, np.ndarray] = self._session.run(signature.outputs, feed, options=options)
+        except Exception as error:
+            raise _as_serving_error(error, self._tf, "the prediction failed") from error
+        return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def _signature(definition: Any, tf: Any) -> Signature:
+    return Signature(
+        specs={name: _spec(info, tf) for name, info in definition.inputs.items()},
+        inputs={name: info.name for name, info in definition.inputs.items()},
+        outputs={name: info.name for name, info in definition.outputs.items()},
+    )
+
+
+def _spec(info: Any, tf: Any) -> Spec:
+    shape = None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim)
+    return Spec(tf.as_dtype(info.dtype).name, shape)
+
+
+def _as_serving_error(error: Exception, tf: Any, what: str) -> ServingError:
+    """TensorFlow's error as ours: its code, and what went wrong without the graph's nodes around it."""
+    if isinstance(error, tf.errors.OpError):
+        codes = {getattr(tf.errors, name): name for name in dir(tf.errors) if name.isupper()}
+        code, message = codes.get(error.error_code, "UNKNOWN"), error.message
+    elif isinstance(error, ValueError | TypeError | OSError):
+        code, message = "INVALID_ARGUMENT", str(error)
+    else:
+        code, message = "INTERNAL", f"{type(error).__name__}: {error}"
+    return ServingError(code, f"{what}: {_essence(message or '') or type(error).__name__}")
+
+
+def _essence(message: str) -> str:
+    """The last line before the first `[[node]]`: where TensorFlow puts the cause, after headings and stack traces."""
+    lines = [line.strip() for line in message.partition("[[")[0].splitlines() if line.strip()]
+    return lines[-1][:1000] if lines else ""
