@@ -52,7 +52,7 @@ def find_interpreter(
 def candidates(minor: str, *, environ: Mapping[str, str], running: str | None) -> Iterator[str]:
     """Paths where a Python `minor` may be, likeliest first."""
     name = f"python{minor}"
-    yield running or getattr(sys, "_base_executable", sys.executable)
+    yield running or str(getattr(sys, "_base_executable", sys.executable))
     if on_path := shutil.which(name, path=environ.get("PATH", os.defpath)):
         yield on_path
     home = environ.get("HOME") or os.path.expanduser("~")

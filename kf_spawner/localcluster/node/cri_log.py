@@ -1,0 +1,170 @@
+"""Container logs as the container runtime interface has them on disk: records, and a reader that survives rotation.
+
+A record is `2026-11-23T17:44:11.123456789Z stdout F text`, tag P where the line goes on in the next record.
+Rotation renames the file that was written to and begins another. Knows nothing of pods or HTTP.
+"""
+
+import calendar
+import mmap
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+CHUNK = 64 * 1024
+HEADER = 64
+"""Bytes that hold a record's time, stream and tag for sure."""
+TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record; `text` is without a newline, `complete` says that the line ends here."""
+
+    time: bytes
+    stream: bytes
+    complete: bool
+    text: bytes
+
+
+def parse_record(line: bytes) -> Record | None:
+    """The record in `line` (no newline at its end), or None where it is none: a crash may leave half of one."""
+    parts = line.split(b" ", 3)
+    if len(parts) != 4 or parts[2] not in (b"F", b"P"):
+        return None
+    return Record(parts[0], parts[1], parts[2] == b"F", parts[3])
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds since 1970 of an RFC 3339 time. Raises ValueError."""
+    match = TIME.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is not a time such as 2026-11-23T17:44:11Z")
+    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
+    seconds = calendar.timegm((year, month, day, hour, minute, second))
+    if match[8]:
+        offset = int(match[9]) * 3600 + int(match[10]) * 60
+        seconds += -offset if match[8] == "+" else offset
+    return seconds * 1_000_000_000 + int((match[7] or "0").ljust(9, "0"))
+
+
+def tail_offset(data: bytes | mmap.mmap, lines: int) -> tuple[int, int]:
+    """Where the last `lines` lines of `data` begin, and how many lines that is.
+
+    A line whose end is not written yet counts as one.
+    """
+    end = data.rfind(b"\n") + 1
+    found = 0
+    start = end
+    while start > 0:
+        begin = data.rfind(b"\n", 0, start - 1) + 1
+        ends_here = parse_record(data[begin : min(begin + HEADER, start)].rstrip(b"\n"))
+        if start == end or (ends_here and ends_here.complete):
+            if found == lines:
+                return start, found
+            found += 1
+        start = begin
+    return 0, found
+
+
+class LogReader:
+    """Reads the records of one run of a container, oldest first, through rotations that happen meanwhile.
+
+    `files` gives the paths that there are now, oldest first; close() it at the end.
+    """
+
+    def __init__(self, files: Callable[[], Sequence[Path]], *, tail: int | None = None) -> None:
+        self._files = files
+        self._rest = b""
+        self._file = self._open_at(tail)
+
+    def read(self) -> bytes:
+        """More complete records, each with its newline; empty when there are none now."""
+        while self._file is not None or self._advance():
+            assert self._file is not None
+            if data := self._read_records(self._file):
+                return data
+            if not self._has_newer():
+                return b""
+            # Rotated: the writer had closed this file by then, so what it holds now is all of it.
+            if data := self._read_records(self._file):
+                return data
+            self._advance()
+        return b""
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _read_records(self, file: BinaryIO) -> bytes:
+        while chunk := file.read(CHUNK):
+            self._rest += chunk
+            end = self._rest.rfind(b"\n") + 1
+            if end:
+                data, self._rest = self._rest[:end], self._rest[end:]
+                return data
+        return b""
+
+    def _open_at(self, tail: int | None) -> BinaryIO | None:
+        """The file to begin with, at the position to begin at; the others are closed again."""
+        opened = [file for path in self._files() if (file := open_existing(path))]
+        chosen = opened[0] if opened else None
+        if tail is not None:
+            for chosen in reversed(opened):
+                offset, found = tail_in(chosen, tail)
+                chosen.seek(offset)
+                tail -= found
+                if tail <= 0:
+                    break
+        for file in opened:
+            if file is not chosen:
+                file.close()
+        return chosen
+
+    def _newer(self) -> Path | None:
+        paths = list(self._files())
+        if self._file is None:
+            return paths[0] if paths else None
+        mine = os.fstat(self._file.fileno())
+        for index, path in enumerate(paths):
+            try:
+                if os.path.samestat(mine, path.stat()):
+                    return paths[index + 1] if index + 1 < len(paths) else None
+            except FileNotFoundError:
+                continue
+        # Ours was rotated away while we read it: what was between is gone.
+        return paths[0] if paths else None
+
+    def _has_newer(self) -> bool:
+        return self._newer() is not None
+
+    def _advance(self) -> bool:
+        """Goes on to the next newer file; False where there is none."""
+        path = self._newer()
+        file = open_existing(path) if path else None
+        if file is None:
+            return False
+        self.close()
+        self._file = file
+        self._rest = b""
+        return True
+
+
+def open_existing(path: Path) -> BinaryIO | None:
+    """The file, unless it was rotated away between listing and opening."""
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return None
+
+
+def tail_in(file: BinaryIO, lines: int) -> tuple[int, int]:
+    """tail_offset() of an open file, read from its end only."""
+    size = os.fstat(file.fileno()).st_size
+    if not size:
+        return 0, 0
+    with mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+        return tail_offset(data, lines)
