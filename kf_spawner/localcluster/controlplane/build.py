@@ -1,0 +1,224 @@
+"""Builds the control plane's programs from the Go modules that `gomod/` pins, into the user's cache.
+
+Owns `<cache>/bin` and `<cache>/go`. Whatever is interrupted, by Ctrl-C or a crash, goes on where it was: Go keeps
+each compiled package, and a program has its name only when it is whole.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kf_spawner.localcluster.controlplane import command, toolchain
+from kf_spawner.localcluster.controlplane.locks import locked
+
+Progress = Callable[[str], None]
+
+_VERSION_PACKAGE = "k8s.io/component-base/version"
+FLAGS = (
+    "-trimpath",
+    "-ldflags=-s -w"
+    # Without these, clients are told v0.0.0.
+    f" -X {_VERSION_PACKAGE}.gitVersion=v1.37.2"
+    f" -X {_VERSION_PACKAGE}.gitMajor=1"
+    f" -X {_VERSION_PACKAGE}.gitMinor=37",
+)
+TELL_EVERY = 2.0
+"""Seconds between two words on how far it is."""
+
+REMEDIES = (
+    ("no space left", "the disk is full: make 8 GB of room in {cache}, or set XDG_CACHE_HOME to a folder elsewhere"),
+    ("quota exceeded", "your disk quota is used up: set XDG_CACHE_HOME to a folder elsewhere"),
+    ("checksum mismatch", "what was downloaded is not what go.sum pins: try another network or another GOPROXY"),
+    ("x509:", "the download's certificate is not trusted: set SSL_CERT_FILE to your network's certificate bundle"),
+    ("signal: killed", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
+    ("cannot allocate memory", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
+)
+NO_NETWORK = ("dial tcp", "lookup ", "i/o timeout", "connection refused", "proxyconnect", "error sending request",
+              "failed to fetch", "dns error", "unreachable", "TLS handshake")  # fmt: skip
+NO_NETWORK_REMEDY = (
+    "the modules could not be downloaded: check the network, or set HTTPS_PROXY or GOPROXY to your network's proxy; "
+    "or set KUBEBUILDER_ASSETS to a folder with the programs"
+)
+OTHER_REMEDY = "run it again to go on where it stopped; if it fails the same way, remove {cache} and try once more"
+
+
+class BuildError(Exception):
+    """The programs cannot be built; the message has the end of Go's own output and the remedy."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module on disk and the main packages to build from it: program name -> package."""
+
+    folder: Path
+    programs: Mapping[str, str]
+    flags: Sequence[str] = FLAGS
+
+    def key(self) -> str:
+        """Names what would be built: other pins, sources or flags give another key."""
+        digest = hashlib.sha256("\0".join(self.flags).encode())
+        for path in sorted(self.folder.rglob("*")):
+            if path.is_file():
+                digest.update(f"\0{path.relative_to(self.folder)}\0".encode() + path.read_bytes())
+        return digest.hexdigest()[:16]
+
+
+CONTROL_PLANE = Module(
+    folder=Path(__file__).resolve().parent / "gomod",
+    programs={
+        "etcd": "./etcd",
+        "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
+        "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+        "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+    },
+)
+
+
+def cache_root() -> Path:
+    """Where this user's downloads and builds are kept: `$XDG_CACHE_HOME/kf-spawner`, else `~/.cache/kf-spawner`."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kf-spawner"
+
+
+async def ensure(module: Module, names: Sequence[str], *, cache: Path, progress: Progress) -> dict[str, Path]:
+    """The programs `names` of `module`, built now if the cache lacks one. Raises BuildError."""
+    folder = cache / "bin" / module.key()
+    wanted = {name: folder / name for name in names}
+    if _all_there(wanted):
+        return wanted
+    try:
+        async with locked(
+            cache / "go" / "lock",
+            on_wait=lambda: progress("waiting for another build of the control plane to end"),
+        ):
+            if not _all_there(wanted):
+                missing = [name for name, path in wanted.items() if not path.exists()]
+                await _build(module, missing, folder=folder, cache=cache, progress=progress)
+    except command.CommandFailed as error:
+        raise BuildError(_explained(error, cache)) from error
+    except OSError as error:
+        raise BuildError(f"cannot build the control plane: {error}; {_remedy(str(error), cache)}") from error
+    return wanted
+
+
+def _all_there(programs: Mapping[str, Path]) -> bool:
+    return all(path.exists() for path in programs.values())
+
+
+async def _build(module: Module, names: Sequence[str], *, folder: Path, cache: Path, progress: Progress) -> None:
+    """Build into a folder beside `folder`, then give each program its name. The caller holds the lock."""
+    at_least = toolchain.needed((module.folder / "go.mod").read_text())
+    go = await toolchain.find_or_install(cache, at_least=at_least, progress=progress)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in folder.parent.glob(".build-*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".build-") as temporary:
+        work, output = Path(temporary) / "work", Path(temporary) / "bin"
+        work.mkdir()
+        output.mkdir()
+        env = _environment(go, cache, work)
+        packages = [module.programs[name] for name in names]
+        told = _Told(progress)
+        stale = await _stale(go, module, packages, env=env, told=told)
+        told.compiling(stale)
+        await command.run(
+            [str(go), "build", "-v", *module.flags, "-o", f"{output}/", *packages],
+            cwd=module.folder,
+            env=env,
+            on_error=told.compiled,
+        )
+        folder.mkdir(exist_ok=True)
+        for name in names:
+            (output / name).rename(folder / name)
+
+
+async def _stale(
+    go: Path, module: Module, packages: Sequence[str], *, env: Mapping[str, str], told: "_Told"
+) -> set[str]:
+    """The packages that are still to be compiled. Downloads what is missing of their modules."""
+    listed: list[str] = []
+    await command.run(
+        [str(go), "list", "-deps", *module.flags, "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *packages],
+        cwd=module.folder,
+        env=env,
+        on_output=listed.append,
+        on_error=told.downloaded,
+    )
+    return {line for line in listed if line}
+
+
+def _environment(go: Path, cache: Path, work: Path) -> dict[str, str]:
+    """The caller's environment (its proxies count) with Go's own settings pinned to ours."""
+    return {
+        **os.environ,
+        "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "CGO_ENABLED": "0",
+        "GOCACHE": str(cache / "go" / "build"),
+        # Writable, so that removing the cache is no more than `rm -r`.
+        "GOFLAGS": "-mod=readonly -modcacherw",
+        "GOMODCACHE": str(cache / "go" / "mod"),
+        "GOTMPDIR": str(work),
+        "GOTOOLCHAIN": "local",
+        "GOWORK": "off",
+    }
+
+
+@dataclass
+class _Told:
+    """Turns what Go prints into a few words now and then."""
+
+    progress: Progress
+    modules: int = 0
+    done: int = 0
+    stale: set[str] = field(default_factory=set)
+    started: float = field(default_factory=time.monotonic)
+    last: float = 0.0
+
+    def downloaded(self, line: str) -> None:
+        if line.startswith("go: downloading "):
+            self.modules += 1
+            self._say(f"downloading the control plane's sources: {self.modules} modules")
+
+    def compiling(self, stale: set[str]) -> None:
+        self.stale = stale
+        self.started = time.monotonic()
+        self._say(f"building the control plane: {len(stale)} packages to compile", now=True)
+
+    def compiled(self, line: str) -> None:
+        if line not in self.stale:
+            return
+        self.done += 1
+        took = int(time.monotonic() - self.started)
+        if self.done == len(self.stale):
+            self._say(f"building the control plane: linking the programs, {_minutes(took)}", now=True)
+        else:
+            self._say(f"building the control plane: {self.done}/{len(self.stale)} packages, {_minutes(took)}")
+
+    def _say(self, text: str, *, now: bool = False) -> None:
+        if now or time.monotonic() - self.last >= TELL_EVERY:
+            self.last = time.monotonic()
+            self.progress(text)
+
+
+def _minutes(seconds: int) -> str:
+    return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
+
+
+def _explained(error: command.CommandFailed, cache: Path) -> str:
+    output = f"\n{error.tail}\n" if error.tail else "; "
+    return f"cannot build the control plane: {error}{output}{_remedy(f'{error} {error.tail}', cache)}"
+
+
+def _remedy(output: str, cache: Path) -> str:
+    lowered = output.lower()
+    for sign, remedy in REMEDIES:
+        if sign in lowered:
+            return remedy.format(cache=cache)
+    if any(sign.lower() in lowered for sign in NO_NETWORK):
+        return NO_NETWORK_REMEDY
+    return OTHER_REMEDY.format(cache=cache)

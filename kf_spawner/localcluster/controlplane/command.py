@@ -1,0 +1,90 @@
+"""Runs one command to its end, line by line, and ends all of it when the caller is cancelled.
+
+Knows nothing of what it runs.
+"""
+
+import asyncio
+import collections
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+LONGEST_LINE = 4 * 1024 * 1024
+TAIL_LINES = 25
+GRACE = 5.0
+"""Seconds from SIGINT to SIGKILL when a command is given up."""
+
+
+class CommandFailed(Exception):
+    """A command that could not be started or did not end with 0; `tail` is the end of what it printed."""
+
+    def __init__(self, argv: Sequence[str], reason: str, tail: Sequence[str]) -> None:
+        self.argv = list(argv)
+        self.tail = "\n".join(tail)
+        super().__init__(f"{Path(argv[0]).name} {' '.join(argv[1:2])} {reason}")
+
+
+async def run(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    on_output: Callable[[str], None] = lambda line: None,
+    on_error: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Run `argv` (no shell, no input); `on_output` and `on_error` get its lines as they come.
+
+    The command leads a process group of its own, so a terminal's Ctrl-C reaches it only through this function's
+    cancellation, and nothing that it started outlives this call. Raises CommandFailed.
+    """
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=cwd,
+            env=dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LONGEST_LINE,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise CommandFailed(argv, f"cannot be started: {error}", []) from error
+    tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
+
+    def note_error(line: str) -> None:
+        tail.append(line)
+        on_error(line)
+
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_lines(process.stdout, on_output))
+            group.create_task(_lines(process.stderr, note_error))
+        code = await process.wait()
+    finally:
+        await asyncio.shield(_end(process))
+    if code:
+        reason = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        raise CommandFailed(argv, reason, tail)
+
+
+async def _lines(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -> None:
+    while line := await stream.readline():
+        on_line(line.decode(errors="replace").rstrip())
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Interrupt the process group, wait a little, kill what is left of it."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGINT)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), GRACE)
+    # Also after a normal end: what it started belongs to the group for as long as one of them lives.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    await process.wait()

@@ -1,0 +1,52 @@
+"""Asks a process on loopback over TLS whether it is healthy. Knows HTTP's status line and nothing more.
+
+No HTTP library: these questions start before anything else is loaded, many times a second.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from kf_spawner.localcluster.controlplane.pki import Pair
+from kf_spawner.localcluster.controlplane.ports import LOOPBACK
+
+TIMEOUT = 5.0
+"""Seconds for connection and answer."""
+
+
+def healthy(*, port: int, path: str, authority: Path, client: Pair | None = None) -> Callable[[], Awaitable[bool]]:
+    """A function that answers whether GET https://127.0.0.1:`port``path` says 200 now.
+
+    False while nobody listens, or on any other answer. The certificates are read at the first call.
+    """
+    context: ssl.SSLContext | None = None
+
+    async def ask() -> bool:
+        nonlocal context
+        context = context or _context(authority, client)
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                return await _status(port, path, context) == 200
+        except (OSError, TimeoutError, ValueError):
+            return False
+
+    return ask
+
+
+def _context(authority: Path, client: Pair | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority))
+    if client:
+        context.load_cert_chain(client.certificate, client.key)
+    return context
+
+
+async def _status(port: int, path: str, context: ssl.SSLContext) -> int:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port, ssl=context, server_hostname=LOOPBACK)
+    try:
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        line = await reader.readline()
+    finally:
+        writer.transport.abort()
+    return int(line.split()[1]) if line.startswith(b"HTTP/") else 0
