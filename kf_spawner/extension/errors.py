@@ -1,4 +1,6 @@
-"""What a request can end with, as one exception: the handlers answer it as JSON {"reason", "message", "field"?}."""
+"""What a request can end with, as one exception: the handlers answer it as JSON {"reason", "message", "field"?, "name"?}."""
+
+import re
 
 from kf_spawner.kube import ApiError, ConfigError, Forbidden, NotFound, Unreachable
 
@@ -6,21 +8,25 @@ from kf_spawner.kube import ApiError, ConfigError, Forbidden, NotFound, Unreacha
 class RequestError(Exception):
     """A refusal for the caller: what is wrong and what to do.
 
-    `status` is the HTTP code, `reason` one word, `field` where the fault is, if it is in one.
+    `status` is the HTTP code, `reason` one word, `field` where the fault is, if it is in one, `name` the object that
+    is in the way.
     """
 
-    def __init__(self, status: int, reason: str, message: str, *, field: str | None = None):
+    def __init__(self, status: int, reason: str, message: str, *, field: str | None = None, name: str | None = None):
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
         self.field = field
+        self.name = name
 
     def body(self) -> dict:
         """The JSON answer."""
         answer = {"reason": self.reason, "message": self.message}
         if self.field:
             answer["field"] = self.field
+        if self.name:
+            answer["name"] = self.name
         return answer
 
 
@@ -40,6 +46,11 @@ def from_cluster(error: ApiError | ConfigError) -> RequestError:
         return RequestError(
             503, "KindNotInstalled", "this cluster does not know TFJobs: an administrator applies tfjobs-crd.yaml"
         )
+    return RequestError(error.status, error.reason, error.message, field=next(iter(fields_of(error)), None))
+
+
+def fields_of(error: ApiError) -> list[str]:
+    """The paths of the fields that the API server found at fault, unknown ones included."""
     causes = error.details.get("causes") or []
-    field = next((cause["field"] for cause in causes if cause.get("field")), None)
-    return RequestError(error.status, error.reason, error.message, field=field)
+    named = [cause["field"] for cause in causes if cause.get("field")]
+    return named + re.findall(r'unknown field "([^"]+)"', error.message)

@@ -95,6 +95,7 @@ class Jobs:
                 "NameInUse",
                 f"a TFJob named {name!r} is there already: take another name, or delete it first (--replace does)",
                 field="name",
+                name=name,
             ) from error
         return job_view(stored, [])
 

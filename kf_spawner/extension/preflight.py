@@ -10,8 +10,10 @@ import re
 from kf_spawner.kube import Client, Forbidden, Invalid, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
 
-from .errors import RequestError
+from .errors import RequestError, fields_of
 
+# What the API server takes for one; see its reference of resource.Quantity.
+QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
 DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
 
 
@@ -62,14 +64,26 @@ async def _check_template(client: Client, template: dict, *, namespace: str, fie
     try:
         await client.request("POST", DEPLOYMENTS.path(namespace), params=DRY_RUN, body=_probe(template, namespace))
     except Invalid as error:
-        causes = error.details.get("causes") or []
-        named = [cause.get("field", "") for cause in causes] + re.findall(r'unknown field "([^"]+)"', error.message)
-        path = next(iter(named), "").removeprefix("spec.template").lstrip(".")
+        path = next(iter(fields_of(error)), "").removeprefix("spec.template").lstrip(".")
         message = error.message.replace("spec.template.", f"{field}.")
         message = re.sub(r"^Deployment\S* .*?(?:is invalid|cannot be handled as a Deployment): ", "", message)
+        amount = _wrong_amount(template)
+        if not path and amount is not None:  # the API server does not say which one it is
+            path, message = amount
         raise RequestError(422, "Invalid", message, field=f"{field}.{path}" if path else field) from error
     except Forbidden as error:
         raise RequestError(403, error.reason, error.message, field=field) from error
+
+
+def _wrong_amount(template: dict) -> tuple[str, str] | None:
+    """(path, message) of the first amount of a resource that is no quantity."""
+    for index, container in enumerate(template["spec"]["containers"]):
+        for part, amounts in (container.get("resources") or {}).items():
+            for name, amount in amounts.items() if isinstance(amounts, dict) else ():
+                if not QUANTITY.fullmatch(str(amount)):
+                    path = f"spec.containers[{index}].resources.{part}.{name}"
+                    return path, f"{amount!r} is no amount of {name}: write one such as 500m, 2 or 1Gi"
+    return None
 
 
 def _probe(template: dict, namespace: str) -> dict:

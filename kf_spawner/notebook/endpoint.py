@@ -1,0 +1,166 @@
+"""Model endpoints from a notebook: deploy a SavedModel, ask it for predictions, take it down again."""
+
+import os
+import time
+from typing import Any, Dict, Iterator, List, Optional
+
+from . import display
+from .connection import Unreachable, connect, quoted
+from .errors import EndpointFailed, KfError, PredictFailed
+
+POLL = 0.5
+PREDICT_TIMEOUT = 330.0
+TAIL = 20
+# Failed this often one after the other: it is not the moment between two states.
+FAILED_POLLS = 4
+
+
+def deploy(
+    name: str,
+    path: str,
+    replace: bool = False,
+    wait: bool = True,
+    timeout: float = 600.0,
+    replicas: Optional[int] = None,
+    image: Optional[str] = None,
+    cpu: Optional[str] = None,
+    memory: Optional[str] = None,
+    env: Optional[Dict[str, str]] = None,
+) -> "Endpoint":
+    """Serves the SavedModel in `path` at an endpoint, and shows its state until it answers.
+
+    `path` is a folder on the home volume with `saved_model.pb`, or with numbered versions of it (`1/saved_model.pb`),
+    of which the newest is served, new ones as they come. `replace` deletes an endpoint that has this name first;
+    `cpu` and `memory` (Kubernetes quantities) are for each of `replicas` (default 1); `timeout` in seconds.
+    Raises KfError (nothing was made) or EndpointFailed (it does not come up).
+    """
+    requests = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value is not None}
+    limits = {"memory": memory} if memory is not None else {}
+    options = {
+        "name": name,
+        "path": os.path.abspath(os.path.expanduser(path)) if isinstance(path, str) and path else path,
+        "replicas": replicas,
+        "image": image,
+        "env": env,
+        "resources": {"requests": requests, "limits": limits} if requests else None,
+    }
+    body = {key: value for key, value in options.items() if value is not None}
+    endpoint = Endpoint(name)
+    try:
+        endpoint._connection.post("endpoints", body)
+    except KfError as problem:
+        if not replace or problem.reason != "NameInUse":
+            raise
+        endpoint.delete()
+        endpoint._connection.post("endpoints", body)
+    if wait:
+        endpoint.wait(timeout)
+    return endpoint
+
+
+class Endpoint:
+    """An endpoint by its name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._connection = connect()
+
+    def status(self) -> Dict[str, Any]:
+        """state (Pending, Progressing, Ready, Failed), message, replicas, ready, url."""
+        return self._connection.call("GET", "endpoints/" + quoted(self.name))
+
+    @property
+    def state(self) -> str:
+        return self.status()["state"]
+
+    @property
+    def url(self) -> str:
+        """The model's address; append `:predict`. It asks who calls: send `Authorization: token …`."""
+        return self.status()["url"]
+
+    def wait(self, timeout: float = 600.0, quiet: bool = False) -> "Endpoint":
+        """Shows the state until the endpoint answers. EndpointFailed says why it does not come up."""
+        card = display.Card()
+        deadline = time.monotonic() + timeout
+        failed = 0
+        while True:
+            try:
+                view = self.status()
+            except Unreachable:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL)
+                continue
+            failed = failed + 1 if view["state"] == "Failed" else 0
+            late = time.monotonic() > deadline
+            done = view["state"] == "Ready" or failed >= FAILED_POLLS or late
+            if not quiet:
+                card.show(display.endpoint_text(view), display.endpoint_html(view), last=done)
+            if view["state"] == "Ready":
+                return self
+            if done:
+                raise EndpointFailed(self._failure(view, timeout if late else None), reason=view["state"])
+            time.sleep(POLL)
+
+    def predict(self, instances: Any, signature_name: Optional[str] = None) -> List[Any]:
+        """The model's answers, one for each of `instances`: a list or numpy array; bytes are sent as base64."""
+        body = {"instances": instances}  # type: Dict[str, Any]
+        if signature_name is not None:
+            body["signature_name"] = signature_name
+        try:
+            answer = self._connection.post("endpoints/%s/predict" % quoted(self.name), body, timeout=PREDICT_TIMEOUT)
+        except KfError as problem:
+            raise PredictFailed(str(problem), reason=problem.reason)
+        return answer["predictions"]
+
+    def lines(self, follow: bool = False) -> Iterator[Dict[str, Any]]:
+        """The model servers' log as dicts with replica (the pod), time and line."""
+        path = "endpoints/%s/logs%s" % (quoted(self.name), "?follow=1" if follow else "")
+        for item in self._connection.stream(path):
+            if item.get("type") == "error":
+                raise KfError(item["message"], reason=item["reason"])
+            if "line" in item:
+                yield item
+
+    def logs(self, follow: bool = False) -> None:
+        """Prints the log."""
+        for item in self.lines(follow):
+            print("[%s] %s" % (item["replica"], item["line"]))
+
+    def delete(self, wait: bool = True) -> None:
+        """Takes the endpoint down; returns when it is gone. One that is gone already is fine."""
+        self._connection.delete("endpoints/" + quoted(self.name), wait)
+
+    def __repr__(self) -> str:
+        try:
+            return display.endpoint_text(self.status())
+        except KfError as problem:
+            return "Endpoint %s: %s" % (self.name, problem)
+
+    def _repr_html_(self) -> Optional[str]:
+        try:
+            return display.endpoint_html(self.status())
+        except KfError:
+            return None
+
+    def _failure(self, view: Dict[str, Any], waited: Optional[float]) -> str:
+        lead = "endpoint %s is %s" % (self.name, view["state"])
+        if waited is not None:
+            lead += " after %g seconds" % waited
+        parts = ["%s: %s" % (lead, view.get("message") or "no cause is known")]
+        try:
+            parts.extend("    " + item["line"] for item in list(self.lines())[-TAIL:])
+        except KfError:
+            parts.append("    (its log cannot be read)")
+        parts.append("It stays for you to look at: Endpoint(%r).delete() takes it down." % self.name)
+        return "\n".join(parts)
+
+
+def list_endpoints() -> display.Listing:
+    """The views of all endpoints; a notebook shows them as a table."""
+    views = connect().call("GET", "endpoints")["items"]
+    rows = [
+        (view["name"], display.Markup(display.badge(view["state"])), view["ready"], view["url"], view["message"])
+        for view in views
+    ]
+    return display.Listing(views, ("Name", "State", "Ready", "Model", ""), rows)

@@ -1,0 +1,206 @@
+"""Bad input at the REST interface: each answer names the field and the remedy, and nothing is left half-made."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.extension.world import IMAGE, run_server
+
+PROGRAM = "print('hello')\n"
+
+
+def program(**options):
+    return json.dumps({"program": {"name": "digits", "program": PROGRAM, **options}})
+
+
+def manifest(*, container=None, spec=None, replica=None, **top):
+    job = {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "TFJob",
+        "metadata": {"name": "digits"},
+        "spec": {
+            "tfReplicaSpecs": {
+                "Worker": {
+                    "template": {
+                        "spec": {
+                            "containers": [{"name": "tensorflow", "image": IMAGE, **(container or {})}],
+                            **(spec or {}),
+                        }
+                    },
+                    **(replica or {}),
+                }
+            }
+        },
+        **top,
+    }
+    return json.dumps(job)
+
+
+MISSING_CLAIM = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimName": "nowhere"}}]}
+
+# what it is: (path, body, status, field, words of the message)
+CASES = {
+    "a body that is no JSON": ("tfjobs", "{", 400, "body", "not JSON"),
+    "a body that is a list": ("tfjobs", "[]", 400, "body", "must be a JSON object"),
+    "neither program nor manifest": ("tfjobs", "{}", 400, "body", "manifest"),
+    "something beside the program": (
+        "tfjobs",
+        json.dumps({"program": {"name": "a", "program": PROGRAM}, "speed": 1}),
+        400,
+        "speed",
+        "not known",
+    ),
+    "a program that is no object": ("tfjobs", '{"program": "print()"}', 400, "program", "must be an object"),
+    "an unknown option": ("tfjobs", program(wokers=2), 400, "wokers", "use"),
+    "no name": ("tfjobs", program(name=None), 400, "name", "give"),
+    "a name that is none": ("tfjobs", program(name="Digits!"), 400, "name", "lower-case"),
+    "a name too long for its replicas": ("tfjobs", program(name="a" * 60), 400, "name", "shorten"),
+    "an empty program": ("tfjobs", program(program=" "), 400, "program", "give the source"),
+    "an unknown replica type": ("tfjobs", program(replicas={"boss": 1}), 400, "replicas.boss", "use one of"),
+    "fewer replicas than none": ("tfjobs", program(replicas={"worker": -1}), 400, "replicas.worker", "whole number"),
+    "chief and master": ("tfjobs", program(replicas={"chief": 1, "master": 1}), 400, "replicas.master", "not both"),
+    "an unknown restart policy": ("tfjobs", program(restart_policy="Maybe"), 400, "restart_policy", "use one of"),
+    "an image that is blank": ("tfjobs", program(image=" "), 400, "image", "name the image"),
+    "environment that is no text": ("tfjobs", program(env={"A": 1}), 400, "env", "texts"),
+    "a claim that does not exist": (
+        "tfjobs",
+        program(home_claim="claim-nobody"),
+        422,
+        "home_claim",
+        "claim-admin",
+    ),
+    "no amount of memory": ("tfjobs", program(resources={"memory": "much"}), 422, "resources", "such as"),
+    "memory below zero": ("tfjobs", program(resources={"memory": "-1Gi"}), 422, "resources", "greater than"),
+    "a program too large": ("tfjobs", program(program="#" * 950_000), 413, "body", "home volume"),
+    "another kind": ("tfjobs", manifest(kind="Job"), 400, "kind", "TFJob"),
+    "another namespace": (
+        "tfjobs",
+        manifest(metadata={"name": "digits", "namespace": "default"}),
+        403,
+        "metadata.namespace",
+        "leave the namespace out",
+    ),
+    "metadata that is a text": ("tfjobs", manifest(metadata="digits"), 400, "metadata", "object"),
+    "a manifest without replicas": ("tfjobs", json.dumps({**json.loads(manifest()), "spec": {}}), 400, "spec.tfReplicaSpecs", "name at"),
+    "an unknown field of a manifest": (
+        "tfjobs",
+        json.dumps({**json.loads(manifest()), "sepc": {}}),
+        400,
+        "sepc",
+        "unknown field",
+    ),
+    "an unknown field of a container": (
+        "tfjobs",
+        manifest(container={"imagePolicy": "Always"}),
+        422,
+        "spec.tfReplicaSpecs.Worker.template.spec.containers[0].imagePolicy",
+        "unknown field",
+    ),
+    "a mount of no volume": (
+        "tfjobs",
+        manifest(container={"volumeMounts": [{"name": "none", "mountPath": "/x"}]}),
+        422,
+        "spec.tfReplicaSpecs.Worker.template.spec.containers[0].volumeMounts[0].name",
+        "none",
+    ),
+    "a manifest with a claim that does not exist": (
+        "tfjobs",
+        manifest(spec=MISSING_CLAIM),
+        422,
+        "spec.tfReplicaSpecs.Worker.template.spec.volumes[0].persistentVolumeClaim.claimName",
+        "nowhere",
+    ),
+    "an unknown option of an endpoint": ("endpoints", '{"name": "m", "path": "~/m", "speed": 1}', 400, "speed", "options"),
+    "an endpoint without a path": ("endpoints", '{"name": "m"}', 400, "path", "SavedModel"),
+    "a model that is not there": ("endpoints", '{"name": "m", "path": "~/nothing"}', 422, "path", "does not exist"),
+    "a model outside of the volume": ("endpoints", '{"name": "m", "path": "/etc"}', 422, "path", "home volume"),
+    "a folder without a model": ("endpoints", '{"name": "m", "path": "~/empty"}', 422, "path", "no SavedModel"),
+    "a link that leads off the volume": ("endpoints", '{"name": "m", "path": "~/link"}', 422, "path", "home volume"),
+    "a version that leads off the volume": (
+        "endpoints",
+        '{"name": "m", "path": "~/linked"}',
+        422,
+        "path",
+        "no SavedModel",
+    ),
+    "an endpoint's name that is none": ("endpoints", '{"name": "M!", "path": "~/model"}', 400, "name", "lower-case"),
+    "a negative number of replicas": (
+        "endpoints",
+        '{"name": "m", "path": "~/model", "replicas": -1}',
+        400,
+        "replicas",
+        "out of range",
+    ),
+}
+
+
+@pytest.fixture
+def folders(world, tmp_path):
+    """What the paths of the table lead to."""
+    outside = tmp_path / "outside"
+    for folder in (world.home / "empty", world.home / "model" / "1", world.home / "linked", outside):
+        folder.mkdir(parents=True)
+    for folder in (world.home / "model" / "1", outside):
+        (folder / "saved_model.pb").write_bytes(b"\0")
+    (world.home / "link").symlink_to(outside)
+    (world.home / "linked" / "1").symlink_to(outside)
+
+
+async def test_bad_input_names_field_and_remedy_and_leaves_nothing(server, world, folders, subtests):
+    for what, (path, body, wanted, field, words) in CASES.items():
+        with subtests.test(what):
+            status, answer = await server.call("POST", path, data=body)
+            assert status == wanted or status in (wanted if isinstance(wanted, tuple) else ()), answer
+            assert answer.get("field") == field, answer
+            assert words in answer["message"], answer
+            assert answer["reason"]
+    assert await world.leftovers() == {}
+
+
+async def test_yaml_that_is_none_and_two_documents(server, world):
+    for text, words in (("a: [", "not valid YAML"), ("a: 1\n---\nb: 2\n", "2 documents"), (yaml.safe_dump({"a": 1}), "kind")):
+        status, answer = await server.call(
+            "POST", "tfjobs", data=text, headers={"Content-Type": "application/yaml"}
+        )
+        assert status == 400
+        assert words in answer["message"], answer
+    assert await world.leftovers() == {}
+
+
+async def test_what_is_not_there(server):
+    for method, path, field in (
+        ("GET", "tfjobs/nothing", "name"),
+        ("DELETE", "tfjobs/nothing", "name"),
+        ("GET", "tfjobs/nothing/logs", "name"),
+        ("GET", "tfjobs/nothing/watch", "name"),
+        ("GET", "tfjobs/nothing/events", "name"),
+        ("GET", "endpoints/nothing", "name"),
+        ("GET", "endpoints/nothing/logs", "name"),
+        ("DELETE", "endpoints/nothing", "name"),
+    ):
+        status, answer = await server.call(method, path)
+        assert (status, answer["reason"], answer["field"]) == (404, "NotFound", field), path
+        assert "nothing" in answer["message"]
+        assert "shows what is there" in answer["message"]
+
+
+async def test_a_replica_that_the_job_has_not_and_a_flag_that_is_none(server):
+    await server.call("POST", "tfjobs", data=program(replicas={"worker": 2}))
+    status, answer = await server.call("GET", "tfjobs/digits/logs?replica=worker-2")
+    assert (status, answer["field"]) == (404, "replica")
+    assert "worker-0, worker-1" in answer["message"]
+    status, answer = await server.call("GET", "tfjobs/digits/logs?follow=perhaps")
+    assert (status, answer["field"]) == (400, "follow")
+
+
+async def test_a_server_without_home_volume_image_or_cluster_says_so(world, tmp_path):
+    variables = {"KF_HOME_CLAIM": "", "KF_HOME_MOUNT": "", "KF_IMAGE": ""}
+    async with run_server(world, tmp_path, variables=variables) as server:
+        status, answer = await server.call("POST", "endpoints", data='{"name": "m", "path": "~/m"}')
+        assert (status, answer["reason"], answer["field"]) == (422, "NoVolume", "path")
+        status, answer = await server.call("POST", "tfjobs", data=program())
+        assert (status, answer["field"]) == (400, "image")
+    async with run_server(world, tmp_path, variables={"KUBECONFIG": str(tmp_path / "none")}) as server:
+        status, answer = await server.call("GET", "tfjobs")
+        assert (status, answer["reason"]) == (503, "NoCluster")
