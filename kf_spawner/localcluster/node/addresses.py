@@ -54,7 +54,6 @@ class Addresses:
 
     def __init__(self, client: Client, root: Path):
         self._client = client
-        self.root = root
         self._path = root / "addresses.json"
         self._book: _Book | None = None
         self._claims = Claims()

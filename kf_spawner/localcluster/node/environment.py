@@ -12,7 +12,6 @@ from pathlib import Path
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, SECRETS, SERVICES
 
-from . import layout
 from .addresses import Addresses, MissingService, Untranslatable, api_server
 from .downward import FieldError, field_value
 from .images import ImageEnvironment
@@ -44,11 +43,15 @@ class ContainerConfigError(Exception):
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What to start: `argv[0]` may be a bare name, to be found on the PATH of `env`."""
+    """What to start: `argv[0]` may be a bare name, to be found on the PATH of `env`.
+
+    `directories` are the container's paths that are somewhere else here: mounts, its home, its working directory.
+    """
 
     argv: list[str]
     env: dict[str, str] = field(repr=False)
     cwd: str
+    directories: dict[str, str]
 
 
 async def build_container(
@@ -61,13 +64,14 @@ async def build_container(
     addresses: Addresses,
     pod_ip: str,
     host_ip: str,
+    scratch: Path,
     termination_log: Path | None = None,
 ) -> ContainerSpec:
     """What to start for `container`.
 
-    `termination_log` is the file that stands for `terminationMessagePath`. Home and working directory are made where
-    no volume is mounted there: in the pod's `scratch`. Raises ContainerConfigError for what may come yet,
-    Untranslatable for what will not, ApiError when the API server cannot be asked.
+    `scratch` is the container's own writable folder: its home and working directory where no volume is mounted
+    there. `termination_log` is the file that stands for `terminationMessagePath`. Raises ContainerConfigError for
+    what may come yet, Untranslatable for what will not, ApiError when the API server cannot be asked.
     """
     try:
         wanted = await container_env(client, pod, container, pod_ip=pod_ip, host_ip=host_ip)
@@ -75,7 +79,6 @@ async def build_container(
         directories = _directories(container, mounts, termination_log)
         home = wanted.get("HOME") or image_env.home or "/"
         workdir = container.get("workingDir") or image_env.workdir or home
-        scratch = layout.pod(addresses.root, pod["metadata"]["uid"]) / "scratch" / container["name"]
         for path in (home, workdir, image_env.home):
             _cover(path, directories, scratch)
         links = await _service_links(client, pod, addresses)
@@ -110,7 +113,7 @@ async def build_container(
         raise ContainerConfigError(f'container "{container["name"]}": neither the image nor the pod says a command')
     cwd = here(workdir)
     _make(cwd)
-    return ContainerSpec(argv=argv, env=env, cwd=cwd)
+    return ContainerSpec(argv=argv, env=env, cwd=cwd, directories=directories)
 
 
 async def container_env(client: Client, pod: dict, container: dict, *, pod_ip: str, host_ip: str) -> dict[str, str]:

@@ -32,7 +32,7 @@ class Refused(Exception):
 
 
 async def run_provisioner(client: Client, volumes_root: Path) -> None:
-    """Serve claims until cancelled. `client` has the provisioner's own identity (ClusterRole kf-spawner-provisioner)."""
+    """Serve claims until cancelled; `client` has an identity of its own with ClusterRole kf-spawner-provisioner."""
     async with EventRecorder(client, component=COMPONENT) as events:
         await _Provisioner(client, volumes_root.absolute(), events).run()
 

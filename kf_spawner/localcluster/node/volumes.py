@@ -1,7 +1,7 @@
 """A pod's volumes as directories: made before its containers start, kept up to date, removed with it.
 
-Owns `volumes`, `kubeconfigs` and `scratch` in `<root>/pods/<uid>`; a claim's own directory is the provisioner's and
-is never removed here. Everything is read from the API server and the disk anew, so a restarted node goes on.
+Owns `<root>/pods/<uid>/volumes` and `<root>/pods/<uid>/kubeconfigs`; a claim's own directory is the provisioner's
+and is never removed here. Everything is read from the API server and the disk anew, so a restarted node goes on.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from kf_spawner.kube import ApiError, Client
 from . import layout
 from .atomic import remove_tree, write_payload
 from .claims import ClaimError, claim_directory, claim_name
+from .environment import ContainerConfigError
 from .mounts import Mount, MountError, container_mounts
 from .payloads import KINDS, SourceError, volume_payload
 from .tokens import token_file, write_kubeconfig
@@ -71,17 +72,17 @@ class VolumeManager:
                     raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {said}') from error
 
     def mounts(self, pod: dict, container: dict, volumes: Mapping[str, Path]) -> list[Mount]:
-        """What `container` sees where; `volumes` as `prepare` gave them. Raises VolumeError."""
+        """What `container` sees where; `volumes` as `prepare` gave them. Raises ContainerConfigError."""
         try:
             return container_mounts(pod, container, volumes)
         except (MountError, OSError) as error:
             message = f'failed to prepare subPath for volumeMount of container "{container["name"]}": {error}'
-            raise VolumeError(message, reason="CreateContainerConfigError") from error
+            raise ContainerConfigError(message) from error
 
     async def cleanup(self, pod: dict) -> None:
         """Remove what the pod's volumes left here, emptyDirs included; claims stay. Safe to call again."""
         folder = self._pod_folder(pod)
-        for name in ("kubeconfigs", "volumes", "scratch"):
+        for name in ("kubeconfigs", "volumes"):
             await asyncio.to_thread(remove_tree, folder / name)
 
     async def _prepare(self, pod: dict, volume: dict) -> Path:
