@@ -165,6 +165,9 @@ class ModelManager:
             return False
         old, self._serving = self._serving, Servable(version, model)
         self._broken.pop(number, None)
+        overtaken = [n for n, state in self._states.items() if n < number and state == State("START")]
+        for older in overtaken:
+            del self._states[older]
         self._states[number] = State("AVAILABLE")
         log.info("version %d of %s is served; it took %.1f s", number, self.name, time.monotonic() - started)
         if old is not None:

@@ -1,0 +1,194 @@
+"""A model server from its start to its end: new versions, broken ones, nothing to serve, and a graceful stop."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.model_server.conftest import Serve, Server
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "served"
+    path.mkdir()
+    return path
+
+
+def copy(models: Path, version: int, folder: Path, to: str | None = None) -> None:
+    shutil.copytree(models / "half" / str(version), folder / (to or str(version)))
+
+
+async def bias(server: Server) -> float:
+    status, answer = await server.predict({"instances": [0]})
+    assert status == 200, answer
+    return answer["predictions"][0]
+
+
+async def test_it_listens_and_says_so_before_the_model_is_loaded(serve: Serve, models: Path) -> None:
+    async with serve(models / "half") as server:
+        seen = await server.versions()
+        assert not seen or seen["3"][0] in ("START", "LOADING")
+        assert (await server.get("/metadata"))[0] == 404, "ready too early"
+        assert (await server.predict({"instances": [0]}))[0] == 404
+        await server.available(3)
+        assert (await server.get("/metadata"))[0] == 200
+        assert list(await server.versions()) == ["3"], "the latest version only"
+
+
+async def test_versions_come_break_and_go_while_serving(serve: Serve, models: Path, folder: Path) -> None:
+    copy(models, 1, folder)
+    async with serve(folder) as server:
+        await server.available(1)
+        assert await bias(server) == 1.0
+
+        failures: list[object] = []
+        done = asyncio.Event()
+
+        async def callers() -> None:
+            async with aiohttp.ClientSession() as http:
+                while not done.is_set():
+                    async with http.post(f"{server.url}:predict", json={"instances": [0]}) as answer:
+                        if answer.status != 200:
+                            failures.append(await answer.text())
+
+        calling = asyncio.create_task(callers())
+        copy(models, 2, folder)
+        await server.until(lambda seen: seen["1"][0] == "END" and seen["2"][0] == "AVAILABLE")
+        assert await bias(server) == 2.0
+
+        # A broken one is reported; what served before goes on.
+        (folder / "3").mkdir()
+        (folder / "3" / "saved_model.pb").write_bytes(b"no graph")
+        await server.until(lambda seen: seen.get("3", ("",))[0] == "END")
+        code, message = (await server.versions())["3"][1:]
+        assert code != "OK"
+        assert message
+        assert await bias(server) == 2.0
+
+        # Mended, it is taken.
+        shutil.rmtree(folder / "3")
+        copy(models, 3, folder)
+        await server.available(3)
+        assert await bias(server) == 3.0
+
+        # The latest goes: back to the one before.
+        shutil.rmtree(folder / "3")
+        await server.available(2)
+        assert await bias(server) == 2.0
+
+        # All go: what is loaded stays.
+        shutil.rmtree(folder / "1")
+        shutil.rmtree(folder / "2")
+        await asyncio.sleep(2.5)  # that nothing happens in two looks cannot be awaited
+        assert await bias(server) == 2.0
+        done.set()
+        await calling
+        assert failures == []
+
+
+async def test_a_version_is_not_loaded_while_it_is_being_written(serve: Serve, models: Path, folder: Path) -> None:
+    copy(models, 1, folder)
+    async with serve(folder) as server:
+        await server.available(1)
+        graph = (models / "half" / "2" / "saved_model.pb").read_bytes()
+        shutil.copytree(models / "half" / "2" / "variables", folder / "2" / "variables")
+        with (folder / "2" / "saved_model.pb").open("wb") as file:
+            for start in range(0, len(graph), len(graph) // 6 + 1):
+                file.write(graph[start : start + len(graph) // 6 + 1])
+                file.flush()
+                await asyncio.sleep(0.5)  # slower than the server looks
+                assert (await server.versions()).get("2", ("START",))[0] == "START"
+        await server.available(2)
+        assert await bias(server) == 2.0
+
+
+async def test_a_model_that_is_overwritten_in_place(serve: Serve, models: Path, tmp_path: Path) -> None:
+    base = tmp_path / "plain"
+    shutil.copytree(models / "half" / "1", base)
+    async with serve(base) as server:
+        await server.available(1)
+        assert await bias(server) == 1.0
+        for version in (2, 3):
+            shutil.copytree(models / "half" / str(version), base, dirs_exist_ok=True, copy_function=shutil.copy)
+            async with asyncio.timeout(20):
+                while await bias(server) != float(version):
+                    await asyncio.sleep(0.1)
+        (base / "saved_model.pb").write_bytes(b"no graph")
+        await server.until(lambda seen: seen["1"][1] != "OK")
+        assert (await server.versions())["1"][0] == "AVAILABLE"
+        assert await bias(server) == 3.0
+
+
+async def ends(server: Server) -> tuple[int | None, str]:
+    code = await asyncio.wait_for(server.child.wait(), 60)
+    return code, server.log.read_text().strip().splitlines()[-1]
+
+
+async def test_nothing_that_can_be_served_ends_it_with_the_cause_last(
+    serve: Serve, models: Path, folder: Path
+) -> None:
+    (folder / "1").mkdir()
+    (folder / "1" / "saved_model.pb").write_bytes(b"no graph")
+    async with serve(folder) as broken, serve(models / "mute") as mute:
+        async with serve(folder / "none", "--wait-for-model", "1") as empty:
+            code, last = await ends(empty)
+            assert (code, "holds no SavedModel" in last) == (1, True), last
+        code, last = await ends(broken)
+        assert (code, "version 1 of m: it cannot be loaded" in last) == (1, True), last
+        code, last = await ends(mute)
+        assert (code, "no signature to call" in last) == (1, True), last
+
+
+async def test_told_to_stop_it_ends_what_it_began(serve: Serve, models: Path) -> None:
+    async with serve(models / "kinds") as server:
+        await server.available(1)
+        body = {"signature_name": "slow", "instances": [200_000]}
+        last = asyncio.create_task(server.predict(body))
+        await asyncio.sleep(0.2)
+        assert not last.done(), "the prediction is too quick for this test"
+        server.child.send_signal(signal.SIGTERM)
+        assert await last == (200, {"predictions": [200_000]})
+        assert (await ends(server))[0] == 0
+
+
+async def test_told_to_stop_while_loading(serve: Serve, models: Path) -> None:
+    async with serve(models / "half") as server:
+        server.child.send_signal(signal.SIGTERM)
+        assert (await ends(server))[0] == 0
+
+
+def test_a_port_that_is_taken(python: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        argv = [python, "-m", "kf_spawner.model_server", "--model-name", "m", "--model-base-path", "/nowhere"]
+        done = subprocess.run([*argv, "--rest-api-port", port], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ([], "--model-name"),
+        (["--model-name", "m"], "--model-base-path"),
+        (["--model-name", "a/b", "--model-base-path", "/x"], "cannot stand in a path"),
+        (["--model-name", "m", "--model-base-path", "/x", "--rest-api-port", "99999"], "out of range"),
+        (["--model-name", "m", "--model-base-path", "/x", "--max-body-mib", "x"], "whole number"),
+        (["--model-name", "m", "--model-base-path", "/x", "--nope"], "--nope"),
+    ],
+)
+def test_wrong_options_are_told_without_tensorflow(
+    python: Path, options: list[str], says: str, tmp_path: Path
+) -> None:
+    argv = [python, "-X", "importtime", "-m", "kf_spawner.model_server", *options]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "COLUMNS": "200"})
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1]
+    assert "| tensorflow" not in done.stderr

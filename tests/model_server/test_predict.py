@@ -1,0 +1,235 @@
+"""Predictions, metadata and status of real models over HTTP, in TF Serving's shapes."""
+
+import asyncio
+import base64
+import json
+import math
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.model_server.conftest import Serve, Server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kinds(serve: Serve, models: Path) -> AsyncIterator[Server]:
+    async with serve(models / "kinds", "--max-body-mib", "1", "--request-timeout", "2") as server:
+        await server.available(1)
+        yield server
+
+
+def b64(data: bytes) -> dict[str, str]:
+    return {"b64": base64.b64encode(data).decode()}
+
+
+async def ok(server: Server, signature: str, **body: Any) -> Any:
+    status, answer = await server.predict({"signature_name": signature, **body})
+    assert status == 200, answer
+    (value,) = answer.values()
+    return value
+
+
+async def refused(server: Server, body: Any, path: str = ":predict") -> tuple[int, str]:
+    status, answer = await server.predict(body, path)
+    assert list(answer) == ["error"]
+    return status, answer["error"]
+
+
+async def test_status_in_tf_servings_shape(kinds: Server) -> None:
+    expected = {
+        "model_version_status": [
+            {"version": "1", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        ]
+    }
+    assert await kinds.get("") == (200, expected)
+    assert await kinds.get("/versions/1") == (200, expected)
+    assert (await kinds.get("/versions/2"))[0] == 404
+
+
+async def test_metadata_in_tf_servings_shape(kinds: Server) -> None:
+    status, answer = await kinds.get("/metadata")
+    assert status == 200
+    assert answer["model_spec"] == {"name": "m", "signature_name": "", "version": "1"}
+    two = answer["metadata"]["signature_def"]["signature_def"]["two"]
+    assert two["method_name"] == "tensorflow/serving/predict"
+    assert two["inputs"]["x"]["dtype"] == "DT_FLOAT"
+    dims = [{"size": "-1", "name": ""}, {"size": "2", "name": ""}]
+    assert two["inputs"]["x"]["tensor_shape"] == {"dim": dims, "unknown_rank": False}
+    assert two["inputs"]["x"]["name"].endswith(":0")
+
+
+async def test_rows_and_columns_of_several_inputs(kinds: Server) -> None:
+    rows = [{"x": [1, 2.5], "k": 7}, {"x": [0, -1], "k": -8}]
+    expected = [{"sum": 3.5, "twice": 14}, {"sum": -1.0, "twice": -16}]
+    assert await ok(kinds, "two", instances=rows) == expected
+    columns = {"x": [[1, 2.5], [0, -1]], "k": [7, -8]}
+    assert await ok(kinds, "two", inputs=columns) == {"sum": [3.5, -1.0], "twice": [14, -16]}
+
+
+async def test_the_name_of_an_only_input_may_be_left_out(kinds: Server) -> None:
+    assert await ok(kinds, "upper", instances=["a", "b"]) == ["A", "B"]
+    assert await ok(kinds, "upper", instances=[{"s": "a"}, {"s": "b"}]) == ["A", "B"]
+    assert await ok(kinds, "upper", inputs=["a", "b"]) == ["A", "B"]
+    assert await ok(kinds, "upper", inputs={"s": ["a", "b"]}) == ["A", "B"]
+
+
+async def test_binary_strings_in_and_out(kinds: Server) -> None:
+    data = bytes(range(128)) + b"text"
+    answer = await ok(kinds, "binary", instances=[b64(data), "text"])
+    assert answer[0]["length"] == 132
+    assert answer[0]["image_bytes"] == b64(data)
+    assert answer[0]["text"] == data.decode()
+    assert answer[1] == {"length": 4, "image_bytes": b64(b"text"), "text": "text"}
+    status, message = await refused(kinds, {"signature_name": "binary", "instances": [b64(b"\xff")]})
+    assert status == 400
+    assert "_bytes" in message
+
+
+async def test_any_rank_scalars_and_booleans(kinds: Server) -> None:
+    assert await ok(kinds, "negate", inputs=True) is False
+    assert await ok(kinds, "negate", inputs=[[True], [False]]) == [[False], [True]]
+    assert await ok(kinds, "scalar", inputs=2) == 3.0
+    assert await ok(kinds, "upper", inputs=[]) == []
+
+
+async def test_numbers_come_back_as_short_as_they_are(kinds: Server) -> None:
+    async with aiohttp.ClientSession() as http:
+        body = {"signature_name": "two", "inputs": {"x": [[0.2, 0.0], [1e10, 0], [1, 0]], "k": [1, 2, 3]}}
+        async with http.post(f"{kinds.url}:predict", json=body) as answer:
+            assert '"sum": [0.2, 10000000000.0, 1.0]' in await answer.text()
+    assert await ok(kinds, "wide", instances=[0.1, 1e300]) == [0.1, 1e300]
+    answer = await ok(kinds, "narrow", inputs=[0.1, 2])
+    assert answer["half"] == [0.1, 2.0]
+    assert answer["brain"] == [0.1, 2.0] or math.isclose(answer["brain"][0], 0.1, rel_tol=0.01)
+
+
+async def test_not_a_number_and_infinity_are_words(kinds: Server) -> None:
+    status, answer = await kinds.predict(b'{"signature_name": "wide", "instances": [NaN, Infinity, -Infinity]}')
+    assert status == 200
+    assert math.isnan(answer["predictions"][0])
+    assert answer["predictions"][1:] == [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"", 400, "empty"),
+        (b"{", 400, "JSON Parse error"),
+        (b"\xff\xfe{}", 400, "JSON Parse error"),
+        (b"[" * 100_000, 400, "JSON Parse error"),
+        ([1], 400, "not object"),
+        ({}, 400, "Missing 'inputs' or 'instances'"),
+        ({"instances": [1], "inputs": [1]}, 400, "only one of"),
+        ({"signature_name": "upper", "instances": 1}, 400, "list"),
+        ({"signature_name": "upper", "instances": []}, 400, "No values"),
+        ({"signature_name": 1, "instances": [1]}, 400, "string"),
+        ({"signature_name": "nope", "instances": [1]}, 400, 'Serving signature name: "nope" not found'),
+        ({"instances": [1]}, 400, 'Serving signature name: "serving_default" not found'),
+        ({"signature_name": "two", "instances": [1]}, 400, "k, x"),
+        ({"signature_name": "two", "inputs": [1]}, 400, "k, x"),
+        ({"signature_name": "two", "instances": [{"x": [1, 2]}]}, 400, "must be equal to: k, x"),
+        ({"signature_name": "two", "instances": [{"x": [1, 2], "k": 1, "z": 1}]}, 400, "must be equal to: k, x"),
+        ({"signature_name": "two", "instances": [{"x": [1, 2], "k": 1}, [1]]}, 400, "item 1"),
+        ({"signature_name": "upper", "instances": ["a", {"s": "b"}]}, 400, "item 1"),
+        ({"signature_name": "two", "inputs": {"x": [[1, 2]]}}, 400, "Missing named input: k"),
+        (
+            {"signature_name": "two", "inputs": {"x": [[1, 2, 3]], "k": [1]}},
+            400,
+            "expecting shape [-1,2] but got: [1,3]",
+        ),
+        ({"signature_name": "two", "inputs": {"x": [[1, 2], [3]], "k": [1, 2]}}, 400, "uneven"),
+        ({"signature_name": "two", "inputs": {"x": [[1, 2], 3], "k": [1, 2]}}, 400, "uneven"),
+        ({"signature_name": "two", "inputs": {"x": [["a", 2]], "k": [1]}}, 400, '"a" Type: String'),
+        ({"signature_name": "two", "inputs": {"x": [[None, 2]], "k": [1]}}, 400, "null Type: Null"),
+        ({"signature_name": "two", "inputs": {"x": [[True, 2]], "k": [1]}}, 400, "true Type: True"),
+        ({"signature_name": "two", "inputs": {"x": [[1, 2]], "k": [1.5]}}, 400, "1.5 Type: Number"),
+        ({"signature_name": "two", "inputs": {"x": [[1, 2]], "k": [2**63]}}, 400, "out of range"),
+        ({"signature_name": "two", "inputs": {"x": [[1e39, 2]], "k": [1]}}, 400, "without loss of precision"),
+        ({"signature_name": "two", "inputs": {"x": [[2**24 + 1, 2]], "k": [1]}}, 400, "without loss of precision"),
+        ({"signature_name": "wide", "instances": [10**400]}, 400, "without loss of precision"),
+        ({"signature_name": "small", "instances": [256]}, 400, "out of range"),
+        ({"signature_name": "small", "instances": [-1]}, 400, "out of range"),
+        ({"signature_name": "upper", "instances": [1]}, 400, "1 Type: Number"),
+        ({"signature_name": "upper", "instances": [{"b64": "!"}]}, 400, "base64"),
+        ({"signature_name": "upper", "inputs": {"s": [{"b64": 1}]}}, 400, "Type: Object"),
+        ({"signature_name": "negate", "inputs": [1]}, 400, "1 Type: Number"),
+        ({"signature_name": "scalar", "instances": [1]}, 400, "expecting shape [] but got: [1]"),
+        ({"signature_name": "uneven", "instances": [1, 2]}, 400, "column format"),
+        ({"signature_name": "inverse", "inputs": [[0, 0], [0, 0]]}, 400, "not invertible"),
+        ({"signature_name": "complex", "instances": [1]}, 501, "complex64"),
+    ],
+)
+async def test_what_cannot_be_used_is_refused_with_the_cause(
+    kinds: Server, body: Any, status: int, says: str
+) -> None:
+    code, message = await refused(kinds, body)
+    assert (code, says in message) == (status, True), message
+
+
+async def test_paths_and_methods(kinds: Server) -> None:
+    url, kinds_url = kinds.url.rsplit("/", 1)[0], kinds.url
+    kinds.url = url
+    try:
+        assert (await kinds.get("/other"))[0] == 404
+        assert (await kinds.get("/other/metadata"))[0] == 404
+        assert await refused(kinds, {}, "/other:predict") == (404, "Servable not found for request: Latest(other)")
+    finally:
+        kinds.url = kinds_url
+    assert (await refused(kinds, {"instances": [1]}, "/versions/2:predict"))[0] == 404
+    assert (await refused(kinds, {"signature_name": "upper", "instances": [1]}, "/versions/1:predict"))[0] == 400
+    assert (await kinds.get(":predict"))[0] == 405
+    assert (await kinds.predict({}, ""))[0] == 405
+    assert (await kinds.get(":explain"))[0] == 400
+    assert (await kinds.predict({}, ":classify"))[0] == 501
+    assert (await kinds.get("/versions/x"))[0] == 400
+
+
+async def test_a_body_over_the_limit_is_413(kinds: Server) -> None:
+    body = json.dumps({"signature_name": "upper", "instances": ["x" * 2**20]}).encode()
+    assert (await refused(kinds, body))[0] == 413
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" " * 2**16
+
+    assert (await kinds.request("POST", ":predict", data=chunks()))[0] == 413
+    assert await ok(kinds, "upper", instances=["still there"]) == ["STILL THERE"]
+
+
+async def test_a_prediction_over_time_is_504_and_does_not_block_others(kinds: Server) -> None:
+    slow = asyncio.create_task(refused(kinds, {"signature_name": "slow", "instances": [10**12]}))
+    for _ in range(5):
+        assert await ok(kinds, "upper", instances=["a"]) == ["A"]
+    assert not slow.done()
+    status, message = await slow
+    assert status == 504, message
+
+
+async def test_a_body_that_does_not_arrive_is_408(kinds: Server) -> None:
+    host, port = kinds.url.split("/")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+    answer = await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    assert b" 408 " in answer
+
+
+async def test_many_at_once(kinds: Server) -> None:
+    answers = await asyncio.gather(*(ok(kinds, "scalar", inputs=n) for n in range(60)))
+    assert answers == [n + 1.0 for n in range(60)]
+
+
+async def test_a_keras_model_and_one_with_a_table(serve: Serve, models: Path) -> None:
+    async with serve(models / "keras") as keras, serve(models / "lookup") as lookup:
+        await keras.available(1)
+        status, answer = await keras.predict({"instances": [[1, 2, 3, 4], [0, 0, 0, 0]]})
+        assert status == 200
+        assert [math.isclose(sum(row), 1, rel_tol=1e-5) for row in answer["predictions"]] == [True, True]
+        await lookup.available(1)
+        assert await lookup.predict({"instances": ["two", "none"]}) == (200, {"predictions": [2, -1]})
