@@ -1,0 +1,134 @@
+"""What a pod's handlers ask for: a command in a container, an HTTP request, a connection, a pause.
+
+Used by probes and by lifecycle hooks, which differ only in what they make of the outcome. Knows nothing of pods'
+life; a `Target` says where the container is.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+OUTPUT_LIMIT = 10 * 1024
+
+
+class ActionFailed(Exception):
+    """The action did not succeed; the message is for an event."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running container: where it listens, what its commands need, `translate` for a command's words."""
+
+    ip: str
+    ports: Mapping[str, int]
+    env: Mapping[str, str]
+    cwd: str
+    translate: Callable[[str], str]
+
+    @classmethod
+    def of(cls, container: dict, *, ip: str, spec: dict, translate: Callable[[str], str]) -> "Target":
+        ports = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if port.get("name")}
+        return cls(ip=ip, ports=ports, env=spec["env"], cwd=spec["cwd"], translate=translate)
+
+    def port(self, value: int | str) -> int:
+        """A port by number or by its name in the container."""
+        if isinstance(value, int):
+            return value
+        if value.isdigit():
+            return int(value)
+        if value not in self.ports:
+            raise ActionFailed(f"the container has no port named {value!r}")
+        return self.ports[value]
+
+
+async def perform(action: dict, target: Target, http: aiohttp.ClientSession, *, timeout: float) -> None:
+    """Runs one handler: `exec`, `httpGet`, `tcpSocket` or `sleep`. Raises ActionFailed, after `timeout` s at most."""
+    if "exec" in action:
+        await _execute(action["exec"].get("command") or [], target, timeout)
+    elif "httpGet" in action:
+        await _request(action["httpGet"], target, http, timeout)
+    elif "tcpSocket" in action:
+        await _connect(action["tcpSocket"], target, timeout)
+    elif "sleep" in action:
+        await asyncio.sleep(min(timeout, action["sleep"].get("seconds", 0)))
+    else:
+        raise ActionFailed("the handler names none of exec, httpGet, tcpSocket and sleep")
+
+
+async def _execute(command: list[str], target: Target, timeout: float) -> None:
+    argv = [target.translate(word) for word in command]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=dict(target.env),
+            cwd=target.cwd,
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ActionFailed(
+            f"{command[0] if command else 'the command'} cannot be started: {error.strerror}"
+        ) from error
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(timeout):
+            output = await _read_some(process.stdout)
+            code = await process.wait()
+    except TimeoutError:
+        raise ActionFailed(f'command timed out: "{" ".join(command)}" timed out after {timeout:g}s') from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+    if code:
+        raise ActionFailed(output.decode(errors="replace").strip() or f"the command ended with {code}")
+
+
+async def _read_some(stream: asyncio.StreamReader) -> bytes:
+    """The first OUTPUT_LIMIT bytes; the rest is read and dropped, so that the command is not held up."""
+    data = b""
+    while chunk := await stream.read(65536):
+        data = (data + chunk)[:OUTPUT_LIMIT]
+    return data
+
+
+async def _request(action: dict, target: Target, http: aiohttp.ClientSession, timeout: float) -> None:
+    scheme = (action.get("scheme") or "HTTP").lower()
+    host = action.get("host") or target.ip
+    path = "/" + (action.get("path") or "/").lstrip("/")
+    url = f"{scheme}://{host}:{target.port(action['port'])}{path}"
+    headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or []}
+    headers.setdefault("User-Agent", "kube-probe/1.37")
+    try:
+        async with http.get(
+            url, headers=headers, ssl=False, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout)
+        ) as response:
+            status = response.status
+    except TimeoutError:
+        raise ActionFailed(f'Get "{url}": no answer within {timeout:g}s') from None
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise ActionFailed(f'Get "{url}": {error}') from error
+    if not 200 <= status < 400:
+        raise ActionFailed(f"HTTP probe failed with statuscode: {status}")
+
+
+async def _connect(action: dict, target: Target, timeout: float) -> None:
+    host = action.get("host") or target.ip
+    port = target.port(action["port"])
+    try:
+        async with asyncio.timeout(timeout):
+            _reader, writer = await asyncio.open_connection(host, port)
+    except TimeoutError:
+        raise ActionFailed(f"dial tcp {host}:{port}: no answer within {timeout:g}s") from None
+    except OSError as error:
+        raise ActionFailed(f"dial tcp {host}:{port}: {error.strerror or error}") from error
+    writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()

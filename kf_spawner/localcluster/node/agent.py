@@ -1,0 +1,206 @@
+"""Pods bound to this node -> one worker each. Adopts what an earlier node left, ends what nobody wants any more.
+
+Owns the workers and the node's lock; knows nothing of what a worker does.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+from kf_spawner.kube import Informer
+from kf_spawner.kube.resources import PODS
+
+from . import layout
+from .admission import shortage
+from .atomic import remove_tree
+from .attempts import Attempt, attempts_of
+from .context import Context
+from .deadlines import Deadline, cancel
+from .files import read_json
+from .processes import marked
+from .restarts import Backoff
+from .shim import descendants
+from .worker import PodWorker
+
+log = logging.getLogger(__name__)
+
+ORPHAN_GRACE = 5.0
+WORKER_FIRST = 1.0
+WORKER_MOST = 60.0
+LOCK_PATIENCE = 2.0
+LOCK_INTERVAL = 0.05
+STATUS_PATIENCE = 3.0
+
+
+class AlreadyRunning(Exception):
+    """Another node uses the same folder."""
+
+
+@contextlib.asynccontextmanager
+async def node_lock(root: Path) -> AsyncIterator[None]:
+    """Makes this the one node that uses `root`, for as long as the process lives."""
+    root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(layout.lock_file(root), "a") as file:
+        deadline = asyncio.get_running_loop().time() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # A shim looks at the lock for a moment now and then; only a node holds it for longer.
+                if asyncio.get_running_loop().time() > deadline:
+                    raise AlreadyRunning(
+                        f"another node is running in {root}: stop it or choose another root"
+                    ) from None
+            await asyncio.sleep(LOCK_INTERVAL)
+        yield
+
+
+class Agent:
+    """Use as an async context manager; `stop_pods` decides what leaving it does to the pods."""
+
+    def __init__(self, context: Context, *, name: str, allocatable: dict[str, str], stop_pods: bool):
+        self._context = context
+        self._root = context.settings.root
+        self._name = name
+        self._allocatable = allocatable
+        self._stop_pods = stop_pods
+        self._workers: dict[str, PodWorker] = {}  # by uid
+        self._tasks: dict[str, asyncio.Task] = {}
+        self._chores: set[asyncio.Task] = set()
+        self._adopted = False
+        self._informer = Informer(
+            context.client, PODS, field_selector=f"spec.nodeName={name}", on_change=self._on_change
+        )
+
+    async def __aenter__(self) -> "Agent":
+        await self._informer.__aenter__()
+        await self._informer.synced()
+        await self._context.addresses.adopt(self._informer.items())
+        self._adopted = True
+        pods = self._informer.items()
+        for pod in sorted(pods, key=lambda pod: not layout.pod(self._root, pod["metadata"]["uid"]).exists()):
+            self._take(pod)
+        self._reap({pod["metadata"]["uid"] for pod in pods})
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._informer.__aexit__()
+        if self._stop_pods:
+            for worker in self._workers.values():
+                worker.stop()
+            if self._tasks:
+                patience = self._context.settings.stop_grace + STATUS_PATIENCE
+                await asyncio.wait(list(self._tasks.values()), timeout=patience)
+        await cancel(*self._tasks.values(), *self._chores)
+        for worker in self._workers.values():
+            worker.close()
+
+    def worker(self, namespace: str, name: str) -> PodWorker | None:
+        """The worker of the pod of that name, if it is on this node."""
+        pod = self._informer.get(f"{namespace}/{name}")
+        return self._workers.get(pod["metadata"]["uid"]) if pod else None
+
+    def _on_change(self, _key: str, old: dict | None, new: dict | None) -> None:
+        if not self._adopted:
+            return
+        if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
+            worker = self._workers.get(old["metadata"]["uid"])
+            if worker is not None:
+                worker.removed()
+        if new is not None:
+            self._take(new)
+
+    def _take(self, pod: dict) -> None:
+        uid = pod["metadata"]["uid"]
+        worker = self._workers.get(uid)
+        if worker is not None:
+            worker.update(pod)
+            return
+        worker = self._workers[uid] = PodWorker(self._context, pod)
+        if not worker.known and not worker.over and not pod["metadata"].get("deletionTimestamp"):
+            problem = shortage(pod, self._others(uid), self._allocatable)
+            if problem:
+                worker.reject(*problem)
+        self._tasks[uid] = asyncio.create_task(self._keep(uid), name=f"pod {worker.state}")
+
+    def _others(self, uid: str) -> Iterator[dict]:
+        return (worker.state.pod for other, worker in self._workers.items() if other != uid and not worker.over)
+
+    async def _keep(self, uid: str) -> None:
+        """Runs a pod's worker; one that fails on an error of ours is made anew from what is on disk."""
+        retries = Backoff(initial=WORKER_FIRST, first=WORKER_FIRST, most=WORKER_MOST)
+        while True:
+            worker = self._workers[uid]
+            try:
+                await worker.run()
+                break
+            except Exception as error:
+                log.exception("the worker of pod %s failed", worker.state)
+                self._context.events.event(worker.state.pod, "Warning", "FailedSync", f"error of the node: {error}")
+            await asyncio.sleep(retries.after())
+            worker.close()
+            self._workers[uid] = PodWorker(self._context, worker.state.pod)
+            if worker.is_removed:
+                self._workers[uid].removed()
+        del self._workers[uid], self._tasks[uid]
+
+    # What an earlier node left
+
+    def _reap(self, wanted: set[str]) -> None:
+        for folder in layout.pods(self._root).glob("*"):
+            if folder.name not in wanted:
+                self._chore(self._end_orphan(folder))
+        self._kill_strays()
+
+    def _chore(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._chores.add(task)
+        task.add_done_callback(self._chore_done)
+
+    def _chore_done(self, task: asyncio.Task) -> None:
+        self._chores.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("clean-up after an earlier node failed: %s", error, exc_info=error)
+
+    async def _end_orphan(self, folder: Path) -> None:
+        """A pod that is gone from the API server: its processes end, its folder goes."""
+        uid = folder.name
+        log.info("pod %s is gone; ending what is left of it", uid)
+        attempts = [
+            attempt
+            for container in sorted(layout.containers(self._root, uid).glob("*"))
+            for directory in attempts_of(container)
+            if (attempt := Attempt.load(directory)) and attempt.running
+        ]
+        deadline = Deadline(ORPHAN_GRACE)
+        for attempt in attempts:
+            attempt.terminate()
+        for attempt in attempts:
+            if not await deadline.met_by(attempt.wait()):
+                await attempt.kill_for_sure()
+        pod = read_json(layout.pod_record(self._root, uid))
+        if pod is not None:
+            await self._context.volumes.cleanup(pod)
+        self._context.devices.release(uid)
+        await asyncio.to_thread(remove_tree, folder)
+
+    def _kill_strays(self) -> None:
+        """Commands that an earlier node ran in containers that go on (exec, hooks, probes)."""
+        inside: set[int] = set()
+        for worker in self._workers.values():
+            for runner in worker.runners:
+                if runner.attempt is not None and runner.attempt.running:
+                    inside.update(descendants(runner.attempt.shim_pid))
+        live = [folder.name for folder in layout.pods(self._root).glob("*") if folder.name in self._workers]
+        for uid in live:
+            for pid in marked(f"{layout.pod(self._root, uid)}/"):
+                if pid not in inside:
+                    with contextlib.suppress(ProcessLookupError, PermissionError):
+                        os.kill(pid, signal.SIGKILL)

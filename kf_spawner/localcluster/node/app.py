@@ -1,0 +1,265 @@
+"""The node as a program: its settings, and how its parts are put together."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+import aiohttp
+from traitlets import Bool, Float, Integer, Unicode, default
+from traitlets.config import Application
+
+from kf_spawner import __version__
+from kf_spawner.kube import Client, ClusterConfig, ConfigError, EventRecorder, load_config
+
+from . import machine
+from .access import Access
+from .addresses import Addresses
+from .agent import Agent, AlreadyRunning, node_lock
+from .context import Context, Settings
+from .devices import Devices
+from .health import Health
+from .images import ImageStore
+from .provisioner import run_provisioner
+from .quantities import parse_quantity
+from .registration import KUBELET_VERSION, Registration, allocatable, capacity, node_labels
+from .server import NodeServer, ServerTls
+from .volumes import VolumeManager
+
+log = logging.getLogger(__name__)
+
+PACKAGE = Path(__file__).resolve().parents[2]
+USER_AGENT = f"kf-spawner-node/{__version__}"
+
+
+SETTINGS = (
+    "kubeconfig",
+    "provisioner_kubeconfig",
+    "root",
+    "volumes",
+    "images",
+    "image_cache",
+    "package",
+    "host",
+    "port",
+    "healthz_port",
+    "tls_cert",
+    "tls_key",
+    "client_ca",
+    "max_pods",
+    "reserved_memory",
+    "stop_pods",
+    "stop_grace",
+    "orphan_grace",
+    "backoff_first",
+    "backoff_most",
+    "log_max_bytes",
+    "log_max_files",
+    "refresh_interval",
+)
+"""Traits that are flags of the same name, with dashes."""
+
+
+class NodeApp(Application):
+    """Runs the pods bound to this machine as processes: a kubelet without containers."""
+
+    name = "kf-spawner-node"
+    version = __version__
+    description = __doc__
+
+    kubeconfig = Unicode(help="The node's kubeconfig (user system:node:NAME). Required.").tag(config=True)
+    provisioner_kubeconfig = Unicode(
+        help="The provisioner's kubeconfig. Empty (the default): claims are left to another provisioner."
+    ).tag(config=True)
+    node_name = Unicode(help="Name of the Node object. Default: from the host's name.").tag(config=True)
+    root = Unicode(help="The node's own folder: pods, logs, records. Required; one node at a time uses it.").tag(
+        config=True
+    )
+    volumes = Unicode(help="Folder of the claims' directories. Default: `volumes` beside root.").tag(config=True)
+    images = Unicode(help="The catalogue: a folder with one folder for each image. Required.").tag(config=True)
+    image_cache = Unicode(help="Where images are built. Default: kf-spawner in $XDG_CACHE_HOME or ~/.cache.").tag(
+        config=True
+    )
+    package = Unicode(str(PACKAGE), help="The folder of the kf_spawner package that goes into images.").tag(
+        config=True
+    )
+    host = Unicode("127.0.0.1", help="Address of the node: of its server and in its Node object.").tag(config=True)
+    port = Integer(0, help="Port of the kubelet API (logs, exec), over TLS; 0 (the default) takes a free one.").tag(
+        config=True
+    )
+    healthz_port = Integer(0, help="Port of /healthz, plain HTTP; 0 (the default): none.").tag(config=True)
+    tls_cert = Unicode(help="Certificate of the kubelet API, a PEM file. Required.").tag(config=True)
+    tls_key = Unicode(help="Its private key, a PEM file. Required.").tag(config=True)
+    client_ca = Unicode(help="Authority whose clients may use the kubelet API, a PEM file. Required.").tag(
+        config=True
+    )
+    max_pods = Integer(110, help="How many pods may run at the same time.").tag(config=True)
+    reserved_memory = Unicode(
+        "1Gi", help="Memory that pods are not given: for the control plane, the hub and the system. A quantity."
+    ).tag(config=True)
+    stop_pods = Bool(
+        True,
+        help="On SIGTERM end all pods, as a machine that shuts down; the next node starts again what should run.",
+    ).tag(config=True)
+    stop_grace = Float(10.0, help="Seconds that pods get to end when the node stops.").tag(config=True)
+    orphan_grace = Float(
+        120.0, help="Seconds that pods go on after a node that was killed, until they end themselves."
+    ).tag(config=True)
+    backoff_first = Float(
+        10.0, help="Seconds before a container that failed again is restarted, or an image is pulled again."
+    ).tag(config=True)
+    backoff_most = Float(300.0, help="The most that these seconds grow to, by doubling.").tag(config=True)
+    log_max_bytes = Integer(10 * 1024 * 1024, help="Size in bytes at which a container's log is rotated.").tag(
+        config=True
+    )
+    log_max_files = Integer(5, help="How many files of a container's log are kept.").tag(config=True)
+    refresh_interval = Float(
+        20.0, help="Seconds between updates of configMap, secret, token and downward API volumes."
+    ).tag(config=True)
+
+    aliases = {
+        **Application.aliases,
+        **{name.replace("_", "-"): f"NodeApp.{name}" for name in SETTINGS},
+        "name": "NodeApp.node_name",
+    }
+
+    @default("log_level")
+    def _log_level(self) -> int:
+        return logging.INFO
+
+    @default("node_name")
+    def _node_name(self) -> str:
+        return machine.default_name()
+
+    @default("volumes")
+    def _volumes(self) -> str:
+        return str(Path(self.root).absolute().parent / "volumes")
+
+    @default("image_cache")
+    def _image_cache(self) -> str:
+        return str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kf-spawner")
+
+    def start(self) -> None:
+        level = self.log_level
+        assert isinstance(level, int | str)
+        logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        missing = [
+            name
+            for name in ("kubeconfig", "root", "images", "tls_cert", "tls_key", "client_ca")
+            if not getattr(self, name)
+        ]
+        if missing:
+            self._refuse("; ".join(f"--{name.replace('_', '-')} is required" for name in missing))
+        try:
+            config = load_config(self.kubeconfig)
+            provisioner = load_config(self.provisioner_kubeconfig) if self.provisioner_kubeconfig else None
+            asyncio.run(self._run(config, provisioner))
+        except (ConfigError, AlreadyRunning) as error:
+            self._refuse(str(error))
+
+    def _refuse(self, message: str) -> None:
+        log.error("%s", message)
+        self.exit(2)
+
+    async def _run(self, config: ClusterConfig, provisioner: ClusterConfig | None) -> None:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        root = Path(self.root).absolute()
+        async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(node_lock(root))
+            ready = asyncio.Event()
+            if self.healthz_port:
+                await stack.enter_async_context(Health(self.host, self.healthz_port, ready=ready.is_set))
+            client = await stack.enter_async_context(Client(config, user_agent=USER_AGENT))
+            working = asyncio.create_task(self._work(stack, client, root))
+            stopped = asyncio.create_task(stopping.wait())
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                working.cancel()
+                await asyncio.gather(working, return_exceptions=True)
+                return
+            working.result()
+            ready.set()
+            await self._serve(provisioner, stopped)
+            ready.clear()
+            log.info("stopping")
+
+    async def _work(self, stack: contextlib.AsyncExitStack, client: Client, root: Path) -> None:
+        """Brings the node up to the point where it runs pods; `stack` takes it down again."""
+        context = await self._context(stack, client, root)
+        gpus = await machine.gpus()
+        context.devices.add([gpu.index for gpu in gpus])
+        whole = capacity(
+            cpus=machine.cpus(), memory=machine.memory(), disk=machine.disk(root), pods=self.max_pods, gpus=gpus
+        )
+        usable = allocatable(whole, reserved_memory=int(parse_quantity(self.reserved_memory)))
+        agent = Agent(context, name=self.node_name, allocatable=usable, stop_pods=self.stop_pods)
+        tls = ServerTls(
+            certificate=Path(self.tls_cert), key=Path(self.tls_key), client_authority=Path(self.client_ca)
+        )
+        server = NodeServer(Access(agent, root), tls=tls, host=self.host, port=self.port)
+        await stack.enter_async_context(server)
+        registration = Registration(
+            client,
+            name=self.node_name,
+            host_ip=self.host,
+            port=server.port,
+            labels=node_labels(self.node_name, gpus),
+            capacity=whole,
+            allocatable=usable,
+            node_info=machine.node_info(version=__version__, kubelet_version=KUBELET_VERSION),
+            unavailable=context.images.unavailable,
+        )
+        await registration.register()
+        stack.push_async_callback(registration.close)
+        await stack.enter_async_context(agent)
+        log.info("node %s is ready, its kubelet API on %s:%d", self.node_name, self.host, server.port)
+
+    async def _context(self, stack: contextlib.AsyncExitStack, client: Client, root: Path) -> Context:
+        settings = Settings(
+            root=root,
+            host_ip=self.host,
+            orphan_grace=self.orphan_grace,
+            stop_grace=self.stop_grace,
+            log_max_bytes=self.log_max_bytes,
+            log_max_files=self.log_max_files,
+            backoff_first=self.backoff_first,
+            backoff_most=self.backoff_most,
+            refresh_interval=self.refresh_interval,
+        )
+        cache = Path(self.image_cache)
+        for folder in (cache, Path(self.volumes)):
+            folder.mkdir(parents=True, exist_ok=True)
+        addresses = Addresses(client, root)
+        stack.push_async_callback(addresses.close)
+        return Context(
+            settings=settings,
+            client=client,
+            events=await stack.enter_async_context(EventRecorder(client, component="kubelet")),
+            images=ImageStore(Path(self.images), cache, Path(self.package)),
+            volumes=VolumeManager(client, root, Path(self.volumes).absolute(), self.node_name),
+            addresses=addresses,
+            devices=Devices(root),
+            http=await stack.enter_async_context(
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True, limit=0))
+            ),
+        )
+
+    async def _serve(self, provisioner: ClusterConfig | None, stopped: asyncio.Task) -> None:
+        """Until the signal to stop; provisions claims beside."""
+        if provisioner is None:
+            await stopped
+            return
+        async with Client(provisioner, user_agent=USER_AGENT) as client:
+            providing = asyncio.create_task(run_provisioner(client, Path(self.volumes)))
+            await asyncio.wait({providing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not providing.done():
+                providing.cancel()
+                await asyncio.gather(providing, return_exceptions=True)
+            else:
+                providing.result()

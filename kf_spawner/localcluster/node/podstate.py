@@ -1,0 +1,42 @@
+"""One pod as its worker and its containers' runners share it: what the API says, and what the node found for it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class PodState:
+    """`changed` marks the status as to be written soon, `publish` writes it now."""
+
+    pod: dict
+    changed: Callable[[], None]
+    publish: Callable[[], Awaitable[None]]
+    ip: str = ""
+    volumes: dict[str, Path] = field(default_factory=dict)
+    devices: dict[str, list[int]] = field(default_factory=dict)
+
+    @property
+    def uid(self) -> str:
+        return self.pod["metadata"]["uid"]
+
+    @property
+    def namespace(self) -> str:
+        return self.pod["metadata"]["namespace"]
+
+    @property
+    def name(self) -> str:
+        return self.pod["metadata"]["name"]
+
+    @property
+    def restart_policy(self) -> str:
+        return self.pod["spec"].get("restartPolicy", "Always")
+
+    @property
+    def grace_period(self) -> float:
+        """Seconds from the stop signal to the kill."""
+        seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
+        return 30.0 if seconds is None else float(seconds)
+
+    def __str__(self) -> str:
+        return f"{self.name}_{self.namespace}({self.uid})"

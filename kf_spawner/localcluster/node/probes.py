@@ -1,0 +1,142 @@
+"""Startup, readiness and liveness probes of one running attempt, with the kubelet's defaults.
+
+Decides nothing about restarts: it tells its owner what it found.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .actions import ActionFailed
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A probe's settings, in seconds and counts."""
+
+    initial_delay: float
+    period: float
+    timeout: float
+    successes: int
+    failures: int
+
+    @classmethod
+    def of(cls, probe: dict) -> "Timing":
+        return cls(
+            initial_delay=probe.get("initialDelaySeconds") or 0,
+            period=probe.get("periodSeconds") or 10,
+            timeout=probe.get("timeoutSeconds") or 1,
+            successes=probe.get("successThreshold") or 1,
+            failures=probe.get("failureThreshold") or 3,
+        )
+
+
+@dataclass
+class Verdict:
+    """Turns single results into an opinion: None until a threshold is reached. Pure."""
+
+    timing: Timing
+    opinion: bool | None = None
+    _last: bool | None = None
+    _run: int = 0
+
+    def add(self, result: bool) -> bool | None:
+        """The opinion after one more result."""
+        self._run = self._run + 1 if result == self._last else 1
+        self._last = result
+        if self._run >= (self.timing.successes if result else self.timing.failures):
+            self.opinion = result
+        return self.opinion
+
+
+Perform = Callable[[dict, float], Awaitable[None]]
+Report = Callable[[str, str], None]
+
+
+class Probes:
+    """Runs a container's probes until cancelled.
+
+    `perform(handler, timeout)` raises ActionFailed; `unhealthy(kind, message)` hears of every failed one.
+    `on_started()` and `on_ready(bool)` are told once per change.
+    """
+
+    def __init__(
+        self,
+        container: dict,
+        *,
+        age: float,
+        perform: Perform,
+        unhealthy: Report,
+        on_started: Callable[[], None],
+        on_ready: Callable[[bool], None],
+    ):
+        self._container = container
+        self._born = time.monotonic() - age
+        self._perform = perform
+        self._unhealthy = unhealthy
+        self._on_started = on_started
+        self._on_ready = on_ready
+
+    async def run(self, *, started: bool = False, ready: bool = False) -> str | None:
+        """The kind of probe that gave the container up; None when there is nothing to probe any more.
+
+        `started`, `ready`: what this attempt had reached under an earlier node.
+        """
+        startup = None if started else self._container.get("startupProbe")
+        if startup and not await self._until_started(startup):
+            return "startup"
+        self._on_started()
+        tasks = set()
+        if probe := self._container.get("readinessProbe"):
+            tasks.add(asyncio.create_task(self._readiness(probe, ready)))
+        else:
+            self._on_ready(True)
+        if probe := self._container.get("livenessProbe"):
+            tasks.add(asyncio.create_task(self._liveness(probe)))
+        if not tasks:
+            return None
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()  # only the liveness probe's ever ends by itself
+            return "liveness"
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _until_started(self, probe: dict) -> bool:
+        verdict = Verdict(Timing.of(probe))
+        await self._wait_first(verdict.timing)
+        while (opinion := verdict.add(await self._ask("Startup", probe, verdict.timing))) is None:  # noqa: ASYNC110
+            await asyncio.sleep(verdict.timing.period)
+        return opinion
+
+    async def _readiness(self, probe: dict, ready: bool) -> None:
+        verdict = Verdict(Timing.of(probe), opinion=ready)
+        if ready:
+            self._on_ready(True)
+        await self._wait_first(verdict.timing)
+        while True:
+            before = verdict.opinion
+            if verdict.add(await self._ask("Readiness", probe, verdict.timing)) != before:
+                self._on_ready(bool(verdict.opinion))
+            await asyncio.sleep(verdict.timing.period)
+
+    async def _liveness(self, probe: dict) -> None:
+        verdict = Verdict(Timing.of(probe), opinion=True)
+        await self._wait_first(verdict.timing)
+        while verdict.add(await self._ask("Liveness", probe, verdict.timing)):  # noqa: ASYNC110
+            await asyncio.sleep(verdict.timing.period)
+
+    async def _wait_first(self, timing: Timing) -> None:
+        await asyncio.sleep(max(0.0, timing.initial_delay - (time.monotonic() - self._born)))
+
+    async def _ask(self, kind: str, probe: dict, timing: Timing) -> bool:
+        try:
+            await self._perform(probe, timing.timeout)
+        except ActionFailed as failure:
+            self._unhealthy(kind, str(failure))
+            return False
+        return True

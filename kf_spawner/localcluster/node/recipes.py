@@ -1,0 +1,76 @@
+"""What an attempt's shim has to know, from a pod's container: the making of `spec.json`."""
+
+import signal
+from pathlib import Path
+
+from . import layout
+from .attempts import MESSAGE_FILE
+from .context import Context
+from .environment import build_container
+from .images import Image
+from .podstate import PodState
+from .quantities import parse_quantity
+from .translate import translate
+
+OOM_SCORES = {"Guaranteed": 200, "Burstable": 400, "BestEffort": 600}
+
+
+async def recipe(context: Context, state: PodState, container: dict, image: Image, directory: Path) -> dict:
+    """The `spec.json` of an attempt in `directory`. Raises what the modules asked raise."""
+    settings = context.settings
+    scratch = directory / "scratch"
+    scratch.mkdir(parents=True, exist_ok=True)
+    environment = context.images.environment(image)
+    mounts = context.volumes.mounts(state.pod, container, state.volumes)
+    built = await build_container(
+        context.client,
+        state.pod,
+        container,
+        image_env=environment,
+        mounts=mounts,
+        addresses=context.addresses,
+        pod_ip=state.ip,
+        host_ip=settings.host_ip,
+        scratch=scratch,
+        termination_log=directory / MESSAGE_FILE,
+    )
+    directories = {mount.mount_path: str(mount.host_path) for mount in mounts}
+    directories.setdefault(environment.home, built.env["HOME"])
+    directories.setdefault(container.get("workingDir") or environment.workdir or environment.home, built.cwd)
+    return {
+        "argv": built.argv,
+        "env": {**built.env, **device_environment(state.devices.get(container["name"], []))},
+        "cwd": built.cwd,
+        "directories": {path: real for path, real in directories.items() if path.strip("/")},
+        "imageID": image.image_id,
+        "memoryLimit": memory_limit(container),
+        "stopSignal": stop_signal(container),
+        "oomScoreAdj": OOM_SCORES.get((state.pod.get("status") or {}).get("qosClass", ""), OOM_SCORES["BestEffort"]),
+        "logMaxBytes": settings.log_max_bytes,
+        "logMaxFiles": settings.log_max_files,
+        "nodeLock": str(layout.lock_file(settings.root)),
+        "orphanGrace": settings.orphan_grace,
+        "gracePeriod": state.grace_period,
+    }
+
+
+def device_environment(indices: list[int]) -> dict[str, str]:
+    """The GPUs that a CUDA program sees: its own, or none."""
+    visible = ",".join(map(str, indices))
+    return {"CUDA_VISIBLE_DEVICES": visible, "NVIDIA_VISIBLE_DEVICES": visible or "void"}
+
+
+def memory_limit(container: dict) -> int | None:
+    """Bytes, or None for no limit."""
+    limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
+    return int(parse_quantity(limit)) if limit else None
+
+
+def stop_signal(container: dict) -> int:
+    name = (container.get("lifecycle") or {}).get("stopSignal") or "SIGTERM"
+    return int(getattr(signal, name, signal.SIGTERM))
+
+
+def in_words_of(spec: dict, *, namespace: str, ip: str, word: str) -> str:
+    """`word` of a command that is to run in a container started from `spec`."""
+    return translate(word, namespace=namespace, directories=spec.get("directories") or {}, pod_ip=ip)

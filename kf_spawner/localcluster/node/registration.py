@@ -1,0 +1,206 @@
+"""The node's own objects: a Node with what the machine has and how it is, and a Lease renewed while it lives.
+
+Knows nothing of pods. What a node announces beyond a kubelet: the annotation of images that cannot run here.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from kf_spawner.kube import AlreadyExists, ApiError, Client, NotFound
+from kf_spawner.kube.resources import LEASES, NODES
+
+from .deadlines import cancel
+from .devices import RESOURCE
+from .machine import Gpu, architecture
+from .status import rfc3339
+
+log = logging.getLogger(__name__)
+
+LEASE_NAMESPACE = "kube-node-lease"
+LEASE_SECONDS = 40
+RENEW_INTERVAL = 10.0
+RETRY_INTERVAL = 1.0
+UNAVAILABLE = "images.kf-spawner.io/unavailable"
+KUBELET_VERSION = "v1.37.2"  # the API that this node speaks
+DECLARED_FEATURES = ["ExtendWebSocketsToKubelet"]
+_CONDITIONS = (
+    ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+    ("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+    ("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+    ("Ready", "True", "KubeletReady", "kubelet is posting ready status"),
+)
+
+
+def capacity(*, cpus: int, memory: int, disk: int, pods: int, gpus: list[Gpu]) -> dict[str, str]:
+    """`status.capacity`; bytes become Ki, as a kubelet writes them."""
+    resources = {
+        "cpu": str(cpus),
+        "memory": f"{memory // 1024}Ki",
+        "ephemeral-storage": f"{disk // 1024}Ki",
+        "pods": str(pods),
+    }
+    if gpus:
+        resources[RESOURCE] = str(len(gpus))
+    return resources
+
+
+def allocatable(capacity: dict[str, str], *, reserved_memory: int) -> dict[str, str]:
+    """`status.allocatable`: all but the memory that the control plane and the node itself need."""
+    memory = int(capacity["memory"].removesuffix("Ki")) - reserved_memory // 1024
+    return {**capacity, "memory": f"{max(0, memory)}Ki"}
+
+
+def node_labels(name: str, gpus: list[Gpu]) -> dict[str, str]:
+    labels = {
+        "kubernetes.io/hostname": name,
+        "kubernetes.io/os": "linux",
+        "kubernetes.io/arch": architecture(),
+    }
+    if gpus:
+        labels["nvidia.com/gpu.product"] = "".join(
+            char if char.isalnum() or char in "-_." else "-" for char in gpus[0].product
+        )[:63].strip("-_.")
+    return labels
+
+
+def conditions(former: list[dict], *, now: str, ready: bool = True) -> list[dict]:
+    """`status.conditions`: a kubelet's four, with the moment of the last change kept from `former`."""
+    before = {condition["type"]: condition for condition in former}
+    result = []
+    for kind, status, reason, message in _CONDITIONS:
+        if kind == "Ready" and not ready:
+            status, reason, message = "False", "KubeletNotReady", "the node was stopped"
+        old = before.get(kind) or {}
+        changed = old["lastTransitionTime"] if old.get("status") == status else now
+        result.append(
+            {
+                "type": kind,
+                "status": status,
+                "reason": reason,
+                "message": message,
+                "lastHeartbeatTime": now,
+                "lastTransitionTime": changed,
+            }
+        )
+    return result
+
+
+class Registration:
+    """Makes and keeps the node's objects. `unavailable()` gives image name -> reason and may block."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        name: str,
+        host_ip: str,
+        port: int,
+        labels: dict[str, str],
+        capacity: dict[str, str],
+        allocatable: dict[str, str],
+        node_info: dict,
+        unavailable: Callable[[], dict[str, str]],
+    ):
+        self._client = client
+        self._name = name
+        self._labels = labels
+        self._unavailable = unavailable
+        self._status: dict[str, Any] = {
+            "capacity": capacity,
+            "allocatable": allocatable,
+            "addresses": [{"type": "InternalIP", "address": host_ip}, {"type": "Hostname", "address": name}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": port}},
+            "declaredFeatures": DECLARED_FEATURES,
+            "nodeInfo": node_info,
+        }
+        self._conditions: list[dict] = []
+        self._written_unavailable: str | None = None
+        self._renewing: asyncio.Task | None = None
+
+    async def register(self) -> None:
+        """Returns once the Node is there and Ready; tries for as long as it takes."""
+        while True:
+            try:
+                await self._write_node()
+                break
+            except ApiError as error:
+                log.warning("the node cannot register yet: %s", error)
+            await asyncio.sleep(RETRY_INTERVAL)
+        self._renewing = asyncio.create_task(self._renew(), name="lease of the node")
+
+    async def close(self) -> None:
+        """Stops renewing and says that the node is not ready any more, if the API server still listens."""
+        if self._renewing is not None:
+            await cancel(self._renewing)
+            self._conditions = conditions(self._conditions, now=rfc3339(time.time_ns()), ready=False)
+            try:
+                await self._patch_status({"conditions": self._conditions})
+            except ApiError as error:
+                log.info("the node could not sign off: %s", error)
+
+    async def _write_node(self) -> None:
+        unavailable = await self._unavailable_images()
+        metadata = {"name": self._name, "labels": self._labels, "annotations": {UNAVAILABLE: unavailable}}
+        status = {**self._status, "conditions": conditions([], now=rfc3339(time.time_ns()))}
+        body = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status}
+        try:
+            node = await self._client.create(NODES, body)
+        except AlreadyExists:
+            meta = {"labels": self._labels, "annotations": {UNAVAILABLE: unavailable}}
+            node = await self._client.patch(NODES, self._name, {"metadata": meta})
+            former = (node.get("status") or {}).get("conditions") or []
+            status["conditions"] = conditions(former, now=rfc3339(time.time_ns()))
+            node = await self._patch_status(status)
+        self._conditions = node["status"]["conditions"]
+        self._written_unavailable = unavailable
+
+    async def _patch_status(self, status: dict) -> dict:
+        return await self._client.patch(NODES, self._name, {"status": status}, subresource="status", kind="strategic")
+
+    async def _unavailable_images(self) -> str:
+        return json.dumps(await asyncio.to_thread(self._unavailable), sort_keys=True)
+
+    async def _renew(self) -> None:
+        beats = 0
+        while True:
+            try:
+                await self._renew_lease()
+                if beats and beats % 6 == 0:
+                    await self._heartbeat(full=beats % 30 == 0)
+                beats += 1
+                pause = RENEW_INTERVAL
+            except ApiError as error:
+                log.warning("the node's lease could not be renewed: %s", error)
+                pause = RETRY_INTERVAL
+            await asyncio.sleep(pause)
+
+    async def _renew_lease(self) -> None:
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {"holderIdentity": self._name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
+        try:
+            await self._client.patch(LEASES, self._name, {"spec": spec}, LEASE_NAMESPACE)
+        except NotFound:
+            node = await self._client.get(NODES, self._name)
+            owner = {"apiVersion": "v1", "kind": "Node", "name": self._name, "uid": node["metadata"]["uid"]}
+            metadata = {"name": self._name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
+            lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+            await self._client.create(LEASES, lease)
+
+    async def _heartbeat(self, *, full: bool) -> None:
+        """What may have changed: each minute the images, each five the conditions; or the Node is made anew."""
+        unavailable = await self._unavailable_images()
+        try:
+            if unavailable != self._written_unavailable:
+                meta = {"annotations": {UNAVAILABLE: unavailable}}
+                await self._client.patch(NODES, self._name, {"metadata": meta})
+                self._written_unavailable = unavailable
+            if full:
+                self._conditions = conditions(self._conditions, now=rfc3339(time.time_ns()))
+                await self._patch_status({**self._status, "conditions": self._conditions})
+        except NotFound:
+            await self._write_node()

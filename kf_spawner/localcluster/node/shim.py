@@ -1,0 +1,407 @@
+"""Runs one container attempt: `python -I -S shim.py DIRECTORY`.
+
+Owns one process tree: starts the container's process from `spec.json`, copies its output to `log` in the CRI's
+format with rotation, keeps it under its memory limit, and when it has ended kills what it left behind and writes
+`exit.json`. It outlives the node, so it knows nothing of it but a lock file: a node that stays away too long takes
+its containers with it. Standard library only, and little of that: there is one of these for each container.
+
+Signals: SIGTERM passes the container's stop signal to its process, SIGUSR1 kills the whole tree.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+import time
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+LINE_LIMIT = 16 * 1024
+READ_SIZE = 64 * 1024
+LOCK_CHECK_INTERVAL = 5.0
+MEMORY_INTERVAL = (0.1, 1.0)
+GROWTH = 2 << 30  # bytes a second that a process may grow by: the nearer the limit, the more often we look
+KILL_PATIENCE = 10.0
+
+_prctl = ctypes.CDLL(None, use_errno=True).prctl
+
+
+def main(directory: str) -> int:
+    if not claim(directory):
+        return 0
+    _prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    with open(f"{directory}/spec.json") as file:
+        spec = json.load(file)
+    return Shim(directory, spec).run()
+
+
+def claim(directory: str) -> bool:
+    """Makes this process the only one ever to run this attempt; False when another did."""
+    record = f"{os.getpid()} {start_time(os.getpid())} {boot_id()} {time.time_ns()}\n"
+    temporary = f"{directory}/.pid.{os.getpid()}"
+    try:
+        with open(temporary, "x") as file:
+            file.write(record)
+        os.link(temporary, f"{directory}/pid")
+    except (FileExistsError, FileNotFoundError):
+        return False
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+    return True
+
+
+def start_time(pid: int) -> str:
+    """Clock ticks from boot to the start of `pid`: with the pid, a process's name for good."""
+    with open(f"/proc/{pid}/stat") as file:
+        return file.read().rpartition(")")[2].split()[19]
+
+
+def boot_id() -> str:
+    with open("/proc/sys/kernel/random/boot_id") as file:
+        return file.read().strip()
+
+
+class Log:
+    """The container's log: one CRI line (`TIME STREAM F|P TEXT`) for each line or 16 KiB of output."""
+
+    def __init__(self, path: str, *, max_bytes: int, max_files: int):
+        self._path = path
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        self._file = open(path, "ab", buffering=0)  # noqa: SIM115
+        self._size = self._file.tell()
+        self._pending = {"stdout": b"", "stderr": b""}
+
+    def feed(self, stream: str, data: bytes) -> None:
+        lines = (self._pending[stream] + data).split(b"\n")
+        rest = lines.pop()
+        stamp = _timestamp()
+        out = bytearray()
+        for line in lines:
+            _append(out, stamp, stream, line, b"F")
+        while len(rest) >= LINE_LIMIT:
+            out += b"%s %s P %s\n" % (stamp, stream.encode(), rest[:LINE_LIMIT])
+            rest = rest[LINE_LIMIT:]
+        self._pending[stream] = rest
+        self._write(out)
+
+    def close(self) -> None:
+        for stream, rest in self._pending.items():
+            if rest:
+                out = bytearray()
+                _append(out, _timestamp(), stream, rest, b"F")
+                self._write(out)
+        self._file.close()
+
+    def _write(self, data: bytearray) -> None:
+        if not data:
+            return
+        if self._size and self._size + len(data) > self._max_bytes:
+            self._rotate()
+        view = memoryview(data)
+        while view:
+            written = self._file.write(view)
+            view = view[written:]
+            self._size += written
+
+    def _rotate(self) -> None:
+        self._file.close()
+        for index in range(self._max_files - 1, 0, -1):
+            older = self._path if index == 1 else f"{self._path}.{index - 1}"
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(older, f"{self._path}.{index}")
+        self._file = open(self._path, "wb", buffering=0)  # noqa: SIM115
+        self._size = 0
+
+
+def _append(out: bytearray, stamp: bytes, stream: str, line: bytes, last: bytes) -> None:
+    while len(line) > LINE_LIMIT:
+        out += b"%s %s P %s\n" % (stamp, stream.encode(), line[:LINE_LIMIT])
+        line = line[LINE_LIMIT:]
+    out += b"%s %s %s %s\n" % (stamp, stream.encode(), last, line)
+
+
+def _timestamp() -> bytes:
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    return b"%s.%09dZ" % (time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)).encode(), nanoseconds)
+
+
+class Shim:
+    """The life of one container's process tree."""
+
+    def __init__(self, directory: str, spec: dict):
+        self._directory = directory
+        self._spec = spec
+        self._status: int | None = None  # of the container's own process, once it has ended
+        self._oom = False
+        self._child = 0
+        self._finished = 0
+        self._next_memory = 0.0
+        self._next_lock = time.monotonic() + LOCK_CHECK_INTERVAL
+        self._lock_seen = time.monotonic()
+        self._abandoned = False
+
+    def run(self) -> int:
+        wakeup, wakeup_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(wakeup_write, warn_on_full_buffer=False)
+        for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        streams: dict[int, str] = {}
+        started = time.time_ns()
+        error = self._start(streams)
+        self._announce(error)
+        if error:
+            self._write_exit(started, time.time_ns(), {"exitCode": 128, "error": error})
+            return 0
+        log = Log(f"{self._directory}/log", max_bytes=self._spec["logMaxBytes"], max_files=self._spec["logMaxFiles"])
+        self._watch(wakeup, streams, log)
+        self._end(streams, log)
+        log.close()
+        self._write_exit(started, self._finished, self._outcome())
+        return 0
+
+    def _start(self, streams: dict[int, str]) -> str:
+        """Forks and executes the container's process; what went wrong, or nothing."""
+        out, out_write = os.pipe2(os.O_CLOEXEC)
+        err, err_write = os.pipe2(os.O_CLOEXEC)
+        result, result_write = os.pipe2(os.O_CLOEXEC)
+        shim = os.getpid()
+        self._child = os.fork()
+        if self._child == 0:
+            _become_container(self._spec, out_write, err_write, result_write, shim)
+        for fd in (out_write, err_write, result_write):
+            os.close(fd)
+        error = b""
+        while chunk := os.read(result, 4096):  # ends when the exec closes the other side
+            error += chunk
+        os.close(result)
+        for fd, name in ((out, "stdout"), (err, "stderr")):
+            os.set_blocking(fd, False)
+            streams[fd] = name
+        if error:
+            os.waitpid(self._child, 0)
+        return error.decode(errors="replace")
+
+    def _announce(self, error: str) -> None:
+        """Tells the node that started us, if it still lives, how the start went."""
+        with contextlib.suppress(OSError):
+            os.write(1, (json.dumps({"error": error}) + "\n").encode())
+        null = os.open(os.devnull, os.O_RDWR)
+        os.dup2(null, 0)
+        os.dup2(null, 1)
+        os.close(null)
+
+    def _watch(self, wakeup: int, streams: dict[int, str], log: Log) -> None:
+        """Until the container's own process has ended."""
+        poll = select.poll()
+        poll.register(wakeup, select.POLLIN)
+        for fd in streams:
+            poll.register(fd, select.POLLIN)
+        self._reap()
+        while self._status is None:
+            for fd, _event in poll.poll(self._wait_ms()):
+                if fd == wakeup:
+                    self._handle(os.read(wakeup, 512))
+                elif not _copy(fd, streams[fd], log):
+                    poll.unregister(fd)
+                    os.close(fd)
+                    del streams[fd]
+            self._check_memory()
+            self._check_lock()
+
+    def _wait_ms(self) -> float:
+        upcoming = self._next_lock
+        if self._spec.get("memoryLimit"):
+            upcoming = min(upcoming, self._next_memory)
+        return max(0.0, upcoming - time.monotonic()) * 1000
+
+    def _handle(self, numbers: bytes) -> None:
+        for number in numbers:
+            if number == signal.SIGCHLD:
+                self._reap()
+            elif number == signal.SIGTERM and self._status is None:
+                os.kill(self._child, self._spec.get("stopSignal") or signal.SIGTERM)
+            elif number == signal.SIGUSR1:
+                self._kill_tree()
+
+    def _reap(self) -> bool:
+        """Collects ended children; False when none is left at all."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return False
+            if pid == 0:
+                return True
+            if pid == self._child:
+                self._status = status
+                self._finished = time.time_ns()
+
+    def _kill_tree(self) -> None:
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _check_memory(self) -> None:
+        limit = self._spec.get("memoryLimit")
+        now = time.monotonic()
+        if not limit or now < self._next_memory:
+            return
+        pids = [self._child, *descendants(self._child)]
+        used = sum(_resident(pid) for pid in pids)
+        if used > limit:
+            # Pages shared after a fork were counted for each process; now count each page once.
+            used = sum(_proportional(pid) for pid in pids)
+        if used > limit:
+            self._oom = True
+            self._kill_tree()
+        shortest, longest = MEMORY_INTERVAL
+        self._next_memory = now + max(shortest, min(longest, (limit - used) / GROWTH))
+
+    def _check_lock(self) -> None:
+        """Ends the container when no node has held its lock for too long."""
+        now = time.monotonic()
+        if now < self._next_lock:
+            return
+        self._next_lock = now + LOCK_CHECK_INTERVAL
+        if _held(self._spec["nodeLock"]):
+            self._lock_seen = now
+            return
+        alone = now - self._lock_seen - self._spec["orphanGrace"]
+        if alone > self._spec["gracePeriod"]:
+            self._kill_tree()
+        elif alone > 0 and not self._abandoned:
+            self._abandoned = True
+            os.kill(self._child, self._spec.get("stopSignal") or signal.SIGTERM)
+
+    def _end(self, streams: dict[int, str], log: Log) -> None:
+        """As when a container's first process ends: everything else in it is killed."""
+        deadline = time.monotonic() + KILL_PATIENCE
+        while self._reap() and time.monotonic() < deadline:
+            self._kill_tree()
+            for fd, name in list(streams.items()):
+                _copy(fd, name, log)
+            time.sleep(0.002)
+        for fd, name in streams.items():
+            while _copy(fd, name, log, until_empty=True):
+                pass
+
+    def _outcome(self) -> dict:
+        status = self._status or 0
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        code = 128 + number if number else os.WEXITSTATUS(status)
+        return {"exitCode": code, "signal": number, "oom": self._oom}
+
+    def _write_exit(self, started: int, finished: int, outcome: dict) -> None:
+        record = {"startedAt": started, "finishedAt": finished, **outcome}
+        temporary = f"{self._directory}/.exit.json"
+        with open(temporary, "w") as file:
+            json.dump(record, file)
+        os.replace(temporary, f"{self._directory}/exit.json")
+
+
+def _become_container(spec: dict, out: int, err: int, result: int, shim: int) -> None:
+    """In the forked child: becomes the container's process, or writes to `result` why it cannot."""
+    message = "the process could not be started"
+    try:
+        os.setsid()
+        _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != shim:  # it died before the line above
+            os._exit(137)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        null = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null, 0), (out, 1), (err, 2)):
+            os.dup2(source, target)
+        _prefer_for_oom(spec)
+        message = f"cannot change to the working directory {spec['cwd']}"
+        os.chdir(spec["cwd"])
+        message = f'exec: "{spec["argv"][0]}"'
+        os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
+    except FileNotFoundError:
+        os.write(result, f"{message}: file not found".encode())
+    except OSError as error:
+        os.write(result, f"{message}: {error.strerror}".encode())
+    finally:
+        os._exit(128)
+
+
+def _prefer_for_oom(spec: dict) -> None:
+    """When the whole machine runs out of memory, containers go before the control plane does."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write(str(spec.get("oomScoreAdj", 0)))
+
+
+def _copy(fd: int, stream: str, log: Log, *, until_empty: bool = False) -> bool:
+    """Copies what is there; False at the end of the stream (or, `until_empty`, when there is nothing more)."""
+    try:
+        data = os.read(fd, READ_SIZE)
+    except BlockingIOError:
+        return not until_empty
+    if data:
+        log.feed(stream, data)
+    return bool(data)
+
+
+def descendants(pid: int) -> list[int]:
+    """All processes below `pid`, parents first."""
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        for child in _children(queue.pop()):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    children: list[int] = []
+    try:
+        threads = os.listdir(f"/proc/{pid}/task")
+    except (FileNotFoundError, ProcessLookupError):
+        return children
+    for thread in threads:
+        path = f"/proc/{pid}/task/{thread}/children"
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, "rb", buffering=0) as file:
+            children += map(int, file.read().split())
+    return children
+
+
+def _fields(path: str, names: tuple[bytes, ...]) -> int:
+    """The sum, in bytes, of some `Name:  N kB` lines of a file of /proc."""
+    total = 0
+    with contextlib.suppress(OSError, ValueError), open(path, "rb", buffering=0) as file:
+        for line in file.read().splitlines():
+            if line.startswith(names):
+                total += int(line.split()[1]) * 1024
+    return total
+
+
+def _resident(pid: int) -> int:
+    return _fields(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
+
+
+def _proportional(pid: int) -> int:
+    return _fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:"))
+
+
+def _held(lock: str) -> bool:
+    """Whether a node holds its lock file."""
+    try:
+        with open(lock) as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

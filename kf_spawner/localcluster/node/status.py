@@ -1,0 +1,210 @@
+"""The status of a pod from what is known of its containers, as a kubelet writes it. Pure: no clock, no I/O.
+
+Words and rules: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from .restarts import INIT, MAIN, SIDECAR
+
+TERMINAL = ("Succeeded", "Failed")
+_OWNED = ("message", "reason", "podIP")  # fields that we also take away again
+
+
+@dataclass
+class ContainerView:
+    """One container, in the API's own words: `state` and `last_state` are a `ContainerState` each."""
+
+    name: str
+    image: str
+    kind: str = MAIN
+    state: dict = field(default_factory=lambda: waiting("ContainerCreating"))
+    last_state: dict = field(default_factory=dict)
+    restart_count: int = 0
+    image_id: str = ""
+    container_id: str = ""
+    started: bool = False
+    ready: bool = False
+
+    @property
+    def ended_with(self) -> int | None:
+        """The exit code of its last attempt, while no other runs."""
+        ended = self.state.get("terminated") or ("waiting" in self.state and self.last_state.get("terminated"))
+        return ended["exitCode"] if ended else None
+
+
+@dataclass
+class PodView:
+    """What a worker knows of its pod."""
+
+    containers: list[ContainerView]
+    host_ip: str
+    started_at: str
+    ip: str | None = None
+    sandboxed: bool = False
+    over: bool = False  # no container of it will run again
+    failure: tuple[str, str] | None = None  # reason and message of a failure of the pod as a whole
+
+
+def waiting(reason: str, message: str = "") -> dict:
+    return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
+
+
+def running(started_at: str) -> dict:
+    return {"running": {"startedAt": started_at}}
+
+
+def rfc3339(nanoseconds: int) -> str:
+    """The API's time, whole seconds."""
+    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def phase_of(view: PodView, restart_policy: str) -> str:
+    """The pod's phase (`getPhase` in kubelet's terms)."""
+    if view.failure:
+        return "Failed"
+    pending_init, failed_init = _init_progress(view.containers)
+    if failed_init and (restart_policy == "Never" or view.over):
+        return "Failed"
+    main = [container for container in view.containers if container.kind == MAIN]
+    live = [container for container in main if "running" in container.state]
+    ended = [container.ended_with for container in main if container.ended_with is not None]
+    if view.over:
+        return "Succeeded" if len(ended) == len(main) and not any(ended) else "Failed"
+    if pending_init or len(live) + len(ended) < len(main):
+        return "Pending"
+    return "Running"
+
+
+def _init_progress(containers: list[ContainerView]) -> tuple[bool, bool]:
+    """Whether some init container still has to finish (or a sidecar to start), and whether one failed."""
+    pending = failed = False
+    for container in containers:
+        if container.kind == INIT:
+            failed = failed or bool(container.ended_with)
+            pending = pending or container.ended_with != 0
+        elif container.kind == SIDECAR:
+            pending = pending or not (container.started or container.ended_with is not None)
+    return pending, failed
+
+
+def pod_status(pod: dict, view: PodView, *, written: dict, now: str) -> dict:
+    """The fields of `status` that a node owns; `written` is what it wrote last (the pod may be older than that)."""
+    phase = phase_of(view, pod["spec"].get("restartPolicy", "Always"))
+    by_kind = {True: [], False: []}  # type: dict[bool, list[dict]]
+    for container in view.containers:
+        by_kind[container.kind == MAIN].append(_container_status(container))
+    status: dict[str, Any] = {
+        "phase": phase,
+        "hostIP": view.host_ip,
+        "hostIPs": [{"ip": view.host_ip}],
+        "startTime": view.started_at,
+        "containerStatuses": by_kind[True],
+    }
+    if by_kind[False]:
+        status["initContainerStatuses"] = by_kind[False]
+    if view.ip:
+        status["podIP"] = view.ip
+        status["podIPs"] = [{"ip": view.ip}]
+    if view.failure:
+        status["reason"], status["message"] = view.failure
+    if generation := pod["metadata"].get("generation"):
+        status["observedGeneration"] = generation
+    status["conditions"] = _conditions(pod, view, phase, written, now)
+    return status
+
+
+def _container_status(container: ContainerView) -> dict:
+    return {
+        "name": container.name,
+        "image": container.image,
+        "imageID": container.image_id,
+        "state": container.state,
+        "lastState": container.last_state,
+        "restartCount": container.restart_count,
+        "started": container.started,
+        "ready": container.ready,
+        **({"containerID": container.container_id} if container.container_id else {}),
+    }
+
+
+def _conditions(pod: dict, view: PodView, phase: str, written: dict, now: str) -> list[dict]:
+    known = [*((pod.get("status") or {}).get("conditions") or []), *(written.get("conditions") or [])]
+    former = {condition["type"]: condition for condition in known}
+    conditions = []
+    for kind, holds, reason, message in _judgements(pod, view, phase, former):
+        status = "True" if holds else "False"
+        before = former.get(kind) or {}
+        condition = {
+            "type": kind,
+            "status": status,
+            "lastProbeTime": None,
+            "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == status else now,
+            # None takes away what a former state left in a patch that merges conditions by type.
+            "reason": None if holds and not reason else reason,
+            "message": None if holds and not message else message,
+        }
+        conditions.append(condition)
+    return conditions
+
+
+def _judgements(pod: dict, view: PodView, phase: str, former: dict) -> list[tuple[str, bool, str, str]]:
+    init = [container for container in view.containers if container.kind == INIT]
+    serving = [container for container in view.containers if container.kind != INIT]
+    unready = [container.name for container in serving if not container.ready]
+    unfinished = [container.name for container in init if container.ended_with != 0]
+    unfinished += [
+        container.name
+        for container in view.containers
+        if container.kind == SIDECAR and not container.started and not view.over
+    ]
+    over = {"Succeeded": "PodCompleted", "Failed": "PodFailed"}.get(phase)
+    if phase == "Succeeded":
+        initialized = (True, "PodCompleted", "")
+    elif unfinished:
+        initialized = (
+            False,
+            "ContainersNotInitialized",
+            f"containers with incomplete status: [{' '.join(unfinished)}]",
+        )
+    else:
+        initialized = (True, "", "")
+    if over:
+        containers_ready = (False, over, "")
+    elif unready:
+        containers_ready = (False, "ContainersNotReady", f"containers with unready status: [{' '.join(unready)}]")
+    else:
+        containers_ready = (True, "", "")
+    ready = containers_ready
+    closed = [
+        gate["conditionType"]
+        for gate in pod["spec"].get("readinessGates") or []
+        if (former.get(gate["conditionType"]) or {}).get("status") != "True"
+    ]
+    if ready[0] and closed:
+        ready = (False, "ReadinessGatesNotReady", f"readiness gates that are not open: {' '.join(closed)}")
+    return [
+        ("PodScheduled", True, "", ""),
+        ("PodReadyToStartContainers", view.sandboxed and not over, "", ""),
+        ("Initialized", *initialized),
+        ("Ready", *ready),
+        ("ContainersReady", *containers_ready),
+    ]
+
+
+def patch_of(desired: dict, written: dict) -> dict:
+    """The strategic-merge patch from `written` to `desired`: empty when nothing of ours differs."""
+    patch = {key: value for key, value in desired.items() if _plain(written.get(key)) != _plain(value)}
+    patch.update({key: None for key in _OWNED if key in written and key not in desired})
+    return patch
+
+
+def _plain(value: Any) -> Any:
+    """`value` without what the API server leaves out: None and, in a container's status, empty states."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,409 @@
+"""One pod: set up, init containers in order, sidecars, containers, the end, the clean-up; and its status meanwhile.
+
+Level-based: it is told what the API server says now (`update`), and everything it did is on disk, so that a worker
+that is lost with its node goes on in the next one. Starting and stopping of containers is `runner.py`'s.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from enum import Enum
+
+from kf_spawner.kube import ApiError, Conflict, NotFound
+from kf_spawner.kube.resources import PODS
+
+from . import layout
+from .atomic import remove_tree
+from .context import Context
+from .deadlines import Deadline, cancel
+from .devices import NoDevice
+from .environment import Untranslatable
+from .files import write_json
+from .podstate import PodState
+from .refusals import refuse, refuse_ephemeral
+from .restarts import SIDECAR, Backoff, kind_of
+from .runner import ContainerRunner
+from .status import TERMINAL, PodView, patch_of, pod_status, rfc3339
+from .volumes import VolumeError
+
+log = logging.getLogger(__name__)
+
+MOUNT_FIRST = 0.5
+MOUNT_MOST = 15.0
+WRITE_FIRST = 0.2
+WRITE_MOST = 10.0
+REMOVED_GRACE = 1.0  # at least that much for a pod that was deleted by force
+
+
+class Cause(Enum):
+    """Why a pod ends before its containers do."""
+
+    DELETED = "deleted"
+    REMOVED = "removed"
+    DEADLINE = "deadline"
+    OVER = "over"
+    NODE = "node"
+
+
+class PodWorker:
+    """`await run()` returns when the pod is gone, or ended for the node's own stop."""
+
+    def __init__(self, context: Context, pod: dict):
+        self._context = context
+        self.state = PodState(pod=pod, changed=self._changed, publish=self.publish)
+        self.over = (pod.get("status") or {}).get("phase") in TERMINAL
+        self._known = layout.pod(context.settings.root, self.state.uid).exists()
+        self._dirty = asyncio.Event()
+        self._refresh_due = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._written: dict = {}
+        self._cause: Cause | None = None
+        self._deadline: Deadline | None = None
+        self._end_requested = asyncio.Event()
+        self._removed = asyncio.Event()
+        self._deleted = asyncio.Event()
+        self._node_stops = asyncio.Event()
+        self._refused_debuggers: set[str] = set()
+        init = pod["spec"].get("initContainers") or []
+        later = bool(init)
+        self._init = [
+            ContainerRunner(context, self.state, container, kind_of(container, is_init=True), later=later)
+            for container in init
+        ]
+        self._main = [
+            ContainerRunner(context, self.state, container, kind_of(container, is_init=False), later=later)
+            for container in pod["spec"]["containers"]
+        ]
+        started_at = (pod.get("status") or {}).get("startTime") or rfc3339(time.time_ns())
+        self.state.ip = (pod.get("status") or {}).get("podIP") or ""
+        self._view = PodView(
+            containers=[runner.view for runner in self.runners],
+            host_ip=context.settings.host_ip,
+            ip=self.state.ip or None,
+            started_at=started_at,
+        )
+        self._take_in(pod, first=True)
+
+    @property
+    def runners(self) -> list[ContainerRunner]:
+        return [*self._init, *self._main]
+
+    def runner(self, container: str) -> ContainerRunner | None:
+        return next((runner for runner in self.runners if runner.name == container), None)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the pod is not in the API server any more."""
+        return self._removed.is_set()
+
+    # What others tell it
+
+    def update(self, pod: dict) -> None:
+        """The API server's newest word on the pod."""
+        before = self.state.pod
+        self.state.pod = pod
+        if any(before["metadata"].get(key) != pod["metadata"].get(key) for key in ("labels", "annotations")):
+            self._refresh_due.set()
+        self._changed()  # the spec's generation, or somebody's condition that Ready depends on
+        self._take_in(pod)
+
+    def removed(self) -> None:
+        """The pod is not in the API server any more."""
+        self._removed.set()
+        self._deleted.set()
+        grace = self.state.pod["metadata"].get("deletionGracePeriodSeconds")
+        self._end(Cause.REMOVED, self.state.grace_period if grace is None else max(REMOVED_GRACE, grace))
+
+    def stop(self) -> None:
+        """The node itself stops."""
+        self._node_stops.set()
+        self._end(Cause.NODE, min(self._context.settings.stop_grace, self.state.grace_period))
+
+    def _take_in(self, pod: dict, *, first: bool = False) -> None:
+        if pod["metadata"].get("deletionTimestamp"):
+            self._deleted.set()
+            self._end(Cause.DELETED, deletion_grace(pod, now=time.time(), first=first))
+        elif (pod.get("status") or {}).get("phase") in TERMINAL and not self.over:
+            self._end(Cause.OVER, self.state.grace_period)
+        for reason in refuse_ephemeral(pod):
+            if reason not in self._refused_debuggers:
+                self._refused_debuggers.add(reason)
+                self._event("Warning", "Failed", reason)
+
+    def _end(self, cause: Cause, grace: float) -> None:
+        if self._deadline is None:
+            self._deadline = Deadline(grace)
+        else:
+            self._deadline.shorten(grace)
+        if self._cause is None:
+            self._cause = cause
+            self._end_requested.set()
+
+    # Life
+
+    async def run(self) -> None:
+        writer = asyncio.create_task(self._write_when_changed(), name=f"status of {self.state}")
+        try:
+            if not self.over:
+                await self._until_over()
+            else:
+                await self._stop_containers(Deadline(self.state.grace_period))
+            if self._cause is Cause.NODE:
+                await self.publish()
+                return
+            await self._leave()
+        finally:
+            await cancel(writer)
+
+    def close(self) -> None:
+        """Lets go of the pod's processes without touching them."""
+        for runner in self.runners:
+            if runner.attempt is not None:
+                runner.attempt.detach()
+
+    async def _until_over(self) -> None:
+        problem = None
+        if self._cause is None:
+            self._changed()
+            problem = self._admission() or await self._live_until_ended()
+        if problem:
+            self._fail(*problem)
+        await self._stop_containers(self._deadline or Deadline(self.state.grace_period))
+        if self._cause is Cause.NODE:
+            self._show_node_stop()
+            return
+        self.over = self._view.over = True
+        self._view.sandboxed = False
+        self._context.devices.release(self.state.uid)
+
+    def _admission(self) -> tuple[str, str] | None:
+        """Why the pod is not run at all; makes its folder and gives it its GPUs otherwise."""
+        reasons = refuse(self.state.pod)
+        if reasons:
+            return "NotSupported", "; ".join(reasons)
+        folder = layout.pod(self._context.settings.root, self.state.uid)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(layout.pod_record(self._context.settings.root, self.state.uid), self.state.pod)
+        try:
+            self.state.devices = self._context.devices.allocate(self.state.pod)
+        except NoDevice as error:
+            return "UnexpectedAdmissionError", f"Allocate failed due to {error}, which is unexpected"
+        return None
+
+    def reject(self, reason: str, message: str) -> None:
+        """To be called before `run`: the pod does not fit on this node."""
+        self._fail(reason, message)
+        self.over = self._view.over = True
+        self._changed()
+
+    @property
+    def known(self) -> bool:
+        """Whether an earlier node took the pod in."""
+        return self._known
+
+    def _fail(self, reason: str, message: str) -> None:
+        self._view.failure = (reason, message)
+        self._event("Warning", reason, message)
+
+    async def _live_until_ended(self) -> tuple[str, str] | None:
+        """Until the containers are done or somebody ends the pod; what the pod failed of, if not of a container."""
+        living = asyncio.create_task(self._live(), name=f"life of {self.state}")
+        ending = asyncio.create_task(self._end_requested.wait())
+        refreshing = asyncio.create_task(self._refresh(), name=f"volumes of {self.state}")
+        try:
+            await asyncio.wait({living, ending}, timeout=self._active_seconds(), return_when=asyncio.FIRST_COMPLETED)
+            if living.done():
+                return living.result()
+            if not ending.done():
+                self._end(Cause.DEADLINE, self.state.grace_period)
+                return "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+            return None
+        finally:
+            await cancel(living, ending, refreshing)
+
+    def _active_seconds(self) -> float | None:
+        limit = self.state.pod["spec"].get("activeDeadlineSeconds")
+        if limit is None:
+            return None
+        return max(0.0, parse_time(self._view.started_at) + limit - time.time())
+
+    async def _live(self) -> tuple[str, str] | None:
+        problem: tuple[str, str] | None = None
+        try:
+            await self._set_up()
+            await self._run_containers()
+        except* Untranslatable as group:
+            problem = ("NotSupported", str(group.exceptions[0]))
+        except* VolumeError as group:
+            problem = ("FailedMount", str(group.exceptions[0]))
+        return problem
+
+    async def _set_up(self) -> None:
+        self.state.ip = self._view.ip = await self._context.addresses.pod_ip(self.state.uid)
+        retries = Backoff(initial=MOUNT_FIRST, first=MOUNT_FIRST, most=MOUNT_MOST)
+        while True:
+            try:
+                self.state.volumes = await self._context.volumes.prepare(self.state.pod)
+                break
+            except VolumeError as error:
+                self._event("Warning", error.reason, error.message)
+                if error.permanent:
+                    raise
+                await asyncio.sleep(retries.after())
+        self._view.sandboxed = True
+
+    async def _run_containers(self) -> None:
+        """Init containers one after the other, then the containers together; sidecars beside all of it."""
+        begun = any(runner.attempt for runner in self._main)  # under an earlier node: nothing to wait for
+        async with asyncio.TaskGroup() as group:
+            sidecars = []
+            for runner in self._init:
+                if runner.kind == SIDECAR:
+                    sidecars.append(group.create_task(runner.run()))
+                    if not begun:
+                        await runner.up.wait()
+                elif not begun and await runner.run():
+                    break
+            else:
+                await asyncio.wait([group.create_task(runner.run()) for runner in self._main])
+            for task in sidecars:
+                task.cancel()
+
+    async def _refresh(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(self._context.settings.refresh_interval):
+                    await self._refresh_due.wait()
+            except TimeoutError:
+                pass
+            self._refresh_due.clear()
+            if not self._view.sandboxed:
+                continue
+            try:
+                await self._context.volumes.refresh(self.state.pod)
+            except VolumeError as error:
+                self._event("Warning", error.reason, error.message)
+
+    # The end
+
+    async def _stop_containers(self, deadline: Deadline) -> None:
+        """The containers together, then the sidecars, last started first."""
+        interrupt = self._cause is Cause.NODE
+        first = [runner for runner in self.runners if runner.kind != SIDECAR]
+        async with asyncio.TaskGroup() as group:
+            for runner in first:
+                message = f"Stopping container {runner.name}"
+                group.create_task(runner.stop(deadline, message, interrupt=interrupt))
+        for runner in reversed([runner for runner in self._init if runner.kind == SIDECAR]):
+            await runner.stop(deadline, f"Stopping container {runner.name}", interrupt=interrupt)
+
+    def _show_node_stop(self) -> None:
+        """Containers that the next node starts again are waiting for it, not ended."""
+        ended = [runner for runner in self._main if runner.attempt and runner.attempt.exit]
+        again = [runner for runner in ended if runner.restarts(runner.attempt.exit)]  # type: ignore[union-attr, arg-type]
+        for runner in self.runners:
+            runner.show_node_stop()
+        if len(ended) == len(self._main) and not again:
+            self.over = self._view.over = True
+            self._view.failure = ("Terminated", "Pod was terminated in response to imminent node shutdown.")
+
+    async def _leave(self) -> None:
+        """Shows the end; then waits for the pod's deletion, cleans up and confirms it."""
+        await self._insist(self.publish_or_raise)
+        waits = [asyncio.create_task(event.wait()) for event in (self._deleted, self._node_stops)]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await cancel(*waits)
+        if self._deleted.is_set():
+            await self._clean_up()
+            await self._insist(self._confirm_deletion)
+
+    async def _clean_up(self) -> None:
+        await self._context.volumes.cleanup(self.state.pod)
+        self._context.addresses.release(self.state.uid)
+        self._context.devices.release(self.state.uid)
+        await asyncio.to_thread(remove_tree, layout.pod(self._context.settings.root, self.state.uid))
+
+    async def _confirm_deletion(self) -> None:
+        if self._removed.is_set():
+            return
+        meta = self.state.pod["metadata"]
+        try:
+            await self._context.client.delete(
+                PODS, meta["name"], meta["namespace"], grace_period=0, uid=self.state.uid
+            )
+        except (NotFound, Conflict):
+            log.debug("pod %s was gone already", self.state)
+
+    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Tries until the API server has taken it."""
+        retries = Backoff(initial=WRITE_FIRST, first=WRITE_FIRST, most=WRITE_MOST)
+        while not self._removed.is_set():
+            try:
+                await write()
+                return
+            except ApiError as error:
+                log.warning("pod %s: %s", self.state, error)
+            await asyncio.sleep(retries.after())
+
+    # Status
+
+    def _changed(self) -> None:
+        self._dirty.set()
+
+    async def _write_when_changed(self) -> None:
+        while True:
+            await self._dirty.wait()
+            await self._insist(self.publish_or_raise)
+            if self._removed.is_set():
+                return
+
+    async def publish(self) -> None:
+        """Writes the status now if it can be; else the background does it later."""
+        try:
+            await self.publish_or_raise()
+        except ApiError as error:
+            log.warning("status of pod %s: %s", self.state, error)
+            self._dirty.set()
+
+    async def publish_or_raise(self) -> None:
+        async with self._writing:
+            self._dirty.clear()
+            pod = self.state.pod
+            if self._removed.is_set() or (pod.get("status") or {}).get("phase") in TERMINAL:
+                return
+            desired = pod_status(pod, self._view, written=self._written, now=rfc3339(time.time_ns()))
+            patch = patch_of(desired, self._written)
+            if not patch:
+                return
+            meta = pod["metadata"]
+            body = {"metadata": {"uid": meta["uid"]}, "status": patch}
+            try:
+                await self._context.client.patch(
+                    PODS, meta["name"], body, meta["namespace"], subresource="status", kind="strategic"
+                )
+            except (NotFound, Conflict):
+                log.info("pod %s is gone", self.state)
+                self.removed()
+                return
+            self._written = desired
+
+    def _event(self, kind: str, reason: str, message: str) -> None:
+        self._context.events.event(self.state.pod, kind, reason, message)
+
+
+def deletion_grace(pod: dict, *, now: float, first: bool) -> float:
+    """Seconds that a deleted pod has left. On first sight part of them may have passed, under an earlier node."""
+    meta = pod["metadata"]
+    grace = float(meta.get("deletionGracePeriodSeconds") or 0)
+    if first:
+        grace = min(grace, max(0.0, parse_time(meta["deletionTimestamp"]) - now))
+    return grace
+
+
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of the API's time."""
+    return datetime.fromisoformat(text).timestamp()
