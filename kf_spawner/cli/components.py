@@ -111,7 +111,8 @@ def proxy(settings: Settings, *, token: str) -> ProcessSpec:
     """The hub's own proxy: a route for each user's server."""
     argv = [
         sys.executable,
-        script("configurable-http-proxy"),
+        "-m",
+        "kf_spawner.hub.proxy",
         f"--ip={LOOPBACK}",
         f"--port={settings.ports['proxy']}",
         f"--api-ip={LOOPBACK}",

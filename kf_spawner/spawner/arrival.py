@@ -100,7 +100,8 @@ class Arrival:
         now = time.monotonic()
         if self._suspected is None or self._suspected[0].cause != found.cause:
             self._suspected = (found, now)
-            self._journal.say(f"Problem: {found.message}")
+            said = f" Kubernetes says: {found.detail[:300]}" if found.detail else ""
+            self._journal.say(f"Waiting: {found.message}{said}")
         time_left = self._suspected[1] + self._patience.get(found.cause, 0) - now
         if time_left <= 0:
             raise failures.failed(found, log_tail=await self._log_tail() if found.crashed else "")

@@ -45,25 +45,30 @@ def _named(message: str) -> str:
     return f" {found[1]}" if found else ""
 
 
-def _waits(message: str) -> tuple[None, str]:
-    return None, f"Waiting for a place: {message}"
+def _nothing(_message: str) -> None:
+    """For what the diagnosis says better, from the pod's state."""
+    return
 
 
 _SAID = {
     "Scheduled": _scheduled,
-    "FailedScheduling": _waits,
+    "FailedScheduling": _nothing,
     "TriggeredScaleUp": lambda message: (None, "Waiting for a new node to come up."),
-    "NotTriggerScaleUp": _waits,
+    "NotTriggerScaleUp": _nothing,
     "Pulling": _pulling,
     "Pulled": _pulled,
     "Provisioning": lambda message: (12, "Making the home volume."),
     "ExternalProvisioning": lambda message: (12, "Making the home volume."),
-    "WaitForFirstConsumer": lambda message: None,
+    "WaitForFirstConsumer": _nothing,
+    "ProvisioningFailed": _nothing,
+    "FailedBinding": _nothing,
     "ProvisioningSucceeded": lambda message: (16, "The home volume is ready."),
     "SuccessfulAttachVolume": lambda message: (22, "The volume is attached to the node."),
-    "Created": lambda message: None,
+    "Created": _nothing,
+    "Failed": _nothing,
+    "BackOff": _nothing,
     "Started": lambda message: (75, "Starting the notebook server."),
     "Killing": lambda message: (None, "Stopping the server."),
-    "FailedMount": lambda message: (None, f"Waiting for a volume: {message}"),
-    "FailedAttachVolume": lambda message: (None, f"Waiting for a volume: {message}"),
+    "FailedMount": _nothing,
+    "FailedAttachVolume": _nothing,
 }

@@ -39,6 +39,15 @@ class KubeflowSpawner(Settings, KubeSpawner):
     def _default_enable_user_namespaces(self) -> bool:
         return True
 
+    @default("user_namespace_template")
+    def _default_user_namespace_template(self) -> str:
+        return "kf-{username}"  # for KubeSpawner's log; naming decides
+
+    @default("extra_pod_config")
+    def _default_extra_pod_config(self) -> dict:
+        # A Service named "jupyter" would set JUPYTER_PORT in every server of the namespace.
+        return {"enableServiceLinks": False}
+
     @default("delete_pvc")
     def _default_delete_pvc(self) -> bool:
         # Deleting a hub user must not delete data: whoever wants that deletes the namespace.
@@ -171,7 +180,9 @@ class KubeflowSpawner(Settings, KubeSpawner):
         self.mem_limit = int(memory * self.memory_limit_factor) or None
         # The same in the user's own words: "1Gi" reads better in `kubectl describe` than a count of bytes.
         self.extra_resource_guarantees = {"cpu": chosen.cpu, "memory": chosen.memory}
-        self.extra_resource_limits = {facts.GPU: str(chosen.gpus)} if chosen.gpus else {}
+        self.extra_resource_limits = {"memory": f"{self.mem_limit // 1024}Ki"} if self.mem_limit else {}
+        if chosen.gpus:
+            self.extra_resource_limits[facts.GPU] = str(chosen.gpus)
         self._own_home = chosen.home
         self.storage_capacity = chosen.home_size
         self.volumes, self.volume_mounts = self._volumes()

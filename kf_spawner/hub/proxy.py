@@ -1,0 +1,125 @@
+"""The hub's proxy on one machine: configurable-http-proxy in Python, with answers passed on as they come.
+
+    python -m kf_spawner.hub.proxy --ip … --port … --api-ip … --api-port … --error-target …
+
+Owns one thing: how a request that is not a WebSocket is passed on. The package's own way holds an answer back until
+it is complete, which progress pages and log streams never are, and passes ten at a time. Routes, their REST API,
+WebSockets and options are the package's.
+"""
+
+import asyncio
+
+import aiohttp
+from configurable_http_proxy import cli, configproxy
+from configurable_http_proxy.handlers import ProxyHandler
+from multidict import CIMultiDict
+from tornado.iostream import StreamClosedError
+from yarl import URL
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a server to take a connection."""
+
+MESSAGE_LIMIT = 256 * 1024 * 1024
+"""Bytes of one WebSocket message: a cell's output, with its pictures, is one."""
+
+HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+"""Headers that are between two neighbours only (RFC 9110, 7.6.1)."""
+
+_sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+
+
+def _session() -> aiohttp.ClientSession:
+    loop = asyncio.get_running_loop()
+    if loop not in _sessions:
+        _sessions[loop] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        )
+    return _sessions[loop]
+
+
+class StreamingHandler(ProxyHandler):
+    """Passes a request on, and its answer back piece by piece; ends with whichever side goes first."""
+
+    _answer: aiohttp.ClientResponse | None = None
+
+    def get_websocket_protocol(self):
+        self.settings.setdefault("websocket_max_message_size", MESSAGE_LIMIT)
+        return super().get_websocket_protocol()
+
+    async def call_proxy(self, path: str | None = None) -> None:
+        target = await self.get_target_url(path)
+        if target is None:
+            return
+        # The path as the caller spelled it: decoded and encoded again, an escaped slash would become a slash.
+        url = URL(target, encoded=True).origin().join(URL(self.request.uri, encoded=True))
+        request = self._get_proxy_request(target)
+        headers = _passed_on(request.headers.items())
+        headers.popall("Content-Length", None)
+        try:
+            self._answer = await _session().request(
+                self.request.method,
+                url,
+                headers=headers,
+                data=self.request.body if "Content-Length" in self.request.headers or self.request.body else None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            await self.handle_proxy_error(503, error)
+            return
+        await self._pass_back(self._answer)
+
+    async def _pass_back(self, answer: aiohttp.ClientResponse) -> None:
+        self.set_status(answer.status, answer.reason)
+        self.clear_header("Content-Type")
+        self.clear_header("Server")
+        self.clear_header("Date")
+        for name, value in _passed_on(answer.headers.items()).items():
+            self.add_header(name, value)
+        try:
+            async for piece in answer.content.iter_any():
+                self.write(piece)
+                await self.flush()
+        except (aiohttp.ClientError, TimeoutError, OSError, StreamClosedError) as error:
+            # Either the caller left, and nobody reads on, or the server broke off, and the caller must notice.
+            self.proxy.log.debug("%s %s ended early: %s", self.request.method, self.request.path, error)
+            self.request.connection.stream.close()
+        finally:
+            answer.close()
+
+    def on_connection_close(self) -> None:
+        super().on_connection_close()
+        if self._answer is not None:
+            self._answer.close()
+
+
+def _passed_on(headers) -> CIMultiDict[str]:
+    """Without what is between neighbours, and what `Connection` names as such."""
+    kept: CIMultiDict[str] = CIMultiDict(headers)
+    local = HOP_BY_HOP | {
+        name.strip().lower() for value in kept.getall("Connection", []) for name in value.split(",")
+    }
+    for name in {name.lower() for name in kept} & local:
+        kept.popall(name)
+    return kept
+
+
+def main() -> None:
+    configproxy.ProxyHandler = StreamingHandler
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
