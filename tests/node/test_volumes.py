@@ -31,8 +31,7 @@ async def prepared(manager: VolumeManager, pod: dict) -> dict:
         try:
             return await manager.prepare(pod)
         except VolumeError as error:
-            assert "cannot" not in error.message, error.message
-            raise
+            raise AssertionError(error.message) from error
 
     return await eventually(attempt)
 

@@ -8,6 +8,8 @@ import asyncio
 import contextlib
 import logging
 import random
+import socket
+import struct
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -125,7 +127,7 @@ async def _serve(
     with contextlib.closing(writer):
         upstream = await _connect(watched, key, port)
         if upstream is None:
-            writer.transport.abort()  # as refused as an accepted connection can be
+            _reset(writer)
             return
         # Each direction ends by itself: a client may have said all and still wait for the answer.
         with contextlib.closing(upstream[1]):
@@ -152,6 +154,12 @@ async def _connect(
     return None
 
 
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close with a reset: as refused as a connection can be that was accepted."""
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while data := await reader.read(BUFFER):
@@ -160,4 +168,4 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         if writer.can_write_eof():
             writer.write_eof()
     except OSError:
-        writer.transport.abort()
+        _reset(writer)
