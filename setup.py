@@ -63,6 +63,7 @@ setup(
             "playwright>=1.50",
             "pytest>=8",
             "pytest-asyncio>=1",
+            "pytest-timeout>=2.3",
             "ruff>=0.12",
             "types-PyYAML",
             "websockets>=14",

@@ -10,15 +10,18 @@ from kf_spawner.kube import Client, Resource, Unreachable, load_config
 from kf_spawner.kube.errors import NotFound
 from kf_spawner.kube.resources import BUILT_IN
 
-MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
+PACKAGE = Path(__file__).resolve().parent.parent
+PLATFORM = PACKAGE / "manifests"
+LOCAL_CLUSTER = PACKAGE / "localcluster" / "manifests"
 FIELD_MANAGER = "kf-spawner"
 PATIENCE = 30.0
 PAUSE = 0.1
 
 
-def platform_manifests() -> list[dict]:
-    """The objects in kf_spawner/manifests/, those that others need first."""
-    documents = [doc for path in sorted(MANIFESTS.glob("*.yaml")) for doc in yaml.safe_load_all(path.read_text())]
+def manifests(*folders: Path) -> list[dict]:
+    """The objects in the YAML files of `folders`, those first that others need."""
+    files = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    documents = [document for path in files for document in yaml.safe_load_all(path.read_text())]
     return sorted(filter(None, documents), key=lambda obj: obj["kind"] != "CustomResourceDefinition")
 
 

@@ -13,7 +13,7 @@ from kf_spawner.localcluster.supervisor import ProcessSpec
 from .home import Home
 from .ready import LOOPBACK, serving
 
-PORTS = ("node", "operator", "door-ping", "proxy", "proxy-api", "hub")
+PORTS = ("operator", "door-ping", "proxy", "proxy-api", "hub")
 """Names under which free ports are kept for one home directory."""
 
 PASSED_ON = (

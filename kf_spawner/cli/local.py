@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kf_spawner.kube import ApiError
-from kf_spawner.localcluster.controlplane import bootstrap, credentials, processes
-from kf_spawner.localcluster.controlplane.build import BuildError, ensure
+from kf_spawner.localcluster.controlplane import credentials, processes
+from kf_spawner.localcluster.controlplane.binaries import AssetsError, ensure
+from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.supervisor import ProcessSpec
 
-from .bootstrap import apply_all, platform_manifests
+from .bootstrap import LOCAL_CLUSTER, PLATFORM, apply_all, manifests
 from .components import Settings, environment
 from .ready import serving
 
 NODE_NAME = "this-machine"
-PORTS = processes.PORTS
+PORTS = (*processes.PORTS, "node", "node-healthz")
 
 
 class SetUpError(Exception):
@@ -43,8 +44,8 @@ async def prepare(settings: Settings, *, namespace: str, say: Callable[[str], No
         namespace=namespace,
     )
     try:
-        binaries = await ensure(progress=say)
-    except BuildError as error:
+        binaries = await ensure(say)
+    except (AssetsError, BuildError) as error:
         raise SetUpError(str(error)) from error
     specs = [
         _bootstrapped(spec, keys) if spec.name == processes.API_SERVER else spec
@@ -69,7 +70,7 @@ def _bootstrapped(spec: ProcessSpec, keys: credentials.Credentials) -> ProcessSp
             return False
         if not done:
             try:
-                await apply_all(keys.kubeconfig, [*platform_manifests(), *bootstrap.manifests()])
+                await apply_all(keys.kubeconfig, manifests(PLATFORM, LOCAL_CLUSTER))
             except (ApiError, TimeoutError):
                 return False
             done = True
@@ -79,7 +80,6 @@ def _bootstrapped(spec: ProcessSpec, keys: credentials.Credentials) -> ProcessSp
 
 
 def _node(settings: Settings, keys: credentials.Credentials) -> ProcessSpec:
-    port = settings.ports["node"]
     argv = [
         sys.executable,
         "-m",
@@ -90,8 +90,11 @@ def _node(settings: Settings, keys: credentials.Credentials) -> ProcessSpec:
         f"--root={settings.home.node}",
         f"--volumes={settings.home.volumes}",
         f"--images={settings.share / 'images'}",
-        f"--port={port}",
+        f"--port={settings.ports['node']}",
+        f"--healthz-port={settings.ports['node-healthz']}",
+        f"--tls-cert={keys.node_server.certificate}",
+        f"--tls-key={keys.node_server.key}",
+        f"--client-ca={keys.authority}",
     ]
-    return ProcessSpec(
-        "node", argv, environment(), serving(port, "/healthz"), after=(processes.API_SERVER,), stop_timeout=60.0
-    )
+    ready = serving(settings.ports["node-healthz"], "/healthz")
+    return ProcessSpec("node", argv, environment(), ready, after=(processes.API_SERVER,), stop_timeout=60.0)

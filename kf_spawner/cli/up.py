@@ -19,7 +19,7 @@ from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Sup
 
 from . import components, local, machine
 from .base import HomeApplication
-from .bootstrap import apply_all, platform_manifests
+from .bootstrap import PLATFORM, apply_all, manifests
 from .home import HomeInUse
 
 ADMIN = "admin"
@@ -121,7 +121,7 @@ class Up(HomeApplication):
             write_private(path, json.dumps(content, indent=1).encode())
         if self.kubeconfig:
             kubeconfig = self._kubeconfig()
-            await apply_all(kubeconfig, platform_manifests())
+            await apply_all(kubeconfig, manifests(PLATFORM))
             specs: list[ProcessSpec] = []
             hub_config = operator_config = kubeconfig
         else:

@@ -1,5 +1,6 @@
 """The whole product as a person starts it: `kf-spawner up` in a home directory of its own, and what is left after."""
 
+import asyncio
 import json
 import os
 import queue
@@ -13,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kf_spawner.localcluster.controlplane.binaries import ensure
+
 LINK_TIMEOUT = 900.0  # the first start on a machine builds the control plane
 STOP_TIMEOUT = 90.0
 
@@ -21,6 +24,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def kubectl_binary() -> Path:
+    """The kubectl that was built beside the API server."""
+    return asyncio.run(ensure(print)).kubectl
 
 
 @dataclass

@@ -1,11 +1,13 @@
 """The Kubernetes client against the real API server: verbs, errors, watches, informers, events."""
 
 import asyncio
+import uuid
 
 import pytest
 
 from kf_spawner.kube import (
     AlreadyExists,
+    ApiError,
     Client,
     ConfigError,
     Conflict,
@@ -18,7 +20,7 @@ from kf_spawner.kube import (
     Unreachable,
     load_config,
 )
-from kf_spawner.kube.resources import CONFIGMAPS, EVENTS, NAMESPACES
+from kf_spawner.kube.resources import CONFIGMAPS, CRDS, EVENTS, NAMESPACES, Resource
 
 
 @pytest.fixture
@@ -34,6 +36,41 @@ async def namespace(client):
     )
     yield made["metadata"]["name"]
     await client.delete(NAMESPACES, made["metadata"]["name"])
+
+
+@pytest.fixture
+async def late_kind(client):
+    """A kind that the API server starts to cache long after its first resourceVersion.
+
+    Only of such a one can a version be too old within a test's time.
+    """
+    things = Resource(f"t{uuid.uuid4().hex[:8]}.example", "v1", "things", "Thing")
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    crd = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"things.{things.group}"},
+        "spec": {
+            "group": things.group,
+            "names": {"plural": "things", "singular": "thing", "kind": "Thing"},
+            "scope": "Namespaced",
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+        },
+    }
+    await client.create(CRDS, crd)
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await client.list(things, "default")
+                break
+            except ApiError:  # not served yet
+                await asyncio.sleep(0.05)
+    yield things
+    await client.delete(CRDS, f"things.{things.group}")
+
+
+def thing(kind, name):
+    return {"apiVersion": kind.api_version, "kind": "Thing", "metadata": {"name": name}}
 
 
 def configmap(name, **data):
@@ -71,9 +108,6 @@ async def test_errors_name_the_cause(client, namespace, control_plane):
         await client.create(CONFIGMAPS, configmap("twice"), namespace)
     with pytest.raises(Invalid, match=r"metadata\.name"):
         await client.create(CONFIGMAPS, configmap("Not A Name"), namespace)
-    with pytest.raises(Gone):
-        async for _ in client.watch(CONFIGMAPS, namespace, resource_version="1"):
-            pass
     stranger = load_config(control_plane.kubeconfig("stranger"))
     async with Client(stranger, user_agent="test") as nobody:
         with pytest.raises(Forbidden, match="stranger"):
@@ -140,13 +174,20 @@ async def test_informer_follows(client, namespace):
     ]
 
 
-async def test_informer_lists_again_when_its_version_is_gone(client, namespace):
-    async with Informer(client, CONFIGMAPS, namespace) as informer:
+async def test_a_version_that_is_too_old(client, namespace, late_kind):
+    with pytest.raises(Gone):
+        async with asyncio.timeout(10):
+            async for _ in client.watch(late_kind, namespace, resource_version="1"):
+                pass
+
+
+async def test_informer_lists_again_when_its_version_is_gone(client, namespace, late_kind):
+    async with Informer(client, late_kind, namespace) as informer:
         await informer.synced()
         informer._version = "1"  # compacted away long ago: the next watch gets 410
         informer._task.cancel()
         await asyncio.wait([informer._task])
-        await client.create(CONFIGMAPS, configmap("late"), namespace)
+        await client.create(late_kind, thing(late_kind, "late"), namespace)
         informer._task = asyncio.create_task(informer._run())
         await until(lambda: informer.get(f"{namespace}/late"))
 

@@ -25,7 +25,7 @@ from kf_spawner.localcluster.node.provisioner import run_provisioner
 from kf_spawner.localcluster.node.volumes import VolumeError, VolumeManager
 from tests.node.on_server import NODE, bound_pod, client, create, eventually, new_namespace, node_client, remove_pod
 
-MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
+MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "localcluster" / "manifests"
 USER = "kf-spawner:provisioner"
 
 
@@ -97,7 +97,7 @@ async def world(control_plane, tmp_path):
         }
         await admin.apply(CLUSTERROLEBINDINGS, binding, field_manager="test")
         world = World(admin, namespace, tmp_path / "volumes", control_plane.kubeconfig(USER))
-        shipped = yaml.safe_load((MANIFESTS / "local-storageclass.yaml").read_text())
+        shipped = yaml.safe_load((MANIFESTS / "storageclass.yaml").read_text())
         for policy, name in world.classes.items():
             body = {**shipped, "metadata": {"name": name}, "reclaimPolicy": policy}
             assert body["provisioner"] == PROVISIONER
