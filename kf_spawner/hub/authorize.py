@@ -23,6 +23,7 @@ from typing import Any
 
 from jupyterhub import orm
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.metrics import prometheus_log_method
 from jupyterhub.scopes import Scope, has_scope
 from tornado import web
 
@@ -106,6 +107,13 @@ class AuthorizeHandler(BaseHandler):
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps({"reason": _REASONS[status], "message": _MESSAGES[status]}))
+
+    def _log(self) -> None:
+        """A line for each refusal; none for each of the many predictions that are let through, only the metrics."""
+        if self.get_status() == 200:
+            prometheus_log_method(self)
+        else:
+            super()._log()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Errors are for programs: JSON, never the hub's HTML page."""

@@ -150,10 +150,14 @@ async def test_other_methods_are_refused_in_json(hub: BareHub) -> None:
         assert (await answer.json())["reason"]
 
 
-async def test_tokens_are_not_logged(hub: BareHub) -> None:
+async def test_refusals_are_logged_predictions_and_tokens_are_not(hub: BareHub) -> None:
     alice = await hub.token("alice")
-    await status(hub, "/kf-alice/digits", alice)
-    assert alice not in hub.log.read_text()
+    assert await status(hub, "/kf-alice/let-through", alice) == 200
+    assert await status(hub, "/kf-alice/refused", None) == 401
+    log = hub.log.read_text()
+    assert "/kf-alice/refused" in log
+    assert "/kf-alice/let-through" not in log
+    assert alice not in log
 
 
 async def test_users_whose_names_look_alike_do_not_share() -> None:
