@@ -40,6 +40,7 @@ class Diagnosis:
 _IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 _CONTAINER_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
+_AFTER_MOUNTING = {"Pulling", "Pulled", "Created", "Started"}
 _CLAIM_EVENTS = {"ProvisioningFailed", "FailedBinding"}
 _RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}
 
@@ -60,7 +61,12 @@ def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
         return _of_ended(status, containers)
     if status.get("phase") != "Pending":
         return None
-    return _of_claims(events) or _of_scheduling(status) or _of_mounts(events, containers)
+    if _condition(status, "PodScheduled").get("status") == "True":
+        return _of_mounts(events)
+    unscheduled = _of_scheduling(status)
+    if unscheduled is not None and unscheduled.cause != Cause.VOLUME:
+        return unscheduled
+    return _of_claims(pod, events) or unscheduled
 
 
 def of_refusal(what: str, message: str) -> Diagnosis:
@@ -140,8 +146,8 @@ def _of_ended(status: dict, containers: list[dict]) -> Diagnosis:
 
 
 def _of_scheduling(status: dict) -> Diagnosis | None:
-    scheduled = next((c for c in status.get("conditions", []) if c["type"] == "PodScheduled"), None)
-    if scheduled is None or scheduled["status"] != "False" or scheduled.get("reason") != "Unschedulable":
+    scheduled = _condition(status, "PodScheduled")
+    if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     detail = scheduled.get("message", "")
     missing = re.search(r'persistentvolumeclaim "([^"]+)" (not found|bound to non-existent)', detail)
@@ -177,21 +183,29 @@ def _of_scheduling(status: dict) -> Diagnosis | None:
     )
 
 
-def _of_mounts(events: list[dict], containers: list[dict]) -> Diagnosis | None:
-    started = any(c.get("containerID") or c.get("state", {}).get("running") for c in containers)
-    failed = [event for event in events if event.get("reason") in _VOLUME_EVENTS]
-    if started or not failed:
+def _of_mounts(events: list[dict]) -> Diagnosis | None:
+    # What comes after mounting overrules an older failure to mount.
+    reasons = [event.get("reason") for event in events]
+    last = max((place for place, reason in enumerate(reasons) if reason in _VOLUME_EVENTS), default=None)
+    if last is None or not _AFTER_MOUNTING.isdisjoint(reasons[last:]):
         return None
     return Diagnosis(
         Cause.VOLUME,
         "A volume cannot be mounted.",
         "Start without that volume, or ask an administrator: the message says which one and why.",
-        failed[-1].get("message", ""),
+        events[last].get("message", ""),
     )
 
 
-def _of_claims(events: list[dict]) -> Diagnosis | None:
-    of_claims = [e for e in events if e.get("involvedObject", {}).get("kind") == "PersistentVolumeClaim"]
+def _of_claims(pod: dict, events: list[dict]) -> Diagnosis | None:
+    # A claim may have been waited for before: only what is said since this pod was made counts.
+    made = pod["metadata"].get("creationTimestamp", "")
+    of_claims = [
+        event
+        for event in events
+        if event.get("involvedObject", {}).get("kind") == "PersistentVolumeClaim"
+        and (event.get("lastTimestamp") or event.get("eventTime") or made) >= made
+    ]
     if not of_claims or of_claims[-1].get("reason") not in _CLAIM_EVENTS:
         return None
     return Diagnosis(
@@ -200,3 +214,7 @@ def _of_claims(events: list[dict]) -> Diagnosis | None:
         "Start without a home volume, or ask an administrator: the message says why.",
         of_claims[-1].get("message", ""),
     )
+
+
+def _condition(status: dict, kind: str) -> dict:
+    return next((condition for condition in status.get("conditions") or [] if condition["type"] == kind), {})

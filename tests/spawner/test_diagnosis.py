@@ -102,16 +102,32 @@ def test_a_cause_is_named_with_its_remedy(state, cause, message, remedy, detail)
     assert detail in found.detail
 
 
+PLACED = {"type": "PodScheduled", "status": "True"}
+
+
 def test_a_volume_that_cannot_be_mounted():
-    found = diagnose(pod(containers=[container(waiting={"reason": "ContainerCreating"})]), [
-        event("Scheduled", "assigned"), event("FailedMount", "MountVolume.SetUp failed: no such disk")])  # fmt: skip
+    failed = event("FailedMount", "MountVolume.SetUp failed: no such disk")
+    found = diagnose(pod(conditions=[PLACED]), [event("Scheduled", "assigned"), failed])
     assert found.cause == Cause.VOLUME
     assert "no such disk" in found.detail
 
 
 def test_a_mount_that_worked_in_the_end_is_forgotten():
+    failed = event("FailedMount", "timed out")
+    assert diagnose(pod(conditions=[PLACED]), [failed, event("Pulling", "Pulling image")]) is None
     running = pod("Running", containers=[container(running={"startedAt": "now"})])
-    assert diagnose(running, [event("FailedMount", "timed out")]) is None
+    assert diagnose(running, [failed]) is None
+
+
+def test_an_old_trouble_of_a_claim_is_forgotten():
+    failed = event("ProvisioningFailed", "out of disk", kind="PersistentVolumeClaim", name="claim-admin")
+    failed["lastTimestamp"] = "2026-01-01T10:00:00Z"
+    waiting = pod()
+    waiting["metadata"]["creationTimestamp"] = "2026-01-01T11:00:00Z"
+    assert diagnose(waiting, [failed]) is None
+    assert diagnose(pod(conditions=[PLACED]), [failed]) is None
+    short = pod(conditions=[unschedulable("0/1 nodes are available: 1 Insufficient cpu.")])
+    assert diagnose(short, [failed]).cause == Cause.ROOM
 
 
 def test_a_claim_that_cannot_be_made():
