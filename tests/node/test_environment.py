@@ -1,5 +1,6 @@
 """A container's command, environment and directory as its process gets them, from objects on a real API server."""
 
+import asyncio
 import contextlib
 import json
 import uuid
@@ -229,7 +230,10 @@ async def test_services_of_the_namespace_are_in_the_environment_unless_the_pod_s
     await create(server.admin, "Service", server.namespace, "my-model", spec={"selector": {"a": "b"}, "ports": ports})
     env = (await built(server)).env
     assert env["MY_MODEL_SERVICE_HOST"].startswith("127.")
-    assert (env["MY_MODEL_SERVICE_PORT"], env["MY_MODEL_SERVICE_PORT_GRPC"]) == ("18600", "18601")
-    assert env["MY_MODEL_SERVICE_PORT_REST_API"] == "18600"
+    assert env["MY_MODEL_SERVICE_PORT"] == env["MY_MODEL_SERVICE_PORT_REST_API"]
+    assert env["MY_MODEL_SERVICE_PORT"] != env["MY_MODEL_SERVICE_PORT_GRPC"]
+    for name in ("MY_MODEL_SERVICE_PORT", "MY_MODEL_SERVICE_PORT_GRPC"):
+        _reader, writer = await asyncio.open_connection(env["MY_MODEL_SERVICE_HOST"], int(env[name]))
+        writer.close()
     assert "MY_MODEL_SERVICE_HOST" not in (await built(server, enableServiceLinks=False)).env
     await server.admin.delete(SERVICES, "my-model", server.namespace)

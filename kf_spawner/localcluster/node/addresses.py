@@ -46,6 +46,8 @@ class _Book:
     ports: dict[str, int] = field(default_factory=dict)
     users: dict[str, list[str]] = field(default_factory=dict)
     """The services that a pod names, by the pod's uid."""
+    bare: list[str] = field(default_factory=list)
+    """The services that some pod names without a port."""
     last_pod: int = 0
 
 
@@ -145,8 +147,10 @@ class Addresses:
             return f"127.0.0.1:{await self._headless_port(pod, name)}"
         if not spec.get("selector"):
             raise Untranslatable(f'service "{name.service}" has no selector, so no pod of this node answers for it')
+        if name.port is None:
+            return await self._bare_address(pod, service)
         address, ports = await self.service_address(pod, service)
-        return address if name.port is None else f"{address}:{ports.get(name.port, name.port)}"
+        return f"{address}:{ports.get(name.port, name.port)}"
 
     async def _headless_port(self, pod: dict, name: ServiceName) -> int:
         service = f"{name.namespace}/{name.service}"
@@ -158,45 +162,61 @@ class Addresses:
         return port
 
     async def service_address(self, pod: dict, service: dict) -> tuple[str, dict[int, int]]:
-        """The address that stands for a service with a cluster address, and the port there for each of its ports."""
-        meta = service["metadata"]
-        key = f"{meta['namespace']}/{meta['name']}"
-        ports = [port["port"] for port in service["spec"].get("ports") or [] if port.get("protocol", "TCP") == "TCP"]
-        async with self._lock:
-            book = self._opened()
-            if key not in book.services:
-                taken = set(book.services.values())
-                book.services[key] = next(
-                    address for address in map(self._host, SERVICE_HOSTS) if address not in taken
-                )
-            self._use(pod, key)
-            self._save()
-            node_name = pod["spec"]["nodeName"]
-            return book.services[key], {port: await self._listen(key, port, node_name) for port in ports}
+        """The address that stands for a service with a cluster address, and the port there for each of its ports.
 
-    async def _listen(self, key: str, port: int, node_name: str) -> int:
-        """Listen for a service's port and say where: at the same number unless that one cannot be had."""
-        book = self._opened()
-        namespace, name = key.split("/")
-        where = {"address": book.services[key], "node_name": node_name}
-        local = book.ports.get(f"{key}/{port}", port)
-        try:
-            await self._proxy.listen(namespace, name, port, local_port=local, **where)
-        except OSError as error:
-            if local != port:
-                raise
-            local = self._port(f"{key}/{port}")
-            log.info("service %s: port %d cannot be had (%s), %d stands for it", key, port, error, local)
+        A port of the machine's that is nobody else's: at the service's own number, what listens for it would be in
+        the way of a program that listens on that port everywhere.
+        """
+        key = _key(service)
+        async with self._lock:
+            book = self._use_address(pod, key)
+            ports = {port: self._port(f"{key}/{port}") for port in _tcp_ports(service)}
             self._save()
-            await self._proxy.listen(namespace, name, port, local_port=local, **where)
-        return local
+            for port, local in ports.items():
+                await self._listen(key, port, local, pod["spec"]["nodeName"])
+        return book.services[key], ports
+
+    async def _bare_address(self, pod: dict, service: dict) -> str:
+        """The address of a service that is named without a port: there it has to listen at its own numbers."""
+        key, node_name = _key(service), pod["spec"]["nodeName"]
+        async with self._lock:
+            book = self._use_address(pod, key)
+            if key not in book.bare:
+                book.bare.append(key)
+            self._save()
+            for port in _tcp_ports(service):
+                try:
+                    await self._listen(key, port, port, node_name)
+                except OSError as error:
+                    name = service["metadata"]["name"]
+                    raise Untranslatable(
+                        f'service "{name}" is named without a port, and for it nothing can listen on port {port} of '
+                        f"this machine ({error.strerror}); write the name with its port, {name}:{port}"
+                    ) from error
+        return book.services[key]
+
+    def _use_address(self, pod: dict, key: str) -> _Book:
+        book = self._opened()
+        if key not in book.services:
+            taken = set(book.services.values())
+            book.services[key] = next(address for address in map(self._host, SERVICE_HOSTS) if address not in taken)
+        self._use(pod, key)
+        return book
+
+    async def _listen(self, key: str, port: int, local: int, node_name: str) -> None:
+        namespace, name = key.split("/")
+        address = self._opened().services[key]
+        await self._proxy.listen(namespace, name, port, address=address, local_port=local, node_name=node_name)
 
     async def _listen_again(self, key: str, node_name: str) -> None:
+        book = self._opened()
         namespace, name = key.split("/")
         try:
             service = (await self._services({namespace})).get(key)
-            for port in (service or {"spec": {}})["spec"].get("ports") or []:
-                await self._listen(key, port["port"], node_name)
+            for port in _tcp_ports(service) if service else ():
+                for local in [book.ports.get(f"{key}/{port}"), *([port] if key in book.bare else [])]:
+                    if local is not None:
+                        await self._listen(key, port, local, node_name)
         except (ApiError, OSError) as error:
             log.warning("service %s of namespace %s is not listened for: %s", name, namespace, error)
 
@@ -204,7 +224,7 @@ class Addresses:
         found = {}
         for namespace in sorted(namespaces):
             for service in (await self._client.list(SERVICES, namespace))["items"]:
-                found[f"{namespace}/{service['metadata']['name']}"] = service
+                found[_key(service)] = service
         return found
 
     def _api_server(self, name: ServiceName) -> str:
@@ -239,6 +259,7 @@ class Addresses:
                 return
             for service in idle - there.keys():
                 book.services.pop(service, None)
+                book.bare = [each for each in book.bare if each != service]
                 for key in [key for key in book.ports if _service_of(key) == service]:
                     self._claims.drop_port(book.ports.pop(key))
                 await self._proxy.stop(*service.split("/"))
@@ -267,6 +288,15 @@ def api_server(server: str) -> tuple[str, int]:
     """Host and port of an API server's URL."""
     parts = urlsplit(server)
     return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
+
+
+def _key(service: dict) -> str:
+    return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
+
+
+def _tcp_ports(service: dict) -> list[int]:
+    ports = service["spec"].get("ports") or []
+    return [port["port"] for port in ports if port.get("protocol", "TCP") == "TCP"]
 
 
 def _service_of(key: str) -> str:

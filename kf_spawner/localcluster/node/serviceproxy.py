@@ -28,7 +28,7 @@ class _Namespace:
     services: Informer
     pods: Informer
     stack: AsyncExitStack
-    listeners: dict[tuple[str, int], asyncio.Server] = field(default_factory=dict)
+    listeners: dict[tuple[str, int, int], asyncio.Server] = field(default_factory=dict)
 
 
 class ServiceProxy:
@@ -46,7 +46,7 @@ class ServiceProxy:
         """Pass what comes to `address:local_port` on to `port` of the service. OSError if it cannot listen there."""
         async with self._lock:
             watched = self._namespaces.get(namespace) or await self._watch(namespace, node_name)
-            if (service, port) in watched.listeners:
+            if (service, port, local_port) in watched.listeners:
                 return
 
             async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -59,7 +59,7 @@ class ServiceProxy:
                     self._connections.discard(task)
 
             server = await asyncio.start_server(accept, address, local_port, limit=BUFFER)
-            watched.listeners[service, port] = server
+            watched.listeners[service, port, local_port] = server
 
     async def stop(self, namespace: str, service: str) -> None:
         """Listen for this service no more; its namespace is no longer watched when it was the last one there."""
