@@ -14,7 +14,6 @@ from .names import (
     MULTIKUEUE,
     NAME_LIMIT,
     OURS,
-    PORT_NAME,
     REPLICA_TYPES,
     child_name,
 )
@@ -153,7 +152,9 @@ def _container(field: str, container: Any) -> Iterator[FieldError]:
             return
     for index, port in enumerate(container.get("ports") or ()):
         number = port.get("containerPort")
-        if port.get("name") == PORT_NAME and not (_is_integer(number) and 0 < number < 65536):
+        if not isinstance(port.get("name"), str | None):
+            yield FieldError(f"{field}.ports[{index}].name", "must be a text")
+        if not (_is_integer(number) and 0 < number < 65536):
             yield FieldError(f"{field}.ports[{index}].containerPort", f"is {number!r}; use a port from 1 to 65535")
 
 

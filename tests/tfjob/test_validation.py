@@ -1,0 +1,127 @@
+"""What is wrong with a job, field by field."""
+
+import copy
+
+import pytest
+
+from kf_spawner.tfjob.reconcile import decide
+from kf_spawner.tfjob.validation import validate
+from tests.tfjob.world import NOW, World, job, replica, template
+
+SPECS = "spec.tfReplicaSpecs"
+
+
+def changed(path: str, value) -> dict:
+    """A valid job, but for the value at `path`; `...` removes it."""
+    result = job(Worker=2, PS=1)
+    holder = result
+    *parents, last = path.split("/")
+    for part in parents:
+        holder = holder[int(part)] if isinstance(holder, list) else holder.setdefault(part, {})
+    if value is ...:
+        del holder[last]
+    else:
+        holder[int(last) if isinstance(holder, list) else last] = value
+    return result
+
+
+CONTAINERS = "spec/tfReplicaSpecs/Worker/template/spec/containers"
+CASES = [
+    ("metadata/name", ..., "metadata.name", "give the job a name"),
+    ("metadata/name", "Mnist", "metadata.name", "lower-case"),
+    ("metadata/name", "1mnist", "metadata.name", "begin with a letter"),
+    ("metadata/name", "m" * 55, "metadata.name", "shorten the job's name to 54"),
+    ("spec", None, "spec", "tfReplicaSpecs"),
+    ("spec/tfReplicaSpecs", ..., SPECS, "Chief, Master, PS, Worker, Evaluator"),
+    ("spec/tfReplicaSpecs", {}, SPECS, "at least one"),
+    ("spec/tfReplicaSpecs", [], SPECS, "at least one"),
+    ("spec/tfReplicaSpecs/Wroker", replica(), f"{SPECS}.Wroker", "use one of Chief, Master, PS, Worker, Evaluator"),
+    ("spec/tfReplicaSpecs/worker", replica(), f"{SPECS}.worker", "the same type as Worker"),
+    ("spec/tfReplicaSpecs/Worker", None, f"{SPECS}.Worker", "an object"),
+    ("spec/tfReplicaSpecs/Worker/replicas", -1, f"{SPECS}.Worker.replicas", "from 0 to 10000"),
+    ("spec/tfReplicaSpecs/Worker/replicas", "2", f"{SPECS}.Worker.replicas", "whole number"),
+    ("spec/tfReplicaSpecs/Worker/replicas", True, f"{SPECS}.Worker.replicas", "whole number"),
+    ("spec/tfReplicaSpecs/Worker/restartPolicy", "Sometimes", f"{SPECS}.Worker.restartPolicy", "'ExitCode'"),
+    ("spec/tfReplicaSpecs/Chief", replica(2), f"{SPECS}.Chief.replicas", "one Chief at most"),
+    ("spec/tfReplicaSpecs/Worker/template", ..., f"{SPECS}.Worker.template.spec.containers", "missing"),
+    (CONTAINERS, [], f"{SPECS}.Worker.template.spec.containers", "add a container named 'tensorflow'"),
+    (CONTAINERS + "/0", "tf", f"{SPECS}.Worker.template.spec.containers[0]", "an object"),
+    (CONTAINERS + "/0/name", "tf", f"{SPECS}.Worker.template.spec.containers", "none is named 'tensorflow'"),
+    (CONTAINERS + "/0/image", " ", f"{SPECS}.Worker.template.spec.containers[0].image", "name the image"),
+    (CONTAINERS + "/0/env", {"A": "b"}, f"{SPECS}.Worker.template.spec.containers[0].env", "a list of objects"),
+    (
+        CONTAINERS + "/0/ports",
+        [{"name": "tfjob-port", "containerPort": 0}],
+        f"{SPECS}.Worker.template.spec.containers[0].ports[0].containerPort",
+        "from 1 to 65535",
+    ),
+    ("spec/tfReplicaSpecs/PS/template/metadata", {"labels": ["x"]}, f"{SPECS}.PS.template.metadata.labels", "object"),
+    ("spec/successPolicy", "AnyWorker", "spec.successPolicy", "'AllWorkers'"),
+    ("spec/enableDynamicWorker", "yes", "spec.enableDynamicWorker", "true or false"),
+    ("spec/runPolicy", "Never", "spec.runPolicy", "an object"),
+    ("spec/runPolicy/cleanPodPolicy", "Some", "spec.runPolicy.cleanPodPolicy", "'Running'"),
+    ("spec/runPolicy/backoffLimit", -1, "spec.runPolicy.backoffLimit", "0 or more"),
+    ("spec/runPolicy/activeDeadlineSeconds", 0, "spec.runPolicy.activeDeadlineSeconds", "1 or more"),
+    ("spec/runPolicy/ttlSecondsAfterFinished", "1h", "spec.runPolicy.ttlSecondsAfterFinished", "whole number"),
+    ("spec/runPolicy/suspend", "true", "spec.runPolicy.suspend", "true or false"),
+    ("spec/runPolicy/managedBy", "me", "spec.runPolicy.managedBy", "kubeflow.org/training-operator"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "field", "remedy"), CASES)
+def test_names_the_field_and_the_remedy(path, value, field, remedy):
+    found = {error.field: error.message for error in validate(changed(path, value))}
+    assert remedy in found[field]
+
+
+@pytest.mark.parametrize(("path", "value", "field", "remedy"), CASES[5:])
+def test_the_operator_fails_such_a_job_once_and_makes_nothing(path, value, field, remedy):
+    world = World(changed(path, value)).settle()
+    assert world.state == "Failed"
+    assert field in world.message("Failed")
+    assert remedy in world.message("Failed")
+    assert not world.pods
+    assert not world.services
+
+
+def test_a_chief_and_a_master_exclude_each_other():
+    errors = validate(job(Chief=1, Master=1))
+    assert [(error.field, "not both" in error.message) for error in errors] == [(f"{SPECS}.Master", True)]
+
+
+def test_no_replica_at_all():
+    assert validate(job(Worker=0, PS=0))[0].field == SPECS
+    assert validate(job(Worker=1, PS=0)) == []
+
+
+@pytest.mark.parametrize("kind", ["worker", "WORKER", "Worker"])
+def test_replica_types_in_any_case(kind):
+    valid = job(**{kind: 1})
+    assert validate(valid) == []
+    assert [child["metadata"]["name"] for child in decide(valid, [], [], now=NOW).create] == ["mnist-worker-0"] * 2
+
+
+def test_every_field_may_be_any_json():
+    """Whatever stands anywhere, validation answers; it never raises."""
+    base = job(Worker=1, run_policy={"backoffLimit": 1})
+    base["spec"]["tfReplicaSpecs"]["Worker"]["template"] = {
+        "metadata": {"labels": {}},
+        **template(env=[{"name": "A"}], ports=[{"name": "tfjob-port", "containerPort": 1}]),
+    }
+    for path in paths(base):
+        for value in (None, 1, "text", [], {}, [1], {"a": 1}, True, -1.5):
+            broken = copy.deepcopy(base)
+            holder = broken
+            for part in path[:-1]:
+                holder = holder[part]
+            holder[path[-1]] = value
+            validate(broken)
+            if path[0] == "spec":
+                decide(broken, [], [], now=NOW)
+
+
+def paths(value, before=()):
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in items:
+        yield (*before, key)
+        yield from paths(child, (*before, key))

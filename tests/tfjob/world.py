@@ -1,0 +1,122 @@
+"""Jobs and pods to decide about, as short as a test can say them."""
+
+import itertools
+from datetime import UTC, datetime, timedelta
+
+from kf_spawner.tfjob.plan import Plan
+from kf_spawner.tfjob.reconcile import decide
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_uids = itertools.count(1)
+
+
+def template(**container) -> dict:
+    return {"spec": {"containers": [{"name": "tensorflow", "image": "tf", **container}]}}
+
+
+def replica(count: int | None = 1, restart: str | None = None) -> dict:
+    spec: dict = {"template": template()}
+    if count is not None:
+        spec["replicas"] = count
+    if restart:
+        spec["restartPolicy"] = restart
+    return spec
+
+
+def job(name: str = "mnist", *, run_policy: dict | None = None, restart: str | None = None, **counts: int) -> dict:
+    spec: dict = {"tfReplicaSpecs": {kind: replica(count, restart) for kind, count in counts.items()}}
+    if run_policy:
+        spec["runPolicy"] = run_policy
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "TFJob",
+        "metadata": {"name": name, "namespace": "kf-admin", "uid": f"job-{name}"},
+        "spec": spec,
+    }
+
+
+class World:
+    """A job and its children, to which plans are applied at once and without fault."""
+
+    def __init__(self, job: dict, *, now: datetime = NOW):
+        self.job, self.now = job, now
+        self.pods: dict[str, dict] = {}
+        self.services: dict[str, dict] = {}
+        self.plan = Plan()
+        self.deleted = False
+
+    def step(self, **options) -> Plan:
+        """One decision, carried out."""
+        plan = self.plan = decide(
+            self.job, list(self.pods.values()), list(self.services.values()), now=self.now, **options
+        )
+        if plan.status is not None:
+            self.job = {**self.job, "status": plan.status}
+        for manifest in plan.create:
+            held = self.pods if manifest["kind"] == "Pod" else self.services
+            name = manifest["metadata"]["name"]
+            assert name not in held, f"{name} is made twice"
+            held[name] = {**manifest, "metadata": {**manifest["metadata"], "uid": f"uid-{next(_uids)}"}}
+        for child in plan.delete:
+            held = self.pods if child.kind == "Pod" else self.services
+            assert held.pop(child.name)["metadata"]["uid"] == child.uid
+        self.deleted = self.deleted or plan.delete_job
+        return plan
+
+    def settle(self) -> "World":
+        """Steps until nothing is left to do now."""
+        for _ in range(10):
+            plan = self.step()
+            if not (plan.create or plan.delete or plan.status):
+                return self
+        raise AssertionError("the job does not settle")
+
+    def later(self, seconds: float) -> "World":
+        self.now += timedelta(seconds=seconds)
+        return self
+
+    def put(self, task: str, phase: str, *, code: int | None = None, restarts: int = 0, **status) -> "World":
+        """Gives the pod of `task` (such as worker-0) a phase, and its container an exit code."""
+        pod = self.pods[f"{self.job['metadata']['name']}-{task}"]
+        state = {"terminated": {"exitCode": code}} if code is not None else {"running": {}}
+        containers = [{"name": "tensorflow", "restartCount": restarts, "state": state}]
+        pod["status"] = {"phase": phase, "containerStatuses": containers, **status}
+        return self
+
+    def put_all(self, phase: str, **options) -> "World":
+        for name in self.pods:
+            self.put(name.removeprefix(self.job["metadata"]["name"] + "-"), phase, **options)
+        return self
+
+    def terminate(self, task: str) -> "World":
+        self.pods[f"{self.job['metadata']['name']}-{task}"]["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+        return self
+
+    def remove(self, task: str) -> "World":
+        del self.pods[f"{self.job['metadata']['name']}-{task}"]
+        return self
+
+    @property
+    def status(self) -> dict:
+        return self.job.get("status") or {}
+
+    @property
+    def state(self) -> str:
+        """What `kubectl get tfjob` shows."""
+        return self.status["conditions"][-1]["type"]
+
+    @property
+    def true(self) -> set[str]:
+        return {entry["type"] for entry in self.status.get("conditions", ()) if entry["status"] == "True"}
+
+    def message(self, condition: str) -> str:
+        return next(entry["message"] for entry in self.status["conditions"] if entry["type"] == condition)
+
+    def counts(self, kind: str) -> tuple[int, int, int]:
+        counts = self.status["replicaStatuses"][kind]
+        return counts["active"], counts["succeeded"], counts["failed"]
+
+    @property
+    def tasks(self) -> set[str]:
+        prefix = self.job["metadata"]["name"] + "-"
+        return {name.removeprefix(prefix) for name in self.pods}
