@@ -22,8 +22,10 @@ def main(parent: str, terminal: str, *argv: str) -> int:
         return 1  # it died before it could have killed us
     if terminal == "tty":
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL)  # Python ignores them, and what is ignored stays so
+    # What is ignored or blocked stays so in the command: by Python itself, and by nohup or & of whoever started us.
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     try:
         os.execvp(argv[0], argv)  # noqa: S606
     except OSError as error:
