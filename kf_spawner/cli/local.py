@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kf_spawner import naming
 from kf_spawner.kube import ApiError
 from kf_spawner.localcluster.controlplane import credentials, processes
 from kf_spawner.localcluster.controlplane.binaries import AssetsError, ensure
 from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.supervisor import ProcessSpec
+from kf_spawner.spawner.manifests import namespace as users_namespace
 
 from .bootstrap import LOCAL_CLUSTER, PLATFORM, apply_all, manifests
 from .components import Settings, environment
@@ -34,8 +36,9 @@ class LocalCluster:
     operator_kubeconfig: Path
 
 
-async def prepare(settings: Settings, *, namespace: str, say: Callable[[str], None]) -> LocalCluster:
-    """Builds what is missing, makes keys and certificates; `namespace` is kubectl's default one."""
+async def prepare(settings: Settings, *, user: str, say: Callable[[str], None]) -> LocalCluster:
+    """Builds what is missing, makes keys and certificates; kubectl's default namespace is that of `user`."""
+    namespace = naming.user_namespace(user)
     keys = await asyncio.to_thread(
         credentials.prepare,
         home=settings.home.root,
@@ -47,8 +50,12 @@ async def prepare(settings: Settings, *, namespace: str, say: Callable[[str], No
         binaries = await ensure(say)
     except (AssetsError, BuildError) as error:
         raise SetUpError(str(error)) from error
+    objects = [
+        *manifests(PLATFORM, LOCAL_CLUSTER),
+        users_namespace(namespace, user=user, labels={}, annotations={}),
+    ]
     specs = [
-        _bootstrapped(spec, keys) if spec.name == processes.API_SERVER else spec
+        _bootstrapped(spec, keys.kubeconfig, objects) if spec.name == processes.API_SERVER else spec
         for spec in processes.control_plane(binaries, keys, settings.ports)
     ]
     return LocalCluster(
@@ -58,7 +65,7 @@ async def prepare(settings: Settings, *, namespace: str, say: Callable[[str], No
     )
 
 
-def _bootstrapped(spec: ProcessSpec, keys: credentials.Credentials) -> ProcessSpec:
+def _bootstrapped(spec: ProcessSpec, kubeconfig: Path, objects: list[dict]) -> ProcessSpec:
     """The API server counts as ready when it also has our own objects: what needs it starts after that."""
     assert spec.ready is not None
     answers = spec.ready
@@ -70,7 +77,7 @@ def _bootstrapped(spec: ProcessSpec, keys: credentials.Credentials) -> ProcessSp
             return False
         if not done:
             try:
-                await apply_all(keys.kubeconfig, manifests(PLATFORM, LOCAL_CLUSTER))
+                await apply_all(kubeconfig, objects)
             except (ApiError, TimeoutError):
                 return False
             done = True

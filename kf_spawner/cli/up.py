@@ -11,7 +11,6 @@ from typing import Any
 
 from traitlets import Integer, Unicode
 
-from kf_spawner import naming
 from kf_spawner.kube import ConfigError, load_config
 from kf_spawner.localcluster.controlplane.files import write_private
 from kf_spawner.localcluster.controlplane.ports import PortError, allocate
@@ -116,7 +115,6 @@ class Up(HomeApplication):
 
     async def _prepare(self, settings: components.Settings) -> Supervisor:
         """Everything that must be there before the first process starts."""
-        namespace = naming.user_namespace(ADMIN)
         for path, content in components.door_files(settings).items():
             write_private(path, json.dumps(content, indent=1).encode())
         if self.kubeconfig:
@@ -125,7 +123,7 @@ class Up(HomeApplication):
             specs: list[ProcessSpec] = []
             hub_config = operator_config = kubeconfig
         else:
-            cluster = await local.prepare(settings, namespace=namespace, say=say)
+            cluster = await local.prepare(settings, user=ADMIN, say=say)
             specs = cluster.specs
             hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
         token = settings.home.secret("proxy-token")
