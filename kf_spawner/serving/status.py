@@ -14,7 +14,7 @@ PROGRESSING = "Progressing"
 """Pods run, but not all that are wanted are ready in the latest version."""
 READY = "Ready"
 FAILED = "Failed"
-"""Nothing answers and it will not heal by waiting: the message says what to do."""
+"""Nothing answers and there is a cause, which the message names. Trying again seldom helps; if it does, this changes."""
 
 # A waiting container's reasons that waiting does not heal.
 _FAILURES = {
@@ -103,22 +103,25 @@ def _deployment_failure(deployment: Mapping[str, Any]) -> str:
 
 def _pod_failure(pod: Mapping[str, Any]) -> str:
     for container in _container_statuses(pod):
-        waiting = (container.get("state") or {}).get("waiting") or {}
+        state = container.get("state") or {}
+        if (state.get("terminated") or {}).get("exitCode", 0) != 0:
+            return f"the model server stopped ({_end(state)}) and is started again"
+        waiting = state.get("waiting") or {}
         text = _FAILURES.get(waiting.get("reason", ""))
         if text is None:
             continue
         text = text.format(image=container.get("image", ""))
         if waiting["reason"] == "CrashLoopBackOff":
-            return f"{text} ({_last_end(container)})"
+            return f"{text} ({_end(container.get('lastState') or {})})"
         return _colon(text, waiting.get("message", ""))
     if (pod.get("status") or {}).get("phase") == "Failed":
         return _colon("a pod failed", pod["status"].get("message") or pod["status"].get("reason", ""))
     return ""
 
 
-def _last_end(container: Mapping[str, Any]) -> str:
-    """How a container that is started again and again ended the last time."""
-    ended = (container.get("lastState") or {}).get("terminated") or {}
+def _end(state: Mapping[str, Any]) -> str:
+    """How a container ended, as its state or last state says."""
+    ended = state.get("terminated") or {}
     if ended.get("reason") == "OOMKilled":
         return "out of memory: give it a higher memory limit"
     how = f"exit code {ended['exitCode']}" if "exitCode" in ended else "see its logs"
@@ -133,8 +136,9 @@ def _waiting(pod: Mapping[str, Any]) -> str:
             return _colon("no node has room", condition.get("message", ""))
     for container in _container_statuses(pod):
         state = container.get("state") or {}
-        if "terminated" in state:
-            return f"the model server stopped ({_last_end({'lastState': state})}) and is started again"
+        before = container.get("lastState") or {}
+        if "running" in state and "terminated" in before and not container.get("ready"):
+            return f"the model is being loaded again after the model server stopped ({_end(before)})"
         if "waiting" in state:
             return state["waiting"].get("message") or "the pod is being prepared"
     return ""

@@ -82,6 +82,14 @@ def test_a_crash_loop_gives_the_servers_last_words() -> None:
     assert "exit code 1: ERROR: version 1 of digits: it cannot be loaded" in found["message"]
 
 
+def test_the_first_stop_is_told_at_once_and_not_forgotten_while_it_tries_again() -> None:
+    ended = {"terminated": {"exitCode": 1, "message": "ERROR: no graph"}}
+    found = status(deployment(), [pod(state=ended)])
+    assert (found["state"], "exit code 1: ERROR: no graph" in found["message"]) == ("Failed", True)
+    found = status(deployment(), [pod(state=RUNNING, last=ended)])
+    assert (found["state"], "exit code 1: ERROR: no graph" in found["message"]) == ("Progressing", True)
+
+
 def test_out_of_memory_names_the_remedy() -> None:
     ended = {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}
     found = status(deployment(), [pod(state=waiting("CrashLoopBackOff"), last=ended)])
