@@ -46,22 +46,20 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
         raise _refusal(422, "NoSavedModel", f"{path} {what}: give the folder that the model was exported to")
+    if folder == root:
+        raise _refusal(422, "NoSavedModel", f"{path} is the home directory: move the model to a folder below it")
     try:
-        base = _base_of_versions(folder, root)
+        found = _holds_model(folder, root)
     except OSError as error:
         raise _refusal(422, "NoSavedModel", f"{path} cannot be read: {error.strerror}") from error
-    if base is None:
+    if not found:
         raise _refusal(
             422,
             "NoSavedModel",
             f"{path} holds no SavedModel: neither saved_model.pb nor a version folder such as 1/saved_model.pb; "
             "export one with tf.saved_model.save(model, path + '/1')",
         )
-    if base == root or not base.is_relative_to(root):
-        raise _refusal(
-            422, "NoSavedModel", f"{path} is the home directory itself: move the model to a folder below it"
-        )
-    return ModelFolder(claim=claim, sub_path=str(base.relative_to(root)))
+    return ModelFolder(claim=claim, sub_path=str(folder.relative_to(root)))
 
 
 def _under_home(path: str, home: str) -> str:
@@ -72,12 +70,10 @@ def _under_home(path: str, home: str) -> str:
     return os.path.join(home, path)
 
 
-def _base_of_versions(folder: Path, root: Path) -> Path | None:
-    """`folder` if it is one SavedModel or holds versions; its parent if it is itself one version; None if neither."""
-    if _is_saved_model(folder, root):
-        return folder.parent if folder.name.isdecimal() else folder
+def _holds_model(folder: Path, root: Path) -> bool:
+    """Whether `folder` is a SavedModel, or holds numbered versions of one."""
     versions = (child for child in folder.iterdir() if child.name.isdecimal())
-    return folder if any(_is_saved_model(version, root) for version in versions) else None
+    return _is_saved_model(folder, root) or any(_is_saved_model(version, root) for version in versions)
 
 
 def _is_saved_model(folder: Path, root: Path) -> bool:
