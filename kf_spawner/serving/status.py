@@ -14,7 +14,7 @@ PROGRESSING = "Progressing"
 """Pods run, but not all that are wanted are ready in the latest version."""
 READY = "Ready"
 FAILED = "Failed"
-"""Nothing answers and there is a cause, which the message names. Trying again seldom helps; if it does, this changes."""
+"""Nothing answers, for a cause that the message names. Trying again seldom helps; if it does, this changes."""
 
 # A waiting container's reasons that waiting does not heal.
 _FAILURES = {
