@@ -24,6 +24,8 @@ from .interpreters import Interpreter
 
 Progress = Callable[[str], None]
 
+LAYERS = "layers.txt"
+"""In an image: the names of the layers that it was made of."""
 LOCK_POLL = 0.2
 TAIL_LINES = 12
 # Test suites are never imported by a user's program and are a third of the time.
@@ -98,6 +100,7 @@ async def build_image(
     for spec in specs:
         await run(["cp", "-al", str(layers[spec.folder]), str(partial / spec.folder)], dict(os.environ), cwd=cache)
         await asyncio.to_thread(dress, partial / spec.folder, spec, package)
+    (partial / LAYERS).write_text("\n".join(layer.name for layer in layers.values()))
     partial.rename(target)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .image_build import Progress, build_image, build_layer, file_lock, remove_tree
+from .image_build import LAYERS, Progress, build_image, build_layer, file_lock, remove_tree
 from .image_catalogue import EnvironmentSpec, ImageError, ImageSpec, load_catalogue, parse_reference
 from .interpreters import Interpreter, find_interpreter
 
@@ -203,12 +203,25 @@ class ImageStore:
         return content.hexdigest()
 
     def _remove_unused(self, image: Image) -> None:
-        """Removes other builds of the same image that nobody has started for a week and no process runs in."""
+        """Removes other builds of the same image that nobody has started for a week and no process runs in.
+
+        Then layers that no image was made of: an image's own files stay, they are hard links.
+        """
         for path in image.path.parent.iterdir():
-            old = time.time() - path.stat().st_mtime > UNUSED_AFTER
-            if old and path != image.path and not used_by_a_process(path):
+            if path != image.path and unused(path) and not used_by_a_process(path):
                 log.info("removing %s, unused for a week", path)
                 remove_tree(path)
+        lists = (self.cache / "images").glob(f"*/*/{LAYERS}")
+        needed = {name for layers in lists for name in layers.read_text().split()}
+        for path in (self.cache / "layers").iterdir():
+            if path.name not in needed and unused(path):
+                log.info("removing %s, which no image is made of", path)
+                remove_tree(path)
+
+
+def unused(path: Path) -> bool:
+    """Whether a folder was not made or used for a week."""
+    return time.time() - path.stat().st_mtime > UNUSED_AFTER
 
 
 @functools.cache
