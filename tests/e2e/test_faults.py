@@ -34,13 +34,17 @@ COMPONENTS = [
     "notebook server",
 ]
 CLAIM = "faults"
-PROGRAM = """
-import os, time
-with open("/mnt/faults/starts", "a") as file:
-    file.write(os.environ["JOB"] + " " + os.environ["HOSTNAME"] + "\\n")
-time.sleep(4)
-"""
 REPLICAS = {"Chief": 1, "Worker": 2, "PS": 1}
+# Each replica says that it has started, waits for the others to say so, and works for a moment.
+PROGRAM = f"""
+import os, time
+job = os.environ["JOB"]
+with open("/mnt/faults/starts", "a") as file:
+    file.write(job + " " + os.environ["HOSTNAME"] + "\\n")
+while len({{line for line in open("/mnt/faults/starts") if line.startswith(job + " ")}}) < {sum(REPLICAS.values())}:
+    time.sleep(0.05)
+time.sleep(3)
+"""
 JOB_TIMEOUT = 120.0
 
 
@@ -87,6 +91,7 @@ def starts(product, kubectl):
     kubectl("apply", "-f", "-", stdin=json.dumps(claim))
     kubectl("wait", "--for=jsonpath={.status.phase}=Bound", f"pvc/{CLAIM}", "--timeout=30s")
     yield product.home / "volumes" / "kf-admin" / CLAIM / "starts"
+    kubectl("delete", "tfjobs", "--all")
     kubectl("delete", "pvc", CLAIM)
 
 
