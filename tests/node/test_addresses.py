@@ -130,6 +130,19 @@ async def test_a_port_is_free_again_once_no_pod_uses_it_and_its_service_is_gone(
     assert await after_release("u3") == {}
 
 
+async def test_what_a_killed_node_did_not_free_the_next_one_does(server, nodes, tmp_path):
+    admin, namespace = server
+    addresses = nodes.new(tmp_path)
+    await headless(admin, namespace, "w-0")
+    await resolved(addresses, fake_pod(namespace, "u1"), "w-0:2222")
+    await admin.delete(SERVICES, "w-0", namespace)
+    await addresses.close()
+    again = nodes.new(tmp_path)
+    await again.adopt([fake_pod(namespace, "u2")])
+    await again._sweeper
+    assert again._book.ports == {}
+
+
 async def test_what_must_be_a_service_and_is_not_there_is_waited_for(server, nodes, tmp_path):
     admin, namespace = server
     addresses, pod = nodes.new(tmp_path), fake_pod(namespace, "u1")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kf_spawner.kube import Client, NotFound
+from kf_spawner.kube import Client, EventRecorder, NotFound
 from kf_spawner.kube.resources import (
     CLAIMS,
     CLUSTERROLEBINDINGS,
@@ -20,8 +20,9 @@ from kf_spawner.kube.resources import (
     STORAGECLASSES,
     VOLUMES,
 )
-from kf_spawner.localcluster.node.claims import PROVISIONER
-from kf_spawner.localcluster.node.provisioner import run_provisioner
+from kf_spawner.localcluster.node import provisioner as module
+from kf_spawner.localcluster.node.claims import PROVISIONED_BY, PROVISIONER, volume_path
+from kf_spawner.localcluster.node.provisioner import _Provisioner, run_provisioner
 from kf_spawner.localcluster.node.volumes import VolumeError, VolumeManager
 from tests.node.on_server import NODE, bound_pod, client, create, eventually, new_namespace, node_client, remove_pod
 
@@ -204,16 +205,57 @@ async def test_claims_of_other_classes_are_left_alone(world):
 
 
 async def test_a_directory_is_never_removed_while_its_claim_is_there(world):
-    await world.claim()
     async with provisioner(world):
+        await world.claim()
         claim = await world.bound()
     (world.directory() / "precious").write_text("x")
-    volume = claim["spec"]["volumeName"]
-    await world.admin.patch(VOLUMES, volume, {"status": {"phase": "Released"}}, subresource="status")
-    async with provisioner(world):
-        await world.claim("other")
-        await world.bound("other")
+    volume = await world.admin.get(VOLUMES, claim["spec"]["volumeName"])
+    async with client(world.kubeconfig) as own:
+        # As if the volume had been shown as Released by mistake.
+        await _Provisioner(own, world.root, EventRecorder(own, component="test"))._remove(volume)
     assert (world.directory() / "precious").exists()
+    assert await world.admin.get(VOLUMES, claim["spec"]["volumeName"])
+
+
+def test_a_half_removed_directory_is_where_no_claim_finds_it(tmp_path, monkeypatch):
+    directory = tmp_path / "n" / "home"
+    directory.mkdir(parents=True)
+    (directory / "file").write_text("x")
+    removed = []
+
+    def crash(path):
+        removed.append(path)
+        if path.exists():
+            raise OSError("killed")
+
+    monkeypatch.setattr(module, "remove_tree", crash)
+    provisioner = _Provisioner(None, tmp_path, None)
+    with pytest.raises(OSError, match="killed"):
+        provisioner._throw_away(directory, "pvc-1")
+    assert not directory.exists()
+    assert (tmp_path / ".trash" / "pvc-1" / "file").exists()
+    monkeypatch.undo()
+    provisioner._throw_away(directory, "pvc-1")
+    assert list((tmp_path / ".trash").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "by", "ours"),
+    [
+        ("n/home", PROVISIONER, True),
+        ("n/home", None, False),
+        ("n/home", "example.org/nfs", False),
+        ("", PROVISIONER, False),
+        ("n/../../etc", PROVISIONER, False),
+        ("/etc", PROVISIONER, False),
+    ],
+)
+def test_which_volumes_are_ours(tmp_path, path, by, ours):
+    volume = {
+        "metadata": {"annotations": {PROVISIONED_BY: by} if by else None},
+        "spec": {"hostPath": {"path": str(tmp_path / path)}},
+    }
+    assert volume_path(volume, tmp_path) == ((tmp_path / path) if ours else None)
 
 
 CHILD = """
