@@ -43,6 +43,10 @@ class KubeflowSpawner(Settings, KubeSpawner):
     def _default_user_namespace_template(self) -> str:
         return "kf-{username}"  # for KubeSpawner's log; naming decides
 
+    @default("working_dir")
+    def _default_working_dir(self) -> str:
+        return HOME
+
     @default("extra_pod_config")
     def _default_extra_pod_config(self) -> dict:
         # A Service named "jupyter" would set JUPYTER_PORT in every server of the namespace.

@@ -1,0 +1,115 @@
+"""One hub, one control plane and one node moved by hand for all the hub's tests; each test has a user of its own."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from kf_spawner.kube import Client, NotFound, load_config
+from kf_spawner.kube.resources import CLAIMS, CLUSTERROLEBINDINGS, NAMESPACES, PODS
+from tests.fixtures.hub import Browser, ProductHub
+from tests.fixtures.hub_node import HandNode
+
+MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
+UNAVAILABLE = json.dumps({"tensorflow-1.8.0-notebook-cpu": "there is no Python 3.6 on this machine"})
+USERS = ["admin", *(f"user{number}" for number in range(40))]
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def hub_roles(control_plane):
+    """The hub's identity may do what its manifest says, and nothing else."""
+    for name in ("rbac-hub.yaml", "rbac-notebook.yaml"):
+        done = control_plane.kubectl("apply", "-f", str(MANIFESTS / name))
+        assert done.returncode == 0, done.stderr
+    done = control_plane.kubectl(
+        "create", "clusterrolebinding", "kf-hub-test", "--clusterrole=kf-spawner-hub", "--user=kf-spawner:hub"
+    )
+    assert done.returncode == 0, done.stderr
+    yield
+    control_plane.kubectl("delete", CLUSTERROLEBINDINGS.plural, "kf-hub-test")
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cluster(control_plane, hub_roles):
+    """An administrator's client."""
+    async with Client(load_config(control_plane.admin_kubeconfig), user_agent="test") as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def one_node(cluster):
+    async with HandNode(cluster, unavailable=UNAVAILABLE) as node:
+        yield node
+
+
+@pytest.fixture
+def node(one_node):
+    """The node, in a good mood."""
+    one_node.behaviour = "run"
+    return one_node
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def hub(control_plane, hub_roles, tmp_path_factory):
+    async with ProductHub(tmp_path_factory.mktemp("hub"), control_plane, KF_USERS=",".join(USERS)) as running:
+        yield running
+
+
+@pytest.fixture
+def user():
+    """A name that no other test uses."""
+    return f"user{next(_numbers)}"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def browser(hub, user):
+    """The user's session, logged in; their server is stopped in the end."""
+    async with Browser(hub.url) as session:
+        status, page = await session.login(user)
+        assert status == 200, page
+        yield session
+        await session.api("DELETE", f"/users/{user}/server")
+
+
+@pytest.fixture
+def world(cluster, user):
+    return World(cluster, user)
+
+
+class World:
+    """What is there of a user in Kubernetes."""
+
+    def __init__(self, client: Client, user: str):
+        self.client = client
+        self.namespace = f"kf-{user}"
+        self.pod_name = f"jupyter-{user}"
+        self.claim_name = f"claim-{user}"
+
+    async def pod(self) -> dict | None:
+        with contextlib.suppress(NotFound):
+            return await self.client.get(PODS, self.pod_name, self.namespace)
+        return None
+
+    async def claim(self) -> dict | None:
+        with contextlib.suppress(NotFound):
+            return await self.client.get(CLAIMS, self.claim_name, self.namespace)
+        return None
+
+    async def is_untouched(self) -> bool:
+        with contextlib.suppress(NotFound):
+            await self.client.get(NAMESPACES, self.namespace)
+            return False
+        return True
+
+
+async def until(condition, *, timeout: float = 20.0):
+    """Polls an async condition until it gives something true."""
+    async with asyncio.timeout(timeout):
+        while not (value := await condition()):
+            await asyncio.sleep(0.05)
+        return value

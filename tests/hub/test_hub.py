@@ -1,0 +1,285 @@
+"""The hub as users meet it: form, start, progress, refusal, failure and restart, on a real API server."""
+
+import asyncio
+import html
+import json
+
+import pytest
+
+from kf_spawner.kube import Client, Forbidden, load_config
+from kf_spawner.kube.resources import NAMESPACES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
+from tests.fixtures.hub import Browser
+
+from .conftest import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CPU_IMAGE = "tensorflow-2.21.0-notebook-cpu"
+
+
+async def progress(browser, user) -> list[dict]:
+    """The entries of the progress stream, to its end."""
+    entries = []
+    async with browser.stream(f"/hub/api/users/{user}/server/progress") as response:
+        assert response.status == 200
+        async for line in response.content:
+            if line.startswith(b"data:"):
+                entries.append(json.loads(line[5:]))
+                if entries[-1].get("ready") or entries[-1].get("failed"):
+                    break
+    return entries
+
+
+async def is_ready(browser, user) -> bool:
+    status, text = await browser.api("GET", f"/users/{user}")
+    return status == 200 and json.loads(text)["servers"].get("", {}).get("ready", False)
+
+
+async def test_the_form_shows_what_can_be_had(node, browser, user):
+    status, page = await browser.get("/hub/spawn")
+    assert status == 200
+    page = html.unescape(page)
+    assert "TensorFlow 2.21.0" in page
+    assert "Not available: there is no Python 3.6 on this machine" in page
+    assert "Not available: no node of this cluster has an NVIDIA GPU" in page
+    assert f"claim-{user}" in page
+    assert 'value="500m"' in page
+
+
+async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, world):
+    status, _, _ = await browser.submit(
+        user, image=CPU_IMAGE, cpu="250m", memory="2Gi", gpus="0", home="own", home_size="3Gi"
+    )
+    assert status == 200
+    await until(lambda: is_ready(browser, user))
+
+    namespace = await world.client.get(NAMESPACES, world.namespace)
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
+    assert namespace["metadata"]["annotations"]["kf-spawner.io/user"] == user
+    await world.client.get(SERVICEACCOUNTS, "notebook", world.namespace)
+    binding = await world.client.get(ROLEBINDINGS, "notebook", world.namespace)
+    assert binding["roleRef"]["name"] == "kf-spawner-notebook"
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "notebook", "namespace": world.namespace}]
+    claim = await world.claim()
+    assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
+
+    spec = (await world.pod())["spec"]
+    (container,) = spec["containers"]
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert container["image"] == f"kf-spawner/{CPU_IMAGE}:0.1.0"
+    assert container["args"] == ["jupyterhub-singleuser"]
+    assert container["resources"] == {
+        "requests": {"cpu": "250m", "memory": "2Gi"},
+        "limits": {"memory": "8Gi"},
+    }
+    assert container["ports"][0]["containerPort"] == 8888
+    assert container["securityContext"] == {"runAsUser": 1000, "allowPrivilegeEscalation": False}
+    assert spec["securityContext"] == {"fsGroup": 100}
+    assert spec["serviceAccountName"] == "notebook"
+    assert spec["automountServiceAccountToken"] is True
+    assert spec["enableServiceLinks"] is False
+    assert {"name": "home", "persistentVolumeClaim": {"claimName": world.claim_name}} in spec["volumes"]
+    assert {"name": "home", "mountPath": "/home/jovyan"} in container["volumeMounts"]
+    assert container["workingDir"] == "/home/jovyan"
+    expected = {
+        "HOME": "/home/jovyan",
+        "KF_HOME_MOUNT": "/home/jovyan",
+        "KF_HOME_CLAIM": world.claim_name,
+        "KF_IMAGE": container["image"],
+        "KF_MODEL_SERVER_IMAGE": "kf-spawner/model-server:0.1.0",
+        "KF_SERVING_URL": f"{browser.url}/serving",
+        "JUPYTERHUB_DEFAULT_URL": "/lab",
+        "JUPYTERHUB_SERVICE_PREFIX": f"/user/{user}/",
+    }
+    assert {name: environment.get(name) for name in expected} == expected
+
+
+async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user):
+    _, _, address = await browser.submit(user, image=CPU_IMAGE)
+    assert "/hub/spawn-pending/" in address or "/user/" in address
+    entries = await progress(browser, user)
+    said = [entry["message"] for entry in entries]
+    assert entries[-1]["ready"]
+    if len(entries) > 1:  # the stream was opened before the server was ready
+        assert "Found a place on node bench." in said
+        assert f"Getting the image kf-spawner/{CPU_IMAGE}:0.1.0." in said
+        percents = [entry["progress"] for entry in entries]
+        assert percents == sorted(percents)
+
+
+async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, browser, user, world):
+    status, page, _ = await browser.submit(user, image=CPU_IMAGE, cpu="64", memory="lots")
+    page = html.unescape(page)
+    assert status == 400
+    assert "64 is more than any node of this cluster has: ask for at most 4" in page
+    assert "'lots' is not a quantity" in page
+    assert 'value="lots"' in page
+    assert await world.is_untouched()
+
+
+BAD_BODIES = [
+    ({"image": "ubuntu:latest"}, "image: 'ubuntu:latest' is not in the catalogue"),
+    ({"image": "tensorflow-1.8.0-notebook-cpu"}, "there is no Python 3.6"),
+    ({"cpu": "lots"}, "cpu: 'lots' is not a quantity"),
+    ({"memory": "1Ti"}, "memory: 1Ti is more than any node"),
+    ({"gpus": 1}, "gpus: tensorflow-2.21.0-notebook-cpu cannot use a GPU"),
+    ({"home_size": "10"}, "home_size: 10 is 10 bytes"),
+    ({"profile": "big"}, "profile: there is no such option"),
+    ({"user_options": ["image"]}, "user_options must be an object"),
+]
+
+
+async def test_bad_options_by_rest_are_refused_and_nothing_is_made(node, browser, user, world):
+    for body, words in BAD_BODIES:
+        status, text = await browser.api("POST", f"/users/{user}/server", body)
+        assert status == 400, (body, text)
+        assert words in json.loads(text)["message"], (body, text)
+    assert await world.is_untouched()
+    # What was refused is not remembered: a start without options is one with defaults.
+    status, text = await browser.api("POST", f"/users/{user}/server", {})
+    assert status in (201, 202), text
+
+
+async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE, cpu="300m", home="none")
+    await until(lambda: is_ready(browser, user))
+    await browser.api("DELETE", f"/users/{user}/server")
+    await until(lambda: gone(world))
+    node.behaviour = "crash"
+    status, _, _ = await browser.submit(user, image=CPU_IMAGE, cpu="400m")
+    assert status == 424
+    _, page = await browser.get("/hub/spawn")
+    assert 'value="300m"' in page
+    assert "checked" in page.partition('id="home-none"')[2].partition(">")[0]
+
+
+async def gone(world) -> bool:
+    return await world.pod() is None
+
+
+async def test_without_a_home_volume_the_home_is_the_pods_own(node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    assert await world.claim() is None
+    pod = await world.pod()
+    assert {"name": "workspace", "emptyDir": {}} in pod["spec"]["volumes"]
+    assert "KF_HOME_CLAIM" not in [variable["name"] for variable in pod["spec"]["containers"][0]["env"]]
+
+
+FAILURES = [
+    ("crash", "ended with exit code 3"),
+    ("image_missing", "cannot be had"),
+]
+
+
+@pytest.mark.parametrize(("behaviour", "words"), FAILURES)
+async def test_a_failed_start_says_why_and_leaves_no_pod(node, browser, user, world, behaviour, words):
+    node.behaviour = behaviour
+    async with asyncio.timeout(15):
+        await browser.submit(user, image=CPU_IMAGE)
+        last = (await progress(browser, user))[-1]
+    assert last["failed"]
+    assert words in last["message"]
+    assert "<unknown>" not in last["html_message"]
+    await until(lambda: gone(world))
+    assert await world.claim() is not None
+
+
+async def test_no_room_is_named_within_seconds(node, browser, user, world):
+    """Two servers of 3 cores each do not fit on a node of 4: the second is told so, and why."""
+    await browser.submit(user, image=CPU_IMAGE, cpu="3")
+    await until(lambda: is_ready(browser, user))
+    async with Browser(browser.url) as other:
+        await other.login("admin")
+        async with asyncio.timeout(20):
+            await other.submit("admin", image=CPU_IMAGE, cpu="3", home="none")
+            last = (await progress(other, "admin"))[-1]
+    assert last["failed"]
+    assert "No node has enough free CPU. Ask for less CPU" in last["message"]
+    assert "Insufficient cpu" in last["message"]
+
+
+async def test_a_quota_is_named(node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    await browser.api("DELETE", f"/users/{user}/server")
+    await until(lambda: gone(world))
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "small", "namespace": world.namespace},
+        "spec": {"hard": {"requests.cpu": "1"}},
+    }
+    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    await world.client.request("POST", path, body=quota)
+
+    async def counted() -> bool:
+        found = await world.client.request("GET", f"{path}/small")
+        return "requests.cpu" in found.get("status", {}).get("hard", {})
+
+    await until(counted)
+    status, page, _ = await browser.submit(user, image=CPU_IMAGE, cpu="2")
+    assert status == 424
+    assert "Your quota does not allow" in page
+    assert "requests.cpu=2 asked for" in page
+    assert await world.pod() is None
+
+
+async def test_a_namespace_of_somebody_else_is_not_entered(node, browser, user, world):
+    await world.client.create(
+        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}}
+    )
+    status, page, _ = await browser.submit(user, image=CPU_IMAGE)
+    assert status == 424
+    assert "exists and is not yours" in page
+    assert await world.pod() is None
+
+
+async def test_a_pod_deleted_while_it_starts_ends_the_start(node, browser, user, world):
+    node.behaviour = "nothing"
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(world.pod)
+    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=0)
+    async with asyncio.timeout(10):
+        last = (await progress(browser, user))[-1]
+    assert "was deleted while it started" in last["message"]
+
+
+async def test_a_killed_hub_finds_servers_and_sessions_again(hub, node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE)
+    await until(lambda: is_ready(browser, user))
+    before = (await world.pod())["metadata"]["uid"]
+    await hub.kill()
+    await hub.start()
+    await until(lambda: is_ready(browser, user))  # with the same cookies
+    assert (await world.pod())["metadata"]["uid"] == before
+    status, text = await browser.get(f"/user/{user}/api")
+    assert status == 200
+    assert "hand-made" in text
+
+
+async def test_a_restarted_proxy_knows_its_routes_again(hub, node, browser, user):
+    await browser.submit(user, image=CPU_IMAGE)
+    await until(lambda: is_ready(browser, user))
+    await hub.restart_proxy()
+
+    async def answers() -> bool:
+        status, text = await browser.get(f"/user/{user}/api")
+        return status == 200 and "hand-made" in text
+
+    await until(answers, timeout=30)
+
+
+async def test_the_hub_may_not_do_more_than_it_needs(control_plane, hub_roles, cluster):
+    async with Client(load_config(control_plane.credentials.client("hub")), user_agent="test") as hub_client:
+        with pytest.raises(Forbidden):
+            await hub_client.list(SECRETS, "kube-system")
+        binding = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": "more", "namespace": "default"},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
+            "subjects": [{"kind": "User", "name": "kf-spawner:hub", "apiGroup": "rbac.authorization.k8s.io"}],
+        }
+        with pytest.raises(Forbidden):
+            await hub_client.create(ROLEBINDINGS, binding)

@@ -1,0 +1,92 @@
+"""Who may log in, on a real hub: with an empty password on loopback, with one from a file, on a proxy's word."""
+
+import asyncio
+
+import pytest
+
+from tests.fixtures.hub import Browser, ProductHub
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def cookie_user(browser) -> bool:
+    status, page = await browser.get("/hub/token")
+    return status == 200 and "Sign in" not in page
+
+
+async def test_an_empty_password_on_loopback(hub, user):
+    async with Browser(hub.url) as browser:
+        _, page = await browser.get("/hub/login")
+        assert "leave the password empty" in page
+        await browser.login("nobody")
+        assert not await cookie_user(browser)
+        await browser.login(user, "guess")
+        assert not await cookie_user(browser)
+        await browser.login(user)
+        assert await cookie_user(browser)
+        await browser.get("/hub/logout")
+        assert not await cookie_user(browser)
+
+
+async def test_a_foreign_name_for_this_machine_cannot_log_in(hub, user):
+    """A page on the internet that points a name of its own at 127.0.0.1 must not get in."""
+    async with Browser(hub.url) as browser:
+        status, page = await browser.login(user, headers={"Host": "evil.example:8000"})
+        assert status == 403
+        assert "localhost only" in page
+        assert not await cookie_user(browser)
+
+
+async def test_a_password_from_a_file(control_plane, hub_roles, tmp_path, user):
+    secret = tmp_path / "password"
+    secret.write_text("open sesame\n")
+    secret.chmod(0o600)
+    hub = ProductHub(tmp_path, control_plane, KF_USERS=user, KF_PASSWORD_FILE=str(secret), KF_BIND_HOST="0.0.0.0")
+    async with hub, Browser(hub.url) as browser:
+        _, page = await browser.get("/hub/login")
+        assert "password empty" not in page
+        await browser.login(user)
+        assert not await cookie_user(browser)
+        await browser.login(user, "open sesame")
+        assert await cookie_user(browser)
+    assert "open sesame" not in hub.log.read_text()
+
+
+async def test_the_word_of_an_identity_aware_proxy(control_plane, hub_roles, tmp_path):
+    header = "x-goog-authenticated-user-email"
+    hub = ProductHub(tmp_path, control_plane, KF_AUTHENTICATOR="iap", KF_BIND_HOST="0.0.0.0")
+    async with hub, Browser(hub.url) as browser:
+        status, page = await browser.get("/hub/login")
+        assert status == 401
+        assert header in page
+        await browser.get("/hub/login", headers={header: "accounts.google.com:ada@example.com"})
+        assert await cookie_user(browser)
+        _, text = await browser.api("GET", "/user")
+        assert '"ada@example.com"' in text
+
+
+async def test_any_user_where_that_is_configured(control_plane, hub_roles, tmp_path):
+    async with ProductHub(tmp_path, control_plane, KF_AUTHENTICATOR="null") as hub, Browser(hub.url) as browser:
+        await browser.login("whoever", "whatever")
+        assert await cookie_user(browser)
+
+
+REFUSALS = [
+    ({"KF_BIND_HOST": "0.0.0.0"}, "set KF_PASSWORD_FILE"),
+    ({"KF_BIND_HOST": "192.168.1.5", "KF_AUTHENTICATOR": "null"}, "an empty password is possible only on loopback"),
+    ({"KF_PASSWORD_FILE": "/nowhere/password"}, "cannot be read"),
+    ({"KF_AUTHENTICATOR": "ldap"}, "give one of local, null, iap"),
+    ({"DEFAULT_JUPYTERLAB": "perhaps"}, "give true or false"),
+    ({"KF_IMAGES_DIR": "/nowhere"}, "set KF_IMAGES_DIR"),
+]
+
+
+async def test_the_hub_refuses_to_start_and_says_what_to_set(control_plane, tmp_path):
+    async def refusal(number, env):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return await ProductHub(folder, control_plane, **env).refuses_to_start()
+
+    outputs = await asyncio.gather(*(refusal(number, env) for number, (env, _) in enumerate(REFUSALS)))
+    for (env, words), output in zip(REFUSALS, outputs, strict=True):
+        assert words in output, (env, output[-2000:])
