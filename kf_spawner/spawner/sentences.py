@@ -26,12 +26,12 @@ def _scheduled(message: str) -> tuple[int, str]:
     return 20, f"Found a place on node {node[1]}." if node else "Found a place on a node."
 
 
-def _pulling(message: str) -> tuple[int, str]:
+def _pulling(message: str) -> tuple[int | None, str]:
+    if _IMAGE.search(message):
+        return PULL_FROM, f"Getting the image{_named(message)}."
     percent = _PERCENT.search(message)
-    if percent:
-        done = min(int(percent[1]), 100)
-        return PULL_FROM + (PULL_TO - PULL_FROM) * done // 100, f"Getting the image: {message}"
-    return PULL_FROM, f"Getting the image{_named(message)}."
+    done = PULL_FROM + (PULL_TO - PULL_FROM) * min(int(percent[1]), 100) // 100 if percent else None
+    return done, f"Getting the image: {message}"
 
 
 def _pulled(message: str) -> tuple[int, str]:
