@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,6 +24,7 @@ from tests.fixtures.control_plane import ControlPlane
 TIMEOUT = 40.0
 POLL = 0.03
 IMAGE = "kf-spawner/plain:0.1.0"
+NUMBERS = itertools.count()
 
 
 @dataclass
@@ -34,10 +37,13 @@ class LocalNode:
     options: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
     log: Path = field(init=False)
+    healthz_port: int = field(init=False)
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True, exist_ok=True)
         self.log = self.home / "node.log"
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.healthz_port = free.getsockname()[1]
         image = self.home / "images" / "plain"
         image.mkdir(parents=True, exist_ok=True)
         (image / "requirements.txt").write_text("")
@@ -71,11 +77,31 @@ class LocalNode:
             f"--tls-cert={keys.node_server.certificate}",
             f"--tls-key={keys.node_server.key}",
             f"--client-ca={keys.authority}",
+            f"--healthz-port={self.healthz_port}",
             *self.options,
             *options,
         ]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+
+    async def until_ready(self) -> None:
+        """Returns once the node has adopted what there was and takes pods."""
+        assert self.process is not None
+        deadline = time.monotonic() + TIMEOUT
+        while not await self._is_ready():
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, self.log.read_text()[-3000:]
+            await asyncio.sleep(POLL)
+
+    async def _is_ready(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.healthz_port)
+            writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+            line = await reader.readline()
+            writer.close()
+        except OSError:
+            return False
+        return b" 200 " in line
 
     def stop(self, timeout: float = 30.0) -> int:
         assert self.process is not None
@@ -126,14 +152,12 @@ class Cluster:
         self.client = client
         self.node = node
         self.namespace = namespace
-        self._names = 0
 
     async def pod(self, *containers: dict, name: str = "", wait: bool = False, **spec: object) -> dict:
         """Creates a pod on the node; each container is `{"name", "command", …}` with the test's image by default."""
-        self._names += 1
         filled = [self._filled(container, index) for index, container in enumerate(containers)]
         init = [self._filled(container, index, "init") for index, container in enumerate(spec.pop("init", []))]  # type: ignore[arg-type, var-annotated]
-        meta = {"name": name or f"pod-{self._names}", "namespace": self.namespace, **spec.pop("metadata", {})}  # type: ignore[dict-item]
+        meta = {"name": name or f"pod-{next(NUMBERS)}", "namespace": self.namespace, **spec.pop("metadata", {})}  # type: ignore[dict-item]
         body = {
             "apiVersion": "v1",
             "kind": "Pod",
@@ -199,6 +223,17 @@ class Cluster:
         ]
         return b"".join(lines).decode()
 
+    async def first_line(self, pod: dict, container: str = "c0") -> str:
+        """What the container wrote first, once it did."""
+        await self.until(
+            pod, lambda now: "running" in _state(now, container) or "terminated" in _state(now, container)
+        )
+        lines = self.client.logs(self.namespace, pod["metadata"]["name"], container, follow=True)
+        try:
+            return (await asyncio.wait_for(anext(lines), TIMEOUT)).decode()
+        finally:
+            await lines.aclose()
+
     async def events(self, pod: dict) -> list[tuple[str, str, str]]:
         """(type, reason, message) of the pod's events, oldest first."""
         selector = f"involvedObject.uid={pod['metadata']['uid']}"
@@ -227,6 +262,10 @@ def container(pod: dict, name: str = "c0") -> dict:
     """A container's status."""
     statuses = [*pod["status"].get("containerStatuses", []), *pod["status"].get("initContainerStatuses", [])]
     return next((status for status in statuses if status["name"] == name), {"state": {}})
+
+
+def _state(pod: dict, name: str) -> dict:
+    return container(pod, name)["state"]
 
 
 def ended(pod: dict, name: str = "c0") -> dict:
@@ -279,21 +318,18 @@ async def make_namespace(client: Client, name: str) -> None:
 
 
 @pytest.fixture
-async def cluster(admin: Client, node: LocalNode, request: pytest.FixtureRequest) -> AsyncIterator[Cluster]:
+async def cluster(admin: Client, node: LocalNode) -> AsyncIterator[Cluster]:
     """Pods of one test on the session's node; they are gone after it."""
-    name = f"life-{time.monotonic_ns()}"
-    await make_namespace(admin, name)
-    cluster = Cluster(admin, node, name)
+    await make_namespace(admin, "life")
+    cluster = Cluster(admin, node, "life")
     yield cluster
     for pod in await cluster.pods():
-        await cluster.delete(pod, grace_period=0)
+        await cluster.delete(pod, grace_period=1)
 
 
 @pytest.fixture
-async def own_cluster(admin: Client, new_node: LocalNode) -> AsyncIterator[Cluster]:
+async def own_cluster(admin: Client, new_node: LocalNode) -> Cluster:
     """Pods of one test on a node of its own."""
     name = f"own-{time.monotonic_ns()}"
     await make_namespace(admin, name)
-    yield Cluster(admin, new_node, name)
-
-
+    return Cluster(admin, new_node, name)

@@ -7,8 +7,6 @@ import asyncio
 import contextlib
 import fcntl
 import logging
-import os
-import signal
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,16 +14,13 @@ from typing import Any
 from kf_spawner.kube import Informer
 from kf_spawner.kube.resources import PODS
 
-from . import layout
+from . import layout, leftovers
 from .admission import shortage
 from .atomic import remove_tree
-from .attempts import Attempt, attempts_of
 from .context import Context
-from .deadlines import Deadline, cancel
+from .deadlines import cancel
 from .files import read_json
-from .processes import marked
 from .restarts import Backoff
-from .shim import descendants
 from .worker import PodWorker
 
 log = logging.getLogger(__name__)
@@ -81,8 +76,12 @@ class Agent:
 
     async def __aenter__(self) -> "Agent":
         await self._informer.__aenter__()
-        await self._informer.synced()
-        await self._context.addresses.adopt(self._informer.items())
+        try:
+            await self._informer.synced()
+            await self._context.addresses.adopt(self._informer.items())
+        except BaseException:
+            await self._informer.__aexit__(None, None, None)
+            raise
         self._adopted = True
         pods = self._informer.items()
         for pod in sorted(pods, key=lambda pod: not layout.pod(self._root, pod["metadata"]["uid"]).exists()):
@@ -154,10 +153,11 @@ class Agent:
     # What an earlier node left
 
     def _reap(self, wanted: set[str]) -> None:
-        for folder in layout.pods(self._root).glob("*"):
-            if folder.name not in wanted:
-                self._chore(self._end_orphan(folder))
-        self._kill_strays()
+        for uid in leftovers.pods_on_disk(self._root):
+            if uid not in wanted:
+                self._chore(self._end_orphan(uid))
+        attempts = (runner.attempt for worker in self._workers.values() for runner in worker.runners)
+        leftovers.kill_strays([attempt for attempt in attempts if attempt and attempt.running])
 
     def _chore(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -169,38 +169,12 @@ class Agent:
         if not task.cancelled() and (error := task.exception()):
             log.error("clean-up after an earlier node failed: %s", error, exc_info=error)
 
-    async def _end_orphan(self, folder: Path) -> None:
+    async def _end_orphan(self, uid: str) -> None:
         """A pod that is gone from the API server: its processes end, its folder goes."""
-        uid = folder.name
         log.info("pod %s is gone; ending what is left of it", uid)
-        attempts = [
-            attempt
-            for container in sorted(layout.containers(self._root, uid).glob("*"))
-            for directory in attempts_of(container)
-            if (attempt := Attempt.load(directory)) and attempt.running
-        ]
-        deadline = Deadline(ORPHAN_GRACE)
-        for attempt in attempts:
-            attempt.terminate()
-        for attempt in attempts:
-            if not await deadline.met_by(attempt.wait()):
-                await attempt.kill_for_sure()
+        await leftovers.end_pods(self._root, [uid], grace=ORPHAN_GRACE)
         pod = read_json(layout.pod_record(self._root, uid))
         if pod is not None:
             await self._context.volumes.cleanup(pod)
         self._context.devices.release(uid)
-        await asyncio.to_thread(remove_tree, folder)
-
-    def _kill_strays(self) -> None:
-        """Commands that an earlier node ran in containers that go on (exec, hooks, probes)."""
-        inside: set[int] = set()
-        for worker in self._workers.values():
-            for runner in worker.runners:
-                if runner.attempt is not None and runner.attempt.running:
-                    inside.update(descendants(runner.attempt.shim_pid))
-        live = [folder.name for folder in layout.pods(self._root).glob("*") if folder.name in self._workers]
-        for uid in live:
-            for pid in marked(f"{layout.pod(self._root, uid)}/"):
-                if pid not in inside:
-                    with contextlib.suppress(ProcessLookupError, PermissionError):
-                        os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(remove_tree, layout.pod(self._root, uid))

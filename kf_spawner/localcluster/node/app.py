@@ -23,6 +23,7 @@ from .context import Context, Settings
 from .devices import Devices
 from .health import Health
 from .images import ImageStore
+from .leftovers import end_pods, pods_on_disk
 from .provisioner import run_provisioner
 from .quantities import parse_quantity
 from .registration import KUBELET_VERSION, Registration, allocatable, capacity, node_labels
@@ -172,6 +173,7 @@ class NodeApp(Application):
         root = Path(self.root).absolute()
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(node_lock(root))
+            log.info("starting in %s", root)
             ready = asyncio.Event()
             if self.healthz_port:
                 await stack.enter_async_context(Health(self.host, self.healthz_port, ready=ready.is_set))
@@ -182,6 +184,8 @@ class NodeApp(Application):
             if not working.done():
                 working.cancel()
                 await asyncio.gather(working, return_exceptions=True)
+                if self.stop_pods:  # there is no worker yet to do it
+                    await end_pods(root, pods_on_disk(root), grace=self.stop_grace, interrupt=True)
                 return
             working.result()
             ready.set()

@@ -185,7 +185,7 @@ class Attempt:
             (self.directory / "interrupted").touch()
 
     def terminate(self) -> None:
-        """Sends the container's stop signal to its process."""
+        """Sends SIGTERM to the container's own process."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:

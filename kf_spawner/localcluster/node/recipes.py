@@ -1,6 +1,5 @@
 """What an attempt's shim has to know, from a pod's container: the making of `spec.json`."""
 
-import signal
 from pathlib import Path
 
 from . import layout
@@ -43,8 +42,7 @@ async def recipe(context: Context, state: PodState, container: dict, image: Imag
         "cwd": built.cwd,
         "directories": {path: real for path, real in directories.items() if path.strip("/")},
         "imageID": image.image_id,
-        "memoryLimit": memory_limit(container),
-        "stopSignal": stop_signal(container),
+        "memoryLimit": memory_limit(container, state.pod["spec"]),
         "oomScoreAdj": OOM_SCORES.get((state.pod.get("status") or {}).get("qosClass", ""), OOM_SCORES["BestEffort"]),
         "logMaxBytes": settings.log_max_bytes,
         "logMaxFiles": settings.log_max_files,
@@ -60,15 +58,10 @@ def device_environment(indices: list[int]) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": visible, "NVIDIA_VISIBLE_DEVICES": visible or "void"}
 
 
-def memory_limit(container: dict) -> int | None:
-    """Bytes, or None for no limit."""
-    limit = ((container.get("resources") or {}).get("limits") or {}).get("memory")
-    return int(parse_quantity(limit)) if limit else None
-
-
-def stop_signal(container: dict) -> int:
-    name = (container.get("lifecycle") or {}).get("stopSignal") or "SIGTERM"
-    return int(getattr(signal, name, signal.SIGTERM))
+def memory_limit(container: dict, pod_spec: dict) -> int | None:
+    """Bytes, or None for no limit. A limit of the pod as a whole holds for each container of it."""
+    limits = [((part.get("resources") or {}).get("limits") or {}).get("memory") for part in (container, pod_spec)]
+    return min((int(parse_quantity(limit)) for limit in limits if limit), default=None)
 
 
 def in_words_of(spec: dict, *, namespace: str, ip: str, word: str) -> str:

@@ -74,7 +74,6 @@ class ContainerRunner:
             return
         if directories and (previous := Attempt.load(directories[-1])):
             self._show_last(previous)
-        self.view.restart_count = self.attempt.number
         self._show_running(self.attempt)
         if self.attempt.exit:
             self._show_end(self.attempt, self.attempt.exit)
@@ -140,12 +139,9 @@ class ContainerRunner:
 
     def _begin(self, number: int, spec: dict) -> None:
         """From here the attempt exists, whatever happens to us."""
-        if "terminated" in self.view.state:
-            self.view.last_state = self.view.state
         self._killed_by_probe = False
         self._event("Normal", "Created", f"Container created: {self.name}")
         self.attempt = Attempt.start(self._directory / str(number), spec)
-        self.view.restart_count = number
 
     async def _after_start(self, attempt: Attempt) -> None:
         if attempt.exit and attempt.exit.error:
@@ -285,10 +281,18 @@ class ContainerRunner:
 
     # What the status says
 
-    def _show_running(self, attempt: Attempt) -> None:
-        self.view.state = running(rfc3339(attempt.started_at))
+    def _show(self, attempt: Attempt, state: dict) -> None:
+        """The state of `attempt`; what the view said of an earlier one becomes its last state."""
+        identity = container_id(self._state.uid, self.name, attempt.number)
+        if identity != self.view.container_id and "terminated" in self.view.state:
+            self.view.last_state = self.view.state
+        self.view.state = state
+        self.view.container_id = identity
         self.view.image_id = attempt.spec.get("imageID", "")
-        self.view.container_id = container_id(self._state.uid, self.name, attempt.number)
+        self.view.restart_count = attempt.number
+
+    def _show_running(self, attempt: Attempt) -> None:
+        self._show(attempt, running(rfc3339(attempt.started_at)))
         self.view.started, self.view.ready = self.reported(self._state.pod.get("status") or {})
         if not self._container.get("startupProbe"):
             self.view.started = True
@@ -308,9 +312,7 @@ class ContainerRunner:
         self._state.changed()
 
     def _show_end(self, attempt: Attempt, ended: Exit) -> None:
-        self.view.container_id = container_id(self._state.uid, self.name, attempt.number)
-        self.view.image_id = attempt.spec.get("imageID", "")
-        self.view.state = self._terminated(attempt, ended)
+        self._show(attempt, self._terminated(attempt, ended))
         self.view.started = False
         self.view.ready = self.kind == INIT and ended.code == 0
         self.up.clear()

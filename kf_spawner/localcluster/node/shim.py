@@ -5,7 +5,7 @@ format with rotation, keeps it under its memory limit, and when it has ended kil
 `exit.json`. It outlives the node, so it knows nothing of it but a lock file: a node that stays away too long takes
 its containers with it. Standard library only, and little of that: there is one of these for each container.
 
-Signals: SIGTERM passes the container's stop signal to its process, SIGUSR1 kills the whole tree.
+Signals: SIGTERM is passed on to the container's own process, SIGUSR1 kills the whole tree.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ import time
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LINE_LIMIT = 16 * 1024
-READ_SIZE = 64 * 1024
+READ_SIZE = 32 * 1024
 LOCK_CHECK_INTERVAL = 5.0
 MEMORY_INTERVAL = (0.1, 1.0)
 GROWTH = 2 << 30  # bytes a second that a process may grow by: the nearer the limit, the more often we look
@@ -226,7 +226,7 @@ class Shim:
             if number == signal.SIGCHLD:
                 self._reap()
             elif number == signal.SIGTERM and self._status is None:
-                os.kill(self._child, self._spec.get("stopSignal") or signal.SIGTERM)
+                os.kill(self._child, signal.SIGTERM)
             elif number == signal.SIGUSR1:
                 self._kill_tree()
 
@@ -278,7 +278,7 @@ class Shim:
             self._kill_tree()
         elif alone > 0 and not self._abandoned:
             self._abandoned = True
-            os.kill(self._child, self._spec.get("stopSignal") or signal.SIGTERM)
+            os.kill(self._child, signal.SIGTERM)
 
     def _end(self, streams: dict[int, str], log: Log) -> None:
         """As when a container's first process ends: everything else in it is killed."""

@@ -5,6 +5,7 @@ that is lost with its node goes on in the next one. Starting and stopping of con
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -54,6 +55,7 @@ class PodWorker:
         self._context = context
         self.state = PodState(pod=pod, changed=self._changed, publish=self.publish)
         self.over = (pod.get("status") or {}).get("phase") in TERMINAL
+        self._was_over = self.over  # all was said by an earlier node
         self._known = layout.pod(context.settings.root, self.state.uid).exists()
         self._dirty = asyncio.Event()
         self._refresh_due = asyncio.Event()
@@ -169,11 +171,12 @@ class PodWorker:
             self._changed()
             problem = self._admission() or await self._live_until_ended()
         if problem:
-            self._fail(*problem)
+            self._event("Warning", *problem)
         await self._stop_containers(self._deadline or Deadline(self.state.grace_period))
         if self._cause is Cause.NODE:
             self._show_node_stop()
             return
+        self._view.failure = problem  # not before: a pod with a running container has not failed yet
         self.over = self._view.over = True
         self._view.sandboxed = False
         self._context.devices.release(self.state.uid)
@@ -194,7 +197,8 @@ class PodWorker:
 
     def reject(self, reason: str, message: str) -> None:
         """To be called before `run`: the pod does not fit on this node."""
-        self._fail(reason, message)
+        self._event("Warning", reason, message)
+        self._view.failure = (reason, message)
         self.over = self._view.over = True
         self._changed()
 
@@ -202,10 +206,6 @@ class PodWorker:
     def known(self) -> bool:
         """Whether an earlier node took the pod in."""
         return self._known
-
-    def _fail(self, reason: str, message: str) -> None:
-        self._view.failure = (reason, message)
-        self._event("Warning", reason, message)
 
     async def _live_until_ended(self) -> tuple[str, str] | None:
         """Until the containers are done or somebody ends the pod; what the pod failed of, if not of a container."""
@@ -273,11 +273,9 @@ class PodWorker:
 
     async def _refresh(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._context.settings.refresh_interval):
                     await self._refresh_due.wait()
-            except TimeoutError:
-                pass
             self._refresh_due.clear()
             if not self._view.sandboxed:
                 continue
@@ -339,15 +337,19 @@ class PodWorker:
             log.debug("pod %s was gone already", self.state)
 
     async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Tries until the API server has taken it."""
+        """Tries until the API server has taken it; once only when the node stops."""
         retries = Backoff(initial=WRITE_FIRST, first=WRITE_FIRST, most=WRITE_MOST)
-        while not self._removed.is_set():
+        while True:
             try:
                 await write()
                 return
             except ApiError as error:
                 log.warning("pod %s: %s", self.state, error)
-            await asyncio.sleep(retries.after())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(retries.after()):
+                    await self._node_stops.wait()
+            if self._node_stops.is_set() or self._removed.is_set():
+                return
 
     # Status
 
@@ -358,8 +360,8 @@ class PodWorker:
         while True:
             await self._dirty.wait()
             await self._insist(self.publish_or_raise)
-            if self._removed.is_set():
-                return
+            if self._node_stops.is_set() or self._removed.is_set():
+                return  # what is to be said yet, `run` says
 
     async def publish(self) -> None:
         """Writes the status now if it can be; else the background does it later."""
@@ -373,9 +375,11 @@ class PodWorker:
         async with self._writing:
             self._dirty.clear()
             pod = self.state.pod
-            if self._removed.is_set() or (pod.get("status") or {}).get("phase") in TERMINAL:
+            if self._removed.is_set() or self._was_over:
                 return
             desired = pod_status(pod, self._view, written=self._written, now=rfc3339(time.time_ns()))
+            if (phase := (pod.get("status") or {}).get("phase")) in TERMINAL:
+                desired["phase"] = phase  # whoever ended the pod: it stays so
             patch = patch_of(desired, self._written)
             if not patch:
                 return
