@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
 from ..kube.resources import PODS, SERVICES
@@ -18,7 +17,7 @@ log = logging.getLogger(__name__)
 
 TFJOBS = Resource(GROUP, VERSION, PLURAL, KIND)
 CHILD_RESOURCES = {POD: PODS, SERVICE: SERVICES}
-UNSEEN_AFTER = 15.0
+UNSEEN_AFTER = timedelta(seconds=15)
 
 
 class Applier:
@@ -35,7 +34,7 @@ class Applier:
     ):
         self._client, self._recorder, self._metrics = client, recorder, metrics
         self._view, self._clock = view, clock
-        self._unseen: dict[str, tuple[str, str, dict, float]] = {}
+        self._unseen: dict[str, tuple[str, str, dict, datetime]] = {}
 
     async def carry_out(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
         """The children that the API server refused, by name. Raises ApiError where a later try may go well."""
@@ -64,7 +63,7 @@ class Applier:
     async def check_unseen(self) -> list[str]:
         """Keys of jobs that had a child made which vanished before the informer ever saw it."""
         keys = []
-        late = [uid for uid, entry in self._unseen.items() if entry[3] + UNSEEN_AFTER < time.monotonic()]
+        late = [uid for uid, entry in self._unseen.items() if entry[3] + UNSEEN_AFTER < self._clock()]
         for uid in late:
             key, kind, child, _ = self._unseen[uid]
             meta = child["metadata"]
@@ -126,7 +125,7 @@ class Applier:
         except NotFound as error:
             return Refusal(error.message)  # the namespace is going away
         child.setdefault("kind", kind)
-        self._unseen[child["metadata"]["uid"]] = (key, kind, child, time.monotonic())
+        self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
         return True
 

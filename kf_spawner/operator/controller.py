@@ -161,7 +161,7 @@ class Controller:
     async def _sweep(self) -> None:
         """Now and then looks for children that came and went while no informer was watching."""
         while True:
-            await asyncio.sleep(UNSEEN_AFTER)
+            await asyncio.sleep(UNSEEN_AFTER.total_seconds())
             try:
                 for key in await self._applier.check_unseen():
                     self._queue.add(key)
