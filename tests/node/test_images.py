@@ -234,7 +234,7 @@ async def test_what_was_not_pinned_is_refused(world):
     assert not store.present(image)
 
 
-async def test_builds_that_nobody_uses_are_removed_after_a_week(world):
+async def test_builds_that_nobody_uses_are_removed_after_a_day(world):
     store = world.store()
     old = []
     for number in range(3):
@@ -242,7 +242,7 @@ async def test_builds_that_nobody_uses_are_removed_after_a_week(world):
         old.append(store.resolve("small"))
         await store.pull(old[-1])
     for image in old[:2]:
-        os.utime(image.path, (0, time.time() - 8 * 24 * 3600))
+        os.utime(image.path, (0, time.time() - 25 * 3600))
     user = subprocess.Popen(["sleep", "60"], env={"PATH": f"{old[1].path}/python/bin:/usr/bin:/bin"})
     try:
         (world.package / "module.py").write_text("new")

@@ -28,7 +28,10 @@ LAYOUT = "1"
 """Part of every digest: raise it when environments are built in another way."""
 HOME = "/home/jovyan"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-UNUSED_AFTER = 7 * 24 * 3600.0
+DAY = 24 * 3600.0
+IMAGE_KEPT = 1 * DAY
+LAYER_KEPT = 7 * DAY
+"""Seconds without use. A layer takes minutes to come back where the network is slow, an image seconds."""
 VERSION = re.compile(r'^__version__ = "(.+?)"', re.MULTILINE)
 PROBE_GPU = "nvidia-smi"
 
@@ -203,25 +206,25 @@ class ImageStore:
         return content.hexdigest()
 
     def _remove_unused(self, image: Image) -> None:
-        """Removes other builds of the same image that nobody has started for a week and no process runs in.
+        """Removes other builds of the same image that nobody has started for a day and no process runs in.
 
         Then layers that no image was made of: an image's own files stay, they are hard links.
         """
         for path in image.path.parent.iterdir():
-            if path != image.path and unused(path) and not used_by_a_process(path):
-                log.info("removing %s, unused for a week", path)
+            if path != image.path and idle(path) > IMAGE_KEPT and not used_by_a_process(path):
+                log.info("removing %s, unused for a day", path)
                 remove_tree(path)
         lists = (self.cache / "images").glob(f"*/*/{LAYERS}")
         needed = {name for layers in lists for name in layers.read_text().split()}
         for path in (self.cache / "layers").iterdir():
-            if path.name not in needed and unused(path):
+            if path.name not in needed and idle(path) > LAYER_KEPT:
                 log.info("removing %s, which no image is made of", path)
                 remove_tree(path)
 
 
-def unused(path: Path) -> bool:
-    """Whether a folder was not made or used for a week."""
-    return time.time() - path.stat().st_mtime > UNUSED_AFTER
+def idle(path: Path) -> float:
+    """Seconds since a folder was made or last used."""
+    return time.time() - path.stat().st_mtime
 
 
 @functools.cache
