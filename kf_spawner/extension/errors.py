@@ -1,4 +1,7 @@
-"""What a request can end with, as one exception: the handlers answer it as JSON {"reason", "message", "field"?, "name"?}."""
+"""What a request can end with, as one exception.
+
+The handlers answer it as JSON: {"reason", "message", "field"?, "name"?}.
+"""
 
 import re
 

@@ -7,14 +7,14 @@ once more, `state` Deleted where the job is gone). Watches and logs are resumed 
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from kf_spawner.kube import Client, Informer, Resource, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
 from kf_spawner.tfjob.names import CONTAINER
 
-from .logs import Changes, PodLogs, Position, container_status, has_started, read_lines
+from .logs import RETRY_EVERY, Changes, PodLogs, Position, container_status, has_started, read_lines
 from .views import TERMINAL, event_view, job_selector, job_view, replica_name
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,11 @@ async def follow_job(client: Client, jobs: Resource, *, namespace: str, name: st
     async with job, pods, events:
         await _synced(job, pods, events)
         async with PodLogs(client, pods, changes, queue, name_of=replica_name, container=CONTAINER) as logs:
-            producer = _Follow(f"{namespace}/{name}", job, pods, events, logs, changes, queue)
+
+            async def list_pods() -> list[dict]:
+                return (await client.list(PODS, namespace, label_selector=job_selector(name)))["items"]
+
+            producer = _Follow(f"{namespace}/{name}", job, pods, events, logs, changes, queue, list_pods)
             async for item in _drain(queue, producer.run()):
                 yield item
 
@@ -125,12 +129,14 @@ class _Follow:
         logs: PodLogs,
         changes: Changes,
         queue: asyncio.Queue,
+        list_pods: Callable[[], Awaitable[list[dict]]],
     ):
         self._key = key
         self._job, self._pods, self._events = job, pods, events
         self._logs = logs
         self._changes = changes
         self._queue = queue
+        self._list_pods = list_pods
         self._uids: set[str] = set()
         self._told: dict[str, int] = {}
 
@@ -148,11 +154,21 @@ class _Follow:
                 break
             await self._changes.beyond(seen)
             seen = self._changes.count
-        await self._logs.drain()
+        pods = await self._newest_pods()
+        await self._logs.drain(pods)
         await self._tell_events()
         final = self._current(last)
-        view = job_view(final, self._pods.items()) if final else {**(last or {}), "state": "Deleted"}
+        view = job_view(final, pods) if final else {**(last or {}), "state": "Deleted"}
         await self._queue.put({"type": "end", **view})
+
+    async def _newest_pods(self) -> list[dict]:
+        """Straight from the API, once it answers: the informer of pods may lag behind the one of the job."""
+        while True:
+            try:
+                return await self._list_pods()
+            except Unreachable as error:
+                log.info("%s; trying again", error)
+            await asyncio.sleep(RETRY_EVERY)
 
     def _current(self, last: dict | None) -> dict | None:
         """The job, unless it is gone or another one has its name by now."""

@@ -143,13 +143,11 @@ class PodLog:
                 return
             await _until_changed(pod, current, changes, patience)
 
-    async def drain(self, current: Callable[[], dict | None]) -> None:
+    async def drain(self, pod: dict) -> None:
         """The rest of the log as it is now; says so where it could not be had for DRAIN_TIMEOUT seconds."""
+        container = container_status(pod, self._container)
         deadline = time.monotonic() + DRAIN_TIMEOUT
-        while (pod := current()) is not None:
-            container = container_status(pod, self._container)
-            if not has_started(container):
-                return
+        while has_started(container):
             try:
                 await self._catch_up(container)
                 await self._read(follow=False)
@@ -215,7 +213,8 @@ class PodLogs:
         self._queue = queue
         self._name_of = name_of
         self._container = container
-        self._following: dict[str, tuple[PodLog, asyncio.Task, Callable[[], dict | None]]] = {}
+        self._logs: dict[str, PodLog] = {}
+        self._tasks: dict[str, asyncio.Task] = {}
 
     async def __aenter__(self) -> "PodLogs":
         return self
@@ -227,27 +226,33 @@ class PodLogs:
         """Starts to follow each pod that is not followed yet."""
         for pod in self._pods.items():
             uid = pod["metadata"]["uid"]
-            replica = self._name_of(pod)
-            if uid in self._following or replica is None:
+            follower = self._log_of(pod)
+            if follower is None or uid in self._tasks:
                 continue
-            follower = PodLog(self._client, pod, replica=replica, container=self._container, queue=self._queue)
-            current = self._finder(pod)
-            task = asyncio.create_task(follower.follow(current, self._changes), name=f"log {replica}")
+            task = asyncio.create_task(follower.follow(self._finder(pod), self._changes), name=f"log of {uid}")
             task.add_done_callback(_report)
-            self._following[uid] = (follower, task, current)
+            self._tasks[uid] = task
 
-    async def drain(self) -> None:
-        """Ends the following; returns when all that is in the logs by now is in the queue."""
-        self.sync()
-        unfinished = [entry for entry in self._following.values() if not entry[1].done()]
+    async def drain(self, pods: list[dict]) -> None:
+        """Ends the following; returns when all that is in the logs of `pods` is in the queue.
+
+        `pods` come straight from the API: the informer may not have heard yet that they ended, or that they began.
+        """
+        finished = {uid for uid, task in self._tasks.items() if task.done()}
         await self._stop()
-        await asyncio.gather(*(follower.drain(current) for follower, _, current in unfinished))
+        logs = [(self._log_of(pod), pod) for pod in pods if pod["metadata"]["uid"] not in finished]
+        await asyncio.gather(*(follower.drain(pod) for follower, pod in logs if follower is not None))
+
+    def _log_of(self, pod: dict) -> PodLog | None:
+        uid, replica = pod["metadata"]["uid"], self._name_of(pod)
+        if uid not in self._logs and replica is not None:
+            self._logs[uid] = PodLog(self._client, pod, replica=replica, container=self._container, queue=self._queue)
+        return self._logs.get(uid)
 
     async def _stop(self) -> None:
-        tasks = [task for _, task, _ in self._following.values()]
-        for task in tasks:
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def _finder(self, pod: dict) -> Callable[[], dict | None]:
         uid = pod["metadata"]["uid"]

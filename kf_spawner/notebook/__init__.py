@@ -1,7 +1,7 @@
 """What a cell imports: the `%%tfjob` magic, TFJob, deploy and Endpoint, with their state shown in the cell.
 
-Runs on Python 3.6 with IPython alone (TensorFlow 1.8 needs such a kernel). Talks to the notebook server's extension and
-to nothing else; imports no other room.
+Runs on Python 3.6 with IPython alone (TensorFlow 1.8 needs such a kernel). Talks to the notebook server's extension
+and to nothing else; imports no other room.
 """
 
 from .endpoint import Endpoint, deploy, list_endpoints

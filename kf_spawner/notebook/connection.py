@@ -96,7 +96,7 @@ class Connection:
         headers = {"Authorization": "token " + self._token, "Accept": "application/json"}
         if body is not None:
             headers["Content-Type"] = content_type
-        asked = request.Request(self.url + API + path, data=body, headers=headers, method=method)
+        asked = request.Request(self.url + API + path, data=body, headers=headers, method=method)  # noqa: S310
         try:
             return _opener.open(asked, timeout=timeout)
         except urlerror.HTTPError as problem:
@@ -115,9 +115,7 @@ def connect() -> Connection:
     if token and prefix:
         service = parse.urlsplit(environ.get("JUPYTERHUB_SERVICE_URL") or "http://127.0.0.1:8888")
         host = ANY_ADDRESS.get(service.hostname or "", service.hostname or "")
-        return Connection(
-            "%s://%s:%d/%s/" % (service.scheme, host, service.port or 8888, prefix.strip("/")), token
-        )
+        return Connection("%s://%s:%d/%s/" % (service.scheme, host, service.port or 8888, prefix.strip("/")), token)
     for folder in _runtime_folders():
         path = os.path.join(folder, "jpserver-%s.json" % environ.get("JPY_PARENT_PID", ""))
         try:

@@ -23,7 +23,7 @@ class Card:
     """A display that changes in place; updates that come faster than one can look are left out, never the last."""
 
     def __init__(self) -> None:
-        self._handle = None  # type: Any
+        self._handle: Any = None
         self._shown = ""
         self._at = 0.0
 

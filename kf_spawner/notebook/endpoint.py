@@ -104,7 +104,7 @@ class Endpoint:
 
     def predict(self, instances: Any, signature_name: Optional[str] = None) -> List[Any]:
         """The model's answers, one for each of `instances`: a list or numpy array; bytes are sent as base64."""
-        body = {"instances": instances}  # type: Dict[str, Any]
+        body: Dict[str, Any] = {"instances": instances}
         if signature_name is not None:
             body["signature_name"] = signature_name
         try:

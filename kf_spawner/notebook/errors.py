@@ -12,9 +12,7 @@ class KfError(Exception):
     of the job or endpoint in question, where the server named one.
     """
 
-    def __init__(
-        self, message: str, field: Optional[str] = None, reason: str = "Error", about: str = ""
-    ) -> None:
+    def __init__(self, message: str, field: Optional[str] = None, reason: str = "Error", about: str = "") -> None:
         super().__init__(message if not field or message.startswith(field) else "%s: %s" % (field, message))
         self.field = field
         self.reason = reason

@@ -25,7 +25,7 @@ class TFJob:
     def __init__(self, name: str, program: Optional[str] = None, **options: Any) -> None:
         self.name = name
         self._connection = connect()
-        self._manifest = None  # type: Optional[str]
+        self._manifest: Optional[str] = None
         self._options = _body(name, program, options) if program is not None else None
 
     @classmethod
@@ -42,7 +42,7 @@ class TFJob:
         name: Optional[str] = None,
         args: Any = (),
         kwargs: Optional[Dict[str, Any]] = None,
-        **options: Any
+        **options: Any,
     ) -> "TFJob":
         """A job whose replicas call `function(*args, **kwargs)`; it must stand alone, imports inside."""
         source = program.from_function(function, args, kwargs)
@@ -69,7 +69,9 @@ class TFJob:
     def submit(self, replace: bool = False) -> "TFJob":
         """Makes the job. With `replace` a job that has its name is deleted first."""
         if self._manifest is None and self._options is None:
-            raise KfError("has no program: it was made elsewhere, and can only be followed or deleted", field="program")
+            raise KfError(
+                "has no program: it was made elsewhere, and can only be followed or deleted", field="program"
+            )
         try:
             self._post()
         except KfError as problem:
@@ -153,12 +155,12 @@ class _Watcher:
     """Shows the items of a story, and remembers what an error will have to say."""
 
     def __init__(self, quiet: bool) -> None:
-        self.end = None  # type: Optional[Dict[str, Any]]
+        self.end: Optional[Dict[str, Any]] = None
         self._quiet = quiet
         self._card = display.Card()
-        self._view = None  # type: Optional[Dict[str, Any]]
-        self._warning = None  # type: Optional[str]
-        self._tails = {}  # type: Dict[str, Deque[str]]
+        self._view: Optional[Dict[str, Any]] = None
+        self._warning: Optional[str] = None
+        self._tails: Dict[str, Deque[str]] = {}
 
     def take(self, items: List[Dict[str, Any]]) -> None:
         lines = []
@@ -222,7 +224,7 @@ def list_tfjobs() -> display.Listing:
 def _body(name: str, source: str, options: Dict[str, Any]) -> Dict[str, Any]:
     """The options as the REST interface takes them; what is None is left to the server."""
     rest = dict(options)
-    body = {"name": name, "program": source}  # type: Dict[str, Any]
+    body: Dict[str, Any] = {"name": name, "program": source}
     counts = {kind: rest.pop(kind) for kind in REPLICA_TYPES if rest.get(kind) is not None}
     if counts:
         body["replicas"] = {kind: int(count) if isinstance(count, bool) else count for kind, count in counts.items()}

@@ -8,6 +8,15 @@ from typing import Any, Callable, Dict, Optional, Sequence
 
 from .errors import KfError
 
+CALL = """%s
+
+if __name__ == "__main__":
+    import json
+
+    args, kwargs = json.loads(%r)
+    %s(*args, **kwargs)
+"""
+
 
 def checked(source: str, where: str) -> str:
     """`source`, if this Python can compile it."""
@@ -26,9 +35,7 @@ def checked(source: str, where: str) -> str:
     return source
 
 
-def from_function(
-    function: Callable, args: Sequence[Any] = (), kwargs: Optional[Dict[str, Any]] = None
-) -> str:
+def from_function(function: Callable, args: Sequence[Any] = (), kwargs: Optional[Dict[str, Any]] = None) -> str:
     """The function's source and a call of it. It must stand alone: imports inside, arguments that JSON can hold."""
     name = getattr(function, "__name__", "")
     if not inspect.isfunction(function) or name == "<lambda>":
@@ -44,11 +51,7 @@ def from_function(
         call = json.dumps([list(args), kwargs or {}])
     except (TypeError, ValueError) as problem:
         raise KfError("must be values that JSON can hold: %s" % problem, field="args")
-    return "%s\n\nif __name__ == '__main__':\n    import json\n\n    args, kwargs = json.loads(%r)\n    %s(*args, **kwargs)\n" % (
-        source,
-        call,
-        name,
-    )
+    return CALL % (source, call, name)
 
 
 def from_script(path: str) -> str:

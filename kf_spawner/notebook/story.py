@@ -1,9 +1,9 @@
-"""A job's story as it happens, read in the background, so that the cell can be interrupted and its output be paced."""
+"""A job's story as it happens, read in the background: the cell can be interrupted, and its output is paced."""
 
 import queue
 import threading
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional
 
 from .connection import Connection, Unreachable, quoted
 from .errors import KfError
@@ -19,10 +19,10 @@ class Story:
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self._path = "tfjobs/%s/watch" % quoted(name)
-        self._items = queue.Queue(maxsize=5000)  # type: queue.Queue
+        self._items: queue.Queue = queue.Queue(maxsize=5000)
         self._ended = threading.Event()
-        self._last_lines = {}  # type: Dict[str, str]
-        self._events = {}  # type: Dict[Tuple[str, str, str], int]
+        self._last_lines: Dict[str, str] = {}
+        self._events: Dict[Any, int] = {}
 
     def __enter__(self) -> "Story":
         threading.Thread(target=self._read, name="tfjob story", daemon=True).start()
@@ -33,7 +33,7 @@ class Story:
 
     def take(self) -> List[Dict[str, Any]]:
         """What came within a moment; empty if nothing did. Raises KfError where the story cannot be followed."""
-        items = []  # type: List[Dict[str, Any]]
+        items: List[Dict[str, Any]] = []
         until = time.monotonic() + PACE
         while True:
             try:

@@ -82,7 +82,13 @@ CASES = {
         "leave the namespace out",
     ),
     "metadata that is a text": ("tfjobs", manifest(metadata="digits"), 400, "metadata", "object"),
-    "a manifest without replicas": ("tfjobs", json.dumps({**json.loads(manifest()), "spec": {}}), 400, "spec.tfReplicaSpecs", "name at"),
+    "a manifest without replicas": (
+        "tfjobs",
+        json.dumps({**json.loads(manifest()), "spec": {}}),
+        400,
+        "spec.tfReplicaSpecs",
+        "name at",
+    ),
     "an unknown field of a manifest": (
         "tfjobs",
         json.dumps({**json.loads(manifest()), "sepc": {}}),
@@ -111,7 +117,13 @@ CASES = {
         "spec.tfReplicaSpecs.Worker.template.spec.volumes[0].persistentVolumeClaim.claimName",
         "nowhere",
     ),
-    "an unknown option of an endpoint": ("endpoints", '{"name": "m", "path": "~/m", "speed": 1}', 400, "speed", "options"),
+    "an unknown option of an endpoint": (
+        "endpoints",
+        '{"name": "m", "path": "~/m", "speed": 1}',
+        400,
+        "speed",
+        "options",
+    ),
     "an endpoint without a path": ("endpoints", '{"name": "m"}', 400, "path", "SavedModel"),
     "a model that is not there": ("endpoints", '{"name": "m", "path": "~/nothing"}', 422, "path", "does not exist"),
     "a model outside of the volume": ("endpoints", '{"name": "m", "path": "/etc"}', 422, "path", "home volume"),
@@ -159,10 +171,12 @@ async def test_bad_input_names_field_and_remedy_and_leaves_nothing(server, world
 
 
 async def test_yaml_that_is_none_and_two_documents(server, world):
-    for text, words in (("a: [", "not valid YAML"), ("a: 1\n---\nb: 2\n", "2 documents"), (yaml.safe_dump({"a": 1}), "kind")):
-        status, answer = await server.call(
-            "POST", "tfjobs", data=text, headers={"Content-Type": "application/yaml"}
-        )
+    for text, words in (
+        ("a: [", "not valid YAML"),
+        ("a: 1\n---\nb: 2\n", "2 documents"),
+        (yaml.safe_dump({"a": 1}), "kind"),
+    ):
+        status, answer = await server.call("POST", "tfjobs", data=text, headers={"Content-Type": "application/yaml"})
         assert status == 400
         assert words in answer["message"], answer
     assert await world.leftovers() == {}

@@ -31,7 +31,7 @@ async def test_a_program_becomes_a_job_that_owns_it(server, world):
 
 
 async def test_a_manifest_in_yaml_becomes_a_job(server, world):
-    status, made = await server.call("POST", "tfjobs", json=program("shape"))
+    status, _ = await server.call("POST", "tfjobs", json=program("shape"))
     assert status == 201
     _, shape = await server.call("GET", "tfjobs/shape")
     manifest = {

@@ -227,7 +227,9 @@ async def run_server(
 
 async def _status(server: Server) -> int:
     try:
-        async with server.session.get(f"{server.url}api", headers={"Authorization": f"token {server.token}"}) as answer:
+        async with server.session.get(
+            f"{server.url}api", headers={"Authorization": f"token {server.token}"}
+        ) as answer:
             return answer.status
     except aiohttp.ClientError:
         return 0

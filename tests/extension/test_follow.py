@@ -1,0 +1,137 @@
+"""Following jobs that run on a real node: states, lines of all replicas, the end; and through kills."""
+
+import asyncio
+
+from tests.extension.platform import Platform
+
+COUNT = """
+import os, sys, time
+for number in range({count}):
+    print("line", number, flush=True)
+    time.sleep({pause})
+sys.exit({code})
+"""
+
+# The end of worker 0 is the job's: it waits for worker 1, which leaves a file on the home volume.
+TOGETHER = """
+import json, os, pathlib, time
+index = json.loads(os.environ["TF_CONFIG"])["task"]["index"]
+for number in range(5):
+    print("line", number)
+done = pathlib.Path.home() / "done"
+while index == 0 and not done.exists():
+    time.sleep(0.05)
+done.touch()
+"""
+
+
+async def submit(server, name="job", *, count=3, pause=0.0, code=0, **options):
+    body = {"name": name, "program": COUNT.format(count=count, pause=pause, code=code), "home_claim": None, **options}
+    status, answer = await server.call("POST", "tfjobs", json={"program": body})
+    assert status == 201, answer
+
+
+async def story(server, name="job", timeout=120):
+    items = []
+    async with asyncio.timeout(timeout):
+        async for item in server.stream(f"tfjobs/{name}/watch"):
+            items.append(item)
+    return items
+
+
+def lines(items, replica):
+    return [item["line"] for item in items if item.get("replica") == replica and "line" in item]
+
+
+async def test_the_story_of_a_job(live_server):
+    status, answer = await live_server.call(
+        "POST", "tfjobs", json={"program": {"name": "job", "program": TOGETHER, "replicas": {"worker": 2}}}
+    )
+    assert status == 201, answer
+    items = await story(live_server)
+    states = [item["state"] for item in items if item["type"] == "status"]
+    assert states[-1] == "Succeeded"
+    assert items[-1]["type"] == "end"
+    assert items[-1]["state"] == "Succeeded"
+    for replica in ("worker-0", "worker-1"):
+        assert lines(items, replica) == [f"line {number}" for number in range(5)]
+    assert "SuccessfulCreatePod" in {item["reason"] for item in items if item["type"] == "event"}
+    again = [item async for item in live_server.stream("tfjobs/job/logs?replica=worker-1")]
+    assert lines(again, "worker-1") == [f"line {number}" for number in range(5)]
+    assert {item["replica"] for item in again} == {"worker-1"}
+    status, answer = await live_server.call("GET", "tfjobs/job/events")
+    assert status == 200
+    assert {"Pulled", "Started"} <= {item["reason"] for item in answer["items"]}
+
+
+async def test_a_failed_replica_is_named_with_its_exit_code(live_server):
+    await submit(live_server, code=3)
+    end = (await story(live_server))[-1]
+    assert (end["type"], end["state"]) == ("end", "Failed")
+    assert [(one["replica"], one["state"], one["exit_code"]) for one in end["replicas"]] == [
+        ("worker-0", "Failed", 3)
+    ]
+
+
+async def test_an_image_that_is_not_there_is_said_while_it_is_awaited(live_server):
+    await submit(live_server, image="nobody/has-this:1")
+    async with asyncio.timeout(60):
+        async for item in live_server.stream("tfjobs/job/watch"):
+            if item["type"] == "status" and item["replicas"] and item["replicas"][0]["state"] == "Waiting":
+                assert "nobody/has-this:1" in item["replicas"][0]["message"]
+                break
+    await live_server.call("DELETE", "tfjobs/job")
+
+
+async def test_a_job_that_is_deleted_ends_its_story(live_server):
+    await submit(live_server, count=1000, pause=0.1)
+    async with asyncio.timeout(90):
+        async for item in live_server.stream("tfjobs/job/watch"):
+            if item.get("line") == "line 3":
+                assert (await live_server.call("DELETE", "tfjobs/job"))[0] == 202
+            last = item
+    assert (last["type"], last["state"]) == ("end", "Deleted")
+
+
+async def test_no_line_is_lost_or_repeated_when_what_carries_it_is_killed(live_server, platform: Platform):
+    """The API server, then the node, then the operator die while a job prints and is followed."""
+    await submit(live_server, count=150, pause=0.1)
+    items = []
+
+    def restart_api_server():
+        platform.plane.kill("kube-apiserver")
+        platform.plane.start(["kube-apiserver"])
+
+    def restart_node():
+        platform.kill("node")
+        platform.start_node()
+
+    def restart_operator():
+        platform.kill("operator")
+        platform.start_operator()
+
+    breaks = {"line 10": restart_api_server, "line 50": restart_node, "line 80": restart_operator}
+    running = []
+    async with asyncio.timeout(180):
+        async for item in live_server.stream("tfjobs/job/watch"):
+            items.append(item)
+            action = breaks.pop(item.get("line", ""), None)
+            if action is not None:
+                running.append(asyncio.get_running_loop().run_in_executor(platform.starter, action))
+    await asyncio.gather(*running)
+    assert breaks == {}
+    assert items[-1]["state"] == "Succeeded"
+    assert lines(items, "worker-0") == [f"line {number}" for number in range(150)]
+
+
+async def test_a_quiet_stream_is_kept_alive(live_world, tmp_path):
+    from tests.extension.platform import PLAIN_IMAGE
+    from tests.extension.world import run_server
+
+    settings = ("--KubeflowExtension.heartbeat=0.2",)
+    async with run_server(live_world, tmp_path, variables={"KF_IMAGE": PLAIN_IMAGE}, settings=settings) as server:
+        await submit(server, count=2, pause=30)
+        async with asyncio.timeout(60):
+            async for item in server.stream("tfjobs/job/watch"):
+                if item["type"] == "ping":
+                    break
