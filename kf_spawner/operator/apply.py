@@ -121,9 +121,11 @@ class Applier:
         except AlreadyExists:
             return await self._take_existing(key, job, kind, meta["name"])
         except (Invalid, Forbidden) as error:
+            if _is_namespace_ending(error):
+                return False  # and the job with it
             return Refusal(error.message, final=isinstance(error, Invalid))
-        except NotFound as error:
-            return Refusal(error.message)  # the namespace is going away
+        except NotFound:
+            return False  # the namespace is gone, and the job with it
         child.setdefault("kind", kind)
         self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
@@ -174,3 +176,8 @@ class Applier:
         if names:
             plural = "s" if len(names) > 1 else ""
             self._recorder.event(job, "Normal", reason, f"{what}{plural}: {', '.join(names)}")
+
+
+def _is_namespace_ending(error: ApiError) -> bool:
+    causes = error.details.get("causes") or ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)

@@ -64,10 +64,10 @@ def trouble_of(pod: dict) -> Trouble | None:
             return found
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            message = condition.get("message") or "no node fits"
+            message = (condition.get("message") or "no node fits").rstrip(" .")
             return Trouble(
                 "TFJobUnschedulable",
-                f"cannot be scheduled: {message} Ask for less, or free what other pods hold.",
+                f"cannot be scheduled: {message}. Ask for less, or free what other pods hold.",
             )
     return None
 

@@ -1,0 +1,173 @@
+"""A real API server with the CRD, and the operator as a process of its own that a test may kill."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kf_spawner.kube import Client, load_config
+from kf_spawner.kube.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
+from kf_spawner.operator.apply import TFJOBS
+
+MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
+TIMEOUT = 30.0
+
+
+class OperatorProcess:
+    """`python -m kf_spawner.operator` with its log in a file."""
+
+    def __init__(self, kubeconfig: Path, log: Path, *options: str):
+        self.log, self._kubeconfig, self._options = log, kubeconfig, options
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url = ""
+
+    def start(self) -> "OperatorProcess":
+        argv = [sys.executable, "-m", "kf_spawner.operator", "--kubeconfig", str(self._kubeconfig)]
+        with self.log.open("ab") as log:
+            begin = log.tell()
+            self.process = subprocess.Popen([*argv, "--metrics-port=0", *self._options], stdout=log, stderr=log)
+        self.url = self._wait_for_url(begin)
+        return self
+
+    def _wait_for_url(self, begin: int) -> str:
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline and self.process and self.process.poll() is None:
+            text = self.log.read_text()[begin:]
+            if "serving on " in text:
+                return text.partition("serving on ")[2].partition('"')[0]
+            time.sleep(0.02)
+        raise AssertionError(f"the operator did not start:\n{self.log.read_text()[-3000:]}")
+
+    def get(self, path: str) -> str:
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+            return answer.read().decode()
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    @property
+    def memory(self) -> int:
+        """Resident memory in MiB."""
+        assert self.process
+        fields = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(fields.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+@pytest.fixture(scope="session")
+def operator_kubeconfig(control_plane) -> Path:
+    """The operator's own identity, with the rights that its manifest gives it and no more."""
+    for name in ("tfjobs-crd.yaml", "rbac-operator.yaml"):
+        applied = control_plane.kubectl("apply", "-f", str(MANIFESTS / name))
+        assert applied.returncode == 0, applied.stderr
+    control_plane.kubectl("wait", "--for=condition=Established", "crd/tfjobs.kubeflow.org", "--timeout=30s")
+    user = "--user=kf-spawner:operator"
+    control_plane.kubectl("create", "clusterrolebinding", "op", "--clusterrole=kf-spawner-operator", user)
+    control_plane.kubectl("create", "rolebinding", "op", "--clusterrole=kf-spawner-operator-leader", user)
+    return control_plane.kubeconfig("kf-spawner:operator")
+
+
+@pytest.fixture
+def operator_process(operator_kubeconfig, tmp_path) -> Iterator[OperatorProcess]:
+    process = OperatorProcess(operator_kubeconfig, tmp_path / "operator.log")
+    try:
+        yield process.start()
+    finally:
+        if process.process and process.process.poll() is None:
+            process.kill()
+        print(process.log.read_text()[-5000:])
+
+
+@pytest.fixture
+async def client(control_plane) -> AsyncIterator[Client]:
+    async with Client(load_config(control_plane.admin_kubeconfig), user_agent="test") as client:
+        yield client
+
+
+@dataclass
+class Namespace:
+    """Jobs of one test, and hands to play the node with."""
+
+    client: Client
+    name: str
+
+    async def create(self, job: dict) -> dict:
+        job = {**job, "metadata": {"name": job["metadata"]["name"], "namespace": self.name}}
+        return await self.client.create(TFJOBS, job)
+
+    async def job(self, name: str = "mnist") -> dict:
+        return await self.client.get(TFJOBS, name, self.name)
+
+    async def pods(self) -> dict[str, dict]:
+        return {pod["metadata"]["name"]: pod for pod in (await self.client.list(PODS, self.name))["items"]}
+
+    async def services(self) -> dict[str, dict]:
+        return {item["metadata"]["name"]: item for item in (await self.client.list(SERVICES, self.name))["items"]}
+
+    async def put(self, pod: str, phase: str, *, code: int | None = None) -> None:
+        """What a kubelet would report of `pod`."""
+        state: dict = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        if code is not None:
+            state = {"terminated": {"exitCode": code}}
+        container = {"name": "tensorflow", "image": "tf", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"phase": phase, "containerStatuses": [{**container, "state": state}]}
+        await self.client.patch(PODS, pod, {"status": status}, self.name, subresource="status")
+
+    async def until(self, check: Callable[[], Awaitable[object]], *, timeout: float = TIMEOUT):
+        """What `check` says, once that is true."""
+        deadline = time.monotonic() + timeout
+        while not (result := await check()):
+            assert time.monotonic() < deadline, f"it did not happen; the jobs: {await self.describe()}"
+            await asyncio.sleep(0.05)
+        return result
+
+    async def until_pods(self, *names: str) -> dict[str, dict]:
+        async def check():
+            pods = await self.pods()
+            return (pods,) if set(pods) == set(names) else None
+
+        return (await self.until(check))[0]
+
+    async def until_state(self, state: str, name: str = "mnist") -> dict:
+        """The job, once `kubectl get` would show `state`."""
+
+        async def check():
+            job = await self.job(name)
+            conditions = (job.get("status") or {}).get("conditions") or [{}]
+            return job if conditions[-1].get("type") == state else None
+
+        return await self.until(check)
+
+    async def describe(self) -> str:
+        jobs = (await self.client.list(TFJOBS, self.name))["items"]
+        return yaml.safe_dump([{job["metadata"]["name"]: job.get("status")} for job in jobs[:5]])
+
+
+@pytest.fixture
+async def namespace(client, request) -> AsyncIterator[Namespace]:
+    name = f"kf-{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**8}"
+    await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    namespace = Namespace(client, name)
+
+    async def has_account():
+        return any(a["metadata"]["name"] == "default" for a in (await client.list(SERVICEACCOUNTS, name))["items"])
+
+    await namespace.until(has_account)
+    yield namespace
+    await client.delete(NAMESPACES, name)

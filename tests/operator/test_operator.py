@@ -1,0 +1,317 @@
+"""The operator as a process against a real API server; the tests play the kubelet."""
+
+import asyncio
+import json
+import random
+import signal
+
+import pytest
+
+from kf_spawner.kube import Invalid
+from kf_spawner.kube.resources import EVENTS, LEASES, PODS, SERVICES
+from kf_spawner.operator.apply import TFJOBS
+from tests.operator.conftest import OperatorProcess
+from tests.tfjob.test_validation import CASES, changed
+from tests.tfjob.world import job
+
+pytestmark = pytest.mark.usefixtures("operator_kubeconfig")
+
+
+async def test_a_job_from_create_to_success(namespace, operator_process):
+    await namespace.create(job(Worker=2, PS=1))
+    names = ("mnist-worker-0", "mnist-worker-1", "mnist-ps-0")
+    pods = await namespace.until_pods(*names)
+    assert set(await namespace.services()) == set(names)
+    env = pods["mnist-worker-1"]["spec"]["containers"][0]["env"]
+    assert json.loads(env[0]["value"]) == {
+        "cluster": {
+            "ps": [f"mnist-ps-0.{namespace.name}.svc:2222"],
+            "worker": [f"mnist-worker-{index}.{namespace.name}.svc:2222" for index in range(2)],
+        },
+        "task": {"type": "worker", "index": 1},
+        "environment": "cloud",
+    }
+    await namespace.until_state("Created")
+    for name in names:
+        await namespace.put(name, "Running")
+    await namespace.until_state("Running")
+    await namespace.put("mnist-worker-0", "Succeeded", code=0)
+    done = await namespace.until_state("Succeeded")
+    assert done["status"]["completionTime"]
+    assert done["spec"] == (await namespace.job())["spec"] == job(Worker=2, PS=1)["spec"]
+    figures = operator_process.get("/metrics")
+    for outcome in ("created", "successful"):
+        label = f'{{framework="tensorflow",job_namespace="{namespace.name}"}}'
+        assert f"training_operator_jobs_{outcome}_total{label} 1.0" in figures
+
+
+async def test_events(namespace, operator_process):
+    await namespace.create(job(Worker=1))
+    await namespace.until_pods("mnist-worker-0")
+    await namespace.put("mnist-worker-0", "Failed", code=3)
+    await namespace.until_state("Failed")
+
+    async def reasons():
+        events = (await namespace.client.list(EVENTS, namespace.name))["items"]
+        found = {event["reason"]: event["message"] for event in events if event["involvedObject"]["kind"] == "TFJob"}
+        return found if {"TFJobFailed", "ExitedWithCode"} <= found.keys() else None
+
+    found = await namespace.until(reasons)
+    assert found["SuccessfulCreatePod"] == "Created pod: mnist-worker-0"
+    assert found["ExitedWithCode"] == f"Pod: {namespace.name}.mnist-worker-0 exited with code 3"
+
+
+async def test_a_restart_under_exit_code(namespace, operator_process):
+    await namespace.create(job(Worker=1, restart="ExitCode", run_policy={"backoffLimit": 1}))
+    first = (await namespace.until_pods("mnist-worker-0"))["mnist-worker-0"]["metadata"]["uid"]
+    await namespace.put("mnist-worker-0", "Failed", code=137)
+
+    async def again():
+        pods = await namespace.pods()
+        return "mnist-worker-0" in pods and pods["mnist-worker-0"]["metadata"]["uid"] != first
+
+    await namespace.until(again)
+    await namespace.until_state("Restarting")
+    await namespace.put("mnist-worker-0", "Running")
+    await namespace.until_state("Running")
+    await namespace.put("mnist-worker-0", "Failed", code=137)
+    failed = await namespace.until_state("Failed")
+    assert "backoff limit" in failed["status"]["conditions"][-1]["message"]
+
+
+async def test_deleting_a_job_leaves_nothing(namespace, operator_process):
+    await namespace.create(job(Worker=2))
+    await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
+    await namespace.client.delete(TFJOBS, "mnist", namespace.name)
+    await namespace.until_pods()
+
+    async def no_services():
+        return not await namespace.services()
+
+    await namespace.until(no_services)
+
+
+async def test_a_job_of_the_same_name_at_once(namespace, operator_process):
+    first = await namespace.create(job(Worker=1))
+    await namespace.until_pods("mnist-worker-0")
+    await namespace.client.delete(TFJOBS, "mnist", namespace.name)
+    second = await namespace.create(job(Worker=1))
+
+    async def owned():
+        pods = await namespace.pods()
+        owners = [pod["metadata"]["ownerReferences"][0]["uid"] for pod in pods.values()]
+        return owners == [second["metadata"]["uid"]]
+
+    await namespace.until(owned)
+    assert first["metadata"]["uid"] != second["metadata"]["uid"]
+
+
+async def test_suspend_scale_and_clean_up(namespace, operator_process):
+    await namespace.create(job(Worker=3, run_policy={"cleanPodPolicy": "All", "suspend": True}))
+    await namespace.until_state("Suspended")
+    assert await namespace.pods() == {}
+    await patch(namespace, {"runPolicy": {"suspend": False}})
+    await namespace.until_pods(*(f"mnist-worker-{index}" for index in range(3)))
+    await patch(namespace, {"tfReplicaSpecs": {"Worker": {"replicas": 1}}})
+    await namespace.until_pods("mnist-worker-0")
+    await namespace.put("mnist-worker-0", "Succeeded", code=0)
+    await namespace.until_pods()
+
+
+async def patch(namespace, spec: dict) -> None:
+    await namespace.client.patch(TFJOBS, "mnist", {"spec": spec}, namespace.name)
+
+
+async def test_ttl_and_deadline_need_no_event(namespace, operator_process):
+    await namespace.create(job(Worker=1, run_policy={"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 1}))
+    await namespace.until_state("Failed")
+
+    async def gone():
+        return not (await namespace.client.list(TFJOBS, namespace.name))["items"]
+
+    await namespace.until(gone)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(("path", "value"), [
+    (path, value) for path, value, *_ in CASES
+    if value is not None and not (path == "metadata/name" and value is ...)
+])  # fmt: skip
+async def test_the_api_server_refuses_what_validation_refuses(namespace, path, value):
+    """By the CRD's schema and rules, before there is a job. What these cannot see, the operator does."""
+    bad = changed(path, value)
+    bad["metadata"]["namespace"] = namespace.name
+    unseen = ("/env", "/ports", "/template/metadata")
+    if value == " " or any(part in path for part in unseen):
+        assert await namespace.client.create(TFJOBS, bad)
+    else:
+        with pytest.raises(Invalid) as caught:
+            await namespace.client.create(TFJOBS, bad)
+        assert len(caught.value.message) < 1500
+
+
+async def test_an_invalid_pod_fails_the_job_with_the_api_servers_words(namespace, operator_process):
+    bad = job(Worker=2)
+    bad["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"][0]["volumeMounts"] = [
+        {"name": "nosuch", "mountPath": "/x"}
+    ]
+    await namespace.create(bad)
+    failed = await namespace.until_state("Failed")
+    assert 'volumeMounts[0].name: Not found: "nosuch"' in failed["status"]["conditions"][-1]["message"]
+    assert await namespace.pods() == {}
+
+
+async def test_a_quota_is_told_and_waited_for(namespace, operator_process):
+    await namespace.client.request(
+        "POST",
+        f"/api/v1/namespaces/{namespace.name}/resourcequotas",
+        body={
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "q"},
+            "spec": {"hard": {"pods": "0"}},
+        },
+    )
+    await namespace.create(job(Worker=1))
+
+    async def told():
+        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
+        return "exceeded quota" in conditions[0].get("message", "")
+
+    await namespace.until(told)
+    await namespace.client.request("DELETE", f"/api/v1/namespaces/{namespace.name}/resourcequotas/q")
+    await namespace.until_pods("mnist-worker-0")
+
+    async def settled():
+        return (await namespace.job())["status"]["conditions"][0]["reason"] != "TFJobCreateRefused"
+
+    await namespace.until(settled)
+
+
+# kubectl
+
+
+def test_kubectl(control_plane, namespace_name, operator_process):
+    run = control_plane.kubectl
+    applied = run("apply", "-n", namespace_name, "-f", "examples/tfjob.yaml")
+    assert "tfjob.kubeflow.org/cluster-check created" in applied.stdout, applied.stderr
+    waited = run("wait", "-n", namespace_name, "--for=condition=Created", "tfjob/cluster-check", "--timeout=20s")
+    assert waited.returncode == 0, waited.stderr
+    header, row = run("get", "tfjob", "-n", namespace_name).stdout.splitlines()
+    assert header.split() == ["NAME", "STATE", "AGE"]
+    assert row.split()[:2] == ["cluster-check", "Created"]
+    assert "cluster-check" in run("get", "all", "-n", namespace_name).stdout
+    assert run("delete", "tfjob", "cluster-check", "-n", namespace_name).returncode == 0
+
+
+@pytest.fixture
+def namespace_name(control_plane, operator_kubeconfig):
+    control_plane.kubectl("create", "namespace", "kf-kubectl")
+    yield "kf-kubectl"
+    control_plane.kubectl("delete", "namespace", "kf-kubectl", "--wait=false")
+
+
+# The process
+
+
+async def test_health_and_size(namespace, operator_process):
+    async def ready():
+        try:
+            return operator_process.get("/readyz")
+        except OSError:
+            return None
+
+    assert await namespace.until(ready) == "ok\n"
+    assert operator_process.get("/healthz") == "ok\n"
+    assert operator_process.memory < 60
+    assert operator_process.stop() == 0
+
+
+async def test_routes(namespace, operator_kubeconfig, tmp_path):
+    process = OperatorProcess(
+        operator_kubeconfig, tmp_path / "log", "--authorize-url=http://127.0.0.1:1/hub/kf/authorize"
+    )
+    process.start()
+    try:
+        labels = {"kf-spawner.io/endpoint": "digits", "app.kubernetes.io/component": "endpoint"}
+        await namespace.client.create(
+            SERVICES,
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "digits", "namespace": namespace.name, "labels": labels},
+                "spec": {"selector": labels, "ports": [{"port": 8501}]},
+            },
+        )
+
+        async def routed():
+            try:
+                return f"/serving/{namespace.name}/digits" in process.get("/routes")
+            except OSError:
+                return False
+
+        await namespace.until(routed)
+    finally:
+        process.kill()
+
+
+async def test_one_of_two_leads_and_the_other_takes_over(namespace, operator_kubeconfig, tmp_path):
+    options = ("--leader-elect", "--OperatorApp.lease_seconds=2", "--OperatorApp.lease_namespace=default")
+    both = [OperatorProcess(operator_kubeconfig, tmp_path / f"{n}.log", *options) for n in range(2)]
+    try:
+        first, second = (process.start() for process in both)
+
+        async def leaders():
+            return [process for process in both if "operator_leader 1.0" in process.get("/metrics")]
+
+        (leader,) = await namespace.until(leaders)
+        await namespace.create(job(Worker=1))
+        await namespace.until_pods("mnist-worker-0")
+        assert len(await leaders()) == 1
+        leader.kill()
+        both.remove(leader)
+        await namespace.create(job("other", Worker=1))
+        await namespace.until_pods("mnist-worker-0", "other-worker-0")
+        assert both[0].stop() == 0
+        lease = await namespace.client.get(LEASES, "kf-spawner-operator", "default")
+        assert not lease["spec"].get("holderIdentity")
+    finally:
+        for process in (first, second):
+            if process.process.poll() is None:
+                process.kill()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_killed_again_and_again_it_makes_each_replica_once(namespace, operator_process, seed):
+    """No replica twice, none missing: by what a watch from the first moment on has seen."""
+    chance, jobs, made = random.Random(seed), 12, []
+    names = {f"job-{n}-{task}" for n in range(jobs) for task in ("worker-0", "worker-1", "ps-0")}
+    start = (await namespace.client.list(PODS, namespace.name))["metadata"]["resourceVersion"]
+
+    async def watch():
+        async for kind, pod in namespace.client.watch(PODS, namespace.name, resource_version=start):
+            if kind == "ADDED":
+                made.append(pod["metadata"]["name"])
+
+    watching = asyncio.create_task(watch())
+    try:
+        for n in range(jobs):
+            await namespace.create(job(f"job-{n}", Worker=2, PS=1))
+            if n % 4 == 3:
+                await asyncio.sleep(chance.uniform(0, 0.1))
+                operator_process.process.send_signal(signal.SIGKILL)
+                operator_process.process.wait()
+                operator_process.start()
+        await namespace.until_pods(*names)
+        for n in range(jobs):
+            await namespace.put(f"job-{n}-worker-0", "Succeeded", code=0)
+        operator_process.kill()
+        operator_process.start()
+        for n in range(jobs):
+            await namespace.until_state("Succeeded", f"job-{n}")
+        assert sorted(made) == sorted(names)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
