@@ -2,18 +2,21 @@
 
     python -m kf_spawner.hub.proxy --ip … --port … --api-ip … --api-port … --error-target …
 
-Owns one thing: how a request that is not a WebSocket is passed on. The package's own way holds an answer back until
-it is complete, which progress pages and log streams never are, and passes ten at a time. Routes, their REST API,
-WebSockets and options are the package's.
+Owns how a request is passed on. The package's own way holds an answer back until it is complete, which progress pages
+and log streams never are, passes ten at a time, ends a WebSocket at a message of 10 MiB, turns its binary messages
+into text and forgets which subprotocol was agreed upon. Routes, their REST API and options are the package's.
 """
 
 import asyncio
+import contextlib
 
 import aiohttp
 from configurable_http_proxy import cli, configproxy
 from configurable_http_proxy.handlers import ProxyHandler
 from multidict import CIMultiDict
+from tornado.httpclient import HTTPClientError
 from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError, websocket_connect
 from yarl import URL
 
 CONNECT_TIMEOUT = 10.0
@@ -63,8 +66,7 @@ class StreamingHandler(ProxyHandler):
         target = await self.get_target_url(path)
         if target is None:
             return
-        # The path as the caller spelled it: decoded and encoded again, an escaped slash would become a slash.
-        url = URL(target, encoded=True).origin().join(URL(self.request.uri, encoded=True))
+        url = self._as_spelled(target)
         request = self._get_proxy_request(target)
         headers = _passed_on(request.headers.items())
         headers.popall("Content-Length", None)
@@ -80,6 +82,47 @@ class StreamingHandler(ProxyHandler):
             await self.handle_proxy_error(503, error)
             return
         await self._pass_back(self._answer)
+
+    def _as_spelled(self, target: str) -> URL:
+        """The path as the caller spelled it: decoded and encoded again, an escaped slash would become a slash."""
+        return URL(target, encoded=True).origin().join(URL(self.request.uri, encoded=True))
+
+    async def start_ws_client(self, path: str | None = None) -> None:
+        self.closed = False
+        target = await self.get_target_url(path)
+        if target is None:
+            return
+        url = self._as_spelled(target)
+        request = self._get_proxy_request(str(url.with_scheme({"http": "ws", "https": "wss"}[url.scheme])))
+        try:
+            self.ws_client = await websocket_connect(
+                request, on_message_callback=self._from_server, max_message_size=MESSAGE_LIMIT
+            )
+        except HTTPClientError as error:
+            self.set_status(error.code)
+            self.finish(error.message)
+        except OSError as error:
+            await self.handle_proxy_error(503, error)
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return self.ws_client.selected_subprotocol if self.ws_client else None
+
+    def on_message(self, message: str | bytes) -> None:
+        if self.ws_client is None:
+            return
+        if self.target:
+            self.proxy.update_last_activity(self.target["prefix"])
+        # Text as text and bytes as bytes: kernels speak a binary protocol.
+        self.ws_client.write_message(message, binary=isinstance(message, bytes))
+
+    def _from_server(self, message: str | bytes | None) -> None:
+        if message is None or self.closed or self.ws_connection is None:
+            self.close()
+            return
+        if self.target:
+            self.proxy.update_last_activity(self.target["prefix"])
+        with contextlib.suppress(WebSocketClosedError):  # the caller left: nobody reads on
+            self.write_message(message, binary=isinstance(message, bytes))
 
     async def _pass_back(self, answer: aiohttp.ClientResponse) -> None:
         self.set_status(answer.status, answer.reason)

@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 PROBE_TIMEOUT = 5.0
 """Seconds that one question to the server may take."""
 
+WORTH_SAYING = 1.5
+"""Seconds that a trouble must last to be told: a new claim, for one, is always unbound at first."""
+
 _LOG_LIMIT = 4000  # characters of a log that a page can show
 
 
@@ -100,11 +103,14 @@ class Arrival:
         now = time.monotonic()
         if self._suspected is None or self._suspected[0].cause != found.cause:
             self._suspected = (found, now)
-            said = f" Kubernetes says: {found.detail[:300]}" if found.detail else ""
-            self._journal.say(f"Waiting: {found.message}{said}")
-        time_left = self._suspected[1] + self._patience.get(found.cause, 0) - now
+        lasts = now - self._suspected[1]
+        time_left = self._patience.get(found.cause, 0) - lasts
         if time_left <= 0:
             raise failures.failed(found, log_tail=await self._log_tail() if found.crashed else "")
+        if lasts < WORTH_SAYING:
+            return min(time_left, WORTH_SAYING - lasts)
+        said = f" Kubernetes says: {found.detail[:300]}" if found.detail else ""
+        self._journal.say(f"Waiting: {found.message}{said}")
         return time_left
 
     def _diagnose(self, pod: dict | None) -> Diagnosis | None:

@@ -1,0 +1,203 @@
+"""The hub's proxy on one machine: answers pass as they come, in both directions, and end when either side goes."""
+
+import asyncio
+import contextlib
+import sys
+
+import aiohttp
+import pytest
+from aiohttp import web
+from yarl import URL
+
+from tests.fixtures.bare_hub import Process, free_ports, until
+from tests.fixtures.hub import ROOT
+
+
+class Server:
+    """What a user's server might do; `left` is set when a caller of /stream has gone."""
+
+    def __init__(self):
+        self.left = asyncio.Event()
+        self.go_on = asyncio.Event()
+
+    async def stream(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b"one\n")
+        try:
+            await self.go_on.wait()
+            await response.write(b"two\n")
+        except asyncio.CancelledError:
+            self.left.set()
+            raise
+        return response
+
+    async def broken(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"only this")
+        request.transport.close()
+        return response
+
+    async def echo(self, request: web.Request) -> web.Response:
+        told = {
+            "method": request.method,
+            "path": request.raw_path,
+            "body": (await request.read()).decode(),
+            "headers": {name: request.headers.getall(name) for name in request.headers},
+        }
+        response = web.json_response(told, status=201)
+        response.headers.add("Set-Cookie", "a=1; Path=/user/")
+        response.headers.add("Set-Cookie", "b=2; Path=/user/")
+        return response
+
+    async def redirect(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound("/user/x/elsewhere")
+
+    async def nothing(self, request: web.Request) -> web.Response:
+        return web.Response(status=204)
+
+    async def sockets(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse(max_msg_size=0, protocols=["v2.example", "v1.example"])
+        await socket.prepare(request)
+        async for message in socket:
+            if message.data == "close":
+                break
+            if message.type == aiohttp.WSMsgType.BINARY:
+                await socket.send_bytes(message.data)
+            else:
+                await socket.send_str(message.data)
+        return socket
+
+
+@pytest.fixture
+async def server():
+    behind = Server()
+    app = web.Application()
+    for name in ("stream", "broken", "redirect", "nothing", "sockets"):
+        app.router.add_get(f"/user/x/{name}", getattr(behind, name))
+    app.router.add_route("*", "/user/x/echo{rest:.*}", behind.echo)
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    (behind.port,) = free_ports(1)
+    await web.TCPSite(runner, "127.0.0.1", behind.port).start()
+    yield behind
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def proxy(server, tmp_path):
+    port, api = free_ports(2)
+    argv = [sys.executable, "-m", "kf_spawner.hub.proxy", "--ip=127.0.0.1", f"--port={port}"]
+    argv += ["--api-ip=127.0.0.1", f"--api-port={api}", "--log-level=warning"]
+    async with Process(argv, log=tmp_path / "proxy.log", cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret"}):
+        await until(f"http://127.0.0.1:{port}/_chp_healthz")
+        headers = {"Authorization": "token secret"}
+        route = {"target": f"http://127.0.0.1:{server.port}"}
+        async with aiohttp.ClientSession() as http:
+            async with http.post(f"http://127.0.0.1:{api}/api/routes/user/x", json=route, headers=headers) as made:
+                assert made.status == 201
+            async with http.post(f"http://127.0.0.1:{api}/api/routes/user/y", json=route) as refused:
+                assert refused.status == 403
+            yield f"http://127.0.0.1:{port}", http
+
+
+async def test_an_answer_comes_as_it_is_given(server, proxy):
+    url, http = proxy
+    async with asyncio.timeout(10), http.get(f"{url}/user/x/stream") as response:
+        assert response.headers["Content-Type"] == "text/event-stream"
+        assert await response.content.readline() == b"one\n"
+        server.go_on.set()
+        assert await response.content.readline() == b"two\n"
+        assert await response.content.read() == b""
+
+
+async def test_many_open_streams_block_nobody(server, proxy):
+    url, http = proxy
+    async with asyncio.timeout(20), contextlib.AsyncExitStack() as stack:
+        for _ in range(40):
+            response = await stack.enter_async_context(http.get(f"{url}/user/x/stream"))
+            assert await response.content.readline() == b"one\n"
+        async with http.get(f"{url}/user/x/nothing") as response:
+            assert response.status == 204
+
+
+async def test_a_caller_who_leaves_ends_the_request(server, proxy):
+    url, http = proxy
+    async with asyncio.timeout(10):
+        async with http.get(f"{url}/user/x/stream") as response:
+            await response.content.readline()
+            response.close()
+        await server.left.wait()
+
+
+async def test_a_server_that_breaks_off_is_noticed(server, proxy):
+    url, http = proxy
+    async with asyncio.timeout(10), http.get(f"{url}/user/x/broken") as response:
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_requests_pass_as_they_are(server, proxy, method):
+    url, http = proxy
+    target = f"{url}/user/x/echo/a%2Fb%20c?x=%26&y"
+    headers = {"X-Own": "1", "Authorization": "token t"}
+    body = "" if method == "GET" else "some body"
+    async with http.request(method, URL(target, encoded=True), data=body or None, headers=headers) as response:
+        assert response.status == 201
+        assert response.headers.getall("Set-Cookie") == ["a=1; Path=/user/", "b=2; Path=/user/"]
+        told = await response.json()
+    assert told["method"] == method
+    assert told["path"] == "/user/x/echo/a%2Fb%20c?x=%26&y"
+    assert told["body"] == body
+    assert told["headers"]["X-Own"] == ["1"]
+    assert told["headers"]["Authorization"] == ["token t"]
+    assert told["headers"]["Host"] == [url.removeprefix("http://")]
+
+
+async def test_redirects_and_empty_answers(server, proxy):
+    url, http = proxy
+    async with http.get(f"{url}/user/x/redirect", allow_redirects=False) as response:
+        assert (response.status, response.headers["Location"]) == (302, "/user/x/elsewhere")
+    async with http.head(f"{url}/user/x/echo") as response:
+        assert response.status == 201
+        assert await response.read() == b""
+    async with http.get(f"{url}/nowhere") as response:
+        assert response.status == 404
+
+
+async def test_web_sockets_with_large_messages(server, proxy):
+    url, http = proxy
+    async with asyncio.timeout(20), http.ws_connect(f"{url}/user/x/sockets", max_msg_size=0) as socket:
+        await socket.send_str("hello")
+        assert await socket.receive_str() == "hello"
+        await socket.send_bytes(bytes(15 * 1024 * 1024))
+        message = await socket.receive()
+        assert message.type == aiohttp.WSMsgType.BINARY
+        assert len(message.data) == 15 * 1024 * 1024
+
+
+async def test_the_subprotocol_is_the_servers_choice(server, proxy):
+    url, http = proxy
+    async with http.ws_connect(f"{url}/user/x/sockets", protocols=["v3.example", "v2.example"]) as socket:
+        assert socket.protocol == "v2.example"
+    async with http.ws_connect(f"{url}/user/x/sockets") as socket:
+        assert socket.protocol is None
+
+
+async def test_a_web_socket_closes_with_its_server(server, proxy):
+    url, http = proxy
+    async with asyncio.timeout(10), http.ws_connect(f"{url}/user/x/sockets") as socket:
+        await socket.send_str("close")
+        assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_a_web_socket_to_nobody_is_refused(server, proxy):
+    url, http = proxy
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await http.ws_connect(f"{url}/user/x/not-there")
+    assert caught.value.status == 404
+    with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+        await http.ws_connect(f"{url}/nowhere")
+    assert caught.value.status == 404
