@@ -15,7 +15,7 @@ def headings(page: str) -> set[str]:
 
 def test_variables():
     config = (ROOT / "jupyterhub_config.py").read_text()
-    read = set(re.findall(r'(?:env\.get|choice|names|flag|optional|folder_of_images)\("([A-Z_]+)"', config))
+    read = set(re.findall(r"(?:env\.get|choice|names|flag|optional|folder_of_images)\([\"']([A-Z_]+)[\"']", config))
     assert len(read) > 15
     assert headings("hub.md") == read | READ_BY_OTHERS
 
