@@ -94,17 +94,29 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
     assert {name: environment.get(name) for name in expected} == expected
 
 
-async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user):
-    _, _, address = await browser.submit(user, image=CPU_IMAGE)
-    assert "/hub/spawn-pending/" in address or "/user/" in address
-    entries = await progress(browser, user)
+async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user, world):
+    node.behaviour = "nothing"
+    await browser.submit(user, image=CPU_IMAGE)
+    entries = []
+    async with asyncio.timeout(20), browser.stream(f"/hub/api/users/{user}/server/progress") as response:
+        async for line in response.content:
+            if not line.startswith(b"data:"):
+                continue
+            entries.append(json.loads(line[5:]))
+            if entries[-1]["message"] == "Found a place on node bench.":
+                await node.run(await world.pod())  # only now: so the sentence came before the end
+            if entries[-1].get("ready"):
+                break
     said = [entry["message"] for entry in entries]
-    assert entries[-1]["ready"]
-    if len(entries) > 1:  # the stream was opened before the server was ready
-        assert "Found a place on node bench." in said
-        assert f"Getting the image kf-spawner/{CPU_IMAGE}:0.1.0." in said
-        percents = [entry["progress"] for entry in entries]
-        assert percents == sorted(percents)
+    for sentence in (
+        f"Preparing your namespace kf-{user}.",
+        f"Asking for your home volume claim-{user} of 10Gi.",
+        f"Getting the image kf-spawner/{CPU_IMAGE}:0.1.0.",
+        "Starting the notebook server.",
+    ):
+        assert sentence in said
+    percents = [entry["progress"] for entry in entries]
+    assert percents == sorted(percents)
 
 
 async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, browser, user, world):
