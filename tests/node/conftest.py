@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kf_spawner.kube import AlreadyExists, Client, Forbidden, load_config
+from kf_spawner.kube import AlreadyExists, Client, Forbidden, NotFound, load_config
 from kf_spawner.kube.resources import EVENTS, NAMESPACES, PODS
 from kf_spawner.localcluster.node.processes import marked
 from tests.fixtures.control_plane import ControlPlane
@@ -81,8 +81,9 @@ class LocalNode:
             *self.options,
             *options,
         ]
+        environment = {**os.environ, "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(argv, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=environment, start_new_session=True)
 
     async def until_ready(self) -> None:
         """Returns once the node has adopted what there was and takes pods."""
@@ -324,7 +325,8 @@ async def cluster(admin: Client, node: LocalNode) -> AsyncIterator[Cluster]:
     cluster = Cluster(admin, node, "life")
     yield cluster
     for pod in await cluster.pods():
-        await cluster.delete(pod, grace_period=1)
+        with contextlib.suppress(NotFound):
+            await cluster.delete(pod, grace_period=1)
 
 
 @pytest.fixture

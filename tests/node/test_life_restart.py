@@ -6,12 +6,15 @@ import os
 import random
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
+from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import NODES
+from tests.fixtures.control_plane import ControlPlane
 
-from .conftest import Cluster, condition, container, ended, eventually, sh
+from .conftest import Cluster, LocalNode, condition, container, ended, eventually, make_namespace, sh
 
 QUICK = ("--backoff-first=1", "--reserved-memory=0")
 
@@ -200,6 +203,56 @@ async def test_two_nodes_cannot_share_a_folder(own_cluster: Cluster) -> None:
     assert node.process.wait(20) == 2
     assert "another node is running" in node.log.read_text()
     node.process = first
+
+
+async def test_each_gpu_is_one_containers_and_stays_so(own_cluster: Cluster) -> None:
+    """Two GPUs, as an nvidia-smi on PATH shows them: whoever has one keeps it over a node's death."""
+    node = own_cluster.node
+    tool = node.home / "bin" / "nvidia-smi"
+    tool.parent.mkdir()
+    tool.write_text("#!/bin/sh\necho '0, NVIDIA A100'\necho '1, NVIDIA A100'\n")
+    tool.chmod(0o755)
+    node.start(*QUICK)
+    await node.until_ready()
+    about = await own_cluster.client.get(NODES, node.name)
+    assert about["status"]["capacity"]["nvidia.com/gpu"] == "2"
+    one = {**sh('echo "$CUDA_VISIBLE_DEVICES"; sleep 100'), "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    first = await own_cluster.pod(one)
+    assert await own_cluster.first_line(first) == "0\n"
+    node.kill()
+    node.start(*QUICK)
+    await node.until_ready()
+    second, third = await own_cluster.pod(one), await own_cluster.pod(one)
+    assert await own_cluster.first_line(second) == "1\n"
+    third = await own_cluster.phase(third, "Failed")
+    assert third["status"]["reason"] == "OutOfnvidia.com/gpu"
+    await own_cluster.delete(first)
+    await own_cluster.gone(first)
+    assert await own_cluster.first_line(await own_cluster.pod(one)) == "0\n"
+
+
+async def test_pods_go_on_while_the_api_server_is_away(new_control_plane: ControlPlane, tmp_path: Path) -> None:
+    node = LocalNode(new_control_plane, tmp_path / "home", "far")
+    node.start(*QUICK)
+    config = load_config(new_control_plane.admin_kubeconfig)
+    async with Client(config, user_agent="node-tests") as client:
+        await make_namespace(client, "away")
+        cluster = Cluster(client, node, "away")
+        done = await cluster.pod(sh("sleep 1.5; exit 6"), restartPolicy="Never")
+        crashing = await cluster.pod(sh("sleep 1; echo again; exit 1"))
+        for pod in (done, crashing):
+            await cluster.ready(pod)
+        new_control_plane.kill("kube-apiserver")
+        assert eventually(lambda: (node.attempts(done["metadata"]["uid"], "c0")[0] / "exit.json").exists())
+        assert eventually(lambda: len(node.attempts(crashing["metadata"]["uid"], "c0")) == 2)
+        await asyncio.to_thread(new_control_plane.start, ["kube-apiserver"])
+        done = await cluster.phase(done, "Failed")
+        assert ended(done)["exitCode"] == 6
+        await cluster.until(crashing, lambda now: container(now)["restartCount"] >= 1)
+        new_control_plane.kill("kube-apiserver")
+        began = time.monotonic()
+        await asyncio.to_thread(node.close)
+        assert time.monotonic() - began < 20
 
 
 @pytest.mark.faults

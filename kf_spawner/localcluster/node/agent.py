@@ -58,18 +58,18 @@ async def node_lock(root: Path) -> AsyncIterator[None]:
 
 
 class Agent:
-    """Use as an async context manager; `stop_pods` decides what leaving it does to the pods."""
+    """Use as an async context manager. Leaving it lets the pods go on; `await stop_pods()` first ends them."""
 
-    def __init__(self, context: Context, *, name: str, allocatable: dict[str, str], stop_pods: bool):
+    def __init__(self, context: Context, *, name: str, allocatable: dict[str, str]):
         self._context = context
         self._root = context.settings.root
         self._name = name
         self._allocatable = allocatable
-        self._stop_pods = stop_pods
         self._workers: dict[str, PodWorker] = {}  # by uid
         self._tasks: dict[str, asyncio.Task] = {}
         self._chores: set[asyncio.Task] = set()
         self._adopted = False
+        self._stopping = False
         self._informer = Informer(
             context.client, PODS, field_selector=f"spec.nodeName={name}", on_change=self._on_change
         )
@@ -90,16 +90,21 @@ class Agent:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
-        await self._informer.__aexit__()
-        if self._stop_pods:
-            for worker in self._workers.values():
-                worker.stop()
-            if self._tasks:
-                patience = self._context.settings.stop_grace + STATUS_PATIENCE
-                await asyncio.wait(list(self._tasks.values()), timeout=patience)
+        await self._informer.__aexit__(None, None, None)
         await cancel(*self._tasks.values(), *self._chores)
         for worker in self._workers.values():
             worker.close()
+
+    async def stop_pods(self) -> None:
+        """Ends everything that runs, as a machine that shuts down; the next node starts again what should run."""
+        self._stopping = True
+        for worker in self._workers.values():
+            worker.stop()
+        if self._tasks:
+            patience = self._context.settings.stop_grace + STATUS_PATIENCE
+            await asyncio.wait(list(self._tasks.values()), timeout=patience)
+        await cancel(*self._tasks.values(), *self._chores)
+        await leftovers.end_pods(self._root, leftovers.pods_on_disk(self._root), grace=0.0, interrupt=True)
 
     def worker(self, namespace: str, name: str) -> PodWorker | None:
         """The worker of the pod of that name, if it is on this node."""
@@ -107,7 +112,7 @@ class Agent:
         return self._workers.get(pod["metadata"]["uid"]) if pod else None
 
     def _on_change(self, _key: str, old: dict | None, new: dict | None) -> None:
-        if not self._adopted:
+        if not self._adopted or self._stopping:
             return
         if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
             worker = self._workers.get(old["metadata"]["uid"])
@@ -144,10 +149,7 @@ class Agent:
                 log.exception("the worker of pod %s failed", worker.state)
                 self._context.events.event(worker.state.pod, "Warning", "FailedSync", f"error of the node: {error}")
             await asyncio.sleep(retries.after())
-            worker.close()
-            self._workers[uid] = PodWorker(self._context, worker.state.pod)
-            if worker.is_removed:
-                self._workers[uid].removed()
+            self._workers[uid] = worker.successor()
         del self._workers[uid], self._tasks[uid]
 
     # What an earlier node left

@@ -20,6 +20,7 @@ from .access import Access
 from .addresses import Addresses
 from .agent import Agent, AlreadyRunning, node_lock
 from .context import Context, Settings
+from .deadlines import cancel
 from .devices import Devices
 from .health import Health
 from .images import ImageStore
@@ -178,22 +179,26 @@ class NodeApp(Application):
             if self.healthz_port:
                 await stack.enter_async_context(Health(self.host, self.healthz_port, ready=ready.is_set))
             client = await stack.enter_async_context(Client(config, user_agent=USER_AGENT))
-            working = asyncio.create_task(self._work(stack, client, root))
+            starting = asyncio.create_task(self._start(stack, client, root))
             stopped = asyncio.create_task(stopping.wait())
-            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not working.done():
-                working.cancel()
-                await asyncio.gather(working, return_exceptions=True)
+            await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                await cancel(starting)
                 if self.stop_pods:  # there is no worker yet to do it
                     await end_pods(root, pods_on_disk(root), grace=self.stop_grace, interrupt=True)
                 return
-            working.result()
+            agent, registration = starting.result()
             ready.set()
-            await self._serve(provisioner, stopped)
-            ready.clear()
+            await self._until(stopped, registration, provisioner)
             log.info("stopping")
+            ready.clear()
+            if self.stop_pods:
+                await agent.stop_pods()
+            await registration.sign_off()
 
-    async def _work(self, stack: contextlib.AsyncExitStack, client: Client, root: Path) -> None:
+    async def _start(
+        self, stack: contextlib.AsyncExitStack, client: Client, root: Path
+    ) -> tuple[Agent, Registration]:
         """Brings the node up to the point where it runs pods; `stack` takes it down again."""
         context = await self._context(stack, client, root)
         gpus = await machine.gpus()
@@ -202,7 +207,7 @@ class NodeApp(Application):
             cpus=machine.cpus(), memory=machine.memory(), disk=machine.disk(root), pods=self.max_pods, gpus=gpus
         )
         usable = allocatable(whole, reserved_memory=int(parse_quantity(self.reserved_memory)))
-        agent = Agent(context, name=self.node_name, allocatable=usable, stop_pods=self.stop_pods)
+        agent = Agent(context, name=self.node_name, allocatable=usable)
         tls = ServerTls(
             certificate=Path(self.tls_cert), key=Path(self.tls_key), client_authority=Path(self.client_ca)
         )
@@ -220,9 +225,9 @@ class NodeApp(Application):
             unavailable=context.images.unavailable,
         )
         await registration.register()
-        stack.push_async_callback(registration.close)
         await stack.enter_async_context(agent)
         log.info("node %s is ready, its kubelet API on %s:%d", self.node_name, self.host, server.port)
+        return agent, registration
 
     async def _context(self, stack: contextlib.AsyncExitStack, client: Client, root: Path) -> Context:
         settings = Settings(
@@ -254,16 +259,20 @@ class NodeApp(Application):
             ),
         )
 
-    async def _serve(self, provisioner: ClusterConfig | None, stopped: asyncio.Task) -> None:
-        """Until the signal to stop; provisions claims beside."""
-        if provisioner is None:
-            await stopped
-            return
-        async with Client(provisioner, user_agent=USER_AGENT) as client:
-            providing = asyncio.create_task(run_provisioner(client, Path(self.volumes)))
-            await asyncio.wait({providing, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not providing.done():
-                providing.cancel()
-                await asyncio.gather(providing, return_exceptions=True)
-            else:
-                providing.result()
+    async def _until(
+        self, stopped: asyncio.Task, registration: Registration, provisioner: ClusterConfig | None
+    ) -> None:
+        """Until the signal to stop; what fails meanwhile ends the process, and the pods go on without it."""
+        tasks = {stopped, asyncio.create_task(registration.keep(), name="registration")}
+        if provisioner is not None:
+            tasks.add(asyncio.create_task(self._provide(provisioner), name="provisioner"))
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await cancel(*tasks)
+
+    async def _provide(self, config: ClusterConfig) -> None:
+        async with Client(config, user_agent=USER_AGENT) as client:
+            await run_provisioner(client, Path(self.volumes))

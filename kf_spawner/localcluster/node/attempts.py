@@ -132,6 +132,9 @@ class Attempt:
         self._unwatch()
         if self._shim is not None:
             self._shim.wait()
+        else:
+            with contextlib.suppress(ChildProcessError):  # it may be the child of a worker that failed
+                os.waitpid(self.shim_pid, os.WNOHANG)
         self._record_end()
 
     def _record_end(self) -> None:

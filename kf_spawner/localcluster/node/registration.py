@@ -14,7 +14,6 @@ from typing import Any
 from kf_spawner.kube import AlreadyExists, ApiError, Client, NotFound
 from kf_spawner.kube.resources import LEASES, NODES
 
-from .deadlines import cancel
 from .devices import RESOURCE
 from .machine import Gpu, architecture
 from .status import rfc3339
@@ -120,7 +119,7 @@ class Registration:
         }
         self._conditions: list[dict] = []
         self._written_unavailable: str | None = None
-        self._renewing: asyncio.Task | None = None
+        self._registered = False
 
     async def register(self) -> None:
         """Returns once the Node is there and Ready; tries for as long as it takes."""
@@ -131,12 +130,11 @@ class Registration:
             except ApiError as error:
                 log.warning("the node cannot register yet: %s", error)
             await asyncio.sleep(RETRY_INTERVAL)
-        self._renewing = asyncio.create_task(self._renew(), name="lease of the node")
+        self._registered = True
 
-    async def close(self) -> None:
-        """Stops renewing and says that the node is not ready any more, if the API server still listens."""
-        if self._renewing is not None:
-            await cancel(self._renewing)
+    async def sign_off(self) -> None:
+        """Says that the node is not ready any more, if the API server still listens."""
+        if self._registered:
             self._conditions = conditions(self._conditions, now=rfc3339(time.time_ns()), ready=False)
             try:
                 await self._patch_status({"conditions": self._conditions})
@@ -165,7 +163,8 @@ class Registration:
     async def _unavailable_images(self) -> str:
         return json.dumps(await asyncio.to_thread(self._unavailable), sort_keys=True)
 
-    async def _renew(self) -> None:
+    async def keep(self) -> None:
+        """Renews the lease and what may change, until cancelled."""
         beats = 0
         while True:
             try:

@@ -1,4 +1,4 @@
-"""One pod: set up, init containers in order, sidecars, containers, the end, the clean-up; and its status meanwhile.
+"""One pod: set up, init containers in order, sidecars, containers, the end, the clean-up.
 
 Level-based: it is told what the API server says now (`update`), and everything it did is on disk, so that a worker
 that is lost with its node goes on in the next one. Starting and stopping of containers is `runner.py`'s.
@@ -6,14 +6,9 @@ that is lost with its node goes on in the next one. Starting and stopping of con
 
 import asyncio
 import contextlib
-import logging
 import time
-from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
-
-from kf_spawner.kube import ApiError, Conflict, NotFound
-from kf_spawner.kube.resources import PODS
 
 from . import layout
 from .atomic import remove_tree
@@ -26,15 +21,12 @@ from .podstate import PodState
 from .refusals import refuse, refuse_ephemeral
 from .restarts import SIDECAR, Backoff, kind_of
 from .runner import ContainerRunner
-from .status import TERMINAL, PodView, patch_of, pod_status, rfc3339
+from .status import TERMINAL, PodView, pod_status, rfc3339
 from .volumes import VolumeError
-
-log = logging.getLogger(__name__)
+from .writer import PodWriter
 
 MOUNT_FIRST = 0.5
 MOUNT_MOST = 15.0
-WRITE_FIRST = 0.2
-WRITE_MOST = 10.0
 REMOVED_GRACE = 1.0  # at least that much for a pod that was deleted by force
 
 
@@ -53,40 +45,44 @@ class PodWorker:
 
     def __init__(self, context: Context, pod: dict):
         self._context = context
-        self.state = PodState(pod=pod, changed=self._changed, publish=self.publish)
-        self.over = (pod.get("status") or {}).get("phase") in TERMINAL
-        self._was_over = self.over  # all was said by an earlier node
-        self._known = layout.pod(context.settings.root, self.state.uid).exists()
-        self._dirty = asyncio.Event()
-        self._refresh_due = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self._written: dict = {}
-        self._cause: Cause | None = None
-        self._deadline: Deadline | None = None
-        self._end_requested = asyncio.Event()
+        self._node_stops = asyncio.Event()
         self._removed = asyncio.Event()
         self._deleted = asyncio.Event()
-        self._node_stops = asyncio.Event()
-        self._refused_debuggers: set[str] = set()
-        init = pod["spec"].get("initContainers") or []
-        later = bool(init)
-        self._init = [
-            ContainerRunner(context, self.state, container, kind_of(container, is_init=True), later=later)
-            for container in init
-        ]
-        self._main = [
-            ContainerRunner(context, self.state, container, kind_of(container, is_init=False), later=later)
-            for container in pod["spec"]["containers"]
-        ]
-        started_at = (pod.get("status") or {}).get("startTime") or rfc3339(time.time_ns())
+        self._end_requested = asyncio.Event()
+        self._refresh_due = asyncio.Event()
+        self._cause: Cause | None = None
+        self._deadline: Deadline | None = None
+        self._overdue: asyncio.TimerHandle | None = None
+        self._said: set[str] = set()
+        self.state = PodState(pod=pod, changed=lambda: self._writer.changed(), publish=lambda: self._writer.publish())
+        self._writer = PodWriter(
+            context.client, self.state, desired=self._status, gone=self.removed, hurry=self._node_stops
+        )
+        self.over = (pod.get("status") or {}).get("phase") in TERMINAL
+        self.known = layout.pod(context.settings.root, self.state.uid).exists()
+        self._init, self._main = self._make_runners()
         self.state.ip = (pod.get("status") or {}).get("podIP") or ""
         self._view = PodView(
             containers=[runner.view for runner in self.runners],
             host_ip=context.settings.host_ip,
             ip=self.state.ip or None,
-            started_at=started_at,
+            started_at=(pod.get("status") or {}).get("startTime") or rfc3339(time.time_ns()),
         )
         self._take_in(pod, first=True)
+
+    def _make_runners(self) -> tuple[list[ContainerRunner], list[ContainerRunner]]:
+        spec = self.state.pod["spec"]
+        init = spec.get("initContainers") or []
+        lists = [
+            [
+                ContainerRunner(
+                    self._context, self.state, part, kind_of(part, is_init=part in init), later=bool(init)
+                )
+                for part in parts
+            ]
+            for parts in (init, spec["containers"])
+        ]
+        return lists[0], lists[1]
 
     @property
     def runners(self) -> list[ContainerRunner]:
@@ -95,10 +91,15 @@ class PodWorker:
     def runner(self, container: str) -> ContainerRunner | None:
         return next((runner for runner in self.runners if runner.name == container), None)
 
-    @property
-    def is_removed(self) -> bool:
-        """Whether the pod is not in the API server any more."""
-        return self._removed.is_set()
+    def successor(self) -> "PodWorker":
+        """A new worker for the same pod, that knows what this one was told and finds the rest on disk."""
+        self.close()
+        worker = PodWorker(self._context, self.state.pod)
+        if self._removed.is_set():
+            worker.removed()
+        if self._node_stops.is_set():
+            worker.stop()
+        return worker
 
     # What others tell it
 
@@ -108,13 +109,18 @@ class PodWorker:
         self.state.pod = pod
         if any(before["metadata"].get(key) != pod["metadata"].get(key) for key in ("labels", "annotations")):
             self._refresh_due.set()
-        self._changed()  # the spec's generation, or somebody's condition that Ready depends on
+        if shape_of(before) != shape_of(pod):
+            self._say_once("a running pod's containers cannot be changed here: delete the pod and create it anew")
+        if self._overdue is not None:
+            self._watch_active_deadline()
+        self._writer.changed()  # the spec's generation, or somebody's condition that Ready depends on
         self._take_in(pod)
 
     def removed(self) -> None:
         """The pod is not in the API server any more."""
         self._removed.set()
         self._deleted.set()
+        self._writer.forget()
         grace = self.state.pod["metadata"].get("deletionGracePeriodSeconds")
         self._end(Cause.REMOVED, self.state.grace_period if grace is None else max(REMOVED_GRACE, grace))
 
@@ -130,9 +136,12 @@ class PodWorker:
         elif (pod.get("status") or {}).get("phase") in TERMINAL and not self.over:
             self._end(Cause.OVER, self.state.grace_period)
         for reason in refuse_ephemeral(pod):
-            if reason not in self._refused_debuggers:
-                self._refused_debuggers.add(reason)
-                self._event("Warning", "Failed", reason)
+            self._say_once(reason)
+
+    def _say_once(self, reason: str) -> None:
+        if reason not in self._said:
+            self._said.add(reason)
+            self._event("Warning", "Failed", reason)
 
     def _end(self, cause: Cause, grace: float) -> None:
         if self._deadline is None:
@@ -146,18 +155,25 @@ class PodWorker:
     # Life
 
     async def run(self) -> None:
-        writer = asyncio.create_task(self._write_when_changed(), name=f"status of {self.state}")
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(self._writer.run(), name=f"status of {self.state}")
+            await self._until_gone()
+            writing.cancel()
+
+    async def _until_gone(self) -> None:
+        if not self.over:
+            await self._until_over()
+        else:
+            await self._stop_containers(Deadline(self.state.grace_period))
+        await self._writer.insist()
+        waits = [asyncio.create_task(event.wait()) for event in (self._deleted, self._node_stops)]
         try:
-            if not self.over:
-                await self._until_over()
-            else:
-                await self._stop_containers(Deadline(self.state.grace_period))
-            if self._cause is Cause.NODE:
-                await self.publish()
-                return
-            await self._leave()
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await cancel(writer)
+            await cancel(*waits)
+        if self._deleted.is_set() and self.over:
+            await self._clean_up()
+            await self._writer.confirm_deletion()
 
     def close(self) -> None:
         """Lets go of the pod's processes without touching them."""
@@ -168,7 +184,7 @@ class PodWorker:
     async def _until_over(self) -> None:
         problem = None
         if self._cause is None:
-            self._changed()
+            self._writer.changed()
             problem = self._admission() or await self._live_until_ended()
         if problem:
             self._event("Warning", *problem)
@@ -200,34 +216,36 @@ class PodWorker:
         self._event("Warning", reason, message)
         self._view.failure = (reason, message)
         self.over = self._view.over = True
-        self._changed()
-
-    @property
-    def known(self) -> bool:
-        """Whether an earlier node took the pod in."""
-        return self._known
+        self._writer.changed()
 
     async def _live_until_ended(self) -> tuple[str, str] | None:
         """Until the containers are done or somebody ends the pod; what the pod failed of, if not of a container."""
         living = asyncio.create_task(self._live(), name=f"life of {self.state}")
         ending = asyncio.create_task(self._end_requested.wait())
         refreshing = asyncio.create_task(self._refresh(), name=f"volumes of {self.state}")
+        tasks = (living, ending, refreshing)
+        self._watch_active_deadline()
         try:
-            await asyncio.wait({living, ending}, timeout=self._active_seconds(), return_when=asyncio.FIRST_COMPLETED)
-            if living.done():
-                return living.result()
-            if not ending.done():
-                self._end(Cause.DEADLINE, self.state.grace_period)
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._cause is Cause.DEADLINE:
                 return "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
-            return None
+            if ending in done:
+                return None
+            return living.result() if living in done else refreshing.result()
         finally:
-            await cancel(living, ending, refreshing)
+            if self._overdue is not None:
+                self._overdue.cancel()
+            await cancel(*tasks)
 
-    def _active_seconds(self) -> float | None:
+    def _watch_active_deadline(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
         limit = self.state.pod["spec"].get("activeDeadlineSeconds")
-        if limit is None:
-            return None
-        return max(0.0, parse_time(self._view.started_at) + limit - time.time())
+        if limit is not None:
+            seconds = max(0.0, parse_time(self._view.started_at) + limit - time.time())
+            self._overdue = asyncio.get_running_loop().call_later(
+                seconds, self._end, Cause.DEADLINE, self.state.grace_period
+            )
 
     async def _live(self) -> tuple[str, str] | None:
         problem: tuple[str, str] | None = None
@@ -307,96 +325,27 @@ class PodWorker:
             self.over = self._view.over = True
             self._view.failure = ("Terminated", "Pod was terminated in response to imminent node shutdown.")
 
-    async def _leave(self) -> None:
-        """Shows the end; then waits for the pod's deletion, cleans up and confirms it."""
-        await self._insist(self.publish_or_raise)
-        waits = [asyncio.create_task(event.wait()) for event in (self._deleted, self._node_stops)]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await cancel(*waits)
-        if self._deleted.is_set():
-            await self._clean_up()
-            await self._insist(self._confirm_deletion)
-
     async def _clean_up(self) -> None:
         await self._context.volumes.cleanup(self.state.pod)
         self._context.addresses.release(self.state.uid)
         self._context.devices.release(self.state.uid)
         await asyncio.to_thread(remove_tree, layout.pod(self._context.settings.root, self.state.uid))
 
-    async def _confirm_deletion(self) -> None:
-        if self._removed.is_set():
-            return
-        meta = self.state.pod["metadata"]
-        try:
-            await self._context.client.delete(
-                PODS, meta["name"], meta["namespace"], grace_period=0, uid=self.state.uid
-            )
-        except (NotFound, Conflict):
-            log.debug("pod %s was gone already", self.state)
-
-    async def _insist(self, write: Callable[[], Awaitable[None]]) -> None:
-        """Tries until the API server has taken it; once only when the node stops."""
-        retries = Backoff(initial=WRITE_FIRST, first=WRITE_FIRST, most=WRITE_MOST)
-        while True:
-            try:
-                await write()
-                return
-            except ApiError as error:
-                log.warning("pod %s: %s", self.state, error)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(retries.after()):
-                    await self._node_stops.wait()
-            if self._node_stops.is_set() or self._removed.is_set():
-                return
-
-    # Status
-
-    def _changed(self) -> None:
-        self._dirty.set()
-
-    async def _write_when_changed(self) -> None:
-        while True:
-            await self._dirty.wait()
-            await self._insist(self.publish_or_raise)
-            if self._node_stops.is_set() or self._removed.is_set():
-                return  # what is to be said yet, `run` says
-
-    async def publish(self) -> None:
-        """Writes the status now if it can be; else the background does it later."""
-        try:
-            await self.publish_or_raise()
-        except ApiError as error:
-            log.warning("status of pod %s: %s", self.state, error)
-            self._dirty.set()
-
-    async def publish_or_raise(self) -> None:
-        async with self._writing:
-            self._dirty.clear()
-            pod = self.state.pod
-            if self._removed.is_set() or self._was_over:
-                return
-            desired = pod_status(pod, self._view, written=self._written, now=rfc3339(time.time_ns()))
-            if (phase := (pod.get("status") or {}).get("phase")) in TERMINAL:
-                desired["phase"] = phase  # whoever ended the pod: it stays so
-            patch = patch_of(desired, self._written)
-            if not patch:
-                return
-            meta = pod["metadata"]
-            body = {"metadata": {"uid": meta["uid"]}, "status": patch}
-            try:
-                await self._context.client.patch(
-                    PODS, meta["name"], body, meta["namespace"], subresource="status", kind="strategic"
-                )
-            except (NotFound, Conflict):
-                log.info("pod %s is gone", self.state)
-                self.removed()
-                return
-            self._written = desired
+    def _status(self, written: dict) -> dict:
+        pod = self.state.pod
+        desired = pod_status(pod, self._view, written=written, now=rfc3339(time.time_ns()))
+        if (phase := (pod.get("status") or {}).get("phase")) in TERMINAL:
+            desired["phase"] = phase  # whoever ended the pod: it stays so
+        return desired
 
     def _event(self, kind: str, reason: str, message: str) -> None:
         self._context.events.event(self.state.pod, kind, reason, message)
+
+
+def shape_of(pod: dict) -> list:
+    """What a container is made of that an API server lets one change."""
+    parts = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
+    return [(part["name"], part["image"], part.get("resources")) for part in parts]
 
 
 def deletion_grace(pod: dict, *, now: float, first: bool) -> float:
