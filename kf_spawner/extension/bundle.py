@@ -14,7 +14,9 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, NotFound, Resource, Unreachable
+from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, Forbidden, NotFound, Resource
+
+from .errors import may_pass
 
 log = logging.getLogger(__name__)
 
@@ -104,11 +106,6 @@ async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool
     while True:
         try:
             return await client.request("POST", resource.path(meta["namespace"]), params=params, body=obj)
-        except Unreachable:
-            if time.monotonic() > deadline:
-                raise
-            again = True
-            await asyncio.sleep(RETRY_EVERY)
         except AlreadyExists:
             if not again:
                 raise
@@ -116,6 +113,13 @@ async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool
             if _submission(there) != _submission(obj):
                 raise
             return there
+        except ApiError as error:
+            # An API server that has just started forbids what it will allow once it has read the roles.
+            passing = may_pass(error) or (again and isinstance(error, Forbidden))
+            if not passing or time.monotonic() > deadline:
+                raise
+            again = True
+        await asyncio.sleep(RETRY_EVERY)
 
 
 async def _adopt(client: Client, resource: Resource, obj: dict, owner: dict) -> None:

@@ -4,8 +4,11 @@ Acts with the server's account; what an endpoint is `kf_spawner.serving` says. P
 the caller's server's own token: nobody gets at an endpoint by this way who could not without.
 """
 
+import asyncio
 import contextlib
+import time
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
@@ -13,6 +16,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from kf_spawner.kube import AlreadyExists, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, PODS, SERVICES
 from kf_spawner.serving import ENDPOINT_LABEL, SELECTOR, EndpointInvalid, build, status
+from kf_spawner.serving.status import READY
 
 from . import bundle
 from .cluster import Cluster
@@ -20,6 +24,8 @@ from .errors import RequestError
 from .follow import Stream, follow_pods, read_pods
 from .volume import model_folder
 
+ROUTE_PATIENCE = 15.0
+RETRY_EVERY = 0.5
 OPTIONS = ("name", "path", "image", "replicas", "resources", "env")
 
 
@@ -92,6 +98,7 @@ class Endpoints:
                 f"{body['name']!r} is in use in {self._cluster.namespace}: take another name, or delete the endpoint "
                 "first (replace=True does)",
                 field="name",
+                name=body["name"],
             ) from error
         return self._view(stored, [])
 
@@ -122,8 +129,25 @@ class Endpoints:
         )
 
     async def predict(self, name: str, body: bytes) -> HTTPResponse:
-        """The model server's answer to a `:predict` body, whatever its status."""
+        """The model server's answer to a `:predict` body, whatever its status.
+
+        The door learns of an endpoint a moment after it is ready: until then an answer that is not the model
+        server's is not final.
+        """
         await self._cluster.client()
+        deadline = time.monotonic() + ROUTE_PATIENCE
+        while True:
+            answer = await self._ask(name, body)
+            if not _is_doors_own(answer):
+                return answer
+            view = await self.get(name)
+            if view["state"] != READY:
+                raise RequestError(503, "NotReady", f"the endpoint {name!r} is {view['state']}: {view['message']}")
+            if time.monotonic() > deadline:
+                return answer
+            await asyncio.sleep(RETRY_EVERY)
+
+    async def _ask(self, name: str, body: bytes) -> HTTPResponse:
         door, token = self._defaults.door, self._defaults.token
         if not door or not token:
             raise RequestError(
@@ -131,8 +155,9 @@ class Endpoints:
                 "NoDoor",
                 "KF_SERVING_URL says no way to endpoints: this server was not started by a hub",
             )
+        quoted = quote(name, safe="")
         request = HTTPRequest(
-            f"{door.rstrip('/')}/{self._cluster.namespace}/{name}/v1/models/{name}:predict",
+            f"{door.rstrip('/')}/{self._cluster.namespace}/{quoted}/v1/models/{quoted}:predict",
             method="POST",
             body=body,
             headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
@@ -200,3 +225,10 @@ class Endpoints:
             raise RequestError(
                 422, "NoSuchVolume", f"the home volume's claim {claim!r} does not exist any more: restart the server"
             ) from error
+
+
+def _is_doors_own(answer: HTTPResponse) -> bool:
+    """Whether the door answered in the model server's place: it knows no such route, or nobody behind it."""
+    if answer.code in (502, 503):
+        return True
+    return answer.code == 404 and "json" not in answer.headers.get("Content-Type", "")

@@ -52,6 +52,11 @@ def from_cluster(error: ApiError | ConfigError) -> RequestError:
     return RequestError(error.status, error.reason, error.message, field=next(iter(fields_of(error)), None))
 
 
+def may_pass(error: ApiError) -> bool:
+    """Whether the same request may succeed in a while: no answer, too much to do, or storage away."""
+    return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500
+
+
 def fields_of(error: ApiError) -> list[str]:
     """The paths of the fields that the API server found at fault, unknown ones included."""
     causes = error.details.get("causes") or []

@@ -7,14 +7,15 @@ once more, `state` Deleted where the job is gone). Watches and logs are resumed 
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from kf_spawner.kube import Client, Informer, Resource, Unreachable
+from kf_spawner.kube import ApiError, Client, Informer, Resource, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
 from kf_spawner.tfjob.names import CONTAINER
 
-from .logs import RETRY_EVERY, Changes, PodLogs, Position, container_status, has_started, read_lines
+from .logs import DRAIN_TIMEOUT, RETRY_EVERY, Changes, PodLogs, Position, container_status, has_started, read_lines
 from .views import TERMINAL, event_view, job_selector, job_view, replica_name
 
 log = logging.getLogger(__name__)
@@ -163,12 +164,14 @@ class _Follow:
 
     async def _newest_pods(self) -> list[dict]:
         """Straight from the API, once it answers: the informer of pods may lag behind the one of the job."""
-        while True:
+        deadline = time.monotonic() + DRAIN_TIMEOUT
+        while time.monotonic() < deadline:
             try:
                 return await self._list_pods()
-            except Unreachable as error:
+            except ApiError as error:
                 log.info("%s; trying again", error)
             await asyncio.sleep(RETRY_EVERY)
+        return self._pods.items()
 
     def _current(self, last: dict | None) -> dict | None:
         """The job, unless it is gone or another one has its name by now."""

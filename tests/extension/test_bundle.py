@@ -1,0 +1,123 @@
+"""All or nothing, whatever dies amid a submission: the API server, the notebook server, the connection."""
+
+import asyncio
+
+import pytest
+
+from kf_spawner.extension import bundle
+from kf_spawner.extension.jobs import TFJOBS
+from kf_spawner.kube import Client, Invalid, load_config
+from kf_spawner.kube.resources import CONFIGMAPS
+from tests.extension.world import make_world, run_server
+
+
+def job(name="job"):
+    containers = [{"name": "tensorflow", "image": "a"}]
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "TFJob",
+        "metadata": {"name": name},
+        "spec": {"tfReplicaSpecs": {"Worker": {"template": {"spec": {"containers": containers}}}}},
+    }
+
+
+def config_map(name="job-program"):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"main.py": "print()"}}
+
+
+def parts(**changes):
+    owner = bundle.Part(TFJOBS, {**job(), **changes})
+    return {"owner": owner, "dependents": [bundle.Part(CONFIGMAPS, config_map())]}
+
+
+@pytest.fixture
+async def user(world):
+    async with Client(load_config(world.kubeconfig), user_agent="test") as client:
+        yield client
+
+
+class Dying(Exception):
+    """Stands for `kill -9`: nothing of ours runs after it."""
+
+
+async def test_an_owner_that_is_refused_leaves_no_dependent(user, world):
+    with pytest.raises(Invalid):
+        await bundle.create(user, namespace=world.namespace, **parts(spec={"tfReplicaSpecs": {}}))
+    assert await world.leftovers() == {}
+
+
+async def test_a_submission_cut_off_before_its_owner_is_swept_away(user, world, monkeypatch):
+    async def no_more(*_args, **_options):
+        raise Dying
+
+    with monkeypatch.context() as patched:
+        create = bundle._create
+        calls = []
+
+        async def once(*args, **options):
+            calls.append(args)
+            return await (create(*args, **options) if len(calls) == 1 else no_more())
+
+        patched.setattr(bundle, "_create", once)
+        patched.setattr(bundle, "_remove", no_more)
+        with pytest.raises(Dying):
+            await bundle.create(user, namespace=world.namespace, **parts())
+    assert await world.leftovers() == {"configmaps": ["job-program"]}
+    options = {"namespace": world.namespace, "resource": CONFIGMAPS, "owner_resource": TFJOBS}
+    assert await bundle.sweep(user, **options, older_than=3600) == 1, "it may be in the making"
+    assert await world.leftovers() == {"configmaps": ["job-program"]}
+    assert await bundle.sweep(user, **options, older_than=0) == 0
+    assert await world.leftovers() == {}
+
+
+async def test_a_submission_cut_off_after_its_owner_is_completed(user, world, monkeypatch):
+    async def no_more(*_args, **_options):
+        raise Dying
+
+    with monkeypatch.context() as patched:
+        patched.setattr(bundle, "_adopt", no_more)
+        with pytest.raises(Dying):
+            await bundle.create(user, namespace=world.namespace, **parts())
+    options = {"namespace": world.namespace, "resource": CONFIGMAPS, "owner_resource": TFJOBS}
+    assert await bundle.sweep(user, **options, older_than=0) == 0
+    owner = await user.get(TFJOBS, "job", world.namespace)
+    dependent = await user.get(CONFIGMAPS, "job-program", world.namespace)
+    assert [one["uid"] for one in dependent["metadata"]["ownerReferences"]] == [owner["metadata"]["uid"]]
+
+
+async def test_an_orphan_of_an_earlier_job_of_that_name_is_not_given_to_the_next(user, world):
+    orphan = config_map("job-program-old")
+    orphan["metadata"]["labels"] = {bundle.OWNER_KIND: "TFJob", bundle.OWNER_NAME: "job"}
+    orphan["metadata"]["annotations"] = {bundle.SUBMISSION: "another"}
+    await world.admin.create(CONFIGMAPS, orphan, world.namespace)
+    await bundle.create(user, namespace=world.namespace, **parts())
+    options = {"namespace": world.namespace, "resource": CONFIGMAPS, "owner_resource": TFJOBS}
+    assert await bundle.sweep(user, **options, older_than=0) == 0
+    assert (await world.leftovers())["configmaps"] == ["job-program"]
+
+
+async def test_a_server_that_starts_sweeps(world, tmp_path):
+    orphan = config_map()
+    orphan["metadata"]["labels"] = {bundle.OWNER_KIND: "TFJob", bundle.OWNER_NAME: "job"}
+    await world.admin.create(CONFIGMAPS, orphan, world.namespace)
+    async with (
+        run_server(world, tmp_path, settings=("--KubeflowExtension.orphan_age=1",)),
+        asyncio.timeout(30),
+    ):
+        while await world.leftovers():
+            await asyncio.sleep(0.1)
+
+
+async def test_a_submission_outlives_a_kill_of_the_api_server(new_control_plane, tmp_path):
+    """The API server is away when a job is sent, and comes back: the job is there once, with its program."""
+    async with (
+        make_world(new_control_plane.admin_kubeconfig, tmp_path) as world,
+        Client(load_config(world.kubeconfig), user_agent="test") as user,
+    ):
+        new_control_plane.kill("kube-apiserver")
+        sending = asyncio.create_task(bundle.create(user, namespace=world.namespace, **parts()))
+        # Not in a thread that ends: what it started could end with it.
+        await new_control_plane._start([spec for spec in new_control_plane.specs if spec.name == "kube-apiserver"])
+        made = await asyncio.wait_for(sending, 60)
+        assert made["metadata"]["name"] == "job"
+        assert await world.leftovers() == {"tfjobs": ["job"], "configmaps": ["job-program"]}

@@ -1,0 +1,156 @@
+"""Endpoints over REST: what is made of a model's folder, how it is seen and taken down, how predictions are asked."""
+
+import asyncio
+import json
+
+import pytest
+from aiohttp import web
+
+from kf_spawner.kube.resources import DEPLOYMENTS, PODS, SERVICES
+from tests.extension.world import CLAIM, HUB_TOKEN, run_server
+
+
+@pytest.fixture
+def model(world):
+    folder = world.home / "models" / "digits"
+    (folder / "1").mkdir(parents=True)
+    (folder / "1" / "saved_model.pb").write_bytes(b"\0")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("path", "sub_path"),
+    [
+        ("~/models/digits", "models/digits"),
+        ("models/digits", "models/digits"),
+        ("/home/jovyan/models/digits", "models/digits"),
+        ("~/models/digits/1", "models/digits/1"),
+        ("~/models/../models/digits/", "models/digits"),
+    ],
+)
+async def test_an_endpoint_is_a_deployment_and_a_service_of_the_models_folder(server, world, model, path, sub_path):
+    status, view = await server.call("POST", "endpoints", json={"name": "digits", "path": path})
+    assert status == 201, view
+    assert view["url"].endswith(f"/serving/{world.namespace}/digits/v1/models/digits")
+    deployment = await world.admin.get(DEPLOYMENTS, "digits", world.namespace)
+    pod = deployment["spec"]["template"]["spec"]
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == CLAIM
+    assert pod["containers"][0]["volumeMounts"][0]["subPath"] == sub_path
+    service = await world.admin.get(SERVICES, "digits", world.namespace)
+    assert [one["uid"] for one in service["metadata"]["ownerReferences"]] == [deployment["metadata"]["uid"]]
+    status, listed = await server.call("GET", "endpoints")
+    assert [(one["name"], one["state"]) for one in listed["items"]] == [("digits", "Pending")]
+
+
+async def test_the_real_path_of_the_home_is_understood(server, world, model):
+    status, view = await server.call("POST", "endpoints", json={"name": "digits", "path": str(model)})
+    assert status == 201, view
+
+
+async def test_deleting_frees_the_name(server, world, model):
+    body = {"name": "digits", "path": "~/models/digits"}
+    assert (await server.call("POST", "endpoints", json=body))[0] == 201
+    status, answer = await server.call("POST", "endpoints", json=body)
+    assert (status, answer["reason"], answer["name"]) == (409, "NameInUse", "digits")
+    assert (await server.call("DELETE", "endpoints/digits"))[0] == 202
+    async with asyncio.timeout(30):
+        while (await server.call("GET", "endpoints/digits"))[0] != 404:
+            await asyncio.sleep(0.1)
+    assert await world.leftovers() == {}
+    assert (await server.call("POST", "endpoints", json=body))[0] == 201
+
+
+async def test_another_deployment_is_neither_shown_nor_touched(server, world, model):
+    foreign = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "digits"},
+        "spec": {
+            "replicas": 0,
+            "selector": {"matchLabels": {"a": "b"}},
+            "template": {
+                "metadata": {"labels": {"a": "b"}},
+                "spec": {"containers": [{"name": "a", "image": "a"}]},
+            },
+        },
+    }
+    await world.admin.create(DEPLOYMENTS, foreign, world.namespace)
+    assert (await server.call("GET", "endpoints/digits"))[0] == 404
+    assert (await server.call("DELETE", "endpoints/digits"))[0] == 404
+    status, answer = await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
+    assert (status, answer["reason"]) == (409, "NameInUse")
+    assert await world.leftovers() == {"deployments": ["digits"]}
+
+
+@pytest.fixture
+async def door():
+    """What stands for the door: records what comes, answers what the test says."""
+    seen, answers = [], []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append((request.path, request.headers.get("Authorization"), await request.json()))
+        status, body = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(body, str):
+            return web.Response(status=status, text=body)
+        return web.json_response(body, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/serving"
+    yield url, seen, answers
+    await runner.cleanup()
+
+
+async def test_a_prediction_goes_through_the_door_with_the_servers_own_token(world, model, tmp_path, door):
+    url, seen, answers = door
+    async with run_server(world, tmp_path, variables={"KF_SERVING_URL": url}) as server:
+        answers.append((200, {"predictions": [7]}))
+        body = {"instances": [[0.5]]}
+        assert await server.call("POST", "endpoints/digits/predict", json=body) == (200, {"predictions": [7]})
+        path = f"/serving/{world.namespace}/digits/v1/models/digits:predict"
+        assert seen == [(path, f"token {HUB_TOKEN}", body)]
+        answers[:] = [(400, {"error": "shapes differ"})]
+        assert await server.call("POST", "endpoints/digits/predict", json=body) == (400, {"error": "shapes differ"})
+
+
+async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(world, model, tmp_path, door):
+    url, _, answers = door
+    async with run_server(world, tmp_path, variables={"KF_SERVING_URL": url}) as server:
+        answers[:] = [(404, "404 page not found")]
+        status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
+        assert (status, answer["reason"]) == (404, "NotFound")
+        await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
+        status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
+        assert (status, answer["reason"]) == (503, "NotReady")
+        assert "Pending" in answer["message"]
+        await make_ready(world, server)
+        answers[:] = [(404, "404 page not found"), (503, "no pods"), (200, {"predictions": [1]})]
+        status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
+        assert (status, answer) == (200, {"predictions": [1]})
+
+
+async def make_ready(world, server):
+    """Plays the node: says that the endpoint's pod runs."""
+    async with asyncio.timeout(30):
+        while not (pods := (await world.admin.list(PODS, world.namespace))["items"]):
+            await asyncio.sleep(0.05)
+        running = {"name": "model-server", "image": "a", "imageID": "", "ready": True, "restartCount": 0}
+        ready = {
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{**running, "state": {"running": {}}}],
+        }
+        await world.admin.patch(
+            PODS, pods[0]["metadata"]["name"], {"status": ready}, world.namespace, subresource="status"
+        )
+        while (await server.call("GET", "endpoints/digits"))[1]["state"] != "Ready":
+            await asyncio.sleep(0.05)
+
+
+async def test_without_a_door_the_message_says_so(server):
+    status, answer = await server.call("POST", "endpoints/digits/predict", data=json.dumps({}))
+    assert (status, answer["reason"]) == (503, "NoDoor")
