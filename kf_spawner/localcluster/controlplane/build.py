@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,14 +18,13 @@ from kf_spawner.localcluster.controlplane.locks import locked
 
 Progress = Callable[[str], None]
 
-_VERSION_PACKAGE = "k8s.io/component-base/version"
+_VERSION = "-X k8s.io/component-base/version"
 FLAGS = (
     "-trimpath",
     "-ldflags=-s -w"
-    # Without these, clients are told v0.0.0.
-    f" -X {_VERSION_PACKAGE}.gitVersion=v1.37.2"
-    f" -X {_VERSION_PACKAGE}.gitMajor=1"
-    f" -X {_VERSION_PACKAGE}.gitMinor=37",
+    # Without these, clients are told v0.0.0, and say so of themselves.
+    f" {_VERSION}.gitVersion=v1.37.2 {_VERSION}.gitMajor=1 {_VERSION}.gitMinor=37"
+    " -X k8s.io/client-go/pkg/version.gitVersion=v1.37.2",
 )
 TELL_EVERY = 2.0
 """Seconds between two words on how far it is."""
@@ -53,10 +52,13 @@ class BuildError(Exception):
 
 @dataclass(frozen=True)
 class Module:
-    """A Go module on disk and the main packages to build from it: program name -> package."""
+    """A Go module on disk and what to build from it."""
 
     folder: Path
+    packages: Mapping[str, str]
+    """Name of a file to build -> its main package; Go names the file as the package's last part."""
     programs: Mapping[str, str]
+    """Name of a program -> the file that it is, or is a link to where the names differ."""
     flags: Sequence[str] = FLAGS
 
     def key(self) -> str:
@@ -70,12 +72,16 @@ class Module:
 
 CONTROL_PLANE = Module(
     folder=Path(__file__).resolve().parent / "gomod",
-    programs={
-        "etcd": "./etcd",
-        "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
-        "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
-        "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    packages={
+        "kf-control-plane": "./kf-control-plane",
         "kubectl": "k8s.io/kubernetes/cmd/kubectl",
+    },
+    programs={
+        "etcd": "kf-control-plane",
+        "kube-apiserver": "kf-control-plane",
+        "kube-controller-manager": "kf-control-plane",
+        "kube-scheduler": "kf-control-plane",
+        "kubectl": "kubectl",
     },
 )
 
@@ -97,8 +103,7 @@ async def ensure(module: Module, names: Sequence[str], *, cache: Path, progress:
             on_wait=lambda: progress("waiting for another build of the control plane to end"),
         ):
             if not _all_there(wanted):
-                missing = [name for name, path in wanted.items() if not path.exists()]
-                await _build(module, missing, folder=folder, cache=cache, progress=progress)
+                await _build(module, wanted, folder=folder, cache=cache, progress=progress)
     except command.CommandFailed as error:
         raise BuildError(_explained(error, cache)) from error
     except OSError as error:
@@ -110,8 +115,8 @@ def _all_there(programs: Mapping[str, Path]) -> bool:
     return all(path.exists() for path in programs.values())
 
 
-async def _build(module: Module, names: Sequence[str], *, folder: Path, cache: Path, progress: Progress) -> None:
-    """Build into a folder beside `folder`, then give each program its name. The caller holds the lock."""
+async def _build(module: Module, names: Iterable[str], *, folder: Path, cache: Path, progress: Progress) -> None:
+    """Build into a folder beside `folder`, then give each program its name there. The caller holds the lock."""
     at_least = toolchain.needed((module.folder / "go.mod").read_text())
     go = await toolchain.find_or_install(cache, at_least=at_least, progress=progress)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +127,8 @@ async def _build(module: Module, names: Sequence[str], *, folder: Path, cache: P
         work.mkdir()
         output.mkdir()
         env = _environment(go, cache, work)
-        packages = [module.programs[name] for name in names]
+        built = sorted({module.programs[name] for name in names})
+        packages = [module.packages[name] for name in built]
         told = _Told(progress)
         stale = await _stale(go, module, packages, env=env, told=told)
         told.compiling(stale)
@@ -133,8 +139,12 @@ async def _build(module: Module, names: Sequence[str], *, folder: Path, cache: P
             on_error=told.compiled,
         )
         folder.mkdir(exist_ok=True)
-        for name in names:
+        for name in built:
             (output / name).rename(folder / name)
+        for name in names:
+            if name != module.programs[name]:
+                (output / name).symlink_to(module.programs[name])
+                (output / name).rename(folder / name)
 
 
 async def _stale(

@@ -1,6 +1,6 @@
 // The local cluster's control plane: etcd and Kubernetes at one pinned version, every module checked by go.sum.
 //
-// To move to another release: change the two versions of the first block, the `replace` block (Kubernetes v1.X.Y
+// To move to another release: change the versions of the first block, the `replace` block (Kubernetes v1.X.Y
 // is v0.X.Y there; one line for each staging module that Kubernetes' own go.mod replaces by a folder), run
 // `go mod tidy`, and keep gitVersion in build.py in step.
 module kf-spawner.io/controlplane
@@ -8,7 +8,9 @@ module kf-spawner.io/controlplane
 go 1.26.0
 
 require (
+	github.com/spf13/cobra v1.10.2
 	go.etcd.io/etcd/server/v3 v3.7.0
+	k8s.io/component-base v0.37.2
 	k8s.io/kubernetes v1.37.2
 )
 
@@ -107,7 +109,6 @@ require (
 	github.com/russross/blackfriday/v2 v2.1.0 // indirect
 	github.com/sirupsen/logrus v1.9.4 // indirect
 	github.com/soheilhy/cmux v0.1.5 // indirect
-	github.com/spf13/cobra v1.10.2 // indirect
 	github.com/spf13/pflag v1.0.10 // indirect
 	github.com/tmc/grpc-websocket-proxy v0.0.0-20220101234140-673ab2c3ae75 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
@@ -159,7 +160,6 @@ require (
 	k8s.io/client-go v0.37.2 // indirect
 	k8s.io/cloud-provider v0.37.2 // indirect
 	k8s.io/cluster-bootstrap v0.0.0 // indirect
-	k8s.io/component-base v0.37.2 // indirect
 	k8s.io/component-helpers v0.37.2 // indirect
 	k8s.io/controller-manager v0.37.2 // indirect
 	k8s.io/cri-api v0.37.2 // indirect
@@ -228,9 +228,4 @@ replace (
 	k8s.io/streaming => k8s.io/streaming v0.37.2
 )
 
-tool (
-	k8s.io/kubernetes/cmd/kube-apiserver
-	k8s.io/kubernetes/cmd/kube-controller-manager
-	k8s.io/kubernetes/cmd/kube-scheduler
-	k8s.io/kubernetes/cmd/kubectl
-)
+tool k8s.io/kubernetes/cmd/kubectl
