@@ -1,9 +1,12 @@
 """A pod's life on the real node beside the real API server: phases, conditions, exits, restarts, order."""
 
+import asyncio
+
 import pytest
 
 from kf_spawner.kube import Invalid, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, PODS, SECRETS
+from tests.fixtures.control_plane import ControlPlane
 
 from .conftest import IMAGE, Cluster, condition, container, ended, python, sh, waits
 
@@ -382,3 +385,31 @@ async def test_logs_of_a_container_that_waits(cluster: Cluster) -> None:
     await cluster.until(pod, lambda now: waits(now).get("reason") == "ImagePullBackOff")
     with pytest.raises((Invalid, NotFound), match=r"waiting to start: .*ImagePull"):
         await cluster.logs(pod)
+
+
+async def test_scheduler_finds_the_node_and_kubectl_reaches_the_container(
+    cluster: Cluster, control_plane: ControlPlane
+) -> None:
+    pod = await cluster.pod(
+        {**sh("echo out; sleep 100"), "volumeMounts": [{"name": "data", "mountPath": "/data"}]},
+        nodeName=None,
+        nodeSelector={"kubernetes.io/hostname": cluster.node.name},
+        volumes=[{"name": "data", "emptyDir": {}}],
+    )
+    await cluster.first_line(pod)
+    name = ("-n", cluster.namespace, pod["metadata"]["name"])
+
+    async def kubectl(*words: str) -> tuple[int, str]:
+        done = await asyncio.to_thread(control_plane.kubectl, *words)
+        return done.returncode, done.stdout + done.stderr
+
+    assert await kubectl("logs", *name) == (0, "out\n")
+    assert await kubectl("exec", *name, "--", "sh", "-c", "echo in > /data/f; cat /data/f; exit 3") == (
+        3,
+        "in\ncommand terminated with exit code 3\n",
+    )
+    code, text = await kubectl("exec", *name, "--", "ls", "/data")
+    assert (code, text) == (0, "f\n")
+    code, text = await kubectl("describe", "pod", *name)
+    assert "Successfully assigned" in text
+    assert "Container started: c0" in text
