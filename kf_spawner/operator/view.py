@@ -104,8 +104,15 @@ def _newer(held: dict | None, old: dict | None, new: dict | None) -> tuple[dict 
         gone = old is None or old["metadata"]["uid"] == held["metadata"]["uid"]
         return (None, True) if gone else (held, False)
     if new["metadata"]["uid"] == held["metadata"]["uid"] and version_of(new) <= version_of(held):
-        return held, False
+        # The same state again is no news, but held from the informer it is in memory only once.
+        return (new if _same_state(held, new) else held), False
     return new, True
+
+
+def _same_state(held: dict, new: dict) -> bool:
+    """False for what we hold as being deleted while the informer does not know yet."""
+    marks = [obj["metadata"].get("deletionTimestamp") is None for obj in (held, new)]
+    return version_of(held) == version_of(new) and marks[0] == marks[1]
 
 
 def version_of(obj: dict) -> int:

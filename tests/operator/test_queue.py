@@ -1,0 +1,88 @@
+"""The work queue: order by key, no work lost, none done twice."""
+
+import asyncio
+
+import pytest
+
+from kf_spawner.operator.queue import LAST_RETRY, QueueClosed, WorkQueue
+
+
+@pytest.fixture
+async def queue():
+    queue = WorkQueue()
+    yield queue
+    queue.close()
+
+
+async def test_a_key_added_twice_comes_once(queue):
+    for key in ("a", "b", "a"):
+        queue.add(key)
+    assert [await queue.get(), await queue.get()] == ["a", "b"]
+    assert len(queue) == 0
+
+
+async def test_a_key_is_never_worked_on_twice_at_once(queue):
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add("a")
+    queue.add("b")
+    assert await queue.get() == "b"
+    assert len(queue) == 0
+    queue.done("a")
+    assert await queue.get() == "a"
+
+
+async def test_a_waiting_worker_is_woken(queue):
+    waiting = [asyncio.create_task(queue.get()) for _ in range(2)]
+    await asyncio.sleep(0)
+    queue.add("a")
+    queue.add("b")
+    assert sorted(await asyncio.gather(*waiting)) == ["a", "b"]
+
+
+async def test_a_cancelled_worker_leaves_the_key_to_another(queue):
+    first, second = asyncio.create_task(queue.get()), asyncio.create_task(queue.get())
+    await asyncio.sleep(0)
+    queue.add("a")
+    first.cancel()
+    assert await asyncio.wait_for(second, 5) == "a"
+    assert first.cancelled()
+
+
+async def test_of_two_delays_the_earlier_counts(queue):
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    queue.add_after("a", 60)
+    queue.add_after("a", 0.05)
+    queue.add_after("a", 30)
+    assert await asyncio.wait_for(queue.get(), 5) == "a"
+    assert loop.time() - began < 5
+
+
+async def test_work_on_a_key_settles_its_delay(queue):
+    """The turn that comes earlier decides anew when the next one is due."""
+    queue.add_after("a", 0.05)
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.done("a")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.get(), 0.2)
+
+
+async def test_retries_come_ever_later_until_one_goes_well(queue):
+    delays = [queue.retry("a") for _ in range(14)]
+    assert delays[:4] == [0.05, 0.1, 0.2, 0.4]
+    assert delays[-1] == LAST_RETRY
+    queue.forget("a")
+    assert queue.retry("a") == 0.05
+
+
+async def test_closing_ends_all_workers(queue):
+    waiting = [asyncio.create_task(queue.get()) for _ in range(3)]
+    await asyncio.sleep(0)
+    queue.close()
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(result, QueueClosed) for result in results)
+    queue.add("a")
+    with pytest.raises(QueueClosed):
+        await queue.get()
