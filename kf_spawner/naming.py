@@ -57,9 +57,7 @@ def _compose(prefix: str, parts: tuple[str, ...], *, max_length: int = MAX_LABEL
     tail = _SEPARATOR + _digest(parts)
     room = max_length - len(prefix) - len(tail)
     if room < 1:
-        raise ValueError(
-            f"max_length={max_length} leaves no room for a name: give at least {max_length - room + 1}"
-        )
+        raise ValueError(f"max_length={max_length} leaves no room for a name: give at least {max_length - room + 1}")
     return prefix + (_stem("-".join(parts))[:room].rstrip("-") or "x") + tail
 
 
