@@ -59,9 +59,8 @@ def _pick(*, taken: set[int]) -> int:
 
 def _read(path: Path) -> dict[str, int]:
     try:
-        content = json.loads(path.read_text())
+        return {str(name): int(port) for name, port in dict(json.loads(path.read_text())).items()}
     except FileNotFoundError:
         return {}
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise PortError(f"{path} is damaged ({error}); remove it: new ports are then picked") from error
-    return {str(name): int(port) for name, port in content.items()}
