@@ -10,7 +10,7 @@ HOME = "/home/jovyan"
 """Working directory of every server."""
 
 
-class Settings(Configurable):
+class SpawnerSettings(Configurable):
     """The traits that KubeflowSpawner adds to KubeSpawner's."""
 
     images = List(

@@ -21,7 +21,7 @@ from .arrival import Arrival
 from .cluster import Cluster, PodCache
 from .diagnosis import Cause, Diagnosis, of_refusal
 from .journal import Journal
-from .settings import HOME, Settings
+from .settings import HOME, SpawnerSettings
 
 STOP_TIMEOUT = 60.0
 """Seconds beyond the grace period for a deleted pod to be gone."""
@@ -32,7 +32,7 @@ ASK_TIMEOUT = 10.0
 _FIELD_MANAGER = "kf-spawner-hub"
 
 
-class KubeflowSpawner(Settings, KubeSpawner):
+class KubeflowSpawner(SpawnerSettings, KubeSpawner):
     """One user's notebook server, in the user's own namespace."""
 
     @default("enable_user_namespaces")
