@@ -115,7 +115,8 @@ def connect() -> Connection:
     if token and prefix:
         service = parse.urlsplit(environ.get("JUPYTERHUB_SERVICE_URL") or "http://127.0.0.1:8888")
         host = ANY_ADDRESS.get(service.hostname or "", service.hostname or "")
-        return Connection("%s://%s:%d/%s/" % (service.scheme, host, service.port or 8888, prefix.strip("/")), token)
+        root = "%s://%s:%d/" % (service.scheme, host, service.port or 8888)
+        return Connection(parse.urljoin(root, prefix.rstrip("/") + "/"), token)
     for folder in _runtime_folders():
         path = os.path.join(folder, "jpserver-%s.json" % environ.get("JPY_PARENT_PID", ""))
         try:

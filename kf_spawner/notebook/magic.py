@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--no-home", action="store_true", help="replicas without the home volume")
     add("--working-dir", metavar="DIR", help="where the program starts (default: the home directory)")
     add("--replace", action="store_true", help="delete a job that has this name first")
-    add("--detach", action="store_true", help="only submit; %%tfjob NAME shows it later".replace("%%", "%"))
+    add("--detach", action="store_true", help="only submit; %%tfjob NAME shows it later")
     add("--stop-on-interrupt", action="store_true", help="delete the job when the cell is interrupted")
     return parser
 

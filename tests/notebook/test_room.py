@@ -1,0 +1,97 @@
+"""The room's own promises: Python 3.6, nothing but the standard library and IPython, the way to the server."""
+
+import ast
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from kf_spawner.notebook import KfError, connection
+from kf_spawner.notebook.story import Story
+
+ROOM = Path(connection.__file__).parent
+
+
+@pytest.mark.parametrize("path", sorted(ROOM.glob("*.py")), ids=lambda path: path.name)
+def test_a_file_is_python_3_6_and_imports_little(path):
+    tree = ast.parse(path.read_text(), feature_version=(3, 6))
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.NamedExpr | ast.JoinedStr), f"{path.name}:{node.lineno}"
+        if isinstance(node, ast.Import):
+            names = [alias.name.split(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [(node.module or "").split(".")[0]]
+        else:
+            continue
+        for name in names:
+            assert name == "IPython" or name in sys.stdlib_module_names, f"{path.name} imports {name}"
+            assert name not in ("dataclasses", "contextvars"), f"{path.name}: Python 3.6 has no {name}"
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    for name in (
+        "JUPYTERHUB_API_TOKEN",
+        "JUPYTERHUB_SERVICE_PREFIX",
+        "JUPYTERHUB_SERVICE_URL",
+        "JUPYTER_RUNTIME_DIR",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(
+    ("service", "url"),
+    [
+        ("http://127.9.0.3:8888/user/admin/", "http://127.9.0.3:8888/user/admin/"),
+        ("http://0.0.0.0:8888/user/admin/", "http://127.0.0.1:8888/user/admin/"),
+        ("http://[::]:8889/user/admin/", "http://[::1]:8889/user/admin/"),
+        ("", "http://127.0.0.1:8888/user/admin/"),
+    ],
+)
+def test_below_a_hub_the_server_is_where_the_hub_said(environment, service, url):
+    environment.setenv("JUPYTERHUB_API_TOKEN", "t")
+    environment.setenv("JUPYTERHUB_SERVICE_PREFIX", "/user/admin/")
+    environment.setenv("JUPYTERHUB_SERVICE_URL", service)
+    assert connection.connect().url == url
+
+
+def test_without_a_hub_it_is_the_server_that_started_the_kernel(environment, tmp_path):
+    environment.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    environment.setenv("JPY_PARENT_PID", "42")
+    (tmp_path / "jpserver-41.json").write_text(json.dumps({"url": "http://other/", "token": "x"}))
+    (tmp_path / "jpserver-42.json").write_text(json.dumps({"url": "http://localhost:1/", "token": "t"}))
+    assert connection.connect().url == "http://localhost:1/"
+
+
+def test_a_kernel_without_a_server_is_told(environment, tmp_path):
+    environment.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
+    environment.setenv("HOME", str(tmp_path))
+    environment.setenv("JPY_PARENT_PID", "42")
+    with pytest.raises(KfError, match="open the notebook in JupyterLab"):
+        connection.connect()
+
+
+class Breaking:
+    """A connection whose first stream breaks off after two lines."""
+
+    def __init__(self):
+        self.streams = 0
+
+    def stream(self, _path):
+        self.streams += 1
+        for number in range(4):
+            time = "2026-01-01T00:00:0%dZ" % number
+            yield {"type": "log", "replica": "worker-0", "time": time, "line": str(number)}
+            if self.streams == 1 and number == 1:
+                raise connection.Unreachable("gone")
+        yield {"type": "end", "state": "Succeeded"}
+
+
+def test_a_story_over_a_connection_that_breaks_off_has_each_line_once():
+    items = []
+    with Story(Breaking(), "job") as story:
+        while not items or items[-1]["type"] != "end":
+            items += story.take()
+    assert [item["line"] for item in items[:-1]] == ["0", "1", "2", "3"]
