@@ -19,7 +19,7 @@ from kf_spawner.kube.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICE
 from kf_spawner.operator.apply import TFJOBS
 
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
-TIMEOUT = 30.0
+TIMEOUT = 60.0  # the garbage collector looks for new kinds only every 30 s
 
 
 class OperatorProcess:
