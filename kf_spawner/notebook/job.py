@@ -191,6 +191,8 @@ class _Watcher:
             raise TFJobDeleted("TFJob %s was deleted before it ended" % name, reason="Deleted")
         if state == "Failed":
             raise TFJobFailed(self._failure(), reason=self.end.get("reason") or "Failed")
+        if not self._quiet and display.in_kernel():  # the card is far above by now
+            print("TFJob %s: %s" % (name, state))
 
     def _failure(self) -> str:
         assert self.end is not None

@@ -82,7 +82,7 @@ class Breaking:
     def stream(self, _path):
         self.streams += 1
         for number in range(4):
-            time = "2026-01-01T00:00:0%dZ" % number
+            time = f"2026-01-01T00:00:0{number}Z"
             yield {"type": "log", "replica": "worker-0", "time": time, "line": str(number)}
             if self.streams == 1 and number == 1:
                 raise connection.Unreachable("gone")
