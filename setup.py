@@ -30,11 +30,10 @@ setup(
     packages=find_namespace_packages(include=["kf_spawner", "kf_spawner.*"]),
     include_package_data=True,
     package_data={
-        "": ["*.yaml", "*.html", "*.css", "*.js", "*.json", "go.mod", "go.sum", "*.go"],
+        "": ["*.yaml", "*.html", "*.css", "*.svg", "*.js", "*.json", "*.ipynb", "go.mod", "go.sum", "*.go"],
     },
     data_files=[
         *shared_files("images"),
-        *shared_files("examples"),
         ("share/kf-spawner", ["jupyterhub_config.py"]),
     ],
     install_requires=[
@@ -60,6 +59,7 @@ setup(
             "ipython>=8",
             "mypy>=1.14",
             "nbformat>=5.10",
+            "numpy>=2",
             "playwright>=1.50",
             "pytest>=8",
             "pytest-asyncio>=1",

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+from pathlib import Path
 
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Float, Int, Unicode, default
@@ -14,6 +15,7 @@ from .cluster import Cluster
 from .endpoints import EndpointDefaults, Endpoints
 from .handlers import ROUTES
 from .jobs import JobDefaults, Jobs
+from .seed import seed
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +87,8 @@ class KubeflowExtension(ExtensionApp):
         return os.environ.get("KF_SERVING_URL", "")
 
     def initialize_settings(self) -> None:
+        if self.home_mount:
+            seed(Path(self.home_mount))
         self._cluster = Cluster(self.kubeconfig or None, timeout=self.request_timeout)
         self._jobs = Jobs(self._cluster, JobDefaults(image=self.image, claim=self.home_claim))
         self._endpoints = Endpoints(
