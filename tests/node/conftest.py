@@ -29,7 +29,10 @@ NUMBERS = itertools.count()
 
 @dataclass
 class LocalNode:
-    """A node process: `start`, `stop` (SIGTERM), `kill` (SIGKILL); its folder stays in between."""
+    """A node process: `start`, `stop` (SIGTERM), `kill` (SIGKILL); its folder stays in between.
+
+    Without a provisioner: that one serves the claims of the whole cluster, so also those of other tests.
+    """
 
     plane: ControlPlane
     home: Path
@@ -69,7 +72,6 @@ class LocalNode:
         argv = [
             *(sys.executable, "-m", "kf_spawner.localcluster.node"),
             f"--kubeconfig={kubeconfig}",
-            f"--provisioner-kubeconfig={self.plane.kubeconfig('node-test-provisioner', ['system:masters'])}",
             f"--name={self.name}",
             f"--root={self.root}",
             f"--images={self.home / 'images'}",

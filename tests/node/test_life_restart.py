@@ -23,7 +23,8 @@ async def test_killed_node_adopts_what_runs(own_cluster: Cluster) -> None:
     node = own_cluster.node
     node.start(*QUICK)
     pod = await own_cluster.ready(await own_cluster.pod(sh("while :; do date +%s.%N; sleep 0.05; done")))
-    before = node.container_processes(pod["metadata"]["uid"])
+    before = eventually(lambda: node.container_processes(pod["metadata"]["uid"]))
+    await own_cluster.first_line(pod)
     node.kill()
     await asyncio.sleep(0.3)
     node.start(*QUICK)
@@ -31,8 +32,8 @@ async def test_killed_node_adopts_what_runs(own_cluster: Cluster) -> None:
     again = await own_cluster.get(pod)
     assert container(again)["containerID"] == container(pod)["containerID"]
     assert container(again)["restartCount"] == 0
-    main = min(before)
-    assert main in node.container_processes(pod["metadata"]["uid"])
+    assert isinstance(before, dict)
+    assert min(before) in node.container_processes(pod["metadata"]["uid"])
     times = [float(line) for line in (await own_cluster.logs(pod)).splitlines()]
     assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 1.0
     await own_cluster.delete(again)

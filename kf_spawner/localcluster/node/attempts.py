@@ -153,7 +153,9 @@ class Attempt:
 
     async def _sweep(self) -> None:
         """The shim was killed: its container's own process dies with it, here go the rest."""
-        while kill_marked(str(self.directory)):  # noqa: ASYNC110 - a stranger's end cannot be awaited
+        clean = 0
+        while clean < 2:  # a process is without its mark for a moment, in the middle of an exec
+            clean = 0 if kill_marked(str(self.directory)) else clean + 1
             await asyncio.sleep(SWEEP_INTERVAL)
         started = self._started_at
         now = time.time_ns()
