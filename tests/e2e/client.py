@@ -73,17 +73,33 @@ class HubClient:
 
     async def spawn(self, options: dict, *, timeout: float = SPAWN_TIMEOUT) -> list[str]:
         """Starts the server and returns the progress messages; AssertionError with the last one if it fails."""
-        status, body = await self.api("POST", f"/users/{self.user}/server", json=options)
-        assert status in (201, 202), (status, body)
+        timeouts = aiohttp.ClientTimeout(total=timeout)
+        asked = asyncio.create_task(
+            self.api("POST", f"/users/{self.user}/server", json=options, timeout=timeouts), name="spawn"
+        )
+        messages: list[str] = []
+        try:
+            async with asyncio.timeout(timeout):
+                # The hub answers when the server is ready, or after some seconds: its progress is there before.
+                while not messages and not asked.done():
+                    messages = await self._follow()
+                    await asyncio.sleep(0.05)
+                status, body = await asked
+                assert status in (201, 202), (status, body)
+                return messages or await self._follow()
+        finally:
+            asked.cancel()
+
+    async def _follow(self) -> list[str]:
+        """The progress messages up to a ready server; none while no spawn is under way."""
         messages = []
-        async with asyncio.timeout(timeout):
-            async for event in self.progress():
-                messages.append(event.get("message", ""))
-                if event.get("failed"):
-                    raise AssertionError(f"the spawn failed: {messages}")
-                if event.get("ready"):
-                    return messages
-        raise AssertionError(f"the progress ended without a ready server: {messages}")
+        async for event in self.progress():
+            messages.append(event.get("message", ""))
+            if event.get("failed"):
+                raise AssertionError(f"the spawn failed: {messages}")
+            if event.get("ready"):
+                return messages
+        return []
 
     async def progress(self) -> AsyncIterator[dict]:
         url = f"{self.url}/hub/api/users/{self.user}/server/progress"

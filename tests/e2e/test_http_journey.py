@@ -16,9 +16,9 @@ async def test_every_cell_of_the_notebook(product, unavailable_images, image, no
         pytest.skip(f"{image} cannot run on this machine: {unavailable_images[image]}")
     async with HubClient(product.hub) as client:
         await client.make_token()
-        messages = await client.spawn({"image": image})
-        assert len(messages) >= 3, messages
         try:
+            messages = await client.spawn({"image": image})
+            assert len(messages) >= 3, messages
             shown = await run_notebook(client, f"examples/{notebook}")
             for word in words:
                 assert word in shown
