@@ -9,6 +9,7 @@ import time
 from typing import Any, Dict, List, Optional, Sequence
 
 UPDATE_EVERY = 0.5  # seconds between two updates of a card
+PRINT_LIMIT = 100000  # characters printed at once, every story.PACE seconds at most
 COLOURS = {
     "Succeeded": "#2e7d32",
     "Ready": "#2e7d32",
@@ -46,6 +47,20 @@ class Card:
         else:
             self._handle.update(data, raw=True)
         self._shown, self._at = markup, now
+
+
+def paced(lines: List[str]) -> List[str]:
+    """The last of `lines`, no more than a browser takes at once (Jupyter drops what comes faster than 1 MB/s)."""
+    size = kept = 0
+    for line in reversed(lines):
+        size += len(line) + 1
+        if size > PRINT_LIMIT and kept:
+            break
+        kept += 1
+    if kept == len(lines):
+        return lines
+    left_out = "... %d lines left out here: TFJob.logs() prints all" % (len(lines) - kept)
+    return [left_out] + lines[len(lines) - kept :]
 
 
 def in_kernel() -> bool:

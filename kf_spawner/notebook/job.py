@@ -176,7 +176,7 @@ class _Watcher:
                 if item["type"] == "end":
                     self.end = item
         if lines and not self._quiet:
-            print("\n".join(lines), flush=True)
+            print("\n".join(display.paced(lines)), flush=True)
         if self._view is not None and not self._quiet:
             # A warning is of use while something is awaited; where replicas run, it is history.
             pending = self._view["state"] in ("Pending", "Created", "Restarting")

@@ -11,6 +11,7 @@ from .errors import KfError
 PATIENCE = 120.0  # seconds without any answer after which following is given up
 PACE = 0.2  # seconds over which lines are gathered before they are printed
 RETRY = 1.0
+BATCH = 20000
 
 
 class Story:
@@ -43,7 +44,7 @@ class Story:
             if isinstance(item, KfError):
                 raise item
             items.append(item)
-            if item["type"] == "end" or len(items) >= 1000:
+            if item["type"] == "end" or len(items) >= BATCH:
                 return items
 
     def _read(self) -> None:

@@ -134,9 +134,11 @@ async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(
 
 
 async def make_ready(world, server):
-    """Plays the node: says that the endpoint's pod runs."""
+    """Plays the node: says that the endpoint's pod runs, which no node may take."""
+    nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"kf-spawner.io/nowhere": "true"}}}}}
+    await world.admin.patch(DEPLOYMENTS, "digits", nowhere, world.namespace)
     async with asyncio.timeout(30):
-        while not (pods := (await world.admin.list(PODS, world.namespace))["items"]):
+        while not (pods := [pod for pod in await pods_of(world) if pod["spec"].get("nodeSelector")]):
             await asyncio.sleep(0.05)
         running = {"name": "model-server", "image": "a", "imageID": "", "ready": True, "restartCount": 0}
         ready = {
@@ -149,6 +151,10 @@ async def make_ready(world, server):
         )
         while (await server.call("GET", "endpoints/digits"))[1]["state"] != "Ready":
             await asyncio.sleep(0.05)
+
+
+async def pods_of(world):
+    return (await world.admin.list(PODS, world.namespace))["items"]
 
 
 async def test_without_a_door_the_message_says_so(server):

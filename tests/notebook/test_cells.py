@@ -38,6 +38,16 @@ async def test_a_failed_job_is_a_short_error_with_the_replica_and_its_last_lines
     assert "kf_spawner/notebook" not in failed.error, "our own frames are nobody's business"
 
 
+async def test_a_flood_of_lines_is_cut_in_the_middle_and_kept_in_the_log(shell):
+    cell = "%%tfjob flood\nfor number in range(20000):\n    print('line', number, 'x' * 500)\n"
+    count = f"{IMPORT}\nprint('in the log:', sum(1 for _ in TFJob.get('flood').lines()))"
+    _, flood, counted = await shell.run(LOAD, cell, count)
+    assert "lines left out here" in flood.output
+    assert "[worker-0] line 19999" in flood.output
+    assert "TFJob flood: Succeeded" in flood.output
+    assert "in the log: 20000" in counted.output, counted
+
+
 async def test_a_name_in_use_says_what_to_do(shell):
     cell = "%%tfjob hello --detach\nprint()\n"
     _, first, second = await shell.run(LOAD, cell, cell)
