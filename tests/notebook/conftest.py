@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -18,8 +17,10 @@ ROOT = RUNNER.parents[2]
 
 
 def pythons() -> list[str]:
-    """This Python, and a Python 3.6 with IPython where one is named or found."""
-    named = os.environ.get("KF_TEST_PYTHON36") or shutil.which("python3.6")
+    """This Python, and a Python 3.6 with IPython: one that is named, or that of the TensorFlow 1.8 image, if built."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kf-spawner" / "images"
+    built = sorted(cache.glob("tensorflow-1.8.0-notebook-cpu/*/python/bin/python"))
+    named = os.environ.get("KF_TEST_PYTHON36") or (str(built[-1]) if built else None)
     found = [sys.executable]
     if named and subprocess.run([named, "-c", "import IPython"], capture_output=True, check=False).returncode == 0:
         found.append(named)
@@ -81,6 +82,6 @@ def kernel_environment(server, home: Path, **more: str) -> dict[str, str]:  # no
     }
 
 
-@pytest.fixture(params=pythons(), ids=lambda path: Path(path).parent.parent.name)
+@pytest.fixture(params=pythons(), ids=["this", "3.6"][: len(pythons())])
 def shell(request, live_server, live_world, tmp_path):  # noqa: F811
     return Shell(request.param, kernel_environment(live_server, live_world.home), tmp_path)
