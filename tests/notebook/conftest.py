@@ -17,7 +17,7 @@ ROOT = RUNNER.parents[2]
 
 
 def pythons() -> list[str]:
-    """This Python, and a Python 3.6 with IPython: the one that is named, else the TensorFlow 1.8 image's, if built."""
+    """This Python, and a Python 3.6 with IPython: the one named, else the TensorFlow 1.8 image's, if built."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kf-spawner" / "images"
     built = sorted(cache.glob("tensorflow-1.8.0-notebook-cpu/*/python/bin/python"))
     named = os.environ.get("KF_TEST_PYTHON36") or (str(built[-1]) if built else None)
