@@ -168,7 +168,7 @@ async def time_singleuser(client: HubClient, running: products.Product) -> float
 def image_environment() -> Path:
     """The environment that the local node built for the image."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kf-spawner" / "images" / IMAGE
-    return max((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    return max(cache.iterdir(), key=lambda path: path.stat().st_mtime) / "python"
 
 
 def pss_by_name(home: Path) -> dict[str, float]:

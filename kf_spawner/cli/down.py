@@ -7,11 +7,14 @@ import time
 
 from traitlets import Float
 
+from kf_spawner.localcluster.node.leftovers import end_pods, pods_on_disk, running_attempts
 from kf_spawner.localcluster.supervisor import is_alive, reap
 
 from .base import HomeApplication
+from .home import Home
 
 POLL = 0.1
+POD_GRACE = 10.0
 
 
 class Down(HomeApplication):
@@ -27,7 +30,7 @@ class Down(HomeApplication):
             self.fail(f"{home.root} is no home directory of kf-spawner: name the one with --home")
         record = home.running()
         if record is None:
-            left = asyncio.run(reap(home.components))
+            left = asyncio.run(end_leftovers(home))
             print(f"stopped what was left: {', '.join(left)}" if left else "nothing was running")
             return
         os.kill(record["pid"], signal.SIGTERM)
@@ -37,3 +40,12 @@ class Down(HomeApplication):
                 self.fail(f"kf-spawner (pid {record['pid']}) has not stopped within {self.timeout:g} s")
             time.sleep(POLL)
         print("stopped")
+
+
+async def end_leftovers(home: Home) -> list[str]:
+    """Ends the components and the pods that a killed `up` left on this home; their names."""
+    left = await reap(home.components)
+    uids = pods_on_disk(home.node)
+    pods = running_attempts(home.node, uids)
+    await end_pods(home.node, uids, grace=POD_GRACE, interrupt=True)
+    return [*left, *([f"{len(pods)} containers"] if pods else [])]

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from traitlets import Integer, Unicode
 
@@ -151,21 +151,23 @@ class Up(HomeApplication):
             say("stopped")
 
     def _greet(self, facts: dict) -> None:
-        print(f"Hub: {facts['hub']}", flush=True)
-        print(f"export KUBECONFIG={facts['kubeconfig']}", flush=True)
+        say(f"Hub: {facts['hub']}", sys.stdout)
+        say(f"export KUBECONFIG={facts['kubeconfig']}", sys.stdout)
         people = machine.other_people()
         if not self.password_file:
-            print(f"Log in as {ADMIN} with an empty password.", flush=True)
+            say(f"Log in as {ADMIN} with an empty password.", sys.stdout)
             if people:
-                print(
+                say(
                     f"Other people have accounts on this machine ({', '.join(people[:5])}): each of them can log in "
                     "so, too, and run programs as you. To prevent it, start with --password-file FILE.",
-                    flush=True,
+                    sys.stdout,
                 )
 
 
-def say(sentence: str) -> None:
-    print(sentence, file=sys.stderr, flush=True)
+def say(sentence: str, file: TextIO | None = None) -> None:
+    """Tells the terminal, stderr by default. One that was closed must not keep us from stopping what we started."""
+    with contextlib.suppress(OSError):
+        print(sentence, file=file or sys.stderr, flush=True)
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, Any], default: Any = None) -> Any:

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -76,6 +78,26 @@ def test_a_killed_component_is_restarted_and_said(another):
         time.sleep(0.1)
     assert any("operator was killed by SIGKILL; starting it again" in line for line in another.output)
     assert another.pid("operator") != pid
+
+
+def test_a_closed_terminal_stops_all(tmp_path):
+    home = tmp_path / "home"
+    command = f"{sys.executable} -m kf_spawner.cli up --home {home} --port {products.free_port()} 2>&1 | head -n 1"
+    pipeline = subprocess.Popen(["sh", "-c", command], env=products.clean_environment(), start_new_session=True)
+    facts = until_status(home, lambda facts: facts.get("ready"))
+    os.kill(facts["pid"], signal.SIGHUP)  # nobody reads what it says by now
+    pipeline.wait(products.STOP_TIMEOUT)
+    assert not products.processes_of(home)
+
+
+def until_status(home, holds, timeout=60.0):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        done = products.run_cli("status", "--home", str(home), "--json")
+        if done.stdout and holds(json.loads(done.stdout)):
+            return json.loads(done.stdout)
+        time.sleep(0.2)
+    raise AssertionError(done.stdout + done.stderr)
 
 
 WRONG = [
