@@ -88,3 +88,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
+    # Whoever of the group still dies holds the pipes open until it has.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            for stream in (process.stdout, process.stderr):
+                while stream and await stream.read(LONGEST_LINE):
+                    pass

@@ -4,7 +4,7 @@ Owns their flags: pure, from files and ports to `ProcessSpec`s. Starts nothing (
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from kf_spawner.localcluster.controlplane.binaries import Binaries
 from kf_spawner.localcluster.controlplane.credentials import (
@@ -13,6 +13,7 @@ from kf_spawner.localcluster.controlplane.credentials import (
     SCHEDULER,
     Credentials,
 )
+from kf_spawner.localcluster.controlplane.files import PRIVATE_FILE
 from kf_spawner.localcluster.controlplane.pki import Pair
 from kf_spawner.localcluster.controlplane.ports import LOOPBACK
 from kf_spawner.localcluster.controlplane.probe import healthy
@@ -28,6 +29,11 @@ ISSUER = f"https://kubernetes.default.svc.{CLUSTER_DOMAIN}"
 # No pod of a local cluster is reached through it: flags and certificates want an address that is not loopback.
 # This one is reserved for documentation, so it is nobody's.
 ADVERTISED_ADDRESS = "192.0.2.1"
+
+FIRST_START_CHECKS = (
+    "poststarthook/rbac/bootstrap-roles",
+    "poststarthook/scheduling/bootstrap-system-priority-classes",
+)
 
 CONTROLLERS = (
     "cronjob-controller",
@@ -90,6 +96,9 @@ def _etcd(binaries: Binaries, credentials: Credentials, ports: Mapping[str, int]
         f"--peer-key-file={pair.key}",
         f"--peer-trusted-ca-file={authority}",
         "--peer-client-cert-auth",
+        # Milliseconds. A restarted etcd waits for one election although nobody else can be elected.
+        "--heartbeat-interval=20",
+        "--election-timeout=100",
         "--log-level=warn",
     ]
     ready = healthy(
@@ -128,10 +137,37 @@ def _api_server(binaries: Binaries, credentials: Credentials, ports: Mapping[str
         f"--kubelet-client-key={credentials.api_server_to_node.key}",
         "--profiling=false",
     ]
-    ready = healthy(port=port, path="/readyz", authority=credentials.authority, client=credentials.api_server_to_node)
     return ProcessSpec(
-        name=API_SERVER, argv=argv, env=_environment(memory="400MiB"), ready=ready, after=(ETCD,), stop_timeout=20.0
+        name=API_SERVER,
+        argv=argv,
+        env=_environment(memory="400MiB"),
+        ready=_api_ready(credentials, port),
+        after=(ETCD,),
     )
+
+
+def _api_ready(credentials: Credentials, port: int) -> Callable[[], Awaitable[bool]]:
+    """Whether the API server serves and its built-in roles are there.
+
+    It looks after those roles and two priority classes a second after it serves. Where this store once had them,
+    nobody needs to wait for that again.
+    """
+    complete = credentials.home / "etcd" / "roles-complete"
+    excluded = "&".join(f"exclude={check}" for check in FIRST_START_CHECKS)
+    whole, serving = (
+        healthy(port=port, path=path, authority=credentials.authority, client=credentials.api_server_to_node)
+        for path in ("/readyz", f"/readyz?{excluded}")
+    )
+
+    async def ready() -> bool:
+        if complete.exists():
+            return await serving()
+        answer = await whole()
+        if answer:
+            complete.touch(mode=PRIVATE_FILE)
+        return answer
+
+    return ready
 
 
 def _controller_manager(binaries: Binaries, credentials: Credentials, ports: Mapping[str, int]) -> ProcessSpec:
@@ -144,7 +180,6 @@ def _controller_manager(binaries: Binaries, credentials: Credentials, ports: Map
         f"--root-ca-file={credentials.authority}",
         "--node-monitor-period=5s",
         "--node-monitor-grace-period=40s",
-        "--concurrent-gc-syncs=5",
     ]
     return _client_process(CONTROLLER_MANAGER, argv, credentials, ports, memory="120MiB")
 
