@@ -29,7 +29,8 @@ class Informer:
     """Keeps the newest state of a collection and calls `on_change(key, old, new)` for every difference.
 
     `old` or `new` is None where the object was or is absent. The callback runs on the event loop and must not
-    block; what it raises is logged and does not stop the cache. Objects are shared: treat them as read-only.
+    block; what it raises is logged and does not stop the cache. Objects are shared: treat them as
+    read-only. They come without `metadata.managedFields`.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Informer:
         if new is None:
             self._objects.pop(key, None)
         else:
+            new["metadata"].pop("managedFields", None)  # often half of an object, and nobody reads it
             self._objects[key] = new
         if self._on_change is None or _same(old, new):
             return

@@ -179,7 +179,7 @@ def test_names_that_must_be_services_are_certain_and_others_are_not():
     }
 
 
-WORDS = "0.0.0.0 [::] web job-worker-0:2222 web.kf-ada.svc:80 / // : = x . \\ 1 - $ é \" /mnt/x /tmp http://"
+WORDS = '0.0.0.0 [::] web job-worker-0:2222 web.kf-ada.svc:80 / // : = x . \\ 1 - $ é " /mnt/x /tmp http://'
 PIECES = st.sampled_from([*WORDS.split(), "/home/jovyan", HOME, " ", "\n"])
 
 

@@ -42,7 +42,9 @@ def settings() -> set[str]:
 def variables() -> set[str]:
     tree = ast.parse((ROOT / "jupyterhub_config.py").read_text())
     words = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {word for word in words if re.fullmatch(r"(KF_|NOTEBOOK_|DEFAULT_|REGISTRY|REPO_NAME|GCP_|CLOUD_)\w*", word)}
+    return {
+        word for word in words if re.fullmatch(r"(KF_|NOTEBOOK_|DEFAULT_|REGISTRY|REPO_NAME|GCP_|CLOUD_)\w*", word)
+    }
 
 
 def test_every_trait_has_a_heading_and_help():

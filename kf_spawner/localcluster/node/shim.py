@@ -314,8 +314,10 @@ def _become_container(spec: dict, out: int, err: int, result: int, shim: int) ->
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         if os.getppid() != shim:  # it died before the line above
             os._exit(137)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):
+        # What is ignored or blocked stays so in the container: by Python itself, by nohup or & of who started us.
+        for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (out, 1), (err, 2)):
             os.dup2(source, target)
