@@ -175,10 +175,9 @@ async def test_informer_follows(client, namespace):
 
 
 async def test_a_version_that_is_too_old(client, namespace, late_kind):
+    watching = client.watch(late_kind, namespace, resource_version="1")
     with pytest.raises(Gone):
-        async with asyncio.timeout(10):
-            async for _ in client.watch(late_kind, namespace, resource_version="1"):
-                pass
+        await asyncio.wait_for(anext(watching), 10)
 
 
 async def test_informer_lists_again_when_its_version_is_gone(client, namespace, late_kind):
