@@ -1,5 +1,5 @@
 """The real etcd, kube-apiserver, kube-controller-manager and kube-scheduler on loopback.
 
-Owns their binaries (`binaries`), keys and certificates (`pki`), kubeconfigs (`kubeconfig`), ports (`ports`), command
-lines (`processes`) and what the API needs before others can use it (`bootstrap`). Knows neither pods nor our kinds.
+Owns their programs (`binaries`, `build`), keys and certificates (`pki`), clients and kubeconfigs (`credentials`),
+ports (`ports`) and command lines (`processes`). Knows neither pods nor our kinds.
 """

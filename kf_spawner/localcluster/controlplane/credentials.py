@@ -1,7 +1,7 @@
 """Who the clients of the local cluster are: their certificates and kubeconfig files in one home directory.
 
-Owns the table of clients and `<home>/kubeconfig`, `<home>/kubeconfigs/`. What each may do is RBAC's business
-(`bootstrap`, and the roles among the manifests).
+Owns the table of clients and `<home>/kubeconfig`, `<home>/kubeconfigs/`. What each may do is RBAC's business:
+the manifests hold roles and bindings.
 """
 
 from dataclasses import dataclass
