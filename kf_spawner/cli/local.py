@@ -36,7 +36,7 @@ class LocalCluster:
     operator_kubeconfig: Path
 
 
-async def prepare(settings: Settings, *, user: str, say: Callable[[str], None]) -> LocalCluster:
+async def prepare(settings: Settings, *, user: str, progress: Callable[[str], None]) -> LocalCluster:
     """Builds what is missing, makes keys and certificates; kubectl's default namespace is that of `user`."""
     namespace = naming.user_namespace(user)
     keys = await asyncio.to_thread(
@@ -47,7 +47,7 @@ async def prepare(settings: Settings, *, user: str, say: Callable[[str], None]) 
         namespace=namespace,
     )
     try:
-        binaries = await ensure(say)
+        binaries = await ensure(progress)
     except (AssetsError, BuildError) as error:
         raise SetUpError(str(error)) from error
     objects = [

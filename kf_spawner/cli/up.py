@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import signal
 import sys
 from collections.abc import Coroutine
@@ -123,7 +124,7 @@ class Up(HomeApplication):
             specs: list[ProcessSpec] = []
             hub_config = operator_config = kubeconfig
         else:
-            cluster = await local.prepare(settings, user=ADMIN, say=say)
+            cluster = await local.prepare(settings, user=ADMIN, progress=say_progress)
             specs = cluster.specs
             hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
         token = settings.home.secret("proxy-token")
@@ -167,7 +168,22 @@ class Up(HomeApplication):
 def say(sentence: str, file: TextIO | None = None) -> None:
     """Tells the terminal, stderr by default. One that was closed must not keep us from stopping what we started."""
     with contextlib.suppress(OSError):
-        print(sentence, file=file or sys.stderr, flush=True)
+        print(f"{_fresh_line()}{sentence}", file=file or sys.stderr, flush=True)
+
+
+def say_progress(sentence: str) -> None:
+    """Says how far something is: on a terminal in one line that changes, else line by line."""
+    if not sys.stderr.isatty():
+        say(sentence)
+        return
+    width = shutil.get_terminal_size().columns
+    with contextlib.suppress(OSError):
+        print(f"{_fresh_line()}{sentence[: width - 1]}", end="", file=sys.stderr, flush=True)
+
+
+def _fresh_line() -> str:
+    """Takes a line of progress off the terminal again."""
+    return "\r\x1b[K" if sys.stderr.isatty() else ""
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, Any], default: Any = None) -> Any:

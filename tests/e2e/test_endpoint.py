@@ -1,0 +1,54 @@
+"""An endpoint through the one door: its owner gets an answer, another user 403, nobody 401, and a folder without a
+model is refused before anything is made."""
+
+import pytest
+
+from .client import CellFailed, HubClient
+
+MODEL = """
+import os, tensorflow as tf
+class Double(tf.Module):
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.float32, name="x")])
+    def __call__(self, x):
+        return {"y": 2 * x}
+double = Double()
+tf.saved_model.save(double, os.path.expanduser("~/models/double/1"), signatures=double.__call__)
+from kf_spawner.notebook import deploy
+endpoint = deploy("double", "~/models/double", replace=True)
+print("url", endpoint.url)
+print("predicted", endpoint.predict([1.0, 2.5]))
+"""
+NO_MODEL = """
+from kf_spawner.notebook import deploy
+os.makedirs(os.path.expanduser("~/empty"), exist_ok=True)
+deploy("nothing", "~/empty")
+"""
+
+
+async def ask(client: HubClient, token: str | None) -> tuple[int, dict]:
+    url = f"{client.url}/serving/kf-admin/double/v1/models/double:predict"
+    headers = {"Authorization": f"token {token}"} if token else {}
+    async with client.session.post(url, json={"instances": [1.0, 2.5]}, headers=headers) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_who_may_call(product, kubectl):
+    async with HubClient(product.hub) as owner, HubClient(product.hub, "alice") as other:
+        await owner.make_token()
+        await other.make_token()
+        try:
+            await owner.spawn({"image": "tensorflow-2.21.0-notebook-cpu"})
+            async with owner.kernel() as kernel:
+                shown = await kernel.run(MODEL)
+                assert "predicted [2.0, 5.0]" in shown
+                assert f"{owner.url}/serving/kf-admin/double" in shown
+                assert await ask(owner, owner.token) == (200, {"predictions": [2.0, 5.0]})
+                assert (await ask(owner, other.token))[0] == 403
+                assert (await ask(owner, None))[0] == 401
+                with pytest.raises(CellFailed, match="no SavedModel"):
+                    await kernel.run(NO_MODEL)
+                assert "nothing" not in kubectl("get", "deployments,services", "-o", "name")
+                await kernel.run("endpoint.delete()")
+            assert "double" not in kubectl("get", "deployments,services", "-o", "name")
+        finally:
+            await owner.stop_server()
