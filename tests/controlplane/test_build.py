@@ -120,8 +120,9 @@ async def test_a_killed_build_leaves_nothing_that_hinders(module, cache, told):
 
 async def test_a_compiler_error_is_shown(module, cache, told):
     (module.folder / "tiny" / "main.go").write_text("package main\n\nfunc main() { nonsense() }\n")
-    with pytest.raises(BuildError, match=r"undefined: nonsense[\s\S]*run it again"):
+    with pytest.raises(BuildError, match=r"undefined: nonsense[\s\S]*run it again") as failure:
         await build.ensure(module, ["tiny"], cache=cache, progress=told.append)
+    assert len(str(failure.value).splitlines()) == 4, "names of packages that were compiled are no cause"
 
 
 async def test_no_network_is_said_with_a_remedy(module, cache, told, monkeypatch, unused_tcp_port):

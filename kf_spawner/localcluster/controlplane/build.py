@@ -35,6 +35,7 @@ REMEDIES = (
     ("checksum mismatch", "what was downloaded is not what go.sum pins: try another network or another GOPROXY"),
     ("x509:", "the download's certificate is not trusted: set SSL_CERT_FILE to your network's certificate bundle"),
     ("signal: killed", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
+    ("killed by signal 9", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
     ("cannot allocate memory", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
 )
 NO_NETWORK = ("dial tcp", "lookup ", "i/o timeout", "connection refused", "proxyconnect", "error sending request",
@@ -180,7 +181,7 @@ def _environment(go: Path, cache: Path, work: Path) -> dict[str, str]:
 
 @dataclass
 class _Told:
-    """Turns what Go prints into a few words now and then."""
+    """Turns what Go prints into a few words now and then. Each method answers whether it knows such a line."""
 
     progress: Progress
     modules: int = 0
@@ -189,25 +190,28 @@ class _Told:
     started: float = field(default_factory=time.monotonic)
     last: float = 0.0
 
-    def downloaded(self, line: str) -> None:
-        if line.startswith("go: downloading "):
-            self.modules += 1
-            self._say(f"downloading the control plane's sources: {self.modules} modules")
+    def downloaded(self, line: str) -> bool:
+        if not line.startswith("go: downloading "):
+            return False
+        self.modules += 1
+        self._say(f"downloading the control plane's sources: {self.modules} modules")
+        return True
 
     def compiling(self, stale: set[str]) -> None:
         self.stale = stale
         self.started = time.monotonic()
         self._say(f"building the control plane: {len(stale)} packages to compile", now=True)
 
-    def compiled(self, line: str) -> None:
+    def compiled(self, line: str) -> bool:
         if line not in self.stale:
-            return
+            return False
         self.done += 1
         took = int(time.monotonic() - self.started)
         if self.done == len(self.stale):
             self._say(f"building the control plane: linking the programs, {_minutes(took)}", now=True)
         else:
             self._say(f"building the control plane: {self.done}/{len(self.stale)} packages, {_minutes(took)}")
+        return True
 
     def _say(self, text: str, *, now: bool = False) -> None:
         if now or time.monotonic() - self.last >= TELL_EVERY:

@@ -32,9 +32,11 @@ async def run(
     cwd: Path,
     env: Mapping[str, str],
     on_output: Callable[[str], None] = lambda line: None,
-    on_error: Callable[[str], None] = lambda line: None,
+    on_error: Callable[[str], bool] = lambda line: False,
 ) -> None:
     """Run `argv` (no shell, no input); `on_output` and `on_error` get its lines as they come.
+
+    A line for which `on_error` answers true is understood: it is kept out of a failure's `tail`.
 
     The command leads a process group of its own, so a terminal's Ctrl-C reaches it only through this function's
     cancellation, and nothing that it started outlives this call. Raises CommandFailed.
@@ -55,8 +57,8 @@ async def run(
     tail: collections.deque[str] = collections.deque(maxlen=TAIL_LINES)
 
     def note_error(line: str) -> None:
-        tail.append(line)
-        on_error(line)
+        if not on_error(line):
+            tail.append(line)
 
     assert process.stdout is not None
     assert process.stderr is not None
