@@ -147,6 +147,19 @@ async def test_stopped_node_ends_its_pods_and_starts_them_again(own_cluster: Clu
     assert (await own_cluster.get(task))["status"]["phase"] == "Failed"
 
 
+async def test_a_node_that_was_taken_for_dead_says_that_it_is_not(own_cluster: Cluster) -> None:
+    """As the node controller does when leases could not be renewed: without a word from the node it stays so."""
+    node = own_cluster.node
+    node.start(*QUICK)
+    await node.until_ready()
+    dead = {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "test"}
+    patch = {"status": {"conditions": [dead]}}
+    await own_cluster.client.patch(NODES, node.name, patch, subresource="status", kind="strategic")
+    async with asyncio.timeout(25):
+        while condition(await own_cluster.client.get(NODES, node.name), "Ready") != "True":
+            await asyncio.sleep(0.2)
+
+
 async def test_stopped_node_can_leave_its_pods_running(own_cluster: Cluster) -> None:
     node = own_cluster.node
     node.start(*QUICK, "--stop-pods=false")

@@ -24,6 +24,7 @@ LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_INTERVAL = 10.0
 RETRY_INTERVAL = 1.0
+BEAT_TIMEOUT = 10.0  # an API server whose store is away holds requests back: better to ask again than to wait
 UNAVAILABLE = "images.kf-spawner.io/unavailable"
 KUBELET_VERSION = "v1.37.2"  # the API that this node speaks
 DECLARED_FEATURES = ["ExtendWebSocketsToKubelet"]
@@ -168,12 +169,14 @@ class Registration:
         beats = 0
         while True:
             try:
-                await self._renew_lease()
-                if beats and beats % 6 == 0:
-                    await self._heartbeat(full=beats % 30 == 0)
+                async with asyncio.timeout(BEAT_TIMEOUT):
+                    await self._renew_lease()
+                    await self._stay_ready()
+                    if beats and beats % 6 == 0:
+                        await self._heartbeat(full=beats % 30 == 0)
                 beats += 1
                 pause = RENEW_INTERVAL
-            except ApiError as error:
+            except (ApiError, TimeoutError) as error:
                 log.warning("the node's lease could not be renewed: %s", error)
                 pause = RETRY_INTERVAL
             await asyncio.sleep(pause)
@@ -189,6 +192,19 @@ class Registration:
             metadata = {"name": self._name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
             lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
             await self._client.create(LEASES, lease)
+
+    async def _stay_ready(self) -> None:
+        """Contradicts the controller that took this node for dead while its lease could not be renewed."""
+        try:
+            node = await self._client.get(NODES, self._name)
+        except NotFound:
+            await self._write_node()
+            return
+        written = node["status"].get("conditions") or []
+        if any(condition["type"] == "Ready" and condition["status"] != "True" for condition in written):
+            self._conditions = conditions(written, now=rfc3339(time.time_ns()))
+            await self._patch_status({"conditions": self._conditions})
+            log.info("the node was taken for dead and says that it is ready")
 
     async def _heartbeat(self, *, full: bool) -> None:
         """What may have changed: each minute the images, each five the conditions; or the Node is made anew."""
