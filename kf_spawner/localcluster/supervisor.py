@@ -17,8 +17,8 @@ START_TIMEOUT = 120.0
 START_ATTEMPTS = 3
 READY_POLL = 0.05
 MIN_BACKOFF = 0.5
-MAX_BACKOFF = 30.0
-STEADY = 60.0  # seconds of life after which the back-off starts anew
+MAX_BACKOFF = 10.0
+STEADY = 30.0  # seconds of life after which the back-off starts anew
 LOG_LIMIT = 20 * 1024 * 1024
 TAIL_LINES = 20
 

@@ -105,8 +105,7 @@ async def test_kill(product, kubectl, server, starts, component, turn):
     await asyncio.to_thread(kubectl, "apply", "-f", "-", stdin=json.dumps(manifest(name)))
     await asyncio.to_thread(kubectl, "create", "configmap", f"ack-{name}", "--from-literal=kept=yes")
     await asyncio.sleep(delay)
-    victim = server_pid(product) if component == "notebook server" else product.pid(component)
-    os.kill(victim, signal.SIGKILL)
+    os.kill(await running(product, component), signal.SIGKILL)
 
     job = await outcome(kubectl, name)
     assert job["status"]["conditions"][-1]["type"] == "Succeeded", job["status"]
@@ -119,7 +118,21 @@ async def test_kill(product, kubectl, server, starts, component, turn):
     kubectl("delete", "configmap", f"ack-{name}")
 
 
-def server_pid(product) -> int:
+async def running(product, component: str, timeout: float = 60.0) -> int:
+    """The pid of the component, which may be waiting for its next start after the round before."""
+    async with asyncio.timeout(timeout):
+        while True:
+            if component == "notebook server":
+                pid = server_pid(product)
+            else:
+                status = await asyncio.to_thread(product.status)
+                pid = next((e["pid"] for e in status["components"] if e["name"] == component and e["running"]), None)
+            if pid:
+                return pid
+            await asyncio.sleep(0.1)
+
+
+def server_pid(product) -> int | None:
     """The process that is jupyterhub-singleuser; the node's shim around it is not the one that is killed."""
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -132,7 +145,7 @@ def server_pid(product) -> int:
                 continue
             if mine and any(word.endswith("jupyterhub-singleuser") for word in words[:3]):
                 return int(entry.name)
-    raise AssertionError("no notebook server runs")
+    return None
 
 
 async def outcome(kubectl, name: str) -> dict:
