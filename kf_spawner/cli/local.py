@@ -12,6 +12,7 @@ from kf_spawner.kube import ApiError
 from kf_spawner.localcluster.controlplane import credentials, processes
 from kf_spawner.localcluster.controlplane.binaries import AssetsError, ensure
 from kf_spawner.localcluster.controlplane.build import BuildError
+from kf_spawner.localcluster.controlplane.pki import PkiError
 from kf_spawner.localcluster.supervisor import ProcessSpec
 from kf_spawner.spawner.manifests import namespace as users_namespace
 
@@ -39,16 +40,16 @@ class LocalCluster:
 async def prepare(settings: Settings, *, user: str, progress: Callable[[str], None]) -> LocalCluster:
     """Builds what is missing, makes keys and certificates; kubectl's default namespace is that of `user`."""
     namespace = naming.user_namespace(user)
-    keys = await asyncio.to_thread(
-        credentials.prepare,
-        home=settings.home.root,
-        api_port=settings.ports["kube-apiserver"],
-        node_name=NODE_NAME,
-        namespace=namespace,
-    )
     try:
+        keys = await asyncio.to_thread(
+            credentials.prepare,
+            home=settings.home.root,
+            api_port=settings.ports["kube-apiserver"],
+            node_name=NODE_NAME,
+            namespace=namespace,
+        )
         binaries = await ensure(progress)
-    except (AssetsError, BuildError) as error:
+    except (AssetsError, BuildError, PkiError) as error:
         raise SetUpError(str(error)) from error
     objects = [
         *manifests(PLATFORM, LOCAL_CLUSTER),

@@ -131,6 +131,17 @@ def test_a_port_in_use(product, tmp_path):
     assert not (tmp_path / "home").exists()
 
 
+def test_damaged_keys_are_named(tmp_path):
+    pki = tmp_path / "home" / "pki"
+    pki.mkdir(parents=True, mode=0o700)
+    (pki / "ca.crt").write_text("this is no certificate")
+    (pki / "ca.key").write_text("nor is this a key")
+    done = products.run_cli("up", "--home", str(tmp_path / "home"), "--port", str(products.free_port()))
+    assert done.returncode == 1
+    assert str(pki) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_kubeconfig_that_happens_to_be_set_is_not_used(tmp_path):
     trap = tmp_path / "trap"
     trap.write_text("this is no kubeconfig")
