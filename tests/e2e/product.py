@@ -61,7 +61,8 @@ class Product:
 
 def clean_environment() -> dict[str, str]:
     """Ours without what may not matter: above all no KUBECONFIG."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("KUBE", "JUPYTER", "KF_"))}
+    mute = ("KUBECONFIG", "KUBERNETES_", "JUPYTER", "KF_")
+    return {key: value for key, value in os.environ.items() if not key.startswith(mute)}
 
 
 def run_cli(*args: str, timeout: float = 60.0, env: dict | None = None) -> subprocess.CompletedProcess:
