@@ -150,3 +150,16 @@ def test_a_kubeconfig_that_happens_to_be_set_is_not_used(tmp_path):
         assert str(tmp_path / "home") in running.kubeconfig
     finally:
         assert running.stop() == 0
+
+
+def test_a_named_cluster_is_used_and_none_is_started(another, tmp_path):
+    home = tmp_path / "second"
+    running = products.start(home, "--kubeconfig", another.kubeconfig)
+    try:
+        assert running.kubeconfig == another.kubeconfig
+        names = {entry["name"] for entry in running.status()["components"] if entry["running"]}
+        assert names == {"operator", "proxy", "hub", "door"}
+        assert not (home / "etcd").exists()
+    finally:
+        assert running.stop() == 0
+    assert not products.processes_of(home)
