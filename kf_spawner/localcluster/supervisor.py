@@ -233,7 +233,7 @@ def process_start(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if fields[0] == "Z" else fields[19]
+    return None if not fields or fields[0] == "Z" else fields[19]  # it may be empty at the very end
 
 
 def is_alive(record: dict) -> bool:

@@ -45,6 +45,7 @@ class Product:
 
     def status(self) -> dict:
         done = run_cli("status", "--home", str(self.home), "--json")
+        assert done.stdout, f"status ended with {done.returncode}: {done.stderr}"
         return json.loads(done.stdout)
 
     def pid(self, component: str) -> int:
