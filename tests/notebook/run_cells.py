@@ -1,6 +1,7 @@
 """Runs cells in an IPython shell and prints what each one did. Python 3.6, as the kernels that it stands for."""
 
 import json
+import signal
 import sys
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -11,6 +12,8 @@ def show(_kind, _value, lines):
     print("\x1eERROR\n" + "\n".join(lines), flush=True)
 
 
+# As a kernel does: who started the tests in the background may have left interrupts ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with open(sys.argv[1]) as file:
     cells = json.load(file)
 shell = InteractiveShell.instance()
