@@ -2,6 +2,7 @@
 HOME_DIR ?= .home
 PORT ?= 8000
 ROUNDS ?= 10
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 
 help:
 	@echo "make run    [HOME_DIR=.home] [PORT=8000]  start everything on this machine and print the link"
-	@echo "make test   [ARGS=...]                    run all tests (ARGS go to pytest)"
+	@echo "make test   [ARGS=...] [JOBS=2]           run all tests (ARGS go to pytest), JOBS files at a time"
 	@echo "make test-faults [ROUNDS=10]              kill every component many times while jobs run"
 	@echo "make check                                format, lint, types and the walls between rooms"
 	@echo "make bench                                the figures in docs/benchmarks.md, measured again"
@@ -22,7 +23,7 @@ run:
 test:
 	@scripts/setup $(VENV) requirements/test.txt
 	@scripts/test-machine
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-faults:
 	@scripts/setup $(VENV) requirements/test.txt

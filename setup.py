@@ -64,6 +64,7 @@ setup(
             "pytest>=8",
             "pytest-asyncio>=1",
             "pytest-timeout>=2.3",
+            "pytest-xdist>=3.6",
             "ruff>=0.12",
             "types-PyYAML",
             "websockets>=14",
