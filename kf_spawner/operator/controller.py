@@ -11,10 +11,11 @@ from ..kube import ApiError, Client, Conflict, EventRecorder, Informer
 from ..kube.resources import PODS, SERVICES
 from ..tfjob.names import SELECTOR
 from ..tfjob.plan import Refusal
-from ..tfjob.pods import digest
+from ..tfjob.pods import digest, late_nodes
 from ..tfjob.reconcile import decide
 from .apply import TFJOBS, UNSEEN_AFTER, Applier
 from .metrics import Metrics
+from .nodes import find_lost
 from .queue import QueueClosed, WorkQueue
 from .view import POD, SERVICE, View
 
@@ -41,11 +42,11 @@ class Controller:
         cluster_domain: str = "",
         clock: Callable[[], datetime] = utc_now,
     ):
-        self._metrics, self._workers = metrics, workers
+        self._client, self._metrics, self._workers = client, metrics, workers
         self._cluster_domain, self._clock = cluster_domain, clock
         self._view, self._queue = View(), WorkQueue()
         self._applier = Applier(client, recorder, metrics, self._view, clock=clock)
-        self._refusals: dict[str, dict[str, Refusal]] = {}
+        self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
         self._tasks: list[asyncio.Task] = []
         self._stack = contextlib.AsyncExitStack()
         self._informers = [
@@ -92,8 +93,8 @@ class Controller:
         if self._view.see_job(key, old, new):
             self._queue.add(key)
         if new is None:
-            self._metrics.count("deleted", key.partition("/")[0])
-            self._refusals.pop(key, None)
+            if self._tasks:  # one that stands by does not count what another one does
+                self._metrics.count("deleted", key.partition("/")[0])
             log.info("job deleted", extra={"job": key})
 
     def _pod_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
@@ -115,46 +116,56 @@ class Controller:
                 key = await self._queue.get()
             except QueueClosed:
                 return
-            began = time.perf_counter()
-            try:
-                await self._reconcile(key)
-            except Conflict:
-                log.debug("the job changed meanwhile; looking again", extra={"job": key})
-                self._queue.retry(key)
-            except ApiError as error:
-                self._metrics.reconcile_errors.inc()
-                log.warning("%s; trying again in %.1f s", error, self._queue.retry(key), extra={"job": key})
-            except Exception:
-                self._metrics.reconcile_errors.inc()
-                log.exception("trying again in %.1f s", self._queue.retry(key), extra={"job": key})
-            finally:
-                self._metrics.reconcile_seconds.observe(time.perf_counter() - began)
-                self._queue.done(key)
+            await self._take_turn(key)
+
+    async def _take_turn(self, key: str) -> None:
+        """Works on `key`, which `get` gave; whatever comes of it, the queue knows when to come back to it."""
+        began = time.perf_counter()
+        try:
+            await self._reconcile(key)
+        except Conflict:
+            log.debug("the job changed meanwhile; looking again", extra={"job": key})
+            self._queue.retry(key)
+        except ApiError as error:
+            self._metrics.reconcile_errors.inc()
+            log.warning("%s; trying again in %.1f s", error, self._queue.retry(key), extra={"job": key})
+        except Exception:
+            self._metrics.reconcile_errors.inc()
+            log.exception("trying again in %.1f s", self._queue.retry(key), extra={"job": key})
+        finally:
+            self._metrics.reconcile_seconds.observe(time.perf_counter() - began)
+            self._queue.done(key)
 
     async def _reconcile(self, key: str) -> None:
         family = self._view.family(key)
         job = family.job
-        if job is None:
+        if job is None:  # nothing is kept of a job that is gone
+            self._queue.forget(key)
+            self._refusals.pop(key, None)
             return
+        uid, refusals = self._refusals.pop(key, ("", {}))
+        pods, now = list(family.pods.values()), self._clock()
+        late = late_nodes(pods, now)
         plan = decide(
             job,
-            list(family.pods.values()),
+            pods,
             list(family.services.values()),
-            now=self._clock(),
+            now=now,
             cluster_domain=self._cluster_domain,
-            refusals=self._refusals.get(key),
+            lost_nodes=await find_lost(self._client, late) if late else (),
+            refusals=refusals if uid == job["metadata"]["uid"] else {},
         )
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})
         refusals = await self._applier.carry_out(key, job, plan)
-        self._refusals[key] = refusals
         if not refusals:
             self._queue.forget(key)
-            del self._refusals[key]
-        elif any(refusal.final for refusal in refusals.values()):
-            self._queue.add(key)
         else:
-            self._queue.retry(key)
+            self._refusals[key] = (job["metadata"]["uid"], refusals)
+            if any(refusal.final for refusal in refusals.values()):
+                self._queue.add(key)
+            else:
+                self._queue.retry(key)
         if plan.requeue_after is not None:
             self._queue.add_after(key, plan.requeue_after)
 

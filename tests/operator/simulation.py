@@ -1,24 +1,33 @@
-"""An API server in memory that fails when told to, and an operator whose informers run behind."""
+"""An API server in memory that fails when told to, and the real controller with informers that run behind.
+
+Nothing runs by itself: a test brings news, lets the controller take its turns, and moves a clock of its own.
+"""
 
 import asyncio
 import copy
 import itertools
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from kf_spawner.kube import AlreadyExists, ApiError, Conflict, NotFound, Resource, Unreachable
-from kf_spawner.operator.apply import Applier
+from kf_spawner.kube import AlreadyExists, Conflict, Forbidden, NotFound, Resource, Unreachable
+from kf_spawner.kube.resources import PODS, SERVICES
+from kf_spawner.operator.controller import Controller
 from kf_spawner.operator.metrics import Metrics
-from kf_spawner.operator.view import POD, SERVICE, View
 from kf_spawner.tfjob.names import INDEX_LABEL, KIND, TYPE_LABEL
-from kf_spawner.tfjob.plan import Plan
-from kf_spawner.tfjob.pods import phase
-from kf_spawner.tfjob.reconcile import decide
 
+POD, SERVICE = PODS.kind, SERVICES.kind
 KEY = "kf-admin/mnist"
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+LONG = 10_000
 
 
-class Died(Exception):
-    """The operator's process was killed."""
+class Died(BaseException):
+    """The operator's process was killed. No code of ours may catch it, as none could."""
+
+
+class Violation(BaseException):
+    """What must never happen has happened. The controller, which goes on after any error, must not hide it."""
 
 
 class Api:
@@ -26,9 +35,18 @@ class Api:
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict] = {}
-        self.log: dict[str, list[tuple[str, dict | None]]] = {KIND: [], POD: [], SERVICE: []}
+        self.log: dict[str, list[tuple[str, dict | None]]] = {}
         self._versions = itertools.count(1)
-        self.done: set[str] = set()  # pods that the operator has seen succeed, and that are still wanted
+        self.has_quota = True  # for pods; False: each one is refused
+
+    def has_succeeded(self, pod: dict) -> bool:
+        """Whether the job that `pod` would belong to has it written down that this replica is done."""
+        (owner,) = pod["metadata"]["ownerReferences"]
+        job = self.of(KIND).get(owner["name"])
+        if job is None or job["metadata"]["uid"] != owner["uid"]:
+            return False
+        tasks = (job.get("status") or {}).get("tasks") or {}
+        return bool(tasks.get("-".join(map(str, task_of(pod))), {}).get("succeeded"))
 
     def put(self, kind: str, obj: dict) -> dict:
         name = obj["metadata"]["name"]
@@ -36,72 +54,99 @@ class Api:
         meta.setdefault("uid", f"{name}-{meta['resourceVersion']}")
         new = {**obj, "metadata": meta}
         self.objects[kind, name] = new
-        self.log[kind].append((name, new))
+        self.log.setdefault(kind, []).append((name, new))
         return copy.deepcopy(new)
 
     def remove(self, kind: str, name: str) -> None:
         del self.objects[kind, name]
         self.log[kind].append((name, None))
 
+    def terminate(self, kind: str, name: str) -> None:
+        """Pods go once their node says so, all else at once."""
+        held = self.objects[kind, name]
+        if kind == POD and not held["metadata"].get("deletionTimestamp"):
+            self.put(POD, {**held, "metadata": {**held["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+        elif kind != POD:
+            self.remove(kind, name)
+
     def of(self, kind: str) -> dict[str, dict]:
         return {name: obj for (of_kind, name), obj in self.objects.items() if of_kind == kind}
 
+    def collect_garbage(self) -> None:
+        """Terminates what belongs to a job that is gone."""
+        owners = {obj["metadata"]["uid"] for obj in self.of(KIND).values()}
+        for (kind, name), obj in list(self.objects.items()):
+            references = obj["metadata"].get("ownerReferences") or ()
+            if references and not any(reference["uid"] in owners for reference in references):
+                self.terminate(kind, name)
+
 
 class SimulatedClient:
-    """The verbs that the operator uses. `budget`: requests until its process dies; `lose`: that answer is lost."""
+    """The verbs that the controller uses, for one process of it.
+
+    `budget`: requests until that process dies. `lose`: the answer to that request is lost. `meanwhile`: what happens
+    in the world while that request is under way. All count from 1; 0 is never.
+    """
 
     def __init__(self, api: Api):
         self.api = api
-        self.budget = self.lose = -1
+        self.requests = 0
+        self.plan()
 
-    def _request(self) -> None:
-        if self.budget == 0:
+    def plan(
+        self, *, budget: int | None = None, lose: int = 0, meanwhile: tuple[int, Callable[[], None]] | None = None
+    ) -> None:
+        self._number, self._budget, self._lose, self._meanwhile = 0, budget, lose, meanwhile
+
+    async def _request(self) -> None:
+        await asyncio.sleep(0)  # requests of one turn overtake each other
+        self.requests += 1
+        self._number += 1
+        if self._budget is not None and self._number > self._budget:
             raise Died
-        self.budget -= 1
-        self.lose -= 1
+        if self._meanwhile and self._meanwhile[0] == self._number:
+            self._meanwhile[1]()
 
     def _answer(self, obj: dict) -> dict:
-        if self.lose == 0:
+        if self._lose == self._number:
             raise Unreachable("the answer was lost")
         return obj
 
-    async def get(self, resource: Resource, name: str, _namespace: str) -> dict:
-        self._request()
+    def _held(self, resource: Resource, name: str) -> dict:
         found = self.api.objects.get((resource.kind, name))
         if found is None:
             raise NotFound(404, "NotFound", name)
-        return self._answer(copy.deepcopy(found))
+        return found
+
+    async def get(self, resource: Resource, name: str, _namespace: str) -> dict:
+        await self._request()
+        return self._answer(copy.deepcopy(self._held(resource, name)))
 
     async def create(self, resource: Resource, obj: dict) -> dict:
-        self._request()
+        await self._request()
         name = obj["metadata"]["name"]
         if (resource.kind, name) in self.api.objects:
             raise AlreadyExists(409, "AlreadyExists", name)
-        assert resource.kind != POD or name not in self.api.done, f"{name} has succeeded and is made again"
+        if resource == PODS and self.api.has_succeeded(obj):
+            raise Violation(f"{name} has succeeded and is made again")
+        if resource == PODS and not self.api.has_quota:
+            raise Forbidden(403, "Forbidden", "exceeded quota: pods")
         return self._answer(self.api.put(resource.kind, copy.deepcopy(obj)))
 
     async def replace(self, resource: Resource, obj: dict, *, subresource: str) -> dict:
-        self._request()
-        assert subresource == "status"
-        held = self.api.objects.get((resource.kind, obj["metadata"]["name"]))
-        if held is None:
-            raise NotFound(404, "NotFound", obj["metadata"]["name"])
-        if held["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+        await self._request()
+        held = self._held(resource, obj["metadata"]["name"])
+        if subresource != "status":
+            raise Violation("the operator writes nothing of a job but its status")
+        if any(held["metadata"][name] != obj["metadata"][name] for name in ("uid", "resourceVersion")):
             raise Conflict(409, "Conflict", "the object has been modified")
         return self._answer(self.api.put(resource.kind, {**held, "status": copy.deepcopy(obj["status"])}))
 
     async def delete(self, resource: Resource, name: str, _namespace: str, *, uid: str) -> dict:
-        self._request()
-        held = self.api.objects.get((resource.kind, name))
-        if held is None:
-            raise NotFound(404, "NotFound", name)
-        if held["metadata"]["uid"] != uid:
+        await self._request()
+        if self._held(resource, name)["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "another uid")
-        if resource.kind == POD:
-            terminating = {**held["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}
-            self.api.put(POD, {**held, "metadata": terminating})
-        else:
-            self.api.remove(resource.kind, name)
+        self.api.terminate(resource.kind, name)
         return self._answer({})
 
 
@@ -110,29 +155,64 @@ class NoEvents:
         """Events are a courtesy; nothing depends on them."""
 
 
+class SlowClockLoop(asyncio.SelectorEventLoop):
+    """Timers go by a clock that a test moves."""
+
+    moment = 0.0
+
+    def time(self) -> float:
+        return self.moment
+
+
+class Alarm(logging.Handler):
+    """An error that the controller did not foresee is a mistake of ours, however well it goes on after it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.exc_info:
+            raise Violation(record.getMessage()) from record.exc_info[1]
+
+
 class SimulatedOperator:
-    """The operator's parts around an API in memory; what its informers have seen is moved on by hand."""
+    """The controller's life: its processes, one after the other, what each one has seen, and its turns."""
 
     def __init__(self, api: Api):
         self.api = api
-        self.now = datetime(2026, 1, 1, tzinfo=UTC)
-        self.client = SimulatedClient(api)
+        self.loop = SlowClockLoop()
+        self._alarm = Alarm(logging.ERROR)
+        logging.getLogger(Controller.__module__).addHandler(self._alarm)
         self.start()
+
+    def close(self) -> None:
+        self.run(self.controller.stop())
+        self.loop.close()
+        logging.getLogger(Controller.__module__).removeHandler(self._alarm)
+
+    def run(self, work):
+        return self.loop.run_until_complete(work)
+
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.loop.moment)
 
     def start(self) -> None:
         """A new process: it lists everything, and watches from there on."""
-        self.view, self.refusals = View(), {}
-        self.applier = Applier(self.client, NoEvents(), Metrics(), self.view, clock=lambda: self.now)
-        self.client.budget = self.client.lose = -1
-        self.seen: dict[str, int] = {}
-        self.cache: dict[str, dict[str, dict]] = {kind: {} for kind in self.api.log}
-        for kind in self.api.log:
+        self.client = SimulatedClient(self.api)
+        self.controller = Controller(self.client, NoEvents(), Metrics(), clock=self.now)
+        self.on_change = {informer._resource.kind: informer._on_change for informer in self.controller._informers}
+        self.seen = dict.fromkeys(self.on_change, 0)
+        self.cache: dict[str, dict[str, dict]] = {kind: {} for kind in self.on_change}
+        for kind in self.on_change:
             self.relist(kind)
 
-    def deliver(self, kind: str, count: int) -> None:
-        """Brings up to `count` changes of `kind`."""
-        for name, new in self.api.log[kind][self.seen[kind] : self.seen[kind] + count]:
-            self._see(kind, name, new)
+    # What it sees
+
+    @property
+    def kinds(self) -> list[str]:
+        return list(self.on_change)
+
+    def deliver(self, kind: str, count: int = LONG, *, twice: bool = False) -> None:
+        """Brings up to `count` changes of `kind`, each of them a second time if told so."""
+        for name, new in self.api.log.get(kind, [])[self.seen[kind] : self.seen[kind] + count]:
+            self._see(kind, name, new, twice=twice)
             self.seen[kind] += 1
 
     def relist(self, kind: str) -> None:
@@ -142,58 +222,71 @@ class SimulatedOperator:
             self._see(kind, name, None)
         for name, obj in current.items():
             self._see(kind, name, obj)
-        self.seen[kind] = len(self.api.log[kind])
+        self.seen[kind] = len(self.api.log.get(kind, []))
 
-    def _see(self, kind: str, name: str, new: dict | None) -> None:
+    def _see(self, kind: str, name: str, new: dict | None, *, twice: bool = False) -> None:
         old, new = self.cache[kind].pop(name, None), copy.deepcopy(new)
         if new is not None:
             self.cache[kind][name] = new
-        if kind == KIND:
-            self.view.see_job(KEY, old, new)
-            return
-        self.view.see_child(kind, old, new)
-        if new is not None:
-            self.applier.saw(new)
+        for _ in range(1 + twice):
+            if old is not None or new is not None:
+                self.on_change[kind](f"kf-admin/{name}", old, new)
 
-    def reconcile(self, *, budget: int = -1, lose: int = -1) -> Plan | None:
-        """One turn, as the controller takes it; the process may die in it, or an answer be lost."""
-        family = self.view.family(KEY)
-        if family.job is None:
-            return None
-        self.client.budget, self.client.lose = budget, lose
-        plan = decide(
-            family.job,
-            list(family.pods.values()),
-            list(family.services.values()),
-            now=self.now,
-            refusals=self.refusals,
-        )
+    # What it does
+
+    def take_turns(self, limit: int = 1, **faults) -> int:
+        """Works off up to `limit` keys that are due, and says how many there were; it may die over it."""
+        self.client.plan(**faults)
+        turns = 0
         try:
-            self.refusals = asyncio.run(self.applier.carry_out(KEY, family.job, plan))
+            while turns < limit and self.run(self._turn()):
+                turns += 1
         except Died:
-            self.start()
-            return None
-        except ApiError:
-            return None
-        finally:
-            self.client.budget = self.client.lose = -1
-        self._note_done()
-        return plan
+            self.die()
+        except Violation as violation:
+            raise AssertionError(str(violation)) from violation
+        self.client.plan()
+        return turns
 
-    def _note_done(self) -> None:
-        """After a whole turn: a replica that succeeded stays so, until the job is suspended or scaled below it."""
-        family = self.view.family(KEY)
-        specs = family.job["spec"]["tfReplicaSpecs"]
-        wanted = {f"mnist-{kind.lower()}-{i}" for kind, spec in specs.items() for i in range(spec["replicas"])}
-        ended = {name for name, pod in family.pods.items() if phase(pod) == "Succeeded"}
-        suspended = family.job["spec"]["runPolicy"].get("suspend")
-        self.api.done = set() if suspended else (self.api.done | ended) & wanted
+    async def _turn(self) -> bool:
+        await asyncio.sleep(0)  # timers that are due
+        if not len(self.controller._queue):
+            return False
+        await self.controller._take_turn(await self.controller._queue.get())
+        return True
 
-    def sweep(self) -> None:
-        asyncio.run(self.applier.check_unseen())
+    def die(self) -> None:
+        """`kill -9`, and a new process."""
+        self.client.plan(budget=0)
+        pending = asyncio.all_tasks(self.loop)
+        for task in pending:
+            task.cancel()
+        self.run(asyncio.wait(pending) if pending else asyncio.sleep(0))
+        self.controller._queue.close()
+        self.start()
 
     def pass_time(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+        self.loop.moment += seconds
+
+    def sweep(self) -> None:
+        """Looks for children that came and went unseen, as the controller does now and then."""
+        for key in self.run(self.controller._applier.check_unseen()):
+            self.controller._queue.add(key)
+
+    def memory(self) -> dict[str, object]:
+        """All that it remembers of jobs, by the name of the place; empty places are left out."""
+        controller, queue = self.controller, self.controller._queue
+        places = {
+            "families": controller._view._families,
+            "refusals": controller._refusals,
+            "unseen": controller._applier._unseen,
+            "ready": queue._ready,
+            "wanted": queue._wanted,
+            "running": queue._running,
+            "timers": queue._timers,
+            "failures": queue._failures,
+        }
+        return {name: place for name, place in places.items() if place}
 
 
 def task_of(pod: dict) -> tuple[str, int]:
