@@ -6,6 +6,7 @@ it is said is decided by the pure modules beside this one; here it is only acted
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 
@@ -15,8 +16,17 @@ from traitlets import default
 
 from .. import naming
 from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unreachable
-from ..kube.resources import CLAIMS, NAMESPACES, NODES, PODS, ROLEBINDINGS, SERVICEACCOUNTS, STORAGECLASSES
-from . import facts, failures, form, manifests, options, quantity
+from ..kube.resources import (
+    CLAIMS,
+    NAMESPACES,
+    NODES,
+    PODS,
+    ROLEBINDINGS,
+    SECRETS,
+    SERVICEACCOUNTS,
+    STORAGECLASSES,
+)
+from . import facts, failures, form, manifests, options, quantity, token
 from .arrival import Arrival
 from .cluster import Cluster, PodCache
 from .diagnosis import Cause, Diagnosis, of_refusal
@@ -68,6 +78,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self._accepted: dict = {}
         self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
         self._own_home = False
+        self._token_secret = ""
         self.namespace = naming.user_namespace(self.user.name)
         self.pvc_name = naming.home_claim(self.user.name, self.name or "")
         self._name_pod()
@@ -212,6 +223,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             env["KF_MODEL_SERVER_IMAGE"] = self.model_server_image
         if self.serving_url:
             env["KF_SERVING_URL"] = self.serving_url
+        env.update(token.variables(self._token_secret))
         return env
 
     # Starting and stopping
@@ -291,23 +303,44 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self._pvc_exists = True
 
     async def _create_pod(self) -> dict:
+        """The new pod, free to be scheduled."""
         client = (await self._cluster()).client
+        self._token_secret = f"{self.pod_name}-{secrets.token_hex(5)}"
         manifest = await self.get_pod_manifest()
         if self.modify_pod_hook:
             manifest = await maybe_future(self.modify_pod_hook(self, manifest))
-        wanted = self._as_dict(manifest)
+        wanted = token.held(self._as_dict(manifest))
         try:
             try:
-                return await client.create(PODS, wanted, self.namespace)
+                pod = await client.create(PODS, wanted, self.namespace)
             except AlreadyExists:
                 self._journal.say("Removing what is left of an earlier server.")
                 await self.stop(now=True)
-                return await client.create(PODS, wanted, self.namespace)
+                pod = await client.create(PODS, wanted, self.namespace)
+            return await self._give_token(pod)
         except (Forbidden, Invalid) as error:
             raise failures.failed(of_refusal("the server's pod", error.message)) from error
 
+    async def _give_token(self, pod: dict) -> dict:
+        """Makes the pod's Secret and lets the pod be scheduled; a pod that cannot have one goes at once."""
+        client = (await self._cluster()).client
+        try:
+            await client.create(SECRETS, token.secret(self._token_secret, pod=pod, value=self.api_token))
+            return await client.patch(PODS, self.pod_name, token.RELEASE, self.namespace, kind="strategic")
+        except ApiError:
+            await self.stop(now=True)
+            raise
+
     def _as_dict(self, model: object) -> dict:
         return self.api.api_client.sanitize_for_serialization(model)
+
+    async def poll(self) -> int | None:
+        """None while the pod runs or may yet. One whose hub ended before its Secret was made never will: it is removed."""
+        pod = (await self._start_watching_pods()).get(self._key)
+        if pod is None or not token.is_held(pod):
+            return await super().poll()
+        await self.stop(now=True)
+        return 1
 
     async def stop(self, now: bool = False) -> None:
         """Deletes the pod and returns once it is gone; the home volume stays."""

@@ -1,6 +1,7 @@
 """One hub, one control plane and one node moved by hand for all the hub's tests; each test has a user of its own."""
 
 import asyncio
+import base64
 import contextlib
 import itertools
 import json
@@ -10,13 +11,14 @@ import pytest
 import pytest_asyncio
 
 from kf_spawner.kube import Client, NotFound, load_config
-from kf_spawner.kube.resources import CLAIMS, CLUSTERROLEBINDINGS, NAMESPACES, PODS
+from kf_spawner.kube.resources import CLAIMS, CLUSTERROLEBINDINGS, NAMESPACES, PODS, SECRETS
 from tests.fixtures.hub import Browser, ProductHub
 from tests.fixtures.hub_node import HandNode
 
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
 UNAVAILABLE = json.dumps({"tensorflow-1.8.0-notebook-cpu": "there is no Python 3.6 on this machine"})
 USERS = ["admin", *(f"user{number}" for number in range(40))]
+CPU_IMAGE = "tensorflow-2.21.0-notebook-cpu"
 _numbers = itertools.count()
 
 
@@ -95,6 +97,20 @@ class World:
             return await self.client.get(PODS, self.pod_name, self.namespace)
         return None
 
+    async def gone(self) -> bool:
+        return await self.pod() is None
+
+    async def secret(self) -> dict:
+        """The Secret that the pod's environment takes values from."""
+        sources = [entry.get("valueFrom") or {} for entry in (await self.pod())["spec"]["containers"][0]["env"]]
+        (name,) = {source["secretKeyRef"]["name"] for source in sources if "secretKeyRef" in source}
+        return await self.client.get(SECRETS, name, self.namespace)
+
+    async def token(self) -> str:
+        """What the server shows to the hub."""
+        (data,) = (await self.secret())["data"].values()
+        return base64.b64decode(data).decode()
+
     async def claim(self) -> dict | None:
         with contextlib.suppress(NotFound):
             return await self.client.get(CLAIMS, self.claim_name, self.namespace)
@@ -105,6 +121,19 @@ class World:
             await self.client.get(NAMESPACES, self.namespace)
             return False
         return True
+
+
+async def is_ready(browser: Browser, user: str) -> bool:
+    """Whether the user's server is started, and the page of the user may be seen."""
+    status, text = await browser.api("GET", f"/users/{user}")
+    return status == 200 and json.loads(text)["servers"].get("", {}).get("ready", False)
+
+
+async def whose(hub: ProductHub, token: str) -> str | None:
+    """The user whom the hub knows by this token."""
+    async with Browser(hub.url) as nobody:
+        status, text = await nobody.get("/hub/api/user", headers={"Authorization": f"token {token}"})
+    return json.loads(text)["name"] if status == 200 else None
 
 
 async def until(condition, *, timeout: float = 20.0):

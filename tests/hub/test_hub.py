@@ -10,11 +10,9 @@ from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
 from tests.fixtures.hub import Browser
 
-from .conftest import until
+from .conftest import CPU_IMAGE, is_ready, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-CPU_IMAGE = "tensorflow-2.21.0-notebook-cpu"
 
 
 async def progress(browser, user) -> list[dict]:
@@ -28,11 +26,6 @@ async def progress(browser, user) -> list[dict]:
                 if entries[-1].get("ready") or entries[-1].get("failed"):
                     break
     return entries
-
-
-async def is_ready(browser, user) -> bool:
-    status, text = await browser.api("GET", f"/users/{user}")
-    return status == 200 and json.loads(text)["servers"].get("", {}).get("ready", False)
 
 
 async def test_the_form_shows_what_can_be_had(node, browser, user):
@@ -156,17 +149,13 @@ async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, 
     await browser.submit(user, image=CPU_IMAGE, cpu="300m", home="none")
     await until(lambda: is_ready(browser, user))
     await browser.api("DELETE", f"/users/{user}/server")
-    await until(lambda: gone(world))
+    await until(world.gone)
     node.behaviour = "crash"
     status, _, _ = await browser.submit(user, image=CPU_IMAGE, cpu="400m")
     assert status == 424
     _, page = await browser.get("/hub/spawn")
     assert 'value="300m"' in page
     assert "checked" in page.partition('id="home-none"')[2].partition(">")[0]
-
-
-async def gone(world) -> bool:
-    return await world.pod() is None
 
 
 async def test_without_a_home_volume_the_home_is_the_pods_own(node, browser, user, world):
@@ -193,7 +182,7 @@ async def test_a_failed_start_says_why_and_leaves_no_pod(node, browser, user, wo
     assert last["failed"]
     assert words in last["message"]
     assert "<unknown>" not in last["html_message"]
-    await until(lambda: gone(world))
+    await until(world.gone)
     assert await world.claim() is not None
 
 
@@ -215,7 +204,7 @@ async def test_a_quota_is_named(node, browser, user, world):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
     await browser.api("DELETE", f"/users/{user}/server")
-    await until(lambda: gone(world))
+    await until(world.gone)
     quota = {
         "apiVersion": "v1",
         "kind": "ResourceQuota",
@@ -265,6 +254,7 @@ async def test_a_killed_hub_finds_servers_and_sessions_again(hub, node, browser,
     await hub.start()
     await until(lambda: is_ready(browser, user))  # with the same cookies
     assert (await world.pod())["metadata"]["uid"] == before
+    assert await whose(hub, await world.token()) == user
     status, text = await browser.get(f"/user/{user}/api")
     assert status == 200
     assert "hand-made" in text

@@ -19,7 +19,7 @@ from kf_spawner.localcluster.node.environment import (
 from kf_spawner.localcluster.node.mounts import Mount
 from kf_spawner.localcluster.node.tokens import ACCOUNT_MOUNT
 from kf_spawner.localcluster.node.volumes import VolumeManager
-from tests.node.on_server import NODE, bound_pod, client, create, eventually, new_namespace, node_client
+from tests.node.on_server import NODE, bound_pod, client, create, new_namespace, node_client
 
 IMAGE = ImageEnvironment(
     env={"PATH": "/home/jovyan/.local/bin:/opt/image/bin:/usr/bin", "PIP_PREFIX": "/home/jovyan/.local"},
@@ -93,10 +93,7 @@ async def test_values_references_and_escapes(server):
     ]
     container = {"env": env, "envFrom": env_from, "resources": {"limits": {"memory": "1Gi"}}}
 
-    async def attempt():
-        return await built(server, container)
-
-    found = (await eventually(attempt)).env
+    found = (await built(server, container)).env
     expected = {
         "A": "a",
         "AA": "a$(LATER)$(A)",
@@ -131,13 +128,9 @@ async def test_values_references_and_escapes(server):
 )
 async def test_what_is_not_there_is_a_configuration_error(server, container, said):
     container = json.loads(json.dumps(container).replace("NAMESPACE", server.namespace))
-
-    async def attempt():
-        with pytest.raises(ContainerConfigError) as caught:
-            await built(server, container)
-        return caught.value
-
-    assert said in str(await eventually(attempt))
+    with pytest.raises(ContainerConfigError) as caught:
+        await built(server, container)
+    assert said in str(caught.value)
 
 
 async def test_an_image_without_a_command_and_a_pod_without_one(server):
@@ -204,7 +197,7 @@ async def test_a_pod_with_an_account_finds_the_api_server(server, control_plane)
     for container, expected in (({}, None), ({"env": [{"name": "KUBECONFIG", "value": "/mine"}]}, "/mine")):
         containers = [{"name": "main", **container}]
         pod = await bound_pod(server.admin, server.namespace, "mine" if expected else "p", containers=containers)
-        volumes = await eventually(lambda pod=pod: manager.prepare(pod))
+        volumes = await manager.prepare(pod)
         mounts = manager.mounts(pod, pod["spec"]["containers"][0], volumes)
         env = (await built(server, pod=pod, mounts=mounts)).env
         assert f"https://{env['KUBERNETES_SERVICE_HOST']}:{env['KUBERNETES_SERVICE_PORT']}" == control_plane.server

@@ -8,6 +8,8 @@ from pathlib import Path
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, VOLUMES
 
+from .granted import once_granted
+
 PROVISIONER = "kf-spawner.io/directory"
 PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
@@ -32,7 +34,7 @@ async def claim_directory(client: Client, pod: dict, volume: dict, volumes_root:
     name, namespace = claim_name(pod, volume), pod["metadata"]["namespace"]
     assert name is not None
     try:
-        claim = await client.get(CLAIMS, name, namespace)
+        claim = await once_granted(lambda: client.get(CLAIMS, name, namespace))
     except NotFound as error:
         raise ClaimError(f'persistentvolumeclaim "{name}" not found') from error
     meta = claim["metadata"]
@@ -46,7 +48,7 @@ async def claim_directory(client: Client, pod: dict, volume: dict, volumes_root:
     if claim["spec"].get("volumeMode") == "Block":
         raise ClaimError(f'persistentvolumeclaim "{name}" has volumeMode Block: use Filesystem', permanent=True)
     try:
-        volume_object = await client.get(VOLUMES, claim["spec"]["volumeName"])
+        volume_object = await once_granted(lambda: client.get(VOLUMES, claim["spec"]["volumeName"]))
     except NotFound as error:
         raise ClaimError(f'persistentvolume "{claim["spec"]["volumeName"]}" not found') from error
     path = volume_path(volume_object, volumes_root)

@@ -14,6 +14,7 @@ from kf_spawner.kube.resources import CONFIGMAPS, SECRETS, SERVICES
 
 from .addresses import Addresses, MissingService, Untranslatable, api_server
 from .downward import FieldError, field_value
+from .granted import once_granted
 from .images import ImageEnvironment
 from .mounts import Mount, MountError, inside
 from .payloads import object_files, resource_text
@@ -156,10 +157,9 @@ async def _value_from(
 
 async def _data(client: Client, pod: dict, kind: str, reference: dict) -> dict[str, str] | None:
     """The texts of a ConfigMap or Secret; None where it may be absent and is."""
+    resource = SECRETS if kind == "secret" else CONFIGMAPS
     try:
-        found = await client.get(
-            SECRETS if kind == "secret" else CONFIGMAPS, reference["name"], pod["metadata"]["namespace"]
-        )
+        found = await once_granted(lambda: client.get(resource, reference["name"], pod["metadata"]["namespace"]))
     except NotFound as error:
         if reference.get("optional"):
             return None

@@ -13,6 +13,7 @@ from kf_spawner.kube.resources import CONFIGMAPS, NODES, SECRETS
 
 from .atomic import Content
 from .downward import FieldError, field_value, needs_allocatable, resource_value
+from .granted import once_granted
 from .tokens import current_token, renewal_due, request_token
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ async def _object(client: Client, pod: dict, kind: str, name: str, body: dict, m
     optional = bool(body.get("optional"))
     resource: Resource = SECRETS if kind == "secret" else CONFIGMAPS
     try:
-        found = await client.get(resource, name, pod["metadata"]["namespace"])
+        found = await once_granted(lambda: client.get(resource, name, pod["metadata"]["namespace"]))
     except NotFound as error:
         if optional:
             return {}

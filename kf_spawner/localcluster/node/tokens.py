@@ -14,6 +14,7 @@ from kf_spawner.kube import Client, ClusterConfig
 from kf_spawner.kube.resources import SERVICEACCOUNTS
 
 from .atomic import Content, write_private
+from .granted import once_granted
 
 ACCOUNT_MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 RENEW_AT = 0.8
@@ -32,7 +33,9 @@ async def request_token(client: Client, pod: dict, source: dict) -> bytes:
         request["audiences"] = [source["audience"]]
     body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": request}
     account = spec.get("serviceAccountName") or "default"
-    answer = await client.create_subresource(SERVICEACCOUNTS, account, meta["namespace"], "token", body)
+    answer = await once_granted(
+        lambda: client.create_subresource(SERVICEACCOUNTS, account, meta["namespace"], "token", body)
+    )
     return answer["status"]["token"].encode()
 
 

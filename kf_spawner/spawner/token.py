@@ -1,0 +1,49 @@
+"""How a server gets its token for the hub's API: in a Secret of its own, never in the pod. Pure.
+
+The pod is made first, held back by a scheduling gate; then the Secret, owned by the pod; then the gate goes. So there
+is no Secret without a pod, however the hub ends in between, and no pod is run before its Secret is there.
+"""
+
+from .manifests import MANAGED
+
+GATE = {"name": "kf-spawner.io/token"}
+"""The scheduling gate that holds the pod until its Secret is there."""
+
+RELEASE = {"spec": {"schedulingGates": [{**GATE, "$patch": "delete"}]}}
+"""Strategic merge patch that takes the gate away, and no other's."""
+
+VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+"""What JupyterHub calls the token in a server's environment."""
+
+_KEY = "token"
+
+
+def variables(secret_name: str) -> dict[str, dict]:
+    """The token's entries of a server's environment."""
+    reference = {"secretKeyRef": {"name": secret_name, "key": _KEY}}
+    return {name: {"name": name, "valueFrom": reference} for name in VARIABLES}
+
+
+def held(pod: dict) -> dict:
+    """The same pod, held back beside whatever else holds it back."""
+    gates = [*(pod["spec"].get("schedulingGates") or []), GATE]
+    return {**pod, "spec": {**pod["spec"], "schedulingGates": gates}}
+
+
+def is_held(pod: dict) -> bool:
+    """Whether the pod still waits for its Secret."""
+    return GATE in (pod["spec"].get("schedulingGates") or [])
+
+
+def secret(name: str, *, pod: dict, value: str) -> dict:
+    """The Secret that goes when `pod`, as the API server made it, goes."""
+    meta = pod["metadata"]
+    owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": meta["namespace"], "labels": MANAGED, "ownerReferences": [owner]},
+        "type": "Opaque",
+        "immutable": True,
+        "stringData": {_KEY: value},
+    }

@@ -1,0 +1,114 @@
+"""The token that a server speaks to the hub with: only ever in a Secret, which goes with the server's pod."""
+
+import json
+
+import pytest
+
+from kf_spawner.kube import Client, Forbidden, load_config
+from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
+from kf_spawner.spawner import manifests, token
+
+from .conftest import CPU_IMAGE, is_ready, until, whose
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def started(browser, user, world) -> tuple[dict, dict]:
+    """The pod of a server that is ready, and its Secret."""
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    return await world.pod(), await world.secret()
+
+
+async def secrets(world) -> list[str]:
+    return [item["metadata"]["name"] for item in (await world.client.list(SECRETS, world.namespace))["items"]]
+
+
+async def test_the_token_is_in_a_secret_and_nowhere_in_the_pod(hub, node, browser, user, world):
+    pod, secret = await started(browser, user, world)
+    value = await world.token()
+    assert await whose(hub, value) == user
+    assert value not in json.dumps(pod)
+    taken = {entry["name"]: entry.get("valueFrom") for entry in pod["spec"]["containers"][0]["env"]}
+    assert taken["JUPYTERHUB_API_TOKEN"] == taken["JPY_API_TOKEN"]
+    assert taken["JUPYTERHUB_API_TOKEN"]["secretKeyRef"]["key"] in secret["data"]
+    assert secret["type"] == "Opaque"
+    assert [owner["uid"] for owner in secret["metadata"]["ownerReferences"]] == [pod["metadata"]["uid"]]
+
+
+async def test_each_start_has_a_secret_of_its_own_that_goes_with_the_server(hub, node, browser, user, world):
+    _, first = await started(browser, user, world)
+    await browser.api("DELETE", f"/users/{user}/server")
+    _, second = await started(browser, user, world)
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    await browser.api("DELETE", f"/users/{user}/server")
+
+    async def all_gone() -> bool:
+        return not await secrets(world)
+
+    await until(all_gone)
+
+
+async def test_a_pod_that_cannot_be_made_leaves_no_secret(node, browser, user, world):
+    await limit(world, user, {"count/pods": "0"})
+    status, page, _ = await browser.submit(user, image=CPU_IMAGE, home="none")
+    assert status == 424
+    assert "Your quota does not allow the server" in page
+    assert await secrets(world) == []
+
+
+async def test_without_its_secret_a_pod_is_never_run_and_goes(node, browser, user, world):
+    await limit(world, user, {"count/secrets": "0"})
+    status, page, _ = await browser.submit(user, image=CPU_IMAGE, home="none")
+    assert status == 424
+    assert "count/secrets" in page
+    await until(world.gone)
+
+
+async def limit(world, user, hard: dict) -> None:
+    """A quota in the user's namespace, in force when this returns."""
+    await world.client.create(NAMESPACES, manifests.namespace(world.namespace, user=user, labels={}, annotations={}))
+    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {"hard": hard}}
+    await world.client.request("POST", path, body=quota)
+
+    async def counted() -> bool:
+        found = await world.client.request("GET", f"{path}/tight")
+        return found.get("status", {}).get("hard") == hard
+
+    await until(counted)
+
+
+async def test_a_start_that_a_killed_hub_left_half_done_is_cleared_away(hub, node, browser, user, world):
+    """The hub ends after it made the pod and before the Secret: such a pod would wait for ever."""
+    pod, _ = await started(browser, user, world)
+    await hub.kill()
+    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=0)
+    labels = pod["metadata"]["labels"]
+    meta = {"name": world.pod_name, "namespace": world.namespace, "labels": labels}
+    spec = {"containers": [{"name": "notebook", "image": pod["spec"]["containers"][0]["image"]}]}
+    await until(world.gone)
+    half = await world.client.create(
+        PODS, token.held({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    )
+    assert half["spec"]["schedulingGates"] == [token.GATE]
+    await hub.start()
+    await until(world.gone)
+    _, secret = await started(browser, user, world)
+    assert await secrets(world) == [secret["metadata"]["name"]]
+
+
+async def test_neither_hub_nor_notebook_can_read_secrets(control_plane, node, browser, user, world):
+    _, secret = await started(browser, user, world)
+    name = secret["metadata"]["name"]
+    account = f"system:serviceaccount:{world.namespace}:{manifests.ACCOUNT}"
+    for kubeconfig in (control_plane.credentials.client("hub"), control_plane.kubeconfig(account)):
+        async with Client(load_config(kubeconfig), user_agent="test") as client:
+            for ask in (
+                client.get(SECRETS, name, world.namespace),
+                client.list(SECRETS, world.namespace),
+                client.delete(SECRETS, name, world.namespace),
+                client.patch(SECRETS, name, {"metadata": {"labels": {"a": "b"}}}, world.namespace),
+            ):
+                with pytest.raises(Forbidden):
+                    await ask
