@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
-from ..kube.resources import PODS, SERVICES
+from ..kube.resources import CLAIMS, PODS, SERVICES
 from ..tfjob.names import GROUP, KIND, PLURAL, VERSION
 from ..tfjob.plan import Child, Plan, Refusal
 from ..tfjob.status import timestamp
 from .metrics import Metrics
-from .view import POD, SERVICE, View
+from .view import CLAIM, POD, SERVICE, View
 
 log = logging.getLogger(__name__)
 
 TFJOBS = Resource(GROUP, VERSION, PLURAL, KIND)
-CHILD_RESOURCES = {POD: PODS, SERVICE: SERVICES}
+CHILD_RESOURCES = {CLAIM: CLAIMS, SERVICE: SERVICES, POD: PODS}
 UNSEEN_AFTER = timedelta(seconds=15)
 
 
@@ -91,10 +91,14 @@ class Applier:
             self._metrics.count(outcome, job["metadata"]["namespace"])
 
     async def _create_all(self, key: str, job: dict, manifests: Iterable[dict]) -> dict[str, Refusal]:
-        """Services before pods: a member's address is known before any member looks for it."""
+        """Claims and services before pods: a member's address is known before any member looks for it."""
         refusals: dict[str, Refusal] = {}
-        for kind in (SERVICE, POD):
-            wave = [manifest for manifest in manifests if manifest["kind"] == kind]
+        for kind in CHILD_RESOURCES:
+            wave = [
+                manifest
+                for manifest in manifests
+                if manifest["kind"] == kind and not _needs(manifest) & refusals.keys()
+            ]
             results = await asyncio.gather(
                 *(self._create(key, job, manifest) for manifest in wave), return_exceptions=True
             )
@@ -127,6 +131,8 @@ class Applier:
         except NotFound:
             return False  # the namespace is gone, and the job with it
         child.setdefault("kind", kind)
+        if kind == CLAIM:
+            return True  # nothing is decided by claims: nobody watches them
         self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
         return True
@@ -139,7 +145,8 @@ class Applier:
             return Refusal(f"the {kind.lower()} {name} of before is still being deleted")
         if not any(owner["uid"] == meta["uid"] and owner.get("controller") for owner in owners):
             return Refusal(f"a {kind.lower()} {name} exists that is not this job's; delete it or rename the job")
-        self._view.wrote_child(key, kind, existing)
+        if kind != CLAIM:
+            self._view.wrote_child(key, kind, existing)
         return False
 
     async def _find(self, kind: str, name: str, namespace: str, uid: str | None = None) -> dict | None:
@@ -152,8 +159,9 @@ class Applier:
     async def _delete(self, key: str, job: dict, child: Child) -> None:
         namespace = job["metadata"]["namespace"]
         resource = CHILD_RESOURCES[child.kind]
+        grace = 0 if child.force else None
         try:
-            await self._client.delete(resource, child.name, namespace, uid=child.uid)
+            answer = await self._client.delete(resource, child.name, namespace, uid=child.uid, grace_period=grace)
         except (NotFound, Conflict):
             return  # gone, or another one has its name: the informer will tell
         except ApiError as error:
@@ -161,8 +169,16 @@ class Applier:
                 job, "Warning", f"FailedDelete{child.kind}", f"Error deleting {child.name}: {error.message}"
             )
             raise
-        self._view.deleting_child(key, child.kind, child.name, child.uid, timestamp(self._clock()))
+        self._view.deleting_child(key, child.kind, child.name, child.uid, self._end_of(answer))
         self._tell(job, f"SuccessfulDelete{child.kind}", f"Deleted {child.kind.lower()}", [child.name])
+
+    def _end_of(self, answer: dict) -> dict:
+        """When, and how patiently, what was just deleted is to end: what its metadata say of it from now on."""
+        meta = answer.get("metadata") or {}
+        end = {"deletionTimestamp": timestamp(self._clock())}
+        return end | {
+            name: meta[name] for name in ("deletionTimestamp", "deletionGracePeriodSeconds") if name in meta
+        }
 
     async def _delete_job(self, job: dict) -> None:
         meta = job["metadata"]
@@ -176,6 +192,15 @@ class Applier:
         if names:
             plural = "s" if len(names) > 1 else ""
             self._recorder.event(job, "Normal", reason, f"{what}{plural}: {', '.join(names)}")
+
+
+def _needs(manifest: dict) -> set[str]:
+    """Names of the claims and of the service without which a pod is not made."""
+    if manifest["kind"] != POD:
+        return set()
+    volumes = manifest["spec"].get("volumes") or ()
+    claims = {(volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in volumes}
+    return {manifest["metadata"]["name"], *filter(None, claims)}
 
 
 def _is_namespace_ending(error: ApiError) -> bool:

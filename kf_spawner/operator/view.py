@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..tfjob.names import JOB_LABEL
 
-POD, SERVICE = "Pod", "Service"
+POD, SERVICE, CLAIM = "Pod", "Service", "PersistentVolumeClaim"
 
 
 @dataclass
@@ -70,12 +70,15 @@ class View:
         """Takes over a child that we made, or found that we had made."""
         self._put(key, kind, child["metadata"]["name"], None, child)
 
-    def deleting_child(self, key: str, kind: str, name: str, uid: str, moment: str) -> None:
-        """A child whose deletion the API server took: terminating, until the informer says that it is gone."""
+    def deleting_child(self, key: str, kind: str, name: str, uid: str, end: dict) -> None:
+        """A child whose deletion the API server took: terminating, until the informer says that it is gone.
+
+        `end`: its metadata's deletionTimestamp and deletionGracePeriodSeconds.
+        """
         children = self.family(key).of(kind)
         child = children.get(name)
         if child is not None and child["metadata"]["uid"] == uid:
-            children[name] = {**child, "metadata": {**child["metadata"], "deletionTimestamp": moment}}
+            children[name] = {**child, "metadata": {**child["metadata"], **end}}
 
     def lost_child(self, key: str, kind: str, child: dict) -> None:
         """A child that turned out to be gone without the informer ever having seen it."""

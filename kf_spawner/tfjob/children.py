@@ -1,4 +1,6 @@
-"""Manifests of a replica's pod and of its headless service."""
+"""Manifests of a replica's pod, of its headless service and of its volume claims."""
+
+from collections.abc import Collection, Iterable
 
 from .cluster import cluster_of, tf_config
 from .defaults import EXIT_CODE, NEVER, JobSpec, Replica, container_of, port_of
@@ -27,7 +29,8 @@ class Children:
         self._spec = spec
         self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
 
-    def pod(self, replica: Replica, index: int) -> dict:
+    def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict:
+        """`avoid`: nodes that it should not run on if there is another."""
         template = replica.template
         spec = dict(template["spec"])
         spec["restartPolicy"] = NEVER if replica.restart_policy == EXIT_CODE else replica.restart_policy
@@ -36,10 +39,11 @@ class Children:
             self._container(container, replica, index) if container is ours else container
             for container in spec["containers"]
         ]
-        given = template.get("metadata") or {}
-        metadata = self._metadata(replica, index, labels=given.get("labels") or {})
-        if given.get("annotations"):
-            metadata["annotations"] = dict(given["annotations"])
+        if replica.claims:
+            spec["volumes"] = self._volumes(spec.get("volumes") or (), replica, index)
+        if avoid:
+            spec["affinity"] = _away_from(avoid, spec.get("affinity") or {})
+        metadata = self._metadata_like(template.get("metadata") or {}, replica, index)
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
     def service(self, replica: Replica, index: int) -> dict:
@@ -60,6 +64,33 @@ class Children:
             },
         }
 
+    def claims(self, replica: Replica, index: int) -> list[dict]:
+        """The volume claims of this very replica, which stay while it is started anew."""
+        return [
+            {
+                "apiVersion": "v1",
+                "kind": "PersistentVolumeClaim",
+                "metadata": {
+                    **self._metadata_like(claim["metadata"], replica, index),
+                    "name": self._claim_name(claim, replica, index),
+                },
+                "spec": claim["spec"],
+            }
+            for claim in replica.claims
+        ]
+
+    def _claim_name(self, claim: dict, replica: Replica, index: int) -> str:
+        """As a StatefulSet names them: `data-mnist-worker-0`."""
+        return f"{claim['metadata']['name']}-{child_name(self._spec.name, replica.type, index)}"
+
+    def _volumes(self, given: Iterable[dict], replica: Replica, index: int) -> list[dict]:
+        """A volume for each claim, in the place of one that has its name."""
+        claims = {claim["metadata"]["name"]: self._claim_name(claim, replica, index) for claim in replica.claims}
+        return [
+            *(volume for volume in given if volume.get("name") not in claims),
+            *({"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in claims.items()),
+        ]
+
     def _container(self, container: dict, replica: Replica, index: int) -> dict:
         container = dict(container)
         ports = list(container.get("ports") or ())
@@ -70,6 +101,13 @@ class Children:
             env = [entry for entry in container.get("env") or () if entry.get("name") != TF_CONFIG]
             container["env"] = [*env, {"name": TF_CONFIG, "value": value}]
         return container
+
+    def _metadata_like(self, given: dict, replica: Replica, index: int) -> dict:
+        """With the user's own labels and annotations."""
+        metadata = self._metadata(replica, index, labels=given.get("labels") or {})
+        if given.get("annotations"):
+            metadata["annotations"] = dict(given["annotations"])
+        return metadata
 
     def _metadata(self, replica: Replica, index: int, *, labels: dict) -> dict:
         spec = self._spec
@@ -101,3 +139,14 @@ class Children:
             TYPE_LABEL: replica.key,
             INDEX_LABEL: str(index),
         }
+
+
+def _away_from(nodes: Collection[str], given: dict) -> dict:
+    """The affinity `given`, which also prefers all other nodes."""
+    of_nodes = given.get("nodeAffinity") or {}
+    fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]
+    preferred = [
+        *(of_nodes.get("preferredDuringSchedulingIgnoredDuringExecution") or ()),
+        {"weight": 100, "preference": {"matchFields": fields}},
+    ]
+    return {**given, "nodeAffinity": {**of_nodes, "preferredDuringSchedulingIgnoredDuringExecution": preferred}}

@@ -7,20 +7,32 @@ from .names import CANONICAL_TYPE, CONTAINER, LEADERS, OURS, PORT, PORT_NAME, RE
 
 NEVER, ON_FAILURE, ALWAYS, EXIT_CODE = "Never", "OnFailure", "Always", "ExitCode"
 RESTART_POLICIES = (NEVER, ON_FAILURE, ALWAYS, EXIT_CODE)
-CLEAN_NONE, CLEAN_RUNNING, CLEAN_ALL = "None", "Running", "All"
-CLEAN_POLICIES = (CLEAN_NONE, CLEAN_RUNNING, CLEAN_ALL)
+CLEAN_NONE, CLEAN_RUNNING, CLEAN_ALL, CLEAN_PS = "None", "Running", "All", "PS"
+CLEAN_POLICIES = (CLEAN_NONE, CLEAN_RUNNING, CLEAN_ALL, CLEAN_PS)
 ALL_WORKERS = "AllWorkers"
 SUCCESS_POLICIES = ("", ALL_WORKERS)
+OLD_PLACES = (
+    "cleanPodPolicy",
+    "ttlSecondsAfterFinished",
+    "activeDeadlineSeconds",
+    "backoffLimit",
+    "schedulingPolicy",
+)  # fields of the run policy that stood in the spec itself before there was one
 
 
 @dataclass(frozen=True)
 class Replica:
-    """The replicas of one type; `template` is the user's pod template as it stands."""
+    """The replicas of one type; `template` is the user's pod template as it stands.
+
+    `max_restarts` is for each replica, None: no limit. `claims` are the user's volumeClaimTemplates as they stand.
+    """
 
     type: str
     count: int
     restart_policy: str
     template: dict
+    max_restarts: int | None = None
+    claims: tuple[dict, ...] = ()
 
     @property
     def key(self) -> str:
@@ -36,7 +48,10 @@ class RunPolicy:
     ttl: int | None = None
     active_deadline: int | None = None
     backoff_limit: int | None = None
+    start_deadline: int | None = None
     suspend: bool = False
+    wait_for_evaluator: bool = False
+    avoid_failed_nodes: bool = False
     managed_by: str = OURS
 
 
@@ -84,18 +99,29 @@ def read_spec(job: dict) -> JobSpec:
 
 def read_run_policy(job: dict) -> RunPolicy:
     """The run policy, for an invalid job too: a value of the wrong type counts as absent."""
-    spec = job.get("spec")
-    policy = spec.get("runPolicy") if isinstance(spec, dict) else None
-    policy = policy if isinstance(policy, dict) else {}
+    policy = run_policy_of(job)
     clean = policy.get("cleanPodPolicy")
     return RunPolicy(
         clean_pods=clean if clean in CLEAN_POLICIES else CLEAN_NONE,
         ttl=_integer(policy.get("ttlSecondsAfterFinished")),
         active_deadline=_integer(policy.get("activeDeadlineSeconds")),
         backoff_limit=_integer(policy.get("backoffLimit")),
+        start_deadline=_integer(policy.get("startDeadlineSeconds")),
         suspend=policy.get("suspend") is True,
+        wait_for_evaluator=policy.get("waitForEvaluator") is True,
+        avoid_failed_nodes=policy.get("avoidFailedNodes") is True,
         managed_by=policy.get("managedBy") or OURS,
     )
+
+
+def run_policy_of(job: dict) -> dict:
+    """The user's own run policy, with what it leaves out from where the versions before v1 had it."""
+    spec = job.get("spec")
+    spec = spec if isinstance(spec, dict) else {}
+    policy = spec.get("runPolicy")
+    policy = policy if isinstance(policy, dict) else {}
+    old = {name: spec[name] for name in OLD_PLACES if spec.get(name) is not None}
+    return {**old, **{name: value for name, value in policy.items() if value is not None}}
 
 
 def container_of(template: dict) -> dict:
@@ -118,6 +144,8 @@ def _replica(name: str, value: dict) -> Replica:
         count=1 if count is None else count,
         restart_policy=value.get("restartPolicy") or NEVER,
         template=value["template"],
+        max_restarts=value.get("maxRestarts"),
+        claims=tuple(value.get("volumeClaimTemplates") or ()),
     )
 
 

@@ -1,13 +1,14 @@
 """A plan, what it is made of, and a turn: the plan in the making, with what ends and cleans up a job."""
 
 import copy
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from . import pods as pod_status
-from .defaults import CLEAN_ALL, CLEAN_NONE, read_run_policy
-from .names import CANONICAL_TYPE, KIND, TYPE_LABEL
+from .defaults import CLEAN_ALL, CLEAN_NONE, CLEAN_PS, read_run_policy
+from .names import CANONICAL_TYPE, KIND, PS, TYPE_LABEL
 from .status import (
     CREATED,
     FAILED,
@@ -20,6 +21,8 @@ from .status import (
     timestamp,
 )
 
+LOOK_AT_NODE_EVERY = 10.0  # seconds
+
 
 class Event(NamedTuple):
     """An Event to write about the job."""
@@ -30,11 +33,12 @@ class Event(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A pod or a service to delete, and only while it has this uid."""
+    """A pod or a service to delete, and only while it has this uid; `force`: without its node's word."""
 
     kind: str
     name: str
     uid: str
+    force: bool = False
 
 
 class Refusal(NamedTuple):
@@ -65,8 +69,10 @@ class Plan:
 class Turn:
     """The plan in the making, and the world that it is made from."""
 
-    def __init__(self, job: dict, pods: list[dict], services: list[dict], now: datetime):
-        self.job, self.now = job, now
+    def __init__(
+        self, job: dict, pods: list[dict], services: list[dict], now: datetime, lost_nodes: Collection[str] = ()
+    ):
+        self.job, self.now, self._lost_nodes = job, now, lost_nodes
         self.name, self.namespace = job["metadata"]["name"], job["metadata"]["namespace"]
         self.before: dict = job.get("status") or {}
         self.status: dict = copy.deepcopy(self.before)
@@ -102,9 +108,26 @@ class Turn:
             self.counted.append(counter)
 
     def remove(self, kind: str, obj: dict) -> None:
-        if not pod_status.is_terminating(obj):
-            meta = obj["metadata"]
-            self.delete[f"{kind}/{meta['name']}"] = Child(kind, meta["name"], meta["uid"])
+        meta = obj["metadata"]
+        lost = kind == "Pod" and self.is_lost(obj)
+        if lost or not pod_status.is_terminating(obj):
+            self.delete[f"{kind}/{meta['name']}"] = Child(kind, meta["name"], meta["uid"], lost)
+        elif kind == "Pod":
+            self.await_end(obj)
+
+    def is_lost(self, pod: dict) -> bool:
+        """Whether nobody is left who could say that this pod has ended."""
+        return (
+            pod_status.is_terminating(pod)
+            and pod["metadata"].get("deletionGracePeriodSeconds") != 0  # by force already, or held by a finalizer
+            and pod_status.node_of(pod) in self._lost_nodes
+            and pod_status.ends_in(pod, self.now) <= 0
+        )
+
+    def await_end(self, pod: dict) -> None:
+        """Comes back for a terminating pod once it is late: its node may have been lost."""
+        if pod_status.node_of(pod):
+            self.wake.append(max(pod_status.ends_in(pod, self.now), LOOK_AT_NODE_EVERY))
 
     def remove_all(self) -> None:
         for pod in self.pods.values():
@@ -119,13 +142,17 @@ class Turn:
         if policy.clean_pods == CLEAN_ALL:
             self.remove_all()
         elif policy.clean_pods != CLEAN_NONE or self.status.get("stopped"):
-            ended = {name for name, pod in self.pods.items() if pod_status.phase(pod) in ("Succeeded", "Failed")}
-            for name in self.pods.keys() - ended:
-                self.remove("Pod", self.pods[name])
-            for name in self.services.keys() - ended:
-                self.remove("Service", self.services[name])
+            self._remove_running(only="" if self.status.get("stopped") or policy.clean_pods != CLEAN_PS else PS)
         self._settle_counts()
         self._expire(policy.ttl)
+
+    def _remove_running(self, *, only: str) -> None:
+        """What has not ended by itself; with `only`, of that replica type."""
+        ended = {name for name, pod in self.pods.items() if pod_status.phase(pod) in ("Succeeded", "Failed")}
+        for kind, children in (("Pod", self.pods), ("Service", self.services)):
+            for name, child in children.items():
+                if name not in ended and only in ("", _type_of(child)):
+                    self.remove(kind, child)
 
     def _settle_counts(self) -> None:
         """After success what was active counts as succeeded; after failure only what is still there is active."""
@@ -135,9 +162,7 @@ class Turn:
                 counts["active"] = 0
             else:
                 counts["active"] = sum(
-                    pod_status.phase(pod) == "Running"
-                    and CANONICAL_TYPE.get(pod["metadata"]["labels"].get(TYPE_LABEL, "")) == kind
-                    for pod in self.pods.values()
+                    pod_status.phase(pod) == "Running" and _type_of(pod) == kind for pod in self.pods.values()
                 )
 
     def _expire(self, ttl: int | None) -> None:
@@ -164,6 +189,10 @@ class Turn:
             requeue_after=min(self.wake, default=None),
             delete_job=self.delete_job,
         )
+
+
+def _type_of(child: dict) -> str | None:
+    return CANONICAL_TYPE.get(child["metadata"]["labels"].get(TYPE_LABEL, ""))
 
 
 def _controller(obj: dict) -> str | None:

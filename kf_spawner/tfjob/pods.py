@@ -1,9 +1,12 @@
 """What a pod's status says about its replica: how it ended, how often it restarted, why it does not start."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from .defaults import ALWAYS, EXIT_CODE, ON_FAILURE
 from .names import CONTAINER
+from .status import parse_time
 
 RETRYABLE_FROM = 128
 DISRUPTED = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
@@ -26,6 +29,27 @@ def phase(pod: dict) -> str:
 
 def is_terminating(pod: dict) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
+
+
+def node_of(pod: dict) -> str:
+    """The node that the pod is bound to; empty if none."""
+    return pod["spec"].get("nodeName") or ""
+
+
+def ends_in(pod: dict, now: datetime) -> float:
+    """Seconds until a terminating pod's node should be through with it; negative if it is late."""
+    return (parse_time(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
+
+
+def late_nodes(pods: Iterable[dict], now: datetime) -> set[str]:
+    """Nodes that should be through with a pod and have not said so: are they still there?"""
+    late = (pod for pod in pods if is_terminating(pod) and ends_in(pod, now) <= 0)
+    return {node_of(pod) for pod in late} - {""}
+
+
+def has_started(pod: dict) -> bool:
+    """Whether the program has ever run, as far as the pod's status says."""
+    return phase(pod) in ("Running", "Succeeded") or exit_code(pod) is not None or restarts_in_place(pod) > 0
 
 
 def exit_code(pod: dict) -> int | None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .defaults import CLEAN_POLICIES, RESTART_POLICIES, SUCCESS_POLICIES
+from .defaults import CLEAN_POLICIES, OLD_PLACES, RESTART_POLICIES, SUCCESS_POLICIES
 from .names import (
     CANONICAL_TYPE,
     CHIEF,
@@ -19,6 +19,8 @@ from .names import (
 )
 
 DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+QUANTITY = re.compile(r"[0-9]*(\.[0-9]*)?(?<=[0-9.])([KMGTPE]i?|[numk]|[eE][-+]?[0-9]+)?")
 REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
 
@@ -50,6 +52,7 @@ def validate(job: dict) -> list[FieldError]:
         return [*errors, FieldError("spec", "is missing; give it tfReplicaSpecs")]
     errors += _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "")
     errors += _run_policy(spec.get("runPolicy"))
+    errors += _policy_fields("spec", {name: spec.get(name) for name in OLD_PLACES})
     if (spec.get("successPolicy") or "") not in SUCCESS_POLICIES:
         errors.append(_choice("spec.successPolicy", spec["successPolicy"], SUCCESS_POLICIES))
     if not isinstance(spec.get("enableDynamicWorker", False), bool | None):
@@ -112,7 +115,45 @@ def _replica(kind: str, field: str, value: Any, job_name: str) -> Iterator[Field
     policy = value.get("restartPolicy")
     if policy not in (None, "", *RESTART_POLICIES):
         yield _choice(f"{field}.restartPolicy", policy, RESTART_POLICIES)
+    yield from _whole_number(f"{field}.maxRestarts", value.get("maxRestarts"), least=0)
+    yield from _claims(f"{field}.volumeClaimTemplates", value.get("volumeClaimTemplates"))
     yield from _template(f"{field}.template", value.get("template"))
+
+
+def _claims(field: str, claims: Any) -> Iterator[FieldError]:
+    if claims is not None and not isinstance(claims, list):
+        yield FieldError(field, "must be a list of claims, as in a StatefulSet")
+        return
+    names: list[str] = []
+    for index, claim in enumerate(claims or ()):
+        where = f"{field}[{index}]"
+        if not isinstance(claim, dict):
+            yield FieldError(where, "must be an object with metadata and spec")
+            continue
+        metadata = claim.get("metadata")
+        if not isinstance(metadata, dict):
+            yield FieldError(f"{where}.metadata", "is missing; give the claim a name there")
+            continue
+        yield from _texts(f"{where}.metadata", metadata)
+        name = metadata.get("name")
+        if not isinstance(name, str) or not DNS_1123.fullmatch(name) or len(name) > NAME_LIMIT:
+            yield FieldError(
+                f"{where}.metadata.name",
+                f"is {name!r}; it names the volume: use lower-case letters, digits and '-', "
+                f"begin and end with a letter or digit, {NAME_LIMIT} characters at most",
+            )
+        elif name in names:
+            yield FieldError(field, f"has two claims named {name!r}; give each its own name")
+        else:
+            names.append(name)
+        if not isinstance(claim.get("spec"), dict):
+            yield FieldError(f"{where}.spec", "is missing; say accessModes and resources.requests.storage there")
+
+
+def _texts(field: str, metadata: dict) -> Iterator[FieldError]:
+    for part in ("labels", "annotations"):
+        if not isinstance(metadata.get(part), dict | None):
+            yield FieldError(f"{field}.{part}", "must be an object of texts")
 
 
 def _template(field: str, template: Any) -> Iterator[FieldError]:
@@ -122,10 +163,9 @@ def _template(field: str, template: Any) -> Iterator[FieldError]:
         yield FieldError(f"{field}.spec.containers", f"is missing or empty; add a container named {CONTAINER!r}")
         return
     metadata = template.get("metadata")
-    for part in ("labels", "annotations"):
-        if isinstance(metadata, dict) and not isinstance(metadata.get(part), dict | None):
-            yield FieldError(f"{field}.metadata.{part}", "must be an object of texts")
-    if metadata is not None and not isinstance(metadata, dict):
+    if isinstance(metadata, dict):
+        yield from _texts(f"{field}.metadata", metadata)
+    elif metadata is not None:
         yield FieldError(f"{field}.metadata", "must be an object")
     for index, container in enumerate(containers):
         yield from _container(f"{field}.spec.containers[{index}]", container)
@@ -164,16 +204,44 @@ def _run_policy(policy: Any) -> Iterator[FieldError]:
     if not isinstance(policy, dict):
         yield FieldError("spec.runPolicy", "must be an object")
         return
-    for name, least in (("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1), ("backoffLimit", 0)):
-        value = policy.get(name)
-        if value is not None and not (_is_integer(value) and value >= least):
-            yield FieldError(f"spec.runPolicy.{name}", f"is {value!r}; use a whole number, {least} or more")
-    if policy.get("cleanPodPolicy") not in (None, "", *CLEAN_POLICIES):
-        yield _choice("spec.runPolicy.cleanPodPolicy", policy["cleanPodPolicy"], CLEAN_POLICIES)
-    if not isinstance(policy.get("suspend", False), bool | None):
-        yield FieldError("spec.runPolicy.suspend", "must be true or false")
+    yield from _policy_fields("spec.runPolicy", policy)
+    yield from _whole_number("spec.runPolicy.startDeadlineSeconds", policy.get("startDeadlineSeconds"), least=1)
+    for name in ("suspend", "waitForEvaluator", "avoidFailedNodes"):
+        if not isinstance(policy.get(name), bool | None):
+            yield FieldError(f"spec.runPolicy.{name}", "must be true or false")
     if policy.get("managedBy") not in (None, OURS, MULTIKUEUE):
         yield _choice("spec.runPolicy.managedBy", policy["managedBy"], (OURS, MULTIKUEUE))
+
+
+def _policy_fields(where: str, policy: dict) -> Iterator[FieldError]:
+    """What may stand in the run policy, and in the spec itself, where the versions before v1 had it."""
+    for name, least in (("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1), ("backoffLimit", 0)):
+        yield from _whole_number(f"{where}.{name}", policy.get(name), least=least)
+    if policy.get("cleanPodPolicy") not in (None, "", *CLEAN_POLICIES):
+        yield _choice(f"{where}.cleanPodPolicy", policy["cleanPodPolicy"], CLEAN_POLICIES)
+    scheduling, field = policy.get("schedulingPolicy"), f"{where}.schedulingPolicy"
+    if scheduling is None:
+        return
+    if not isinstance(scheduling, dict):
+        yield FieldError(field, "must be an object")
+        return
+    for name in ("minAvailable", "scheduleTimeoutSeconds"):
+        yield from _whole_number(f"{field}.{name}", scheduling.get(name), least=0)
+    for name in ("queue", "priorityClass"):
+        if not isinstance(scheduling.get(name), str | None):
+            yield FieldError(f"{field}.{name}", "must be a text")
+    resources = scheduling.get("minResources")
+    if not isinstance(resources, dict | None):
+        yield FieldError(f"{field}.minResources", "must map resources to amounts")
+        return
+    for name, amount in (resources or {}).items():
+        if not (_is_integer(amount) or (isinstance(amount, str) and QUANTITY.fullmatch(amount))):
+            yield FieldError(f"{field}.minResources.{name}", f"is {amount!r}; use an amount such as 4 or '8Gi'")
+
+
+def _whole_number(field: str, value: Any, *, least: int) -> Iterator[FieldError]:
+    if value is not None and not (_is_integer(value) and value >= least):
+        yield FieldError(field, f"is {value!r}; use a whole number, {least} or more")
 
 
 def _choice(field: str, value: Any, choices: tuple[str, ...]) -> FieldError:

@@ -142,7 +142,9 @@ class SimulatedClient:
             raise Conflict(409, "Conflict", "the object has been modified")
         return self._answer(self.api.put(resource.kind, {**held, "status": copy.deepcopy(obj["status"])}))
 
-    async def delete(self, resource: Resource, name: str, _namespace: str, *, uid: str) -> dict:
+    async def delete(
+        self, resource: Resource, name: str, _namespace: str, *, uid: str, grace_period: int | None = None
+    ) -> dict:
         await self._request()
         if self._held(resource, name)["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "another uid")

@@ -46,7 +46,7 @@ def test_a_child_being_deleted_is_terminating_until_it_is_gone():
     view = View()
     pod = obj("p", 2)
     view.see_child(POD, None, pod)
-    view.deleting_child(KEY, POD, "p", "u1", "2026-01-01T00:00:00Z")
+    view.deleting_child(KEY, POD, "p", "u1", {"deletionTimestamp": "2026-01-01T00:00:00Z"})
     view.see_child(POD, pod, dict(pod))
     assert view.family(KEY).pods["p"]["metadata"]["deletionTimestamp"]
     assert "deletionTimestamp" not in pod["metadata"]
@@ -57,7 +57,7 @@ def test_a_child_being_deleted_is_terminating_until_it_is_gone():
 def test_deleting_says_nothing_of_another_pod_of_the_name():
     view = View()
     view.see_child(POD, None, obj("p", 2, "u2"))
-    view.deleting_child(KEY, POD, "p", "u1", "2026-01-01T00:00:00Z")
+    view.deleting_child(KEY, POD, "p", "u1", {"deletionTimestamp": "2026-01-01T00:00:00Z"})
     assert "deletionTimestamp" not in view.family(KEY).pods["p"]["metadata"]
 
 

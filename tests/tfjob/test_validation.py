@@ -6,7 +6,7 @@ import pytest
 
 from kf_spawner.tfjob.reconcile import decide
 from kf_spawner.tfjob.validation import validate
-from tests.tfjob.world import NOW, World, job, replica, template
+from tests.tfjob.world import NOW, World, claim, job, replica, template
 
 SPECS = "spec.tfReplicaSpecs"
 
@@ -25,7 +25,9 @@ def changed(path: str, value) -> dict:
     return result
 
 
+CLAIMS = "spec/tfReplicaSpecs/Worker/volumeClaimTemplates"
 CONTAINERS = "spec/tfReplicaSpecs/Worker/template/spec/containers"
+MIN_RESOURCES = "spec/runPolicy/schedulingPolicy/minResources"
 CASES = [
     ("metadata/name", ..., "metadata.name", "give the job a name"),
     ("metadata/name", "Mnist", "metadata.name", "lower-case"),
@@ -56,6 +58,13 @@ CASES = [
         "from 1 to 65535",
     ),
     ("spec/tfReplicaSpecs/PS/template/metadata", {"labels": ["x"]}, f"{SPECS}.PS.template.metadata.labels", "object"),
+    ("spec/tfReplicaSpecs/Worker/maxRestarts", -1, f"{SPECS}.Worker.maxRestarts", "0 or more"),
+    (CLAIMS, {"name": "data"}, f"{SPECS}.Worker.volumeClaimTemplates", "a list of claims"),
+    (CLAIMS, ["data"], f"{SPECS}.Worker.volumeClaimTemplates[0]", "metadata and spec"),
+    (CLAIMS, [{"spec": {}}], f"{SPECS}.Worker.volumeClaimTemplates[0].metadata", "a name"),
+    (CLAIMS, [claim("Data_1")], f"{SPECS}.Worker.volumeClaimTemplates[0].metadata.name", "lower-case"),
+    (CLAIMS, [claim("a"), claim("a")], f"{SPECS}.Worker.volumeClaimTemplates", "its own name"),
+    (CLAIMS, [{"metadata": {"name": "a"}}], f"{SPECS}.Worker.volumeClaimTemplates[0].spec", "accessModes"),
     ("spec/successPolicy", "AnyWorker", "spec.successPolicy", "'AllWorkers'"),
     ("spec/enableDynamicWorker", "yes", "spec.enableDynamicWorker", "true or false"),
     ("spec/runPolicy", "Never", "spec.runPolicy", "an object"),
@@ -63,6 +72,17 @@ CASES = [
     ("spec/runPolicy/backoffLimit", -1, "spec.runPolicy.backoffLimit", "0 or more"),
     ("spec/runPolicy/activeDeadlineSeconds", 0, "spec.runPolicy.activeDeadlineSeconds", "1 or more"),
     ("spec/runPolicy/ttlSecondsAfterFinished", "1h", "spec.runPolicy.ttlSecondsAfterFinished", "whole number"),
+    ("spec/runPolicy/startDeadlineSeconds", 0, "spec.runPolicy.startDeadlineSeconds", "1 or more"),
+    ("spec/runPolicy/waitForEvaluator", "yes", "spec.runPolicy.waitForEvaluator", "true or false"),
+    ("spec/runPolicy/avoidFailedNodes", 1, "spec.runPolicy.avoidFailedNodes", "true or false"),
+    ("spec/runPolicy/schedulingPolicy", "gang", "spec.runPolicy.schedulingPolicy", "an object"),
+    ("spec/runPolicy/schedulingPolicy/minAvailable", -1, "spec.runPolicy.schedulingPolicy.minAvailable", "0 or more"),
+    ("spec/runPolicy/schedulingPolicy/queue", 5, "spec.runPolicy.schedulingPolicy.queue", "a text"),
+    (MIN_RESOURCES, ["cpu"], "spec.runPolicy.schedulingPolicy.minResources", "amounts"),
+    (MIN_RESOURCES, {"cpu": "lots"}, "spec.runPolicy.schedulingPolicy.minResources.cpu", "such as 4 or '8Gi'"),
+    ("spec/cleanPodPolicy", "Some", "spec.cleanPodPolicy", "'Running'"),
+    ("spec/backoffLimit", "3", "spec.backoffLimit", "whole number"),
+    ("spec/activeDeadlineSeconds", 0, "spec.activeDeadlineSeconds", "1 or more"),
     ("spec/runPolicy/suspend", "true", "spec.runPolicy.suspend", "true or false"),
     ("spec/runPolicy/managedBy", "me", "spec.runPolicy.managedBy", "kubeflow.org/training-operator"),
 ]
@@ -103,11 +123,17 @@ def test_replica_types_in_any_case(kind):
 
 def test_every_field_may_be_any_json():
     """Whatever stands anywhere, validation answers; it never raises."""
-    base = job(Worker=1, run_policy={"backoffLimit": 1})
-    base["spec"]["tfReplicaSpecs"]["Worker"]["template"] = {
-        "metadata": {"labels": {}},
-        **template(env=[{"name": "A"}], ports=[{"name": "tfjob-port", "containerPort": 1}]),
-    }
+    policy = {"backoffLimit": 1, "startDeadlineSeconds": 1, "avoidFailedNodes": True}
+    base = job(Worker=1, run_policy={**policy, "schedulingPolicy": {"minResources": {"cpu": 1}, "queue": "q"}})
+    base["spec"]["activeDeadlineSeconds"] = 1
+    base["spec"]["tfReplicaSpecs"]["Worker"].update(
+        template={
+            "metadata": {"labels": {}},
+            **template(env=[{"name": "A"}], ports=[{"name": "tfjob-port", "containerPort": 1}]),
+        },
+        maxRestarts=1,
+        volumeClaimTemplates=[claim("data")],
+    )
     for path in paths(base):
         for value in (None, 1, "text", [], {}, [1], {"a": 1}, True, -1.5):
             broken = copy.deepcopy(base)

@@ -23,6 +23,11 @@ def replica(count: int | None = 1, restart: str | None = None) -> dict:
     return spec
 
 
+def claim(name: str) -> dict:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    return {"metadata": {"name": name}, "spec": spec}
+
+
 def job(name: str = "mnist", *, run_policy: dict | None = None, restart: str | None = None, **counts: int) -> dict:
     spec: dict = {"tfReplicaSpecs": {kind: replica(count, restart) for kind, count in counts.items()}}
     if run_policy:
@@ -42,6 +47,7 @@ class World:
         self.job, self.now = job, now
         self.pods: dict[str, dict] = {}
         self.services: dict[str, dict] = {}
+        self.claims: dict[str, dict] = {}
         self.plan = Plan()
         self.deleted = False
 
@@ -53,8 +59,11 @@ class World:
         if plan.status is not None:
             self.job = {**self.job, "status": plan.status}
         for manifest in plan.create:
-            held = self.pods if manifest["kind"] == "Pod" else self.services
-            name = manifest["metadata"]["name"]
+            name, kind = manifest["metadata"]["name"], manifest["kind"]
+            if kind == "PersistentVolumeClaim":
+                self.claims.setdefault(name, manifest)  # the API server says that there is one, which is well
+                continue
+            held = self.pods if kind == "Pod" else self.services
             assert name not in held, f"{name} is made twice"
             held[name] = {**manifest, "metadata": {**manifest["metadata"], "uid": f"uid-{next(_uids)}"}}
         for child in plan.delete:

@@ -1,0 +1,29 @@
+"""Asks whether nodes that owe an answer are still there. Only those are ever asked about: no cache of all nodes."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+
+from ..kube import Client, Forbidden, NotFound
+from ..kube.resources import NODES
+
+log = logging.getLogger(__name__)
+
+
+async def find_lost(client: Client, names: Iterable[str]) -> frozenset[str]:
+    """Those of `names` that are gone or not ready. Without the right to ask, none is. Raises ApiError."""
+    names = list(names)
+    lost = await asyncio.gather(*(_is_lost(client, name) for name in names))
+    return frozenset(name for name, is_lost in zip(names, lost, strict=True) if is_lost)
+
+
+async def _is_lost(client: Client, name: str) -> bool:
+    try:
+        node = await client.get(NODES, name)
+    except NotFound:
+        return True
+    except Forbidden as error:
+        log.warning("whether node %s is lost cannot be told, grant `get` of nodes: %s", name, error)
+        return False
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return not any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)

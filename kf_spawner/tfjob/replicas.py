@@ -1,0 +1,190 @@
+"""One look at all replicas of a job that goes on: what each is doing, what to remember of it, and what it needs.
+
+Puts children to make and to remove into the turn. May not decide what becomes of the job.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from . import pods as pod_status
+from .children import Children
+from .defaults import ALWAYS, NEVER, ON_FAILURE, JobSpec, Replica
+from .names import child_name, task_name
+from .plan import Event, Refusal, Turn
+from .pods import Trouble
+from .status import parse_time, timestamp
+
+LONGEST_RESTART_DELAY = 60.0
+CREATE_REFUSED = "TFJobCreateRefused"
+NODE_LOST = "TFJobNodeLost"
+NODES_REMEMBERED = 5
+
+
+class Replicas:
+    """What `look` found. Sets and lists hold indices, by replica type.
+
+    `done`: succeeded, now or before. `running`: right now. `failed`: for good. `restarted`: number of replicas made
+    anew in this turn. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of restarts ends
+    the job. `unstarted`: the first replica whose program has never run. `trouble`: the first reason why one does not
+    come up; `refused`: it is one that no time will cure. `tasks`: what to remember.
+    """
+
+    def __init__(self, turn: Turn, spec: JobSpec, children: Children, refusals: Mapping[str, Refusal]):
+        self.turn, self.spec, self.children, self.refusals = turn, spec, children, refusals
+        self.counts = {replica.type: {"active": 0, "succeeded": 0, "failed": 0} for replica in spec.replicas}
+        self.done: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
+        self.running: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
+        self.failed: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
+        self.restarted: dict[str, int] = {}
+        self.in_place = 0
+        self.exhausted = ""
+        self.unstarted = ""
+        self.trouble: Trouble | None = None
+        self.refused = False
+        self.tasks: dict[str, dict] = {}
+
+    def look(self) -> None:
+        for replica in self.spec.replicas:
+            for index in range(replica.count):
+                self._look_at(replica, index)
+
+    def _look_at(self, replica: Replica, index: int) -> None:
+        """Takes one replica into account, and makes or removes its children."""
+        task, name = task_name(replica.type, index), child_name(self.spec.name, replica.type, index)
+        memory = dict((self.turn.status.get("tasks") or {}).get(task) or {})
+        pod = self.turn.pods.get(name)
+        phase = pod_status.phase(pod) if pod else ""
+        if pod is None or memory.get("dropped") != pod["metadata"]["uid"]:
+            memory.pop("dropped", None)
+        if phase == "Succeeded" and "dropped" not in memory:
+            memory["succeeded"] = True
+        if memory.get("succeeded"):
+            self.done[replica.type].add(index)
+            self.counts[replica.type]["succeeded"] += 1
+        elif pod is None:
+            self._make(replica, index, memory)
+        elif "dropped" in memory:
+            self.turn.remove("Pod", pod)  # it was to go before this replica was wanted: its end says nothing
+        else:
+            self._take_pod(replica, index, pod, phase, memory)
+        self._note_start(name, pod, memory)
+        if memory:
+            self.tasks[task] = memory
+        if pod is not None and name not in self.turn.services:
+            self.turn.create.append(self.children.service(replica, index))
+
+    def _take_pod(self, replica: Replica, index: int, pod: dict, phase: str, memory: dict) -> None:
+        if pod_status.is_terminating(pod):
+            self.turn.await_end(pod)
+        if self.turn.is_lost(pod):
+            self._take_loss(replica, index, pod, memory)
+        elif pod_status.is_terminating(pod) and replica.restart_policy != NEVER:
+            pass  # evicted or drained: it is made again once it has gone
+        elif phase == "Failed":
+            self._take_failure(replica, index, pod, memory)
+        else:
+            self._take_live(replica, index, pod, phase, memory)
+
+    def _take_live(self, replica: Replica, index: int, pod: dict, phase: str, memory: dict) -> None:
+        if replica.restart_policy in (ON_FAILURE, ALWAYS):
+            restarts = pod_status.restarts_in_place(pod)
+            self.in_place += restarts
+            limit = replica.max_restarts
+            if limit is not None and restarts and memory.get("restarts", 0) + restarts > limit:
+                self._exhaust(replica, pod)
+                self.failed[replica.type].add(index)
+        if phase == "Running" and not pod_status.is_terminating(pod):
+            self.counts[replica.type]["active"] += 1
+            self.running[replica.type].add(index)
+        found = pod_status.trouble_of(pod)
+        if found and not self.trouble:
+            self.trouble = found._replace(message=f"Pod {pod['metadata']['name']} {found.message}")
+
+    def _take_failure(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
+        meta, code = pod["metadata"], pod_status.exit_code(pod)
+        is_news = memory.get("pod") != meta["uid"]
+        if code is not None and is_news:
+            message = f"Pod: {meta['namespace']}.{meta['name']} exited with code {code}"
+            self.turn.events.append(Event("Normal", "ExitedWithCode", message))
+        restarts = memory.get("restarts", 0) + pod_status.restarts_in_place(pod)
+        again = pod_status.is_retryable(pod, replica.restart_policy)
+        if again and is_news and replica.max_restarts is not None and restarts >= replica.max_restarts:
+            self._exhaust(replica, pod)
+            again = False
+        if not again:
+            self._fail(replica, index, pod, memory)
+            return
+        if is_news:
+            memory.update(restarts=restarts + 1, restartTime=timestamp(self.turn.now))
+            self._note_restart(replica, pod, memory)
+        self.turn.remove("Pod", pod)
+
+    def _take_loss(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
+        """Its node is lost, and whatever became of the pod, nobody will say so any more."""
+        if memory.get("pod") != pod["metadata"]["uid"]:
+            name, node = pod["metadata"]["name"], pod_status.node_of(pod)
+            self.turn.events.append(Event("Warning", NODE_LOST, f"Pod {name} is lost with its node {node}"))
+        if replica.restart_policy == NEVER:
+            self._fail(replica, index, pod, memory)
+            return
+        if memory.get("pod") != pod["metadata"]["uid"]:
+            self._note_restart(replica, pod, memory)  # the program is not to blame: no restart is counted
+        self.turn.remove("Pod", pod)
+
+    def _fail(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
+        self.counts[replica.type]["failed"] += 1
+        self.failed[replica.type].add(index)
+        memory["pod"] = pod["metadata"]["uid"]
+
+    def _note_restart(self, replica: Replica, pod: dict, memory: dict) -> None:
+        memory["pod"] = pod["metadata"]["uid"]
+        self.restarted[replica.type] = self.restarted.get(replica.type, 0) + 1
+        node = pod_status.node_of(pod)
+        if node and self.spec.run_policy.avoid_failed_nodes:
+            others = [other for other in memory.get("nodes") or () if other != node]
+            memory["nodes"] = [*others, node][-NODES_REMEMBERED:]
+
+    def _exhaust(self, replica: Replica, pod: dict) -> None:
+        times = f"{replica.max_restarts} time{'' if replica.max_restarts == 1 else 's'}"
+        name = pod["metadata"]["name"]
+        self.exhausted = f"{name} failed, and was started anew {times} before, as often as its maxRestarts allows"
+
+    def _note_start(self, name: str, pod: dict | None, memory: dict) -> None:
+        """Kept while there is a deadline for all replicas to have run once; each may have gone again since."""
+        if self.spec.run_policy.start_deadline is None or self.turn.status.get("started"):
+            memory.pop("started", None)
+            return
+        if (
+            memory.get("succeeded")
+            or memory.get("restarts")
+            or (pod and "dropped" not in memory and pod_status.has_started(pod))
+        ):
+            memory["started"] = True
+        if "started" not in memory and not self.unstarted:
+            self.unstarted = name
+
+    def _make(self, replica: Replica, index: int, memory: dict) -> None:
+        wait = self._restart_wait(memory)
+        if wait > 0:
+            self.turn.wake.append(wait)
+            return
+        name = child_name(self.spec.name, replica.type, index)
+        made = self.children.claims(replica, index)
+        if name not in self.turn.services:
+            made.append(self.children.service(replica, index))
+        made.append(self.children.pod(replica, index, avoid=memory.get("nodes") or ()))
+        self.turn.create += made
+        for child in dict.fromkeys(child["metadata"]["name"] for child in made):
+            refusal = self.refusals.get(child)
+            if refusal and (refusal.final or not self.trouble):
+                self.refused = self.refused or refusal.final
+                self.trouble = Trouble(CREATE_REFUSED, f"{child} cannot be made: {refusal.message}")
+
+    def _restart_wait(self, memory: dict) -> float:
+        """The first restart is made at once, each further one after twice the time of the one before."""
+        restarts = memory.get("restarts", 0)
+        if restarts < 2:
+            return 0.0
+        delay = min(2.0 ** min(restarts - 2, 10), LONGEST_RESTART_DELAY)
+        due = parse_time(memory["restartTime"]) + timedelta(seconds=delay)
+        return (due - self.turn.now).total_seconds()
