@@ -1,0 +1,60 @@
+// One replica's log: the last lines, following the end unless the reader has scrolled up or paused.
+
+import { fill, h } from "./dom.js";
+import { clock } from "./format.js";
+import { badge } from "./states.js";
+
+const MOST = 3000; // lines kept on the page; a download has all
+const NEAR = 24; // px from the end that still count as the end
+// eslint-disable-next-line no-control-regex -- terminals' colours and cursor moves
+const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
+
+export function pane({ replica, download, alone }) {
+  const state = h("span");
+  const text = h("pre", { tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Log of ${replica}` });
+  const save = h("a", { class: "button small", href: download, download: "", "aria-label": `Download the log of ${replica}` }, "Download");
+  const waiting = [];
+  let frame = 0;
+  let holding = false;
+  let last = ""; // of the lines taken, so that a stream taken up again adds none twice
+
+  function draw() {
+    frame = 0;
+    const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < NEAR;
+    text.append(...waiting.splice(0).slice(-MOST).map(lineOf));
+    while (text.childElementCount > MOST) text.firstElementChild.remove();
+    if (atEnd) text.scrollTop = text.scrollHeight;
+  }
+
+  const schedule = () => {
+    if (!frame && !holding && waiting.length) frame = requestAnimationFrame(draw);
+  };
+
+  return {
+    element: h("article", { class: alone ? "log alone" : "log" }, h("header", {}, h("h3", {}, replica), state, save), text),
+    add(line) {
+      const time = sortable(line.time);
+      if (time && time <= last) return;
+      last = time || last;
+      waiting.push(line);
+      if (waiting.length > MOST) waiting.shift();
+      schedule();
+    },
+    hold(on) {
+      holding = on;
+      schedule();
+    },
+    setState: (word) => fill(state, word && badge(word)),
+    get held() {
+      return holding ? waiting.length : 0;
+    },
+  };
+}
+
+/** The log's times have as many digits as they need; these compare as text. */
+const sortable = (time) => (time ? time.replace("Z", "").padEnd(30, "0") : "");
+
+function lineOf({ time, line }) {
+  const shown = line.replace(ESCAPES, "").replace(/\r$/, "").replace(/^.*\r/, "");
+  return h("span", { class: time ? null : "note" }, time && h("i", { class: "time" }, `${clock(time)} `), `${shown}\n`);
+}

@@ -1,0 +1,19 @@
+// What the page says aside of its content: short confirmations, and whether it is in touch with the server.
+
+const STAYS = 6000; // ms
+
+/** A confirmation that goes by itself; read out to those who cannot see it. */
+export function say(text) {
+  document.getElementById("said").textContent = text;
+  const toast = document.createElement("div");
+  toast.textContent = text;
+  document.getElementById("toasts").append(toast);
+  setTimeout(() => toast.remove(), STAYS);
+}
+
+/** A line under the bar while the page is out of touch; null takes it away. */
+export function connection(trouble) {
+  const line = document.getElementById("connection");
+  line.hidden = !trouble;
+  line.textContent = trouble || "";
+}
