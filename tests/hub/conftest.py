@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from kf_spawner.kube import Client, NotFound, load_config
-from kf_spawner.kube.resources import CLAIMS, CLUSTERROLEBINDINGS, NAMESPACES, PODS, SECRETS
+from kf_spawner.kube.resources import CLAIMS, NAMESPACES, PODS, SECRETS
+from tests.fixtures.control_plane import running
 from tests.fixtures.hub import Browser, ProductHub
 from tests.fixtures.hub_node import HandNode
 
@@ -20,6 +21,13 @@ UNAVAILABLE = json.dumps({"tensorflow-1.8.0-notebook-cpu": "there is no Python 3
 USERS = ["admin", *(f"user{number}" for number in range(40))]
 CPU_IMAGE = "tensorflow-2.21.0-notebook-cpu"
 _numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def control_plane(control_plane_binaries):
+    """One of the hub tests' own: their node would take other tests' pods and volumes, and theirs the hub's."""
+    with running(control_plane_binaries) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")
@@ -32,8 +40,6 @@ def hub_roles(control_plane):
         "create", "clusterrolebinding", "kf-hub-test", "--clusterrole=kf-spawner-hub", "--user=kf-spawner:hub"
     )
     assert done.returncode == 0, done.stderr
-    yield
-    control_plane.kubectl("delete", CLUSTERROLEBINDINGS.plural, "kf-hub-test")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
