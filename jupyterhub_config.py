@@ -52,6 +52,21 @@ c.Authenticator.allowed_users = names("KF_USERS", default="admin")
 c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", urlsplit(public_url).hostname)
 c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
 
+# The TFJob dashboard: a service that somebody else starts, and watches over.
+dashboard_url = env.get("KF_DASHBOARD_URL", "")
+if dashboard_url:
+    dashboard = {
+        "name": "tfjobs",
+        "url": dashboard_url,
+        "api_token": env["KF_DASHBOARD_TOKEN"],
+        "info": {"title": "TFJobs"},
+        "oauth_no_confirm": True,  # it is a part of the platform
+        "timeout": 0,  # seconds: the hub's start does not wait for it
+    }
+    c.JupyterHub.services = [dashboard]
+    c.JupyterHub.service_check_interval = 0
+    c.JupyterHub.load_roles = [{"name": "user", "scopes": ["self", "access:services!service=tfjobs"]}]
+
 # Servers
 c.JupyterHub.spawner_class = KubeflowSpawner
 c.KubeflowSpawner.images = read_folder(folder_of_images("KF_IMAGES_DIR"), **where)

@@ -17,6 +17,9 @@ import re
 MAX_LABEL = 63
 """Longest DNS-1123 label, in characters."""
 
+NAMESPACE_PREFIX = "kf-"
+"""How every user's namespace begins."""
+
 _SEPARATOR = "--"
 _DIGEST_LENGTH = 16  # 64 bits: a user who picks names cannot hit another's by trying
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -35,7 +38,7 @@ def slug(text: str, *, max_length: int = MAX_LABEL) -> str:
 
 def user_namespace(user: str) -> str:
     """The namespace that holds all of a user's objects: `kf-admin`."""
-    return _compose("kf-", (user,))
+    return _compose(NAMESPACE_PREFIX, (user,))
 
 
 def server_pod(user: str, server: str = "") -> str:

@@ -1,4 +1,4 @@
-"""The command lines of the processes that are ours: node, operator, door, the hub's proxy, hub. Pure."""
+"""The command lines of the processes that are ours: node, operator, door, the hub's proxy, hub, dashboard. Pure."""
 
 import os
 import sys
@@ -13,8 +13,10 @@ from kf_spawner.localcluster.supervisor import ProcessSpec
 from .home import Home
 from .ready import LOOPBACK, serving
 
-PORTS = ("operator", "door-ping", "proxy", "proxy-api", "hub")
+PORTS = ("operator", "door-ping", "proxy", "proxy-api", "hub", "dashboard")
 """Names under which free ports are kept for one home directory."""
+
+DASHBOARD_PREFIX = "/services/tfjobs/"
 
 PASSED_ON = (
     "HOME",
@@ -125,11 +127,13 @@ def proxy(settings: Settings, *, token: str) -> ProcessSpec:
     return ProcessSpec("proxy", argv, environment(CONFIGPROXY_AUTH_TOKEN=token), ready)
 
 
-def hub(settings: Settings, *, kubeconfig: Path, token: str) -> ProcessSpec:
+def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: str) -> ProcessSpec:
     """JupyterHub with `jupyterhub_config.py`, which reads all of these variables."""
     env = environment(
         CONFIGPROXY_AUTH_TOKEN=token,
         KF_BIND_HOST=settings.host,
+        KF_DASHBOARD_TOKEN=dashboard_token,
+        KF_DASHBOARD_URL=settings.local_url("dashboard"),
         KF_HUB_DIR=str(settings.home.hub),
         KF_HUB_HOST=LOOPBACK,
         KF_HUB_PORT=str(settings.ports["hub"]),
@@ -143,6 +147,30 @@ def hub(settings: Settings, *, kubeconfig: Path, token: str) -> ProcessSpec:
     argv = [sys.executable, "-m", "jupyterhub", f"--config={settings.share / 'jupyterhub_config.py'}"]
     ready = serving(settings.ports["hub"], "/hub/health")
     return ProcessSpec("hub", argv, env, ready, after=("proxy",), stop_timeout=20.0)
+
+
+def dashboard(settings: Settings, *, kubeconfig: Path, token: str) -> ProcessSpec:
+    """The hub service `tfjobs`. Late: a browser is at the login page first."""
+    env = environment(
+        JUPYTERHUB_API_TOKEN=token,
+        JUPYTERHUB_API_URL=f"{settings.local_url('hub')}/hub/api",
+        JUPYTERHUB_BASE_URL="/",
+        JUPYTERHUB_CLIENT_ID="service-tfjobs",
+        JUPYTERHUB_SERVICE_NAME="tfjobs",
+        JUPYTERHUB_SERVICE_PREFIX=DASHBOARD_PREFIX,
+        KF_IMAGES_DIR=str(settings.share / "images"),
+    )
+    argv = [
+        sys.executable,
+        "-m",
+        "kf_spawner.dashboard",
+        f"--kubeconfig={kubeconfig}",
+        f"--host={LOOPBACK}",
+        f"--port={settings.ports['dashboard']}",
+        "--log-level=WARN",
+    ]
+    ready = serving(settings.ports["dashboard"], f"{DASHBOARD_PREFIX}healthz")
+    return ProcessSpec("dashboard", argv, env, ready, after=("hub", "door"), late=True)
 
 
 def door(settings: Settings) -> ProcessSpec:

@@ -35,6 +35,7 @@ class LocalCluster:
     specs: list[ProcessSpec]
     hub_kubeconfig: Path
     operator_kubeconfig: Path
+    dashboard_kubeconfig: Path
 
 
 async def prepare(settings: Settings, *, user: str, progress: Callable[[str], None]) -> LocalCluster:
@@ -63,6 +64,7 @@ async def prepare(settings: Settings, *, user: str, progress: Callable[[str], No
         specs=[*specs, _node(settings, keys)],
         hub_kubeconfig=keys.client(credentials.HUB),
         operator_kubeconfig=keys.client(credentials.OPERATOR),
+        dashboard_kubeconfig=keys.client(credentials.DASHBOARD),
     )
 
 

@@ -122,19 +122,22 @@ class Up(HomeApplication):
             kubeconfig = self._kubeconfig()
             await apply_all(kubeconfig, manifests(PLATFORM))
             specs: list[ProcessSpec] = []
-            hub_config = operator_config = kubeconfig
+            hub_config = operator_config = dashboard_config = kubeconfig
         else:
             cluster = await local.prepare(settings, user=ADMIN, progress=say_progress)
             specs = cluster.specs
             hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
+            dashboard_config = cluster.dashboard_kubeconfig
         token = settings.home.secret("proxy-token")
+        dashboard_token = settings.home.secret("dashboard-token")
         after = ("kube-apiserver",) if specs else ()
         specs = [
             *specs,
             components.operator(settings, kubeconfig=operator_config, after=after),
             components.proxy(settings, token=token),
-            components.hub(settings, kubeconfig=hub_config, token=token),
+            components.hub(settings, kubeconfig=hub_config, token=token, dashboard_token=dashboard_token),
             components.door(settings),
+            components.dashboard(settings, kubeconfig=dashboard_config, token=dashboard_token),
         ]
         return Supervisor(specs, run_dir=settings.home.components, log_dir=settings.home.logs, say=say)
 

@@ -1,18 +1,31 @@
-"""The notebook server's way to the Kubernetes API: its own account and namespace, one client for all requests."""
+"""The way to the Kubernetes API: the process's own account, one client for all requests."""
 
 import asyncio
+from typing import Protocol
 
 from kf_spawner.kube import Client, load_config
 
 USER_AGENT = "kf-spawner-extension"
 
 
-class Cluster:
-    """Opens the client at the first use, so that a notebook server without a cluster starts all the same."""
+class Place(Protocol):
+    """One namespace, and a client with the rights to act in it."""
 
-    def __init__(self, kubeconfig: str | None = None, *, timeout: float = 30.0):
+    async def client(self) -> Client:
+        """Raises ConfigError where no cluster is known."""
+        ...
+
+    @property
+    def namespace(self) -> str: ...
+
+
+class Cluster:
+    """Opens the client at the first use, so that a server without a cluster starts all the same."""
+
+    def __init__(self, kubeconfig: str | None = None, *, timeout: float = 30.0, user_agent: str = USER_AGENT):
         self._kubeconfig = kubeconfig
         self._timeout = timeout
+        self._user_agent = user_agent
         self._opening = asyncio.Lock()
         self._client: Client | None = None
 
@@ -21,7 +34,7 @@ class Cluster:
         async with self._opening:
             if self._client is None:
                 config = load_config(self._kubeconfig)
-                self._client = await Client(config, user_agent=USER_AGENT, timeout=self._timeout).__aenter__()
+                self._client = await Client(config, user_agent=self._user_agent, timeout=self._timeout).__aenter__()
             return self._client
 
     @property

@@ -1,9 +1,10 @@
 """What a request can end with, as one exception.
 
-The handlers answer it as JSON: {"reason", "message", "field"?, "name"?}.
+The handlers answer it as JSON: {"reason", "message", "field"?, "name"?, "errors"?: [{"field", "message"}]}.
 """
 
 import re
+from collections.abc import Sequence
 
 from kf_spawner.kube import ApiError, ConfigError, Forbidden, NotFound, Unreachable
 
@@ -12,24 +13,36 @@ class RequestError(Exception):
     """A refusal for the caller: what is wrong and what to do.
 
     `status` is the HTTP code, `reason` one word, `field` where the fault is, if it is in one, `name` the object that
-    is in the way.
+    is in the way. `errors` are all faults as (field, message), where several were found at once.
     """
 
-    def __init__(self, status: int, reason: str, message: str, *, field: str | None = None, name: str | None = None):
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        field: str | None = None,
+        name: str | None = None,
+        errors: Sequence[tuple[str, str]] = (),
+    ):
         super().__init__(message)
         self.status = status
         self.reason = reason
         self.message = message
         self.field = field
         self.name = name
+        self.errors = list(errors)
 
     def body(self) -> dict:
         """The JSON answer."""
-        answer = {"reason": self.reason, "message": self.message}
+        answer: dict = {"reason": self.reason, "message": self.message}
         if self.field:
             answer["field"] = self.field
         if self.name:
             answer["name"] = self.name
+        if self.errors:
+            answer["errors"] = [{"field": field, "message": message} for field, message in self.errors]
         return answer
 
 

@@ -25,8 +25,19 @@ SYNC_TIMEOUT = 60.0
 Stream = AsyncGenerator[dict, None]
 
 
-async def follow_job(client: Client, jobs: Resource, *, namespace: str, name: str) -> Stream:
-    """The whole story of the job that has this name now, from the start of its logs to its end."""
+async def follow_job(
+    client: Client,
+    jobs: Resource,
+    *,
+    namespace: str,
+    name: str,
+    name_of: Callable[[dict], str | None] = replica_name,
+    tail: int | None = None,
+) -> Stream:
+    """The whole story of the job that has this name now, from the start of its logs to its end.
+
+    Logs are those of the pods that `name_of` has a name for, from their last `tail` lines on where it is given.
+    """
     queue: asyncio.Queue = asyncio.Queue(QUEUE)
     changes = Changes()
 
@@ -38,7 +49,7 @@ async def follow_job(client: Client, jobs: Resource, *, namespace: str, name: st
     events = Informer(client, EVENTS, namespace, on_change=changed)
     async with job, pods, events:
         await _synced(job, pods, events)
-        async with PodLogs(client, pods, changes, queue, name_of=replica_name, container=CONTAINER) as logs:
+        async with PodLogs(client, pods, changes, queue, name_of=name_of, container=CONTAINER, tail=tail) as logs:
 
             async def list_pods() -> list[dict]:
                 return (await client.list(PODS, namespace, label_selector=job_selector(name)))["items"]
@@ -81,15 +92,16 @@ async def read_pods(
     selector: str,
     name_of: Callable[[dict], str | None],
     container: str | None = None,
+    tail: int | None = None,
 ) -> Stream:
-    """The logs of the pods that a selector finds, as they are now, pod after pod."""
+    """The logs (or their last `tail` lines) of the pods that a selector finds, as they are now, pod after pod."""
     pods = (await client.list(PODS, namespace, label_selector=selector))["items"]
     for pod in sorted(pods, key=lambda pod: pod["metadata"]["name"]):
         replica = name_of(pod)
         name = container or pod["spec"]["containers"][0]["name"]
         if replica is None or not has_started(container_status(pod, name)):
             continue
-        lines = read_lines(client, namespace, pod["metadata"]["name"], name, Position())
+        lines = read_lines(client, namespace, pod["metadata"]["name"], name, Position(), tail=tail)
         async with contextlib.aclosing(lines):
             async for written, line in lines:
                 yield {"type": "log", "replica": replica, "time": written, "line": line}

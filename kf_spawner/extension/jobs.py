@@ -6,6 +6,7 @@ Acts with the server's account through `kf_spawner.kube`. What a job is, and whe
 
 import contextlib
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import yaml
@@ -17,11 +18,12 @@ from kf_spawner.tfjob.program import from_program
 from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
 
 from . import bundle, preflight
-from .cluster import Cluster
+from .cluster import Place
 from .errors import RequestError
 from .follow import Stream, follow_job, read_pods
 from .views import event_view, job_selector, job_view, replica_name
 
+NameOf = Callable[[dict], str | None]
 TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 OPTION_OF = {
     "persistentVolumeClaim": "home_claim",
@@ -44,7 +46,7 @@ class JobDefaults:
 class Jobs:
     """Every method raises RequestError, or an ApiError of the Kubernetes API."""
 
-    def __init__(self, cluster: Cluster, defaults: JobDefaults):
+    def __init__(self, cluster: Place, defaults: JobDefaults):
         self._cluster = cluster
         self._defaults = defaults
 
@@ -65,6 +67,11 @@ class Jobs:
 
     async def create(self, body: dict) -> dict:
         """Makes a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
+        job, dependents = await self.plan(body)
+        return job_view(await self.store(job, dependents), [])
+
+    async def plan(self, body: dict) -> tuple[dict, list[bundle.Part]]:
+        """The job that `create` would make, checked in every way, and what belongs to it; nothing is made."""
         dependents: list[bundle.Part] = []
         if "kind" in body:
             job = self._from_manifest(body)
@@ -80,8 +87,13 @@ class Jobs:
             await preflight.check(client, job, namespace=self._cluster.namespace)
         except RequestError as error:
             raise _in_options(error) if dependents else error from error
+        return job, dependents
+
+    async def store(self, job: dict, dependents: list[bundle.Part]) -> dict:
+        """Makes what `plan` gave; the job as the API has it then."""
+        client = await self._cluster.client()
         try:
-            stored = await bundle.create(
+            return await bundle.create(
                 client,
                 namespace=self._cluster.namespace,
                 owner=bundle.Part(TFJOBS, job),
@@ -97,7 +109,6 @@ class Jobs:
                 field="name",
                 name=name,
             ) from error
-        return job_view(stored, [])
 
     async def delete(self, name: str) -> dict:
         """Begins the deletion; the job can be seen, as `deleting`, until its replicas are gone."""
@@ -120,21 +131,23 @@ class Jobs:
         views = [event_view(event) for event in found if (event.get("involvedObject") or {}).get("uid") in uids]
         return sorted(views, key=lambda view: view["time"] or "")
 
-    async def follow(self, name: str) -> Stream:
+    async def follow(self, name: str, *, name_of: NameOf = replica_name, tail: int | None = None) -> Stream:
         """The stream of `follow.follow_job` for a job that is there."""
         await self._job(name)
         client = await self._cluster.client()
-        return follow_job(client, TFJOBS, namespace=self._cluster.namespace, name=name)
+        namespace = self._cluster.namespace
+        return follow_job(client, TFJOBS, namespace=namespace, name=name, name_of=name_of, tail=tail)
 
-    async def logs(self, name: str) -> Stream:
+    async def logs(self, name: str, *, name_of: NameOf = replica_name, tail: int | None = None) -> Stream:
         """The logs of the job's replicas as they are now, one after the other."""
         await self._job(name)
         return read_pods(
             await self._cluster.client(),
             namespace=self._cluster.namespace,
             selector=job_selector(name),
-            name_of=replica_name,
+            name_of=name_of,
             container=names.CONTAINER,
+            tail=tail,
         )
 
     async def sweep(self, *, older_than: float) -> int:
@@ -231,7 +244,8 @@ def _pods_of(job: dict, pods: list[dict]) -> list[dict]:
 
 
 def _invalid(errors: list[FieldError]) -> RequestError:
-    return RequestError(400, "Invalid", "; ".join(str(error) for error in errors), field=errors[0].field)
+    message = "; ".join(str(error) for error in errors)
+    return RequestError(400, "Invalid", message, field=errors[0].field, errors=errors)
 
 
 def _give_own_name(config_map: dict, job: dict) -> None:

@@ -112,15 +112,25 @@ def parse_time(text: str) -> tuple[datetime, int] | None:
 
 
 class PodLog:
-    """One pod's log, followed from its start to its end, across restarts of its container."""
+    """One pod's log, followed to its end across restarts of its container; `tail`: from that many lines back on."""
 
-    def __init__(self, client: Client, pod: dict, *, replica: str, container: str | None, queue: asyncio.Queue):
+    def __init__(
+        self,
+        client: Client,
+        pod: dict,
+        *,
+        replica: str,
+        container: str | None,
+        queue: asyncio.Queue,
+        tail: int | None = None,
+    ):
         meta = pod["metadata"]
         self._client = client
         self._namespace, self._name, self.uid = meta["namespace"], meta["name"], meta["uid"]
         self._replica = replica
         self._container = container or pod["spec"]["containers"][0]["name"]
         self._queue = queue
+        self._tail = tail
         self._position = Position()
         self._restarts = 0
 
@@ -164,13 +174,13 @@ class PodLog:
     async def _catch_up(self, container: dict) -> None:
         """After a restart: what the container before this one still had to say."""
         restarts = container.get("restartCount", 0)
-        if restarts > self._restarts:
+        if restarts > self._restarts and (self._tail is None or self._position.stamp is not None):
             try:
                 await self._read(follow=False, previous=True)
             except ApiError as error:
                 if error.status not in (400, 404):  # it left no log
                     raise
-            self._restarts = restarts
+        self._restarts = restarts
 
     async def _read(self, *, follow: bool, previous: bool = False) -> None:
         lines = read_lines(
@@ -181,6 +191,7 @@ class PodLog:
             self._position,
             follow=follow,
             previous=previous,
+            tail=self._tail if self._position.stamp is None else None,
         )
         async with aclosing(lines):
             async for written, line in lines:
@@ -193,8 +204,8 @@ class PodLog:
 class PodLogs:
     """The logs of all pods of an informer, new ones included; lines go to `queue`. Call `sync` at each change.
 
-    `name_of` gives a pod's replica name, or None for a pod that is not wanted. An async context manager that owns the
-    tasks that follow.
+    `name_of` gives a pod's replica name, or None for a pod that is not wanted; of each log at most the last `tail`
+    lines are told. An async context manager that owns the tasks that follow.
     """
 
     def __init__(
@@ -206,6 +217,7 @@ class PodLogs:
         *,
         name_of: Callable[[dict], str | None],
         container: str | None = None,
+        tail: int | None = None,
     ):
         self._client = client
         self._pods = pods
@@ -213,6 +225,7 @@ class PodLogs:
         self._queue = queue
         self._name_of = name_of
         self._container = container
+        self._tail = tail
         self._logs: dict[str, PodLog] = {}
         self._tasks: dict[str, asyncio.Task] = {}
 
@@ -246,7 +259,14 @@ class PodLogs:
     def _log_of(self, pod: dict) -> PodLog | None:
         uid, replica = pod["metadata"]["uid"], self._name_of(pod)
         if uid not in self._logs and replica is not None:
-            self._logs[uid] = PodLog(self._client, pod, replica=replica, container=self._container, queue=self._queue)
+            self._logs[uid] = PodLog(
+                self._client,
+                pod,
+                replica=replica,
+                container=self._container,
+                queue=self._queue,
+                tail=self._tail,
+            )
         return self._logs.get(uid)
 
     async def _stop(self) -> None:

@@ -27,9 +27,7 @@ from jupyterhub.metrics import prometheus_log_method
 from jupyterhub.scopes import Scope, has_scope
 from tornado import web
 
-from kf_spawner.naming import is_label, user_namespace
-
-NAMESPACE_PREFIX = "kf-"
+from kf_spawner.naming import NAMESPACE_PREFIX, is_label, user_namespace
 
 # Nothing encoded, no empty or dotted segment: what does not look like this is nobody's endpoint.
 _SERVING_PATH = re.compile(r"/serving/(?P<namespace>[a-z0-9-]+)/(?P<name>[a-z0-9-]+)(?:[/?].*)?")

@@ -31,7 +31,8 @@ class ComponentFailed(Exception):
 class ProcessSpec:
     """One process: `ready` is polled until it answers true; `after` names those that must be ready first.
 
-    `env` is the whole environment; `stop_timeout` is the seconds from SIGTERM to SIGKILL.
+    `env` is the whole environment; `stop_timeout` is the seconds from SIGTERM to SIGKILL. The start does not
+    wait for a `late` one, and when it cannot start at all, the others go on and it is tried again and again.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ProcessSpec:
     ready: Callable[[], Awaitable[bool]] | None
     after: tuple[str, ...] = ()
     stop_timeout: float = 10.0
+    late: bool = False
 
 
 @dataclass
@@ -72,10 +74,10 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def start(self) -> None:
-        """Returns when every component is ready; raises ComponentFailed when one cannot start."""
+        """Returns when every component but late ones is ready; raises ComponentFailed when one cannot start."""
         for name, component in self._components.items():
             self._tasks[name] = asyncio.create_task(self._keep(component), name=name)
-        ready = asyncio.create_task(self._all_ready(list(self._components)))
+        ready = asyncio.create_task(self._all_ready(self._awaited()))
         failed = asyncio.create_task(self.failure())
         try:
             await asyncio.wait({ready, failed}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,6 +88,9 @@ class Supervisor:
                 waiter.cancel()
                 with contextlib.suppress(asyncio.CancelledError, ComponentFailed):
                     await waiter
+
+    def _awaited(self) -> list[str]:
+        return [name for name, component in self._components.items() if not component.spec.late]
 
     async def _all_ready(self, names: Iterable[str]) -> None:
         await asyncio.gather(*(self._components[name].first_ready.wait() for name in names))
@@ -125,7 +130,7 @@ class Supervisor:
             _kill_group(component.process.pid)
             if not became_ready and not component.first_ready.is_set():
                 failures += 1
-                if failures >= START_ATTEMPTS:
+                if failures >= START_ATTEMPTS and not component.spec.late:
                     raise ComponentFailed(self._cannot_start(component))
             if time.monotonic() - component.started > STEADY:
                 backoff = MIN_BACKOFF
@@ -161,7 +166,8 @@ class Supervisor:
         while probe is not None and process.returncode is None:
             if await probe():
                 break
-            if time.monotonic() - component.started > START_TIMEOUT and not component.first_ready.is_set():
+            too_long = time.monotonic() - component.started > START_TIMEOUT
+            if too_long and not component.first_ready.is_set() and not component.spec.late:
                 component.last_exit = f"was not ready within {START_TIMEOUT:g} s"
                 raise ComponentFailed(self._cannot_start(component))
             await asyncio.sleep(READY_POLL)

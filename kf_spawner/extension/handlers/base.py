@@ -1,10 +1,7 @@
-"""What all handlers share: authorisation's resource, bodies, errors as JSON, streams of lines."""
+"""What all handlers share: who may call, the managers, errors as JSON."""
 
-import asyncio
-import contextlib
-import json
-import logging
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
 from functools import wraps
 from typing import Any, TypeVar
 
@@ -12,16 +9,14 @@ from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado import web
-from tornado.iostream import StreamClosedError
 
 from kf_spawner.kube import ApiError, ConfigError
 
+from ..answers import Answers
 from ..endpoints import Endpoints
 from ..errors import RequestError, from_cluster
-from ..follow import with_heartbeats
 from ..jobs import Jobs
 
-log = logging.getLogger(__name__)
 Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
 
 
@@ -42,8 +37,8 @@ def guarded(method: Method) -> Method:
     return inner  # type: ignore[return-value]
 
 
-class Handler(ExtensionHandlerMixin, APIHandler):
-    """Base of all handlers. Answers are JSON; errors are {"reason", "message", "field"?}."""
+class Handler(Answers, ExtensionHandlerMixin, APIHandler):
+    """Base of all handlers."""
 
     auth_resource = "kf"
 
@@ -55,104 +50,15 @@ class Handler(ExtensionHandlerMixin, APIHandler):
     def endpoints(self) -> Endpoints:
         return self.settings["kf_endpoints"]
 
-    def answer(self, body: dict, *, status: int = 200) -> None:
-        self.set_status(status)
-        self.finish(json.dumps(body))
-
-    def refuse(self, error: RequestError) -> None:
-        if self._headers_written:  # within a stream: its last line says it
-            self.finish(json.dumps({"type": "error", **error.body()}) + "\n")
-            return
-        self.answer(error.body(), status=error.status)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """What jupyter_server and tornado refuse themselves, in the same shape."""
-        error = kwargs.get("exc_info", (None, None, None))[1]
-        reason = (getattr(error, "reason", None) or self._reason).title().replace(" ", "")
-        message = getattr(error, "log_message", None) or self._reason
-        self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"reason": reason, "message": message}))
-
-    def body_of(self, *, limit: int) -> bytes:
-        """The request's body; RequestError 413 when it is larger than `limit` bytes."""
-        size = len(self.request.body)
-        if size > limit:
-            raise RequestError(
-                413,
-                "TooLarge",
-                f"the request has {size:,} bytes and may have {limit:,}: put data on the home volume instead",
-                field="body",
-            )
-        return self.request.body
-
-    def json_object(self, *, limit: int) -> dict:
-        """The body as a JSON object."""
-        try:
-            value = json.loads(self.body_of(limit=limit))
-        except ValueError as error:
-            raise RequestError(400, "BadRequest", f"the body is not JSON: {error}", field="body") from error
-        if not isinstance(value, dict):
-            raise RequestError(400, "BadRequest", "the body must be a JSON object", field="body")
-        return value
-
-    async def stream(self, items: AsyncGenerator[dict, None]) -> None:
-        """Each item as one line of JSON, at once; ends with the items or when the caller hangs up."""
-        self.set_header("Content-Type", "application/x-ndjson")
-        self.set_header("Cache-Control", "no-store")
-        self.set_header("X-Accel-Buffering", "no")
-        gone = asyncio.create_task(self._hung_up.wait())
-        try:
-            async with contextlib.aclosing(with_heartbeats(items, every=self.settings["kf_heartbeat"])) as beats:
-                async for item in _until(beats, gone):
-                    self.write(json.dumps(item) + "\n")
-                    await self.flush()
-        except StreamClosedError:
-            return
-        finally:
-            gone.cancel()
-        if not self._hung_up.is_set():
-            self.finish()
-
-    def initialize(self, *args: Any, **kwargs: Any) -> None:
-        super().initialize(*args, **kwargs)
-        self._hung_up = asyncio.Event()
-
-    def on_connection_close(self) -> None:
-        self._hung_up.set()
-        super().on_connection_close()
-
-
-async def _until(items: AsyncGenerator[dict, None], gone: asyncio.Task) -> AsyncGenerator[dict, None]:
-    """`items`, until they or the caller's connection end."""
-    while not gone.done():
-        step = asyncio.ensure_future(anext(items))
-        try:
-            await asyncio.wait({step, gone}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not step.done():
-                step.cancel()
-                await asyncio.gather(step, return_exceptions=True)
-        if step.cancelled():
-            return
-        try:
-            item = step.result()
-        except StopAsyncIteration:
-            return
-        yield item
-
-
-def flag(value: str | None, *, field: str) -> bool:
-    """A query argument such as `follow`, `follow=1` or `follow=false`."""
-    if value is None or value.lower() in ("0", "false", "no"):
-        return False
-    if value.lower() in ("", "1", "true", "yes"):
-        return True
-    raise RequestError(400, "BadRequest", f"{field}={value} is neither true nor false", field=field)
+    @property
+    def heartbeat(self) -> float:
+        """Seconds of silence after which a stream says that it lives."""
+        return self.settings["kf_heartbeat"]
 
 
 async def log_lines(story: AsyncGenerator[dict, None], replica: str | None = None) -> AsyncGenerator[dict, None]:
     """Only the log of a story (of one replica), without the items' type."""
-    async with contextlib.aclosing(story):
+    async with aclosing(story):
         async for item in story:
             if item["type"] == "log" and replica in (None, item["replica"]):
                 yield {key: item[key] for key in ("replica", "time", "line")}

@@ -1,6 +1,7 @@
 """Handlers of model endpoints: the collection, one endpoint, its logs, and predictions through the door."""
 
-from .base import Handler, flag, guarded, log_lines
+from ..answers import flag
+from .base import Handler, guarded, log_lines
 
 
 class Endpoints(Handler):
@@ -28,7 +29,8 @@ class EndpointLogs(Handler):
     @guarded
     async def get(self, name: str) -> None:
         follow = flag(self.get_query_argument("follow", None), field="follow")
-        await self.stream(log_lines(await self.endpoints.logs(name, follow=follow)))
+        story = await self.endpoints.logs(name, follow=follow)
+        await self.stream(log_lines(story), heartbeat=self.heartbeat)
 
 
 class EndpointPredict(Handler):

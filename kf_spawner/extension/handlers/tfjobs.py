@@ -1,8 +1,9 @@
 """Handlers of TFJobs: the collection, one job, its logs, its events and its whole story as a stream."""
 
+from ..answers import flag
 from ..errors import RequestError
 from ..jobs import parse_manifest
-from .base import Handler, flag, guarded, log_lines
+from .base import Handler, guarded, log_lines
 
 
 class Jobs(Handler):
@@ -39,7 +40,7 @@ class JobEvents(Handler):
 class JobWatch(Handler):
     @guarded
     async def get(self, name: str) -> None:
-        await self.stream(await self.jobs.follow(name))
+        await self.stream(await self.jobs.follow(name), heartbeat=self.heartbeat)
 
 
 class JobLogs(Handler):
@@ -50,7 +51,7 @@ class JobLogs(Handler):
         if replica is not None:
             self._check_replica(await self.jobs.get(name), replica)
         story = await (self.jobs.follow(name) if follow else self.jobs.logs(name))
-        await self.stream(log_lines(story, replica))
+        await self.stream(log_lines(story, replica), heartbeat=self.heartbeat)
 
     def _check_replica(self, view: dict, replica: str) -> None:
         known = [f"{kind}-{index}" for kind, count in view["wanted"].items() for index in range(count)]

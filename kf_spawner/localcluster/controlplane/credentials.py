@@ -22,8 +22,9 @@ SCHEDULER = "kube-scheduler"
 NODE = "node"
 OPERATOR = "operator"
 HUB = "hub"
+DASHBOARD = "dashboard"
 PROVISIONER = "provisioner"
-PLATFORM_CLIENTS = (OPERATOR, HUB, PROVISIONER)
+PLATFORM_CLIENTS = (OPERATOR, HUB, DASHBOARD, PROVISIONER)
 """Clients of the platform's own: client NAME is the user `kf-spawner:NAME`."""
 
 

@@ -1,0 +1,5 @@
+"""`python -m kf_spawner.dashboard` starts the dashboard."""
+
+from .app import main
+
+main()

@@ -1,0 +1,293 @@
+"""What a caller can do here: list, see, make, change, delete and follow TFJobs of the namespaces that they may use.
+
+Every method raises RequestError, or an ApiError of the Kubernetes API. A namespace that the caller may not use is
+answered as one that is not there.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+from kf_spawner.extension.cluster import Cluster
+from kf_spawner.extension.errors import RequestError
+from kf_spawner.extension.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
+from kf_spawner.extension.views import job_selector, replica_name
+from kf_spawner.kube import Client, NotFound
+from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
+from kf_spawner.tfjob.names import CONTAINER
+from kf_spawner.tfjob.validation import FieldError, TFJobInvalid
+
+from . import form, views
+from .changes import patch_of
+from .feed import Feeds
+from .live import watch_job
+from .people import Caller, is_users
+from .places import Namespace, NotSetUp, users_namespaces
+
+Items = AsyncGenerator[dict, None]
+
+
+class Board:
+    """The one object that all requests share."""
+
+    def __init__(self, cluster: Cluster):
+        self._cluster = cluster
+        self.feeds = Feeds(self._watcher)
+
+    async def _watcher(self, namespace: str | None) -> Client:
+        return await (self._cluster.client() if namespace is None else self.place(namespace).client())
+
+    def place(self, namespace: str) -> Namespace:
+        return Namespace(self._cluster, namespace)
+
+    async def user(self, caller: Caller) -> dict:
+        """Who the caller is, and the namespaces to choose from, the caller's own first."""
+        own = {"name": caller.namespace, "user": caller.name}
+        others = await self.namespaces(caller)
+        return {
+            "name": caller.name,
+            "admin": caller.admin,
+            "namespace": caller.namespace,
+            "ready": await self.place(caller.namespace).is_set_up(),
+            "namespaces": [own, *(entry for entry in others if entry["name"] != caller.namespace)],
+        }
+
+    async def namespaces(self, caller: Caller) -> list[dict]:
+        """`{"name", "user"}` of each namespace that the caller may use."""
+        if caller.admin:
+            return await users_namespaces(await self._cluster.client())
+        return [{"name": caller.namespace, "user": caller.name}]
+
+    async def jobs(self, caller: Caller, namespace: str | None) -> list[dict]:
+        """The jobs as the API has them: of one namespace, or all that the caller may see."""
+        namespace = self._listed(caller, namespace)
+        if namespace is None:
+            found = (await (await self._cluster.client()).list(TFJOBS))["items"]
+            return [job for job in found if is_users(job["metadata"]["namespace"])]
+        place = self.place(namespace)
+        try:
+            async with place.asking():
+                return (await (await place.client()).list(TFJOBS, namespace))["items"]
+        except NotSetUp as error:
+            if namespace == caller.namespace:
+                return []
+            raise no_such_namespace(namespace) from error
+
+    async def watch(self, caller: Caller, namespace: str | None) -> Items:
+        """The list and its changes; see `feed`."""
+        namespace = self._listed(caller, namespace)
+        if namespace is not None and not await self.place(namespace).is_set_up():
+            if namespace != caller.namespace:
+                raise no_such_namespace(namespace)
+            return _empty_then(self.feeds.follow(namespace))
+        return self.feeds.follow(namespace)
+
+    def _listed(self, caller: Caller, namespace: str | None) -> str | None:
+        """The namespace to list; None: all."""
+        if namespace is None:
+            return None if caller.admin else caller.namespace
+        if not caller.may(namespace):
+            raise no_such_namespace(namespace)
+        return namespace
+
+    async def detail(self, caller: Caller, namespace: str, name: str) -> dict:
+        """See `views.detail`."""
+        job, pods = await self.job_and_pods(caller, namespace, name)
+        client = await self.place(namespace).client()
+        return views.detail(job, pods, (await client.list(EVENTS, namespace))["items"])
+
+    async def job_and_pods(self, caller: Caller, namespace: str, name: str) -> tuple[dict, list[dict]]:
+        """A job and its pods as the API has them."""
+        async with self._job(caller, namespace, name) as client:
+            job = await client.get(TFJOBS, name, namespace)
+            pods = await client.list(PODS, namespace, label_selector=job_selector(name))
+            return job, pods["items"]
+
+    async def follow(self, caller: Caller, namespace: str, name: str) -> Items:
+        """See `live.watch_job`."""
+        async with self._job(caller, namespace, name) as client:
+            job = await client.get(TFJOBS, name, namespace)
+        return watch_job(client, namespace=namespace, name=name, uid=job["metadata"]["uid"])
+
+    async def plan(self, caller: Caller, body: dict) -> dict:
+        """The job that `create` would make of the same body, after the same checks."""
+        _, job = await self._planned(caller, body)
+        return job
+
+    async def create(self, caller: Caller, body: dict) -> dict:
+        """Makes a job of `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
+        place, job = await self._planned(caller, body)
+        try:
+            async with place.asking():
+                return await self._jobs(place).store(job, [])
+        except RequestError as error:
+            if error.reason != "NameInUse":
+                raise
+            message = f"a TFJob named {error.name!r} is there already: take another name, or delete it first"
+            field = "name" if "form" in body else "metadata.name"
+            raise RequestError(409, "NameInUse", message, field=field, name=error.name) from error
+
+    async def _planned(self, caller: Caller, body: dict) -> tuple[Namespace, dict]:
+        answers = body.get("form") if "kind" not in body else None
+        manifest = _manifest(body)
+        meta = manifest.get("metadata")
+        namespace = (meta.get("namespace") if isinstance(meta, dict) else None) or caller.namespace
+        if not isinstance(namespace, str) or not caller.may(namespace):
+            field = "namespace" if answers else "metadata.namespace"
+            message = f"is {namespace!r}: you can make jobs in {caller.namespace}; leave it out"
+            raise RequestError(403, "OtherNamespace", message, field=field)
+        place = self.place(namespace)
+        try:
+            async with place.asking():
+                job, _ = await self._jobs(place).plan(manifest)
+        except NotSetUp:
+            raise
+        except RequestError as error:
+            raise _in_form(error, answers) if answers else error from error
+        return place, {**job, "metadata": {**job["metadata"], "namespace": namespace}}
+
+    async def change(self, caller: Caller, namespace: str, name: str, wishes: dict) -> dict:
+        """Suspends, resumes or scales; the job as it is then. Wishes as in `changes.patch_of`."""
+        async with self._job(caller, namespace, name) as client:
+            job = await client.get(TFJOBS, name, namespace)
+            patch = patch_of(job, wishes)
+            return await client.patch(TFJOBS, name, patch, namespace) if patch else job
+
+    async def delete(self, caller: Caller, namespace: str, name: str) -> dict:
+        """Begins the deletion; the job is there until its pods are gone."""
+        async with self._job(caller, namespace, name):
+            answer = await self._jobs(self.place(namespace)).delete(name)
+        return {**answer, "namespace": namespace}
+
+    async def logs(
+        self, caller: Caller, namespace: str, name: str, *, replicas: Sequence[str], follow: bool, tail: int | None
+    ) -> Items:
+        """The log lines of the replicas (all, where none is named), and how the job stands in the end."""
+        job, pods = await self.job_and_pods(caller, namespace, name)
+        known = [view["replica"] for view in views.detail(job, pods, [])["replicas"]]
+        for replica in replicas:
+            if replica not in known:
+                raise no_such_replica(replica, known)
+
+        def name_of(pod: dict) -> str | None:
+            found = replica_name(pod)
+            return found if not replicas or found in replicas else None
+
+        jobs = self._jobs(self.place(namespace))
+        if follow:
+            return _log_lines(await jobs.follow(name, name_of=name_of, tail=tail))
+        return _log_lines(await jobs.logs(name, name_of=name_of, tail=tail), state=views.row(job)["state"])
+
+    async def log_of(self, caller: Caller, namespace: str, name: str, replica: str) -> AsyncGenerator[bytes, None]:
+        """The whole log of one replica as it is now."""
+        _, pods = await self.job_and_pods(caller, namespace, name)
+        found = [pod for pod in pods if replica_name(pod) == replica]
+        if not found:
+            raise no_such_replica(replica, sorted(filter(None, map(replica_name, pods))))
+        client = await self.place(namespace).client()
+        return client.logs(namespace, found[0]["metadata"]["name"], CONTAINER)
+
+    async def pod_log(self, caller: Caller, namespace: str, pod: str) -> str:
+        """The whole log of a pod by its name, as the original dashboard gave it."""
+        async with self._job(caller, namespace, pod, kind="pod") as client:
+            lines = [line async for line in client.logs(namespace, pod)]
+        return b"".join(lines).decode(errors="replace")
+
+    async def choices(self, caller: Caller, namespace: str | None) -> dict:
+        """`ready`, and the volume claims that a job in this namespace can use."""
+        namespace = namespace or caller.namespace
+        if not caller.may(namespace):
+            raise no_such_namespace(namespace)
+        place = self.place(namespace)
+        try:
+            async with place.asking():
+                claims = (await (await place.client()).list(CLAIMS, namespace))["items"]
+        except NotSetUp:
+            return {"namespace": namespace, "ready": False, "claims": []}
+        return {"namespace": namespace, "ready": True, "claims": [_claim(claim) for claim in claims]}
+
+    def _jobs(self, place: Namespace) -> Jobs:
+        return Jobs(place, JobDefaults(image=None, claim=None))
+
+    @contextlib.asynccontextmanager
+    async def _job(self, caller: Caller, namespace: str, name: str, *, kind: str = "TFJob") -> AsyncIterator[Client]:
+        """The client for requests about one object; whatever keeps the caller from it looks as if it were missing."""
+        missing = RequestError(404, "NotFound", f"there is no {kind} named {name!r} in {namespace}", field="name")
+        if not caller.may(namespace):
+            raise missing
+        place = self.place(namespace)
+        try:
+            async with place.asking():
+                yield await place.client()
+        except (NotFound, NotSetUp) as error:
+            raise missing from error
+        except RequestError as error:
+            raise (missing if error.status == 404 else error) from error
+
+
+def no_such_namespace(namespace: str) -> RequestError:
+    return RequestError(404, "NotFound", f"there is no namespace {namespace!r} of yours", field="namespace")
+
+
+def no_such_replica(replica: str, known: Sequence[str]) -> RequestError:
+    there = f"there are: {', '.join(known)}" if known else "there is none"
+    return RequestError(404, "NotFound", f"there is no log of a replica {replica!r}; {there}", field="replica")
+
+
+def _manifest(body: dict) -> dict:
+    """The manifest in a request's body."""
+    if "kind" in body:
+        return body
+    unknown = sorted(body.keys() - {"form", "yaml"})
+    if unknown or len(body) != 1:
+        message = 'send {"form": {…}}, {"yaml": "…"} or a TFJob manifest (with "kind")'
+        raise RequestError(400, "BadRequest", message, field=unknown[0] if unknown else "body")
+    if "yaml" in body:
+        if not isinstance(body["yaml"], str):
+            raise RequestError(400, "BadRequest", "must be a text", field="yaml")
+        try:
+            return parse_manifest(body["yaml"])
+        except RequestError as error:
+            raise RequestError(400, error.reason, error.message, field="yaml") from error
+    if not isinstance(body["form"], dict):
+        raise RequestError(400, "BadRequest", "must be an object", field="form")
+    try:
+        return form.to_manifest(body["form"])
+    except TFJobInvalid as error:
+        raise _invalid(error.errors) from error
+
+
+def _in_form(error: RequestError, answers: dict) -> RequestError:
+    """The same refusal with the form's fields in place of the manifest's."""
+    if not error.errors:
+        field = form.field_of(error.field, answers) if error.field else None
+        return RequestError(error.status, error.reason, error.message, field=field, name=error.name)
+    return _invalid([FieldError(form.field_of(field, answers), message) for field, message in error.errors])
+
+
+def _invalid(errors: list[FieldError]) -> RequestError:
+    message = "; ".join(str(error) for error in errors)
+    return RequestError(400, "Invalid", message, field=errors[0].field, errors=errors)
+
+
+def _claim(claim: dict) -> dict:
+    size = ((claim.get("status") or {}).get("capacity") or claim["spec"]["resources"]["requests"]).get("storage", "")
+    return {"name": claim["metadata"]["name"], "phase": (claim.get("status") or {}).get("phase", ""), "size": size}
+
+
+async def _empty_then(items: Items) -> Items:
+    """An empty list at once: the watch waits until the namespace is there."""
+    yield {"type": "snapshot", "items": []}
+    async with contextlib.aclosing(items):
+        async for item in items:
+            yield item
+
+
+async def _log_lines(story: Items, *, state: str = "") -> Items:
+    """The log of a story, and how the job stood at its end."""
+    async with contextlib.aclosing(story):
+        async for item in story:
+            if item["type"] == "log":
+                yield item
+            elif item["type"] == "end":
+                state = item["state"]
+    yield {"type": "end", "state": state}

@@ -1,0 +1,70 @@
+"""What can be changed of a job that is there: whether it is suspended, and how many replicas it has. Pure."""
+
+from kf_spawner.extension.errors import RequestError
+from kf_spawner.tfjob.names import CANONICAL_TYPE
+from kf_spawner.tfjob.validation import validate
+
+from .views import has_ended, scalable
+
+
+def patch_of(job: dict, wishes: dict) -> dict | None:
+    """The merge patch for `{"suspend"?: bool, "replicas"?: {type: number}}`; None where all is so already.
+
+    It holds for this very job only, not for another of its name. Raises RequestError.
+    """
+    unknown = sorted(wishes.keys() - {"suspend", "replicas"})
+    if unknown or not wishes:
+        message = 'send {"suspend": true or false} or {"replicas": {"Worker": 3}}'
+        raise RequestError(400, "BadRequest", message, field=unknown[0] if unknown else "body")
+    if has_ended(job):
+        name = job["metadata"]["name"]
+        raise RequestError(409, "Ended", f"the TFJob {name!r} has ended: nothing of it can be changed any more")
+    spec: dict = {}
+    if "suspend" in wishes:
+        if not isinstance(wishes["suspend"], bool):
+            raise RequestError(400, "BadRequest", "must be true or false", field="suspend")
+        spec["runPolicy"] = {"suspend": wishes["suspend"]}
+    if "replicas" in wishes:
+        spec["tfReplicaSpecs"] = _counts(job, wishes["replicas"])
+    patch = {"metadata": {"uid": job["metadata"]["uid"]}, "spec": spec}
+    return patch if _changes(job["spec"], spec) else None
+
+
+def _counts(job: dict, wanted: object) -> dict:
+    if not isinstance(wanted, dict) or not wanted:
+        raise RequestError(400, "BadRequest", 'must map replica types to numbers, as {"Worker": 3}', field="replicas")
+    known = {CANONICAL_TYPE[kind.lower()]: kind for kind in scalable(job)}
+    counts = {}
+    for kind, count in wanted.items():
+        spelt = known.get(CANONICAL_TYPE.get(kind.lower(), ""))
+        if spelt is None:
+            there = f"there are: {', '.join(known)}" if known else "there is none"
+            message = f"the job has no {kind} whose number can be changed; {there}"
+            raise RequestError(422, "Invalid", message, field=f"replicas.{kind}")
+        counts[spelt] = {"replicas": count}
+        _check(job, spelt, count, field=f"replicas.{kind}")
+    return counts
+
+
+def _check(job: dict, kind: str, count: object, *, field: str) -> None:
+    """That the job would be valid with so many replicas."""
+    specs = job["spec"]["tfReplicaSpecs"]
+    scaled = {**job["spec"], "tfReplicaSpecs": {**specs, kind: {**specs[kind], "replicas": count}}}
+    before = validate(job)
+    if count is None:
+        raise RequestError(400, "BadRequest", "must be a whole number", field=field)
+    for error in validate({**job, "spec": scaled}):
+        if error not in before:
+            raise RequestError(422, "Invalid", error.message, field=field, errors=[(field, error.message)])
+
+
+def _changes(spec: dict, patch: dict) -> bool:
+    """Whether a merge of `patch` would change anything of `spec`."""
+    for key, value in patch.items():
+        now = spec.get(key)
+        if isinstance(value, dict):
+            if _changes(now if isinstance(now, dict) else {}, value):
+                return True
+        elif now != value:
+            return True
+    return False

@@ -1,0 +1,123 @@
+"""The list of jobs as it changes, for any number of readers: one watch for each namespace that somebody looks at.
+
+A watch begins with its first reader and ends with the last. A reader that is slow gets fewer, newer changes, never a
+growing queue.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+
+from kf_spawner.extension.jobs import TFJOBS
+from kf_spawner.kube import Client, Informer, Unreachable
+
+from .people import is_users
+from .views import row
+
+SYNC_TIMEOUT = 20.0
+Items = AsyncGenerator[dict, None]
+
+
+class Feeds:
+    """`open_client(namespace)` gives the client to watch a namespace with, or all of them for None."""
+
+    def __init__(self, open_client: Callable[[str | None], Awaitable[Client]]):
+        self._open_client = open_client
+        self._feeds: dict[str | None, _Feed] = {}
+
+    async def follow(self, namespace: str | None) -> Items:
+        """A snapshot, then every change, without an end. Raises Unreachable when no first list can be had."""
+        feed = self._feeds.get(namespace)
+        if feed is None:
+            client = await self._open_client(namespace)
+            feed = self._feeds.setdefault(namespace, _Feed(client, namespace))
+        feed.readers += 1
+        try:
+            async with contextlib.aclosing(feed.items()) as items:
+                async for item in items:
+                    yield item
+        finally:
+            feed.readers -= 1
+            if not feed.readers and self._feeds.get(namespace) is feed:
+                del self._feeds[namespace]
+                await feed.close()
+
+    @property
+    def watches(self) -> int:
+        """How many watches are open."""
+        return len(self._feeds)
+
+
+class _Feed:
+    """One informer, whose changes go to every reader."""
+
+    def __init__(self, client: Client, namespace: str | None):
+        self.readers = 0
+        self._informer = Informer(client, TFJOBS, namespace, on_change=self._changed)
+        self._starting = asyncio.Lock()
+        self._started = False
+        self._pending: set[_Pending] = set()
+
+    async def items(self) -> Items:
+        async with self._starting:
+            if not self._started:
+                await self._informer.__aenter__()
+                self._started = True
+        try:
+            async with asyncio.timeout(SYNC_TIMEOUT):
+                await self._informer.synced()
+        except TimeoutError as error:
+            raise Unreachable("watching TFJobs did not begin in time") from error
+        pending = _Pending()
+        self._pending.add(pending)
+        try:
+            rows = [row(job) for job in self._informer.items() if is_users(job["metadata"]["namespace"])]
+            yield {"type": "snapshot", "items": sorted(rows, key=lambda view: view["created"], reverse=True)}
+            while True:
+                for item in await pending.take():
+                    yield item
+        finally:
+            self._pending.discard(pending)
+
+    async def close(self) -> None:
+        if self._started:
+            await self._informer.__aexit__(None, None, None)
+
+    def _changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+        about = new or old
+        assert about is not None
+        if not is_users(about["metadata"]["namespace"]):
+            return
+        for item in _items(old, new):
+            for pending in self._pending:
+                pending.put(item)
+
+
+def _items(old: dict | None, new: dict | None) -> list[dict]:
+    """What a change means to the list: a job that took another's name is another row."""
+    before, after = row(old) if old else None, row(new) if new else None
+    items = []
+    if before and (not after or after["uid"] != before["uid"]):
+        items.append({"type": "removed", **{key: before[key] for key in ("namespace", "name", "uid")}})
+    if after and after != before:
+        items.append({"type": "changed", "job": after})
+    return items
+
+
+class _Pending:
+    """What one reader has not been told yet: of each job only the newest."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, dict] = {}
+        self._some = asyncio.Event()
+
+    def put(self, item: dict) -> None:
+        uid = item["job"]["uid"] if "job" in item else item["uid"]
+        self._items[uid] = item
+        self._some.set()
+
+    async def take(self) -> list[dict]:
+        await self._some.wait()
+        self._some.clear()
+        items, self._items = list(self._items.values()), {}
+        return items

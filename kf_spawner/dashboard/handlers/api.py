@@ -1,0 +1,132 @@
+"""The dashboard's own REST interface; docs/dashboard.md has every path and shape."""
+
+from tornado.iostream import StreamClosedError
+
+from kf_spawner import __version__
+from kf_spawner.extension.answers import flag
+from kf_spawner.extension.errors import RequestError
+from kf_spawner.tfjob.defaults import CLEAN_POLICIES, RESTART_POLICIES, SUCCESS_POLICIES
+from kf_spawner.tfjob.names import REPLICA_TYPES
+
+from .. import views
+from .base import Handler, guarded
+
+MAX_TAIL = 10_000
+
+
+class User(Handler):
+    @guarded
+    async def get(self) -> None:
+        self.answer({**await self.board.user(self.caller), "version": __version__})
+
+
+class Form(Handler):
+    @guarded
+    async def get(self) -> None:
+        choices = await self.board.choices(self.caller, self.get_query_argument("namespace", None) or None)
+        self.answer(
+            {
+                **choices,
+                "images": self.settings["kf_images"],
+                "replica_types": REPLICA_TYPES,
+                "restart_policies": RESTART_POLICIES,
+                "clean_pod_policies": CLEAN_POLICIES,
+                "success_policies": SUCCESS_POLICIES,
+            }
+        )
+
+
+class Jobs(Handler):
+    @guarded
+    async def get(self) -> None:
+        states = [state for state in self.get_query_argument("state", "").split(",") if state]
+        wanted = self.get_query_argument("search", "").lower()
+        jobs = await self.board.jobs(self.caller, self.get_query_argument("namespace", None) or None)
+        rows = [row for row in map(views.row, jobs) if wanted in row["name"].lower()]
+        found = [row for row in rows if not states or row["state"] in states]
+        self.answer({"items": sorted(found, key=lambda row: row["created"], reverse=True)})
+
+    @guarded
+    async def post(self) -> None:
+        body = self.manifest_or_json()
+        if flag(self.get_query_argument("dry_run", None), field="dry_run"):
+            job = await self.board.plan(self.caller, body)
+            self.answer({"manifest": job, "yaml": views.as_yaml(job)})
+            return
+        self.answer(views.row(await self.board.create(self.caller, body)), status=201)
+
+
+class Job(Handler):
+    @guarded
+    async def get(self, namespace: str, name: str) -> None:
+        self.answer(await self.board.detail(self.caller, namespace, name))
+
+    @guarded
+    async def patch(self, namespace: str, name: str) -> None:
+        self.answer(views.row(await self.board.change(self.caller, namespace, name, self.json_body())))
+
+    @guarded
+    async def delete(self, namespace: str, name: str) -> None:
+        self.answer(await self.board.delete(self.caller, namespace, name), status=202)
+
+
+class Watch(Handler):
+    @guarded
+    async def get(self) -> None:
+        items = await self.board.watch(self.caller, self.get_query_argument("namespace", None) or None)
+        await self.stream(items, heartbeat=self.heartbeat)
+
+
+class JobWatch(Handler):
+    @guarded
+    async def get(self, namespace: str, name: str) -> None:
+        await self.stream(await self.board.follow(self.caller, namespace, name), heartbeat=self.heartbeat)
+
+
+class JobLogs(Handler):
+    @guarded
+    async def get(self, namespace: str, name: str) -> None:
+        lines = await self.board.logs(
+            self.caller,
+            namespace,
+            name,
+            replicas=self.get_query_arguments("replica"),
+            follow=flag(self.get_query_argument("follow", None), field="follow"),
+            tail=self._tail(),
+        )
+        await self.stream(lines, heartbeat=self.heartbeat)
+
+    def _tail(self) -> int | None:
+        text = self.get_query_argument("tail", "")
+        if not text:
+            return None
+        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_TAIL):
+            raise RequestError(400, "BadRequest", f"is {text}: use a number of lines, 1 to {MAX_TAIL}", field="tail")
+        return int(text)
+
+
+class LogDownload(Handler):
+    @guarded
+    async def get(self, namespace: str, name: str, replica: str) -> None:
+        lines = await self.board.log_of(self.caller, namespace, name, replica)
+        first = await anext(lines, b"")  # what the API refuses is refused before the file begins
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.set_header("Content-Disposition", f'attachment; filename="{name}-{replica}.log"')
+        try:
+            self.write(first)
+            async for line in lines:
+                self.write(line)
+                await self.flush()
+        except StreamClosedError:
+            return
+        finally:
+            await lines.aclose()
+        self.finish()
+
+
+class Nothing(Handler):
+    """Paths of the interface that there are not."""
+
+    @guarded
+    async def prepare(self) -> None:
+        raise RequestError(404, "NotFound", f"there is nothing at {self.request.path}")

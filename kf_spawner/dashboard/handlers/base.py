@@ -1,0 +1,68 @@
+"""What the handlers of both REST interfaces share: who calls, the board, errors as JSON."""
+
+import logging
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, TypeVar
+
+from tornado.web import HTTPError
+
+from kf_spawner.extension.answers import Answers
+from kf_spawner.extension.errors import RequestError, from_cluster
+from kf_spawner.extension.jobs import parse_manifest
+from kf_spawner.kube import ApiError, ConfigError
+
+from ..board import Board
+from .login import Authenticated
+
+log = logging.getLogger(__name__)
+Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
+
+
+def guarded(method: Method) -> Method:
+    """For each verb: finds the caller, and answers what the board raises as JSON."""
+
+    @wraps(method)
+    async def inner(self: "Handler", *args: Any, **kwargs: Any) -> None:
+        try:
+            self.caller = await self.identify()
+            await method(self, *args, **kwargs)
+        except RequestError as error:
+            self.refuse(error)
+        except (ApiError, ConfigError) as error:
+            self.refuse(from_cluster(error))
+
+    return inner  # type: ignore[return-value]
+
+
+class Handler(Authenticated, Answers):
+    """Base of all handlers that answer programs."""
+
+    def set_default_headers(self) -> None:
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+
+    @property
+    def board(self) -> Board:
+        return self.settings["kf_board"]
+
+    @property
+    def heartbeat(self) -> float:
+        """Seconds of silence after which a stream says that it lives."""
+        return self.settings["kf_heartbeat"]
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("exc_info", (None, None))[1], HTTPError):
+            super().write_error(status_code, **kwargs)
+            return
+        message = "the dashboard failed at this; its log says how"
+        self.answer({"reason": "InternalError", "message": message}, status=status_code)
+
+    def json_body(self) -> dict:
+        return self.json_object(limit=self.settings["kf_max_body"])
+
+    def manifest_or_json(self) -> dict:
+        """The body: JSON, or YAML where the header says so."""
+        if "yaml" not in self.request.headers.get("Content-Type", ""):
+            return self.json_body()
+        return parse_manifest(self.body_of(limit=self.settings["kf_max_body"]).decode(errors="replace"))

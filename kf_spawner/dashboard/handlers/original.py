@@ -1,0 +1,49 @@
+"""The REST interface of Kubeflow's first TFJob dashboard, for scripts that were written for it.
+
+Its paths and its shapes: jobs as the Kubernetes API gives them, a log as one JSON text. Two things are better:
+refusals have the status and the words of what is wrong, and a detail holds the job's own pods, not all of the
+namespace's.
+"""
+
+from kf_spawner.tfjob.names import API_VERSION, KIND
+
+from .base import Handler, guarded
+
+
+class Jobs(Handler):
+    @guarded
+    async def get(self, namespace: str | None = None) -> None:
+        jobs = await self.board.jobs(self.caller, namespace)
+        self.answer({"kind": f"{KIND}List", "apiVersion": API_VERSION, "metadata": {}, "items": jobs})
+
+
+class AllJobs(Jobs):
+    @guarded
+    async def post(self) -> None:
+        self.answer(await self.board.create(self.caller, self.manifest_or_json()), status=201)
+
+
+class Job(Handler):
+    @guarded
+    async def get(self, namespace: str, name: str) -> None:
+        job, pods = await self.board.job_and_pods(self.caller, namespace, name)
+        self.answer({"tfJob": job, "pods": pods})
+
+    @guarded
+    async def delete(self, namespace: str, name: str) -> None:
+        await self.board.delete(self.caller, namespace, name)
+        self.set_status(204)
+        self.finish()
+
+
+class Log(Handler):
+    @guarded
+    async def get(self, namespace: str, name: str) -> None:
+        self.answer(await self.board.pod_log(self.caller, namespace, name))
+
+
+class Namespaces(Handler):
+    @guarded
+    async def get(self) -> None:
+        found = [{"metadata": {"name": entry["name"]}} for entry in await self.board.namespaces(self.caller)]
+        self.answer({"kind": "NamespaceList", "apiVersion": "v1", "metadata": {}, "items": found})

@@ -1,0 +1,73 @@
+"""Namespaces, each with the rights of its own notebook account: the process itself may do next to nothing.
+
+Owns the impersonation, and what it means when the API refuses: a namespace in which no notebook server was ever
+started has no account yet.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from kf_spawner.extension.cluster import Cluster
+from kf_spawner.extension.errors import RequestError
+from kf_spawner.kube import Client, Forbidden, NotFound
+from kf_spawner.kube.resources import NAMESPACES, SERVICEACCOUNTS
+from kf_spawner.spawner.manifests import ACCOUNT, MANAGED, USER_ANNOTATION
+
+USERS_NAMESPACES = ",".join(f"{key}={value}" for key, value in MANAGED.items())
+
+
+class NotSetUp(RequestError):
+    """The namespace, or the account in it, is not there yet: says how it comes to be."""
+
+    def __init__(self, namespace: str):
+        super().__init__(
+            409,
+            "NoNamespace",
+            f"the namespace {namespace} is not set up yet: start a notebook server once, which does it",
+            field="namespace",
+        )
+
+
+class Namespace:
+    """One namespace with the rights of its account. Satisfies `extension.cluster.Place`."""
+
+    def __init__(self, cluster: Cluster, namespace: str):
+        self._cluster = cluster
+        self._namespace = namespace
+
+    @property
+    def namespace(self) -> str:
+        return self._namespace
+
+    async def client(self) -> Client:
+        own = await self._cluster.client()
+        return own.acting_as(f"system:serviceaccount:{self._namespace}:{ACCOUNT}")
+
+    async def is_set_up(self) -> bool:
+        """Whether the account is there that has rights in this namespace."""
+        try:
+            await (await self._cluster.client()).get(SERVICEACCOUNTS, ACCOUNT, self._namespace)
+        except NotFound:
+            return False
+        return True
+
+    @contextlib.asynccontextmanager
+    async def asking(self) -> AsyncIterator[None]:
+        """Turns the API's refusal into NotSetUp where that is the cause."""
+        try:
+            yield
+        except Forbidden as error:
+            if error.status == 403 and not await self.is_set_up():
+                raise NotSetUp(self._namespace) from error
+            raise
+
+
+async def users_namespaces(client: Client) -> list[dict]:
+    """`{"name", "user"}` of every user's namespace, by user."""
+    found = (await client.list(NAMESPACES, label_selector=USERS_NAMESPACES))["items"]
+    users = [
+        {"name": item["metadata"]["name"], "user": item["metadata"]["annotations"][USER_ANNOTATION]}
+        for item in found
+        if USER_ANNOTATION in (item["metadata"].get("annotations") or {})
+    ]
+    return sorted(users, key=lambda entry: entry["user"])

@@ -1,0 +1,176 @@
+"""What the dashboard says of a TFJob: a row of the list, and all there is to know of one. Pure."""
+
+import json
+from typing import Any
+
+import yaml
+
+from kf_spawner.extension.bundle import SUBMISSION
+from kf_spawner.extension.views import TERMINAL, event_view, job_view
+from kf_spawner.tfjob.children import TF_CONFIG
+from kf_spawner.tfjob.names import CANONICAL_TYPE, CONTAINER, LEADERS, REPLICA_TYPES, child_name
+
+NO_POD, NO_POD_YET = "No pod", "Waiting for a pod"
+SERVERS_OWN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
+NOT_THE_USERS = ("kubectl.kubernetes.io/last-applied-configuration", SUBMISSION)
+ORDER = [kind.lower() for kind in REPLICA_TYPES]
+
+
+def row(job: dict) -> dict:
+    """A job in the list: `job_view` without its replicas, with their counts from the status."""
+    view = job_view(job, [])
+    del view["replicas"]
+    spec, status = job.get("spec") or {}, job.get("status") or {}
+    counts = [value or {} for value in (status.get("replicaStatuses") or {}).values()]
+    return {
+        **view,
+        "suspended": (spec.get("runPolicy") or {}).get("suspend") is True,
+        "counts": {key: sum(one.get(key) or 0 for one in counts) for key in ("active", "succeeded", "failed")},
+    }
+
+
+def detail(job: dict, pods: list[dict], events: list[dict]) -> dict:
+    """The row, and replicas, conditions, events, policy and manifest. `pods`: the job's; `events`: any."""
+    base = row(job)
+    ended = has_ended(job)
+    uids = {job["metadata"]["uid"], *(pod["metadata"]["uid"] for pod in pods)}
+    about = [event for event in events if (event.get("involvedObject") or {}).get("uid") in uids]
+    return {
+        **base,
+        "replicas": _replicas(job, pods, ended=ended),
+        "conditions": [_condition(one) for one in (job.get("status") or {}).get("conditions") or []],
+        "events": sorted(map(event_view, about), key=lambda view: view["time"] or ""),
+        "policy": (job.get("spec") or {}).get("runPolicy") or {},
+        "scalable": {} if ended else scalable(job),
+        "ended": ended,
+        "yaml": as_yaml(manifest(job)),
+    }
+
+
+def has_ended(job: dict) -> bool:
+    """Whether nothing of the job will run again."""
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(one.get("type") in TERMINAL and one.get("status") == "True" for one in conditions)
+
+
+def scalable(job: dict) -> dict[str, int]:
+    """The types, as the spec spells them, whose number of replicas may be changed, with the number now."""
+    specs = (job.get("spec") or {}).get("tfReplicaSpecs") or {}
+    counts = {kind: (value or {}).get("replicas") for kind, value in specs.items()}
+    return {
+        kind: 1 if count is None else count
+        for kind, count in counts.items()
+        if CANONICAL_TYPE.get(kind.lower()) not in (None, *LEADERS)
+    }
+
+
+def manifest(job: dict) -> dict:
+    """What a user wrote, or would write to make the job again: without status and what the API server adds."""
+    meta = {key: value for key, value in job["metadata"].items() if key not in SERVERS_OWN}
+    notes = {key: value for key, value in (meta.pop("annotations", None) or {}).items() if key not in NOT_THE_USERS}
+    if notes:
+        meta["annotations"] = notes
+    meta.pop("deletionTimestamp", None)
+    meta.pop("deletionGracePeriodSeconds", None)
+    meta.pop("finalizers", None)
+    return {"apiVersion": job["apiVersion"], "kind": job["kind"], "metadata": meta, "spec": job.get("spec") or {}}
+
+
+def as_yaml(value: Any) -> str:
+    """YAML as people write it: keys in their order, texts of several lines as blocks."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def _replicas(job: dict, pods: list[dict], *, ended: bool) -> list[dict]:
+    """Every replica that the spec wants, and every one that has a pod."""
+    tasks = (job.get("status") or {}).get("tasks") or {}
+    by_pod = {view["pod"]: view for view in job_view(job, pods)["replicas"]}
+    found = {}
+    for pod in pods:
+        view = by_pod.get(pod["metadata"]["name"])
+        if view is not None:
+            found[view["replica"]] = _with_pod(view, pod)
+    for kind, count in job_view(job, [])["wanted"].items():
+        for index in range(count):
+            found.setdefault(f"{kind}-{index}", _without_pod(kind, index, ended=ended))
+    for name, view in found.items():
+        task = tasks.get(name)
+        view["restarts"] += (task.get("restarts") or 0) if isinstance(task, dict) else 0
+    return sorted(found.values(), key=_place)
+
+
+def _place(view: dict) -> tuple:
+    kind = view["type"]
+    return (ORDER.index(kind) if kind in ORDER else len(ORDER), view["index"])
+
+
+def _with_pod(view: dict, pod: dict) -> dict:
+    status, spec = pod.get("status") or {}, pod["spec"]
+    container = next((one for one in spec["containers"] if one["name"] == CONTAINER), spec["containers"][0])
+    states = [one.get("state") or {} for one in status.get("containerStatuses") or [] if one["name"] == CONTAINER]
+    state = states[0] if states else {}
+    at = state.get("terminated") or state.get("running") or {}
+    return {
+        **view,
+        "phase": status.get("phase", "Pending"),
+        "node": spec.get("nodeName"),
+        "ip": status.get("podIP"),
+        "started": at.get("startedAt") or status.get("startTime"),
+        "finished": at.get("finishedAt"),
+        "image": container.get("image", ""),
+        "tf_config": _tf_config(container),
+    }
+
+
+def _without_pod(kind: str, index: int, *, ended: bool) -> dict:
+    return {
+        "replica": f"{kind}-{index}",
+        "type": kind,
+        "index": index,
+        "pod": None,
+        "state": NO_POD if ended else NO_POD_YET,
+        "phase": None,
+        "reason": "",
+        "message": "",
+        "restarts": 0,
+        "exit_code": None,
+        "node": None,
+        "ip": None,
+        "started": None,
+        "finished": None,
+        "image": "",
+        "tf_config": None,
+    }
+
+
+def _tf_config(container: dict) -> dict | None:
+    """TF_CONFIG as the replica sees it; None where it has none, or one that is no JSON object."""
+    text = next((entry.get("value") for entry in container.get("env") or [] if entry.get("name") == TF_CONFIG), None)
+    try:
+        value = json.loads(text or "")
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _condition(condition: dict) -> dict:
+    shown = {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}
+    return {**shown, "time": condition.get("lastTransitionTime")}
+
+
+def pod_name(job: str, replica: str) -> str:
+    """The pod of a replica that the interface calls `worker-0`."""
+    kind, _, index = replica.rpartition("-")
+    return child_name(job, kind, int(index))

@@ -1,0 +1,118 @@
+"""What the REST interfaces of notebook server and dashboard share: bodies in, JSON, errors and streams out.
+
+Knows tornado and no server of Jupyter's: a handler mixes `Answers` in beside the base class of its own server.
+"""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from tornado import web
+from tornado.iostream import StreamClosedError
+
+from .errors import RequestError
+from .follow import with_heartbeats
+
+
+class Answers(web.RequestHandler):
+    """Answers are JSON; errors are {"reason", "message", "field"?}."""
+
+    def initialize(self, *args: Any, **kwargs: Any) -> None:
+        super().initialize(*args, **kwargs)
+        self._hung_up = asyncio.Event()
+
+    def on_connection_close(self) -> None:
+        self._hung_up.set()
+        super().on_connection_close()
+
+    def answer(self, body: dict | list | str, *, status: int = 200) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(json.dumps(body))
+
+    def refuse(self, error: RequestError) -> None:
+        if self._headers_written:  # within a stream: its last line says it
+            self.finish(json.dumps({"type": "error", **error.body()}) + "\n")
+            return
+        self.answer(error.body(), status=error.status)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """What the server below refuses itself, in the same shape."""
+        error = kwargs.get("exc_info", (None, None, None))[1]
+        reason = (getattr(error, "reason", None) or self._reason).title().replace(" ", "")
+        message = getattr(error, "log_message", None) or self._reason
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps({"reason": reason, "message": message}))
+
+    def body_of(self, *, limit: int) -> bytes:
+        """The request's body; RequestError 413 when it is larger than `limit` bytes."""
+        size = len(self.request.body)
+        if size > limit:
+            raise RequestError(
+                413,
+                "TooLarge",
+                f"the request has {size:,} bytes and may have {limit:,}: put data on the home volume instead",
+                field="body",
+            )
+        return self.request.body
+
+    def json_object(self, *, limit: int) -> dict:
+        """The body as a JSON object."""
+        try:
+            value = json.loads(self.body_of(limit=limit))
+        except ValueError as error:
+            raise RequestError(400, "BadRequest", f"the body is not JSON: {error}", field="body") from error
+        if not isinstance(value, dict):
+            raise RequestError(400, "BadRequest", "the body must be a JSON object", field="body")
+        return value
+
+    async def stream(self, items: AsyncGenerator[dict, None], *, heartbeat: float) -> None:
+        """Each item as one line of JSON, at once; ends with the items or when the caller hangs up.
+
+        After `heartbeat` seconds without an item a line {"type": "ping"} is sent.
+        """
+        self.set_header("Content-Type", "application/x-ndjson")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Accel-Buffering", "no")
+        gone = asyncio.create_task(self._hung_up.wait())
+        try:
+            async with contextlib.aclosing(with_heartbeats(items, every=heartbeat)) as beats:
+                async for item in _until(beats, gone):
+                    self.write(json.dumps(item) + "\n")
+                    await self.flush()
+        except StreamClosedError:
+            return
+        finally:
+            gone.cancel()
+        if not self._hung_up.is_set():
+            self.finish()
+
+
+async def _until(items: AsyncGenerator[dict, None], gone: asyncio.Task) -> AsyncGenerator[dict, None]:
+    """`items`, until they or the caller's connection end."""
+    while not gone.done():
+        step = asyncio.ensure_future(anext(items))
+        try:
+            await asyncio.wait({step, gone}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not step.done():
+                step.cancel()
+                await asyncio.gather(step, return_exceptions=True)
+        if step.cancelled():
+            return
+        try:
+            item = step.result()
+        except StopAsyncIteration:
+            return
+        yield item
+
+
+def flag(value: str | None, *, field: str) -> bool:
+    """A query argument such as `follow`, `follow=1` or `follow=false`."""
+    if value is None or value.lower() in ("0", "false", "no"):
+        return False
+    if value.lower() in ("", "1", "true", "yes"):
+        return True
+    raise RequestError(400, "BadRequest", f"{field}={value} is neither true nor false", field=field)
