@@ -17,6 +17,7 @@ import yaml
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
 from kf_spawner.operator.apply import TFJOBS
+from tests.fixtures.control_plane import running
 
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
 TIMEOUT = 60.0  # the garbage collector looks for new kinds only every 30 s
@@ -68,6 +69,13 @@ class OperatorProcess:
         assert self.process
         fields = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(fields.partition("VmRSS:")[2].split()[0]) // 1024
+
+
+@pytest.fixture(scope="session")
+def control_plane(control_plane_binaries):
+    """One of these tests' own: a node of other tests would run the replicas that these tests move by hand."""
+    with running(control_plane_binaries) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="session")
