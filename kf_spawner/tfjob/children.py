@@ -18,6 +18,7 @@ from .names import (
     WORKER,
     child_name,
 )
+from .podgroup import Gang
 
 TF_CONFIG = "TF_CONFIG"
 
@@ -25,8 +26,8 @@ TF_CONFIG = "TF_CONFIG"
 class Children:
     """Makes the manifests of one job's children; the cluster is worked out once for all of them."""
 
-    def __init__(self, spec: JobSpec, *, cluster_domain: str = ""):
-        self._spec = spec
+    def __init__(self, spec: JobSpec, *, cluster_domain: str = "", gang: Gang | None = None):
+        self._spec, self._gang = spec, gang
         self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
 
     def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict:
@@ -44,7 +45,10 @@ class Children:
         if avoid:
             spec["affinity"] = _away_from(avoid, spec.get("affinity") or {})
         metadata = self._metadata_like(template.get("metadata") or {}, replica, index)
-        return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        if self._gang:
+            self._gang.enroll(pod, job_name=self._spec.name, task=replica.key)
+        return pod
 
     def service(self, replica: Replica, index: int) -> dict:
         """Its name is the replica's address, from before the pod is ready on: members find each other by it."""

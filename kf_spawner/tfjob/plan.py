@@ -53,12 +53,14 @@ class Plan:
     """What to do, in this order: `status` (the whole new status; None: as it was), then the rest.
 
     A deletion may only follow once the status is written: the status is what remembers why the pod went.
+    `replace`: objects as they are to be, with the resourceVersion of what they take the place of.
     `counted` names counters to raise with the status: created, successful, failed, restarted.
     `requeue_after` is in seconds from `now`; None: nothing to do until something changes.
     """
 
     status: dict | None = None
     create: tuple[dict, ...] = ()
+    replace: tuple[dict, ...] = ()
     delete: tuple[Child, ...] = ()
     events: tuple[Event, ...] = ()
     counted: tuple[str, ...] = ()
@@ -70,7 +72,14 @@ class Turn:
     """The plan in the making, and the world that it is made from."""
 
     def __init__(
-        self, job: dict, pods: list[dict], services: list[dict], now: datetime, lost_nodes: Collection[str] = ()
+        self,
+        job: dict,
+        pods: list[dict],
+        services: list[dict],
+        now: datetime,
+        *,
+        lost_nodes: Collection[str] = (),
+        pod_groups: Collection[dict] = (),
     ):
         self.job, self.now, self._lost_nodes = job, now, lost_nodes
         self.name, self.namespace = job["metadata"]["name"], job["metadata"]["namespace"]
@@ -79,7 +88,9 @@ class Turn:
         uid = job["metadata"]["uid"]
         self.pods = {pod["metadata"]["name"]: pod for pod in pods if _controller(pod) == uid}
         self.services = {item["metadata"]["name"]: item for item in services if _controller(item) == uid}
+        self.pod_groups = {item["metadata"]["name"]: item for item in pod_groups if _controller(item) == uid}
         self.create: list[dict] = []
+        self.replace: list[dict] = []
         self.delete: dict[str, Child] = {}
         self.events: list[Event] = []
         self.counted: list[str] = []
@@ -127,20 +138,33 @@ class Turn:
     def await_end(self, pod: dict) -> None:
         """Comes back for a terminating pod once it is late: its node may have been lost."""
         if pod_status.node_of(pod):
-            self.wake.append(max(pod_status.ends_in(pod, self.now), LOOK_AT_NODE_EVERY))
+            left = pod_status.ends_in(pod, self.now)
+            self.wake.append(left if left > 0 else LOOK_AT_NODE_EVERY)
 
     def remove_all(self) -> None:
+        self.remove_pod_groups()
+        self.remove_children()
+
+    def remove_children(self) -> None:
         for pod in self.pods.values():
             self.remove("Pod", pod)
         for service in self.services.values():
             self.remove("Service", service)
 
+    def remove_pod_groups(self) -> None:
+        for group in self.pod_groups.values():
+            if not pod_status.is_terminating(group):
+                message = "Job has been terminated. Deleting PodGroup"
+                self.events.append(Event("Normal", "JobTerminated", message))
+            self.remove("PodGroup", group)
+
     def clean_up(self) -> None:
         """What stays of a finished job, by its policies."""
-        self.create, self.delete = [], {}
+        self.create, self.replace, self.delete = [], [], {}
         policy = read_run_policy(self.job)
+        self.remove_pod_groups()
         if policy.clean_pods == CLEAN_ALL:
-            self.remove_all()
+            self.remove_children()
         elif policy.clean_pods != CLEAN_NONE or self.status.get("stopped"):
             self._remove_running(only="" if self.status.get("stopped") or policy.clean_pods != CLEAN_PS else PS)
         self._settle_counts()
@@ -183,6 +207,7 @@ class Turn:
         return Plan(
             status=self.status if changed else None,
             create=tuple(self.create),
+            replace=tuple(self.replace),
             delete=tuple(self.delete.values()),
             events=tuple(self.events),
             counted=tuple(self.counted),

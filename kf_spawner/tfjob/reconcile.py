@@ -10,6 +10,7 @@ from .children import Children
 from .defaults import ALL_WORKERS, JobSpec, read_run_policy, read_spec
 from .names import EVALUATOR, INDEX_LABEL, KIND, MULTIKUEUE, TYPE_LABEL, WORKER, child_name
 from .plan import Event, Plan, Refusal, Turn
+from .podgroup import Gang, keep_group
 from .replicas import Replicas
 from .status import (
     CREATED,
@@ -37,25 +38,28 @@ def decide(
     cluster_domain: str = "",
     refusals: Mapping[str, Refusal] | None = None,
     lost_nodes: Collection[str] = (),
+    gang: Gang | None = None,
+    pod_groups: Collection[dict] = (),
 ) -> Plan:
-    """The plan for `job`. Pods and services that it does not control are passed over.
+    """The plan for `job`. Pods, services and PodGroups that it does not control are passed over.
 
     `now` is an aware UTC time; `refusals` maps names of children that the API server would not make to what it said:
     the job waits for a better answer, or fails if the answer is final. `lost_nodes`: those of `late_nodes` that are
-    gone or not ready. The job may be invalid in any way: it then ends Failed, with a message that names the fields.
+    gone or not ready. With `gang` the job gets a PodGroup, which its pods wait for. The job may be invalid in any
+    way: it then ends Failed, with a message that names the fields.
     """
     spec = job.get("spec")
     managed = isinstance(spec, dict) and read_run_policy(job).managed_by == MULTIKUEUE
     if job["metadata"].get("deletionTimestamp") or managed:
         return Plan()
-    turn = Turn(job, pods, services, now, lost_nodes)
+    turn = Turn(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
     if not is_finished(turn.status):
         errors = validate(job)
         if errors:
             turn.note_created()
             turn.fail("it is not valid: " + "; ".join(str(error) for error in errors))
         else:
-            _Advance(turn, read_spec(job), cluster_domain, refusals or {}).run()
+            _Advance(turn, read_spec(job), cluster_domain, refusals or {}, gang).run()
     if is_finished(turn.status):
         turn.clean_up()
     return turn.plan()
@@ -64,9 +68,17 @@ def decide(
 class _Advance:
     """One turn of a valid job that has not ended."""
 
-    def __init__(self, turn: Turn, spec: JobSpec, cluster_domain: str, refusals: Mapping[str, Refusal]):
-        self.turn, self.spec = turn, spec
-        self.replicas = Replicas(turn, spec, Children(spec, cluster_domain=cluster_domain), refusals)
+    def __init__(
+        self,
+        turn: Turn,
+        spec: JobSpec,
+        cluster_domain: str,
+        refusals: Mapping[str, Refusal],
+        gang: Gang | None,
+    ):
+        self.turn, self.spec, self.refusals, self.gang = turn, spec, refusals, gang
+        children = Children(spec, cluster_domain=cluster_domain, gang=gang)
+        self.replicas = Replicas(turn, spec, children, refusals)
 
     def run(self) -> None:
         turn, policy = self.turn, self.spec.run_policy
@@ -77,6 +89,8 @@ class _Advance:
         if is_true(turn.status, SUSPENDED):
             self._resume()
         turn.status.setdefault("startTime", timestamp(turn.now))
+        if self.gang:
+            self.replicas.hold(keep_group(turn, self.spec, self.gang, self.refusals))
         self.replicas.look()
         self._remember()
         if not (self._end() or self._pass_limits()):

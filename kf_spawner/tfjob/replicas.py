@@ -11,6 +11,7 @@ from .children import Children
 from .defaults import ALWAYS, NEVER, ON_FAILURE, JobSpec, Replica
 from .names import child_name, task_name
 from .plan import Event, Refusal, Turn
+from .podgroup import Standing
 from .pods import Trouble
 from .status import parse_time, timestamp
 
@@ -41,7 +42,12 @@ class Replicas:
         self.unstarted = ""
         self.trouble: Trouble | None = None
         self.refused = False
+        self.held = False
         self.tasks: dict[str, dict] = {}
+
+    def hold(self, group: Standing) -> None:
+        """Lets no pod be made before the job's PodGroup lets it in."""
+        self.held, self.trouble, self.refused = not group.admits, group.trouble, group.refused
 
     def look(self) -> None:
         for replica in self.spec.replicas:
@@ -164,6 +170,8 @@ class Replicas:
             self.unstarted = name
 
     def _make(self, replica: Replica, index: int, memory: dict) -> None:
+        if self.held:
+            return
         wait = self._restart_wait(memory)
         if wait > 0:
             self.turn.wake.append(wait)

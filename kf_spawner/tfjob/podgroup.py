@@ -1,0 +1,179 @@
+"""Gang scheduling: a job's PodGroup, and what its pods say to belong to it. As the training operator 1.9 made them.
+
+Two schedulers are known: Volcano, and the coscheduling plugin of scheduler-plugins under whatever name it runs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from .defaults import JobSpec, run_policy_of
+from .names import API_VERSION, JOB_LABEL, KIND, OPERATOR_LABEL, OPERATOR_NAME
+from .plan import Event, Refusal, Turn
+from .pods import Trouble, is_terminating
+from .quantity import same, total
+
+POD_GROUP = "PodGroup"
+VOLCANO = "volcano"
+VOLCANO_API = "scheduling.volcano.sh/v1beta1"
+COSCHEDULING_API = "scheduling.x-k8s.io/v1alpha1"
+VOLCANO_GROUP_ANNOTATION = "scheduling.k8s.io/group-name"
+VOLCANO_TASK_ANNOTATION = "volcano.sh/task-spec"
+COSCHEDULING_LABEL = "scheduling.x-k8s.io/pod-group"
+DEFAULT_QUEUE = "default"
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+@dataclass(frozen=True)
+class Gang:
+    """How pods are scheduled all at once: `scheduler` is what their schedulerName says."""
+
+    scheduler: str
+
+    @property
+    def is_volcano(self) -> bool:
+        return self.scheduler == VOLCANO
+
+    @property
+    def api_version(self) -> str:
+        return VOLCANO_API if self.is_volcano else COSCHEDULING_API
+
+    def enroll(self, pod: dict, *, job_name: str, task: str) -> None:
+        """Makes a pod's manifest, in place, a member of its job's group. A scheduler of the user's own stays."""
+        pod["spec"].setdefault("schedulerName", self.scheduler)
+        metadata = pod["metadata"]
+        if self.is_volcano:
+            member = {VOLCANO_GROUP_ANNOTATION: job_name, VOLCANO_TASK_ANNOTATION: task}
+            metadata["annotations"] = {**(metadata.get("annotations") or {}), **member}
+        else:
+            metadata["labels"] = {**metadata["labels"], COSCHEDULING_LABEL: job_name}
+
+    def group(self, job: dict, spec: JobSpec) -> dict:
+        """The manifest of the job's group. `spec` is the job's own, read."""
+        annotations = {
+            name: text for name, text in (job["metadata"].get("annotations") or {}).items() if name != LAST_APPLIED
+        }
+        owner = {
+            "apiVersion": API_VERSION,
+            "kind": KIND,
+            "name": spec.name,
+            "uid": spec.uid,
+            "controller": True,
+            "blockOwnerDeletion": True,
+        }
+        metadata = {
+            "name": spec.name,
+            "namespace": spec.namespace,
+            "labels": {OPERATOR_LABEL: OPERATOR_NAME, JOB_LABEL: spec.name},
+            "ownerReferences": [owner],
+        }
+        if annotations:
+            metadata["annotations"] = annotations
+        fields = {name: value for name, value in self._fields(job, spec).items() if value is not None}
+        return {"apiVersion": self.api_version, "kind": POD_GROUP, "metadata": metadata, "spec": fields}
+
+    def corrected(self, group: dict, job: dict, spec: JobSpec) -> dict | None:
+        """`group` as it should be by now; None if it is. Its queue stays the one that it was made with."""
+        held = group.get("spec") or {}
+        wanted = self._fields(job, spec)
+        wanted.pop("queue", None)
+        if all(_equal(held.get(name), value) for name, value in wanted.items()):
+            return None
+        fields = {name: value for name, value in {**held, **wanted}.items() if value is not None}
+        return {**group, "apiVersion": self.api_version, "kind": POD_GROUP, "spec": fields}
+
+    def admits(self, group: dict) -> bool:
+        """Whether pods may be made. Volcano takes a group into its queue first; it lets pods in only after."""
+        return not self.is_volcano or _phase(group) not in ("", "Pending")
+
+    def _fields(self, job: dict, spec: JobSpec) -> dict:
+        """Each field of the group's spec that follows from the job; None: absent."""
+        policy = run_policy_of(job).get("schedulingPolicy") or {}
+        members = policy.get("minAvailable")
+        members = spec.total if members is None else members
+        common = {"minMember": members, "minResources": policy.get("minResources") or _resources_of(spec, members)}
+        if self.is_volcano:
+            return {
+                **common,
+                "queue": policy.get("queue") or DEFAULT_QUEUE,
+                "priorityClassName": policy.get("priorityClass") or None,
+            }
+        return {**common, "scheduleTimeoutSeconds": policy.get("scheduleTimeoutSeconds")}
+
+
+class Standing(NamedTuple):
+    """Whether pods may be made, and if not, why; `refused`: it is a reason that no time will cure."""
+
+    admits: bool
+    trouble: Trouble | None = None
+    refused: bool = False
+
+
+def keep_group(turn: Turn, spec: JobSpec, gang: Gang, refusals: Mapping[str, Refusal]) -> Standing:
+    """Puts a group to make or to correct into the turn, and says where it stands."""
+    held = turn.pod_groups.get(spec.name)
+    if held is None:
+        turn.create.append(gang.group(turn.job, spec))
+        refusal = refusals.get(spec.name)
+        if refusal:
+            message = f"PodGroup {spec.name} cannot be made: {refusal.message}"
+            return Standing(False, Trouble("TFJobCreateRefused", message), refusal.final)
+        if any(_scheduler_of(replica.template) not in ("", gang.scheduler) for replica in spec.replicas):
+            message = "Another scheduler is specified when gang-scheduling is enabled and it will not be overwritten"
+            turn.events.append(Event("Warning", "SetPodTemplateSchedulerName", message))
+        return Standing(False)
+    if is_terminating(held):
+        return Standing(False)
+    corrected = gang.corrected(held, turn.job, spec)
+    if corrected is not None:
+        turn.replace.append(corrected)
+    return Standing(gang.admits(held), _trouble_of(held))
+
+
+def digest(group: dict) -> tuple:
+    """All that a decision can depend on."""
+    return group["metadata"]["uid"], is_terminating(group), _phase(group), _trouble_of(group), group.get("spec")
+
+
+def _phase(group: dict) -> str:
+    return (group.get("status") or {}).get("phase") or ""
+
+
+def _trouble_of(group: dict) -> Trouble | None:
+    """Why the group's pods cannot be scheduled, where Volcano says so."""
+    if _phase(group) != "Pending":
+        return None
+    for condition in (group.get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "Unschedulable" and condition.get("status") == "True":
+            message = (condition.get("message") or "not enough resources").rstrip(" .")
+            return Trouble(
+                "TFJobUnschedulable",
+                f"PodGroup {group['metadata']['name']} cannot be scheduled: {message}. "
+                "Ask for less, or free what other pods hold.",
+            )
+    return None
+
+
+def _resources_of(spec: JobSpec, members: int) -> dict[str, str]:
+    """What the first `members` replicas ask for, in the order of replica types: requests, or limits without any."""
+    asked: dict[str, list] = {}
+    for replica in spec.replicas:
+        count = min(replica.count, members)
+        members -= count
+        for container in replica.template["spec"]["containers"]:
+            resources = container.get("resources") or {}
+            for name, quantity in (resources.get("requests") or resources.get("limits") or {}).items():
+                asked.setdefault(name, []).append((quantity, count))
+    sums = {name: total(quantities) for name, quantities in asked.items()}
+    return {name: text for name, text in sums.items() if text}
+
+
+def _scheduler_of(template: dict) -> str:
+    return template["spec"].get("schedulerName") or ""
+
+
+def _equal(held: object, wanted: object) -> bool:
+    """Also where the API server or a scheduler has written a quantity in another way."""
+    if isinstance(held, dict) and isinstance(wanted, dict):
+        return held.keys() == wanted.keys() and all(same(held[name], wanted[name]) for name in held)
+    return held == wanted or (not held and not wanted)
