@@ -32,6 +32,7 @@ _LOG_LIMIT = 4000  # characters of a log that a page can show
 class Arrival:
     """One wait for one pod.
 
+    `claims` are the pod's, `new_claims` those of them that this start made: only of these the making is told.
     `patience` is in seconds for each cause (none: final at once), `answer_timeout` in seconds from the pod's running.
     `address` gives the URL to ask for a running pod; any answer below 500 counts, as it does for JupyterHub.
     """
@@ -43,6 +44,7 @@ class Arrival:
         journal: Journal,
         pod: dict,
         claims: set[str],
+        new_claims: set[str],
         container: str,
         address: Callable[[dict], str],
         patience: Mapping[Cause, float],
@@ -55,6 +57,7 @@ class Arrival:
         self._name: str = pod["metadata"]["name"]
         self._uid: str = pod["metadata"]["uid"]
         self._claims = claims
+        self._new_claims = new_claims
         self._container = container
         self._address = address
         self._patience = patience
@@ -127,10 +130,17 @@ class Arrival:
         self._events.pop(event["metadata"]["uid"], None)  # a repeated one is the newest again
         self._events[event["metadata"]["uid"]] = event
         said = sentences.sentence(event)
-        if said is not None:
+        if said is not None and self._is_news(event["involvedObject"], said):
             percent, text = said
             self._journal.say(text, percent, event=event)
         self._changed.set()
+
+    def _is_news(self, involved: dict, said: tuple[int | None, str]) -> bool:
+        """A claim keeps its events from earlier starts, in no order, and who waits for it repeats that it does."""
+        if involved.get("kind") != "PersistentVolumeClaim":
+            return True
+        percent, _ = said
+        return involved.get("name") in self._new_claims and (percent is None or percent >= self._journal.percent)
 
     def _concerns_us(self, involved: dict) -> bool:
         if involved.get("kind") == "PersistentVolumeClaim":

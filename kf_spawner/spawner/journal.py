@@ -5,17 +5,17 @@ from collections.abc import AsyncGenerator
 
 
 class Journal:
-    """Progress entries, oldest first, in the form that JupyterHub's progress API sends."""
+    """Progress entries, oldest first, in the form that JupyterHub's progress API sends; `percent` is the newest's."""
 
     def __init__(self) -> None:
         self._entries: list[dict] = []
-        self._percent = 0
+        self.percent = 0
         self._grown = asyncio.Event()
 
     def say(self, message: str, percent: int | None = None, *, event: dict | None = None) -> None:
         """Adds a sentence, plain text; the bar never goes back. The same sentence twice running is said once."""
-        self._percent = max(self._percent, percent or 0)
-        entry = {"progress": self._percent, "message": message}
+        self.percent = max(self.percent, percent or 0)
+        entry = {"progress": self.percent, "message": message}
         if event is not None:
             entry["raw_event"] = event
         if self._entries and self._entries[-1]["message"] == message:

@@ -245,7 +245,9 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         await self.load_user_options()
         self._journal.say(f"Preparing your namespace {self.namespace}.", 5)
         await self._ensure_namespace()
+        new_claims = set()
         if self._own_home and not self._pvc_exists:
+            new_claims.add(self.pvc_name)
             self._journal.say(f"Asking for your home volume {self.pvc_name} of {self.storage_capacity}.", 8)
             await self._ensure_claim()
         self._journal.say("Asking for a server.", 10)
@@ -255,6 +257,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             journal=self._journal,
             pod=await self._create_pod(),
             claims={v["persistentVolumeClaim"]["claimName"] for v in self.volumes if "persistentVolumeClaim" in v},
+            new_claims=new_claims,
             container="notebook",
             address=lambda pod: url_path_join(self._get_pod_url(pod), self.server.base_url, "api"),
             patience={
@@ -335,7 +338,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         return self.api.api_client.sanitize_for_serialization(model)
 
     async def poll(self) -> int | None:
-        """None while the pod runs or may yet. One whose hub ended before its Secret was made never will: it is removed."""
+        """None while the pod runs or may yet. One that was left without its Secret never will: it is removed."""
         pod = (await self._start_watching_pods()).get(self._key)
         if pod is None or not token.is_held(pod):
             return await super().poll()

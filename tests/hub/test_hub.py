@@ -87,7 +87,8 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
     assert {name: environment.get(name) for name in expected} == expected
 
 
-async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user, world):
+async def told(node, browser, user, world) -> list[dict]:
+    """The progress entries of a start whose pod runs no earlier than the entry of its place on a node is read."""
     node.behaviour = "nothing"
     await browser.submit(user, image=CPU_IMAGE)
     entries = []
@@ -97,9 +98,16 @@ async def test_progress_is_told_in_sentences_while_it_happens(node, browser, use
                 continue
             entries.append(json.loads(line[5:]))
             if entries[-1]["message"] == "Found a place on node bench.":
-                await node.run(await world.pod())  # only now: so the sentence came before the end
+                # Who waits for a volume says so again and again.
+                await node.event(await world.claim(), "ExternalProvisioning", "waiting for a volume")
+                await node.run(await world.pod())
             if entries[-1].get("ready"):
-                break
+                return entries
+    raise AssertionError(entries)
+
+
+async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user, world):
+    entries = await told(node, browser, user, world)
     said = [entry["message"] for entry in entries]
     for sentence in (
         f"Preparing your namespace kf-{user}.",
@@ -108,8 +116,14 @@ async def test_progress_is_told_in_sentences_while_it_happens(node, browser, use
         "Starting the notebook server.",
     ):
         assert sentence in said
+    assert "Making the home volume." not in said[said.index("Found a place on node bench.") :]
     percents = [entry["progress"] for entry in entries]
     assert percents == sorted(percents)
+
+    await browser.api("DELETE", f"/users/{user}/server")
+    await until(world.gone)
+    again = await told(node, browser, user, world)
+    assert not [entry["message"] for entry in again if "home volume" in entry["message"]], "it is there already"
 
 
 async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, browser, user, world):
