@@ -9,9 +9,10 @@ from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, For
 from ..kube.resources import CLAIMS, PODS, SERVICES
 from ..tfjob.names import GROUP, KIND, PLURAL, VERSION
 from ..tfjob.plan import Child, Plan, Refusal
+from ..tfjob.podgroup import Gang
 from ..tfjob.status import timestamp
 from .metrics import Metrics
-from .view import CLAIM, POD, SERVICE, View
+from .view import CLAIM, POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,10 @@ class Applier:
         view: View,
         *,
         clock: Callable[[], datetime],
+        gang: Gang | None = None,
     ):
         self._client, self._recorder, self._metrics = client, recorder, metrics
+        self._resources = {POD_GROUP: pod_groups_of(gang), **CHILD_RESOURCES} if gang else CHILD_RESOURCES
         self._view, self._clock = view, clock
         self._unseen: dict[str, tuple[str, str, dict, datetime]] = {}
 
@@ -42,11 +45,9 @@ class Applier:
         if plan.delete or plan.delete_job:
             await writing  # it remembers what a deletion makes invisible
             await asyncio.gather(*(self._delete(key, job, child) for child in plan.delete))
-            refusals = await self._create_all(key, job, plan.create)
+            refusals = await self._make(key, job, plan)
         else:
-            written, made = await asyncio.gather(
-                writing, self._create_all(key, job, plan.create), return_exceptions=True
-            )
+            written, made = await asyncio.gather(writing, self._make(key, job, plan), return_exceptions=True)
             for result in (written, made):
                 if isinstance(result, BaseException):
                     raise result
@@ -84,16 +85,25 @@ class Applier:
                 "spec": job.get("spec"),
                 "status": plan.status,
             }
-            self._view.wrote_job(key, await self._client.replace(TFJOBS, body, subresource="status"))
+            try:
+                self._view.wrote_job(key, await self._client.replace(TFJOBS, body, subresource="status"))
+            except Invalid as error:
+                self._recorder.event(job, "Warning", "TFJobStatusRefused", error.message)
+                raise
         for event in plan.events:
             self._recorder.event(job, *event)
         for outcome in plan.counted:
             self._metrics.count(outcome, job["metadata"]["namespace"])
 
+    async def _make(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
+        for obj in plan.replace:
+            self._view.wrote_child(key, obj["kind"], await self._client.replace(self._resources[obj["kind"]], obj))
+        return await self._create_all(key, job, plan.create)
+
     async def _create_all(self, key: str, job: dict, manifests: Iterable[dict]) -> dict[str, Refusal]:
         """Claims and services before pods: a member's address is known before any member looks for it."""
         refusals: dict[str, Refusal] = {}
-        for kind in CHILD_RESOURCES:
+        for kind in self._resources:
             wave = [
                 manifest
                 for manifest in manifests
@@ -121,14 +131,16 @@ class Applier:
         """True: made; False: it was there already."""
         kind, meta = manifest["kind"], manifest["metadata"]
         try:
-            child = await self._client.create(CHILD_RESOURCES[kind], manifest)
+            child = await self._client.create(self._resources[kind], manifest)
         except AlreadyExists:
             return await self._take_existing(key, job, kind, meta["name"])
         except (Invalid, Forbidden) as error:
             if _is_namespace_ending(error):
                 return False  # and the job with it
             return Refusal(error.message, final=isinstance(error, Invalid))
-        except NotFound:
+        except NotFound as error:
+            if kind == POD_GROUP and error.details.get("kind") != "namespaces":
+                return Refusal(f"the cluster has no {manifest['apiVersion']}: install the gang scheduler's CRDs")
             return False  # the namespace is gone, and the job with it
         child.setdefault("kind", kind)
         if kind == CLAIM:
@@ -151,14 +163,14 @@ class Applier:
 
     async def _find(self, kind: str, name: str, namespace: str, uid: str | None = None) -> dict | None:
         try:
-            found = await self._client.get(CHILD_RESOURCES[kind], name, namespace)
+            found = await self._client.get(self._resources[kind], name, namespace)
         except NotFound:
             return None
         return found if uid in (None, found["metadata"]["uid"]) else None
 
     async def _delete(self, key: str, job: dict, child: Child) -> None:
         namespace = job["metadata"]["namespace"]
-        resource = CHILD_RESOURCES[child.kind]
+        resource = self._resources[child.kind]
         grace = 0 if child.force else None
         try:
             answer = await self._client.delete(resource, child.name, namespace, uid=child.uid, grace_period=grace)
@@ -192,6 +204,11 @@ class Applier:
         if names:
             plural = "s" if len(names) > 1 else ""
             self._recorder.event(job, "Normal", reason, f"{what}{plural}: {', '.join(names)}")
+
+
+def pod_groups_of(gang: Gang) -> Resource:
+    group, _, version = gang.api_version.partition("/")
+    return Resource(group, version, "podgroups", POD_GROUP)
 
 
 def _needs(manifest: dict) -> set[str]:

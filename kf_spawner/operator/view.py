@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..tfjob.names import JOB_LABEL
 
-POD, SERVICE, CLAIM = "Pod", "Service", "PersistentVolumeClaim"
+POD, SERVICE, CLAIM, POD_GROUP = "Pod", "Service", "PersistentVolumeClaim", "PodGroup"
 
 
 @dataclass
@@ -19,13 +19,14 @@ class Family:
     job: dict | None = None
     pods: dict[str, dict] = field(default_factory=dict)
     services: dict[str, dict] = field(default_factory=dict)
+    pod_groups: dict[str, dict] = field(default_factory=dict)
 
     def of(self, kind: str) -> dict[str, dict]:
-        return self.pods if kind == POD else self.services
+        return {POD: self.pods, SERVICE: self.services, POD_GROUP: self.pod_groups}[kind]
 
     @property
     def is_empty(self) -> bool:
-        return self.job is None and not self.pods and not self.services
+        return self.job is None and not self.pods and not self.services and not self.pod_groups
 
 
 class View:
