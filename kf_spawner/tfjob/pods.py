@@ -86,7 +86,7 @@ def trouble_of(pod: dict) -> Trouble | None:
         found = _waiting_trouble(waiting.get("reason") or "", waiting.get("message") or "", entry.get("image") or "")
         if found:
             return found
-    for condition in status.get("conditions") or ():
+    for condition in (status.get("conditions") or ()) if phase(pod) == "Pending" else ():
         if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
             message = (condition.get("message") or "no node fits").rstrip(" .")
             return Trouble(

@@ -150,8 +150,8 @@ class _Advance:
             if failed and not (kind == WORKER and self._can_do_without()):
                 turn.fail(f"{len(failed)} {kind} replica(s) failed.")
                 return True
-        if replicas.refused and replicas.trouble:
-            turn.fail(replicas.trouble.message)
+        if replicas.refused:
+            turn.fail(replicas.refused.message)
             return True
         return False
 
@@ -187,13 +187,17 @@ class _Advance:
             turn.stop(f"Job {turn.name} has failed because it was active longer than specified deadline")
             return True
         if policy.start_deadline is not None and replicas.unstarted and self._is_past(policy.start_deadline):
-            cause = replicas.trouble.message if replicas.trouble else "Its pod does not say why; look at its events."
-            turn.stop(
-                f"Job {turn.name} has failed because {replicas.unstarted} did not start within "
-                f"{policy.start_deadline} seconds. {cause}"
-            )
+            turn.stop(f"Job {turn.name} has failed because {self._why_unstarted(policy.start_deadline)}")
             return True
         return False
+
+    def _why_unstarted(self, deadline: int) -> str:
+        """In words, by the first replica of which a cause is known."""
+        names, troubles = self.replicas.unstarted, self.replicas.troubles
+        name = next((name for name in names if name in troubles), names[0])
+        trouble = troubles.get(name) or self.replicas.trouble
+        cause = trouble.message if trouble else "Its pod does not say why; look at its events."
+        return f"{name} did not start within {deadline} seconds. {cause}"
 
     def _is_past(self, deadline: int) -> bool:
         """Whether the job, since its start or since it was resumed, is older than this; if not, it will come back."""

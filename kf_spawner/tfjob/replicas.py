@@ -26,8 +26,8 @@ class Replicas:
 
     `done`: succeeded, now or before. `running`: right now. `failed`: for good. `restarted`: number of replicas made
     anew in this turn. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of restarts ends
-    the job. `unstarted`: the first replica whose program has never run. `trouble`: the first reason why one does not
-    come up; `refused`: it is one that no time will cure. `tasks`: what to remember.
+    the job. `unstarted`: those whose program has never run. `troubles`: why one does not come up, by its name;
+    `refused`: a reason that no time will cure. `tasks`: what to remember.
     """
 
     def __init__(self, turn: Turn, spec: JobSpec, children: Children, refusals: Mapping[str, Refusal]):
@@ -39,15 +39,23 @@ class Replicas:
         self.restarted: dict[str, int] = {}
         self.in_place = 0
         self.exhausted = ""
-        self.unstarted = ""
-        self.trouble: Trouble | None = None
-        self.refused = False
+        self.unstarted: list[str] = []
+        self.troubles: dict[str, Trouble] = {}
+        self.refused: Trouble | None = None
         self.held = False
         self.tasks: dict[str, dict] = {}
 
     def hold(self, group: Standing) -> None:
         """Lets no pod be made before the job's PodGroup lets it in."""
-        self.held, self.trouble, self.refused = not group.admits, group.trouble, group.refused
+        self.held = not group.admits
+        if group.trouble:
+            self.troubles[self.spec.name] = group.trouble
+            self.refused = group.trouble if group.refused else None
+
+    @property
+    def trouble(self) -> Trouble | None:
+        """The one to tell."""
+        return self.refused or next(iter(self.troubles.values()), None)
 
     def look(self) -> None:
         for replica in self.spec.replicas:
@@ -103,8 +111,9 @@ class Replicas:
             self.counts[replica.type]["active"] += 1
             self.running[replica.type].add(index)
         found = pod_status.trouble_of(pod)
-        if found and not self.trouble:
-            self.trouble = found._replace(message=f"Pod {pod['metadata']['name']} {found.message}")
+        if found:
+            name = pod["metadata"]["name"]
+            self.troubles[name] = found._replace(message=f"Pod {name} {found.message}")
 
     def _take_failure(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
         meta, code = pod["metadata"], pod_status.exit_code(pod)
@@ -166,8 +175,8 @@ class Replicas:
             or (pod and "dropped" not in memory and pod_status.has_started(pod))
         ):
             memory["started"] = True
-        if "started" not in memory and not self.unstarted:
-            self.unstarted = name
+        if "started" not in memory:
+            self.unstarted.append(name)
 
     def _make(self, replica: Replica, index: int, memory: dict) -> None:
         if self.held:
@@ -184,9 +193,10 @@ class Replicas:
         self.turn.create += made
         for child in dict.fromkeys(child["metadata"]["name"] for child in made):
             refusal = self.refusals.get(child)
-            if refusal and (refusal.final or not self.trouble):
-                self.refused = self.refused or refusal.final
-                self.trouble = Trouble(CREATE_REFUSED, f"{child} cannot be made: {refusal.message}")
+            if refusal:
+                trouble = Trouble(CREATE_REFUSED, f"{child} cannot be made: {refusal.message}")
+                self.troubles.setdefault(name, trouble)
+                self.refused = self.refused or (trouble if refusal.final else None)
 
     def _restart_wait(self, memory: dict) -> float:
         """The first restart is made at once, each further one after twice the time of the one before."""

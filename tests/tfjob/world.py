@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from kf_spawner.tfjob.plan import Plan
 from kf_spawner.tfjob.reconcile import decide
+from kf_spawner.tfjob.status import timestamp
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _uids = itertools.count(1)
@@ -72,10 +73,10 @@ class World:
         self.deleted = self.deleted or plan.delete_job
         return plan
 
-    def settle(self) -> "World":
+    def settle(self, **options) -> "World":
         """Steps until nothing is left to do now."""
         for _ in range(10):
-            plan = self.step()
+            plan = self.step(**options)
             if not (plan.create or plan.delete or plan.status):
                 return self
         raise AssertionError("the job does not settle")
@@ -97,8 +98,14 @@ class World:
             self.put(name.removeprefix(self.job["metadata"]["name"] + "-"), phase, **options)
         return self
 
-    def terminate(self, task: str) -> "World":
-        self.pods[f"{self.job['metadata']['name']}-{task}"]["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    def terminate(self, task: str, *, grace: float = 0) -> "World":
+        """Somebody deletes the pod; its node has so many seconds to end it."""
+        meta = self.pods[f"{self.job['metadata']['name']}-{task}"]["metadata"]
+        meta["deletionTimestamp"] = timestamp(self.now + timedelta(seconds=grace))
+        return self
+
+    def bind(self, task: str, node: str) -> "World":
+        self.pods[f"{self.job['metadata']['name']}-{task}"]["spec"]["nodeName"] = node
         return self
 
     def remove(self, task: str) -> "World":
