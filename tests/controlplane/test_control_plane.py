@@ -141,6 +141,7 @@ def test_a_second_start_on_the_same_store_knows_its_roles(new_control_plane):
     scheduler = plane.credentials.client("kube-scheduler")
     answer = plane.kubectl("auth", "can-i", "create", "pods", "--subresource=binding", "-A", kubeconfig=scheduler)
     assert answer.stdout.strip() == "yes", answer.stderr
+    assert "invalid file" not in (plane.home / "logs" / "etcd.log").read_text(), "etcd's own folder is its own alone"
 
 
 def test_a_nodes_identity_is_a_nodes_alone(control_plane):

@@ -82,7 +82,7 @@ def _etcd(binaries: Binaries, credentials: Credentials, ports: Mapping[str, int]
     argv = [
         str(binaries.etcd),
         "--name=local",
-        f"--data-dir={credentials.home / 'etcd'}",
+        f"--data-dir={credentials.home / 'etcd' / 'data'}",
         f"--listen-client-urls={client}",
         f"--advertise-client-urls={client}",
         f"--listen-peer-urls={peer}",
