@@ -14,6 +14,7 @@ from .. import __version__
 from ..kube import Client, ConfigError, EventRecorder, load_config
 from ..kube.config import ClusterConfig
 from ..tfjob.names import OPERATOR_NAME
+from ..tfjob.podgroup import Gang
 from . import logs
 from .controller import Controller
 from .leader import Leader, LeadershipLost
@@ -43,6 +44,11 @@ class OperatorApp(Application):
     ).tag(config=True)
     metrics_host = Unicode("127.0.0.1", help="Address of /metrics, /healthz, /readyz and /routes.").tag(config=True)
     metrics_port = Integer(8085, help="Port of the same; 0 takes a free one and logs it.").tag(config=True)
+    gang_scheduler = Unicode(
+        "",
+        help="Makes a PodGroup for each job, so that its pods are scheduled all at once: volcano, or the name that "
+        "the coscheduling scheduler of scheduler-plugins runs under. Empty (the default): none.",
+    ).tag(config=True)
     authorize_url = Unicode(
         "",
         help="The hub's handler that the door asks about requests to endpoints. Empty (the default): no /routes.",
@@ -66,6 +72,7 @@ class OperatorApp(Application):
         "metrics-host": "OperatorApp.metrics_host",
         "metrics-port": "OperatorApp.metrics_port",
         "authorize-url": "OperatorApp.authorize_url",
+        "gang-scheduler-name": "OperatorApp.gang_scheduler",
         "log-json": "OperatorApp.log_json",
     }
     flags = {
@@ -123,6 +130,7 @@ class OperatorApp(Application):
                     namespace=namespace,
                     workers=self.workers,
                     cluster_domain=self.cluster_domain,
+                    gang=Gang(self.gang_scheduler) if self.gang_scheduler else None,
                 )
             )
             server = WebServer(

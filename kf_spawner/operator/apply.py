@@ -133,7 +133,7 @@ class Applier:
         try:
             child = await self._client.create(self._resources[kind], manifest)
         except AlreadyExists:
-            return await self._take_existing(key, job, kind, meta["name"])
+            return await self._take_existing(key, job, manifest)
         except (Invalid, Forbidden) as error:
             if _is_namespace_ending(error):
                 return False  # and the job with it
@@ -149,14 +149,17 @@ class Applier:
         self._view.wrote_child(key, kind, child)
         return True
 
-    async def _take_existing(self, key: str, job: dict, kind: str, name: str) -> Refusal | bool:
-        meta = job["metadata"]
+    async def _take_existing(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
+        meta, kind, name = job["metadata"], manifest["kind"], manifest["metadata"]["name"]
         existing = await self._find(kind, name, meta["namespace"])
         owners = (existing or {}).get("metadata", {}).get("ownerReferences") or ()
         if existing is None or existing["metadata"].get("deletionTimestamp"):
             return Refusal(f"the {kind.lower()} {name} of before is still being deleted")
         if not any(owner["uid"] == meta["uid"] and owner.get("controller") for owner in owners):
             return Refusal(f"a {kind.lower()} {name} exists that is not this job's; delete it or rename the job")
+        if kind == POD_GROUP:  # the original operator gave it no labels: the informer would not bring it
+            existing["metadata"].setdefault("labels", {}).update(manifest["metadata"]["labels"])
+            existing = await self._client.replace(self._resources[kind], existing)
         if kind != CLAIM:
             self._view.wrote_child(key, kind, existing)
         return False

@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..kube import ApiError, Client, Conflict, EventRecorder, Informer
+from ..kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
 from ..kube.resources import PODS, SERVICES
 from ..tfjob.names import SELECTOR
 from ..tfjob.plan import Refusal
+from ..tfjob.podgroup import Gang
+from ..tfjob.podgroup import digest as digest_of_group
 from ..tfjob.pods import digest, late_nodes
 from ..tfjob.reconcile import decide
-from .apply import TFJOBS, UNSEEN_AFTER, Applier
+from .apply import TFJOBS, UNSEEN_AFTER, Applier, pod_groups_of
 from .metrics import Metrics
 from .nodes import find_lost
 from .queue import QueueClosed, WorkQueue
-from .view import POD, SERVICE, View
+from .view import POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +42,13 @@ class Controller:
         namespace: str | None = None,
         workers: int = 8,
         cluster_domain: str = "",
+        gang: Gang | None = None,
         clock: Callable[[], datetime] = utc_now,
     ):
         self._client, self._metrics, self._workers = client, metrics, workers
-        self._cluster_domain, self._clock = cluster_domain, clock
+        self._cluster_domain, self._gang, self._clock = cluster_domain, gang, clock
         self._view, self._queue = View(), WorkQueue()
-        self._applier = Applier(client, recorder, metrics, self._view, clock=clock)
+        self._applier = Applier(client, recorder, metrics, self._view, clock=clock, gang=gang)
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
         self._tasks: list[asyncio.Task] = []
         self._stack = contextlib.AsyncExitStack()
@@ -54,12 +57,18 @@ class Controller:
             Informer(client, PODS, namespace, label_selector=SELECTOR, on_change=self._pod_changed),
             Informer(client, SERVICES, namespace, label_selector=SELECTOR, on_change=self._service_changed),
         ]
+        # Not waited for: its kind may be installed later, and a group that is there is found when it is to be made.
+        self._group_informers: list[Informer] = []
+        if gang:
+            kind = pod_groups_of(gang)
+            groups = Informer(client, kind, namespace, label_selector=SELECTOR, on_change=self._group_changed)
+            self._group_informers.append(groups)
         metrics.watch(
             queue_depth=lambda: len(self._queue), jobs=lambda: len(self._view), requests=lambda: client.requests
         )
 
     async def __aenter__(self) -> "Controller":
-        for informer in self._informers:
+        for informer in [*self._informers, *self._group_informers]:
             await self._stack.enter_async_context(informer)
         return self
 
@@ -103,6 +112,10 @@ class Controller:
     def _service_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
         self._child_changed(SERVICE, old, new, news=new is None or old is None)
 
+    def _group_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+        news = not (old and new and digest_of_group(old) == digest_of_group(new))
+        self._child_changed(POD_GROUP, old, new, news=news)
+
     def _child_changed(self, kind: str, old: dict | None, new: dict | None, *, news: bool) -> None:
         key = self._view.see_child(kind, old, new)
         if new is not None:
@@ -126,6 +139,10 @@ class Controller:
         except Conflict:
             log.debug("the job changed meanwhile; looking again", extra={"job": key})
             self._queue.retry(key)
+        except Invalid as error:
+            self._metrics.reconcile_errors.inc()
+            self._queue.forget(key)
+            log.warning("%s; left until the job changes", error, extra={"job": key})
         except ApiError as error:
             self._metrics.reconcile_errors.inc()
             log.warning("%s; trying again in %.1f s", error, self._queue.retry(key), extra={"job": key})
@@ -154,6 +171,8 @@ class Controller:
             cluster_domain=self._cluster_domain,
             lost_nodes=await find_lost(self._client, late) if late else (),
             refusals=refusals if uid == job["metadata"]["uid"] else {},
+            gang=self._gang,
+            pod_groups=family.pod_groups.values(),
         )
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})

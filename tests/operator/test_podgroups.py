@@ -1,0 +1,213 @@
+"""Gang scheduling and Kueue against a real API server; the tests play the schedulers."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kf_spawner.kube.resources import CRDS, EVENTS
+from kf_spawner.operator.apply import TFJOBS, pod_groups_of
+from kf_spawner.tfjob.podgroup import Gang
+from tests.operator.conftest import Namespace, OperatorProcess
+from tests.tfjob.world import job
+
+CRDS_FILE = Path(__file__).parent / "podgroups-crds.yaml"
+VOLCANO, COSCHEDULING = Gang("volcano"), Gang("scheduler-plugins")
+
+
+@pytest.fixture(scope="module")
+def schedulers(control_plane, operator_kubeconfig):
+    """The kinds of both schedulers."""
+    applied = control_plane.kubectl("apply", "-f", str(CRDS_FILE))
+    assert applied.returncode == 0, applied.stderr
+    waited = control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS_FILE), "--timeout=30s")
+    assert waited.returncode == 0, waited.stderr
+
+
+@pytest.fixture
+def operator(operator_kubeconfig, tmp_path) -> Iterator[Callable[..., OperatorProcess]]:
+    """Starts an operator for one namespace, whatever else is going on in the cluster."""
+    started = []
+
+    def start(namespace: Namespace, *options: str) -> OperatorProcess:
+        log = tmp_path / f"operator-{len(started)}.log"
+        started.append(OperatorProcess(operator_kubeconfig, log, f"--namespace={namespace.name}", *options))
+        return started[-1].start()
+
+    yield start
+    for process in started:
+        if process.process.poll() is None:
+            process.kill()
+        print(process.log.read_text()[-3000:])
+
+
+async def group_of(namespace: Namespace, gang: Gang, check: Callable[[dict], object] = lambda _: True) -> dict:
+    """The PodGroup of the job `mnist`, once there is one that `check` likes."""
+
+    async def found():
+        groups = (await namespace.client.list(pod_groups_of(gang), namespace.name))["items"]
+        return next((group for group in groups if group["metadata"]["name"] == "mnist" and check(group)), None)
+
+    return await namespace.until(found)
+
+
+async def until_no_group(namespace: Namespace, gang: Gang) -> None:
+    async def gone():
+        return not (await namespace.client.list(pod_groups_of(gang), namespace.name))["items"]
+
+    await namespace.until(gone)
+
+
+async def put_phase(namespace: Namespace, phase: str, **status: object) -> None:
+    status = {"status": {"phase": phase, **status}}
+    await namespace.client.patch(pod_groups_of(VOLCANO), "mnist", status, namespace.name, subresource="status")
+
+
+async def change(namespace: Namespace, spec: dict) -> None:
+    await namespace.client.patch(TFJOBS, "mnist", {"spec": spec}, namespace.name)
+
+
+async def reasons(namespace: Namespace) -> set[str]:
+    return {event["reason"] for event in (await namespace.client.list(EVENTS, namespace.name))["items"]}
+
+
+async def test_volcano_from_create_to_success(namespace, schedulers, operator):
+    operator(namespace, "--gang-scheduler-name=volcano")
+    await namespace.create(job(Worker=2, run_policy={"schedulingPolicy": {"queue": "q", "priorityClass": "high"}}))
+    group = await group_of(namespace, VOLCANO)
+    assert group["spec"] == {"minMember": 2, "minResources": {}, "queue": "q", "priorityClassName": "high"}
+    assert group["metadata"]["ownerReferences"][0]["kind"] == "TFJob"
+
+    unschedulable = {"type": "Unschedulable", "status": "True", "message": "queue q is full"}
+    await put_phase(namespace, "Pending", conditions=[unschedulable])
+
+    async def told():
+        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
+        return "queue q is full" in conditions[0].get("message", "")
+
+    await namespace.until(told)
+    assert await namespace.pods() == {}
+
+    await put_phase(namespace, "Inqueue")
+    pods = await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
+    for pod in pods.values():
+        assert pod["spec"]["schedulerName"] == "volcano"
+        assert pod["metadata"]["annotations"]["scheduling.k8s.io/group-name"] == "mnist"
+        assert pod["metadata"]["annotations"]["volcano.sh/task-spec"] == "worker"
+
+    await put_phase(namespace, "Running")
+    await change(namespace, {"tfReplicaSpecs": {"Worker": {"replicas": 1}}})
+    await namespace.until_pods("mnist-worker-0")
+    await group_of(namespace, VOLCANO, lambda group: group["spec"]["minMember"] == 1)
+    await namespace.put("mnist-worker-0", "Succeeded", code=0)
+    await namespace.until_state("Succeeded")
+    await until_no_group(namespace, VOLCANO)
+    assert set(await namespace.pods()) == {"mnist-worker-0"}
+
+    async def all_told():
+        return {"SuccessfulCreatePodGroup", "JobTerminated", "SuccessfulDeletePodGroup"} <= await reasons(namespace)
+
+    await namespace.until(all_told)
+
+
+async def test_coscheduling_and_suspend(namespace, schedulers, operator):
+    operator(namespace, "--gang-scheduler-name=scheduler-plugins")
+    policy = {"suspend": True, "schedulingPolicy": {"minAvailable": 1, "scheduleTimeoutSeconds": 10}}
+    await namespace.create(job(Worker=2, run_policy=policy))
+    await namespace.until_state("Suspended")
+    await until_no_group(namespace, COSCHEDULING)
+    await change(namespace, {"runPolicy": {"suspend": False}})
+    pods = await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
+    assert pods["mnist-worker-0"]["spec"]["schedulerName"] == "scheduler-plugins"
+    assert pods["mnist-worker-0"]["metadata"]["labels"]["scheduling.x-k8s.io/pod-group"] == "mnist"
+    group = await group_of(namespace, COSCHEDULING)
+    assert group["spec"] == {"minMember": 1, "minResources": {}, "scheduleTimeoutSeconds": 10}
+    await change(namespace, {"runPolicy": {"suspend": True}})
+    await namespace.until_pods()
+    await until_no_group(namespace, COSCHEDULING)
+
+
+async def test_a_group_of_before_is_taken_over(namespace, schedulers, operator):
+    """Made by the original operator, which gave it no labels; and left by a killed one of ours."""
+    made = await namespace.create(job(Worker=1))
+    owner = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "mnist", "uid": made["metadata"]["uid"]}
+    group = {
+        "apiVersion": VOLCANO.api_version,
+        "kind": "PodGroup",
+        "metadata": {
+            "name": "mnist",
+            "namespace": namespace.name,
+            "ownerReferences": [{**owner, "controller": True, "blockOwnerDeletion": True}],
+        },
+        "spec": {"minMember": 1, "queue": "default"},
+    }
+    await namespace.client.create(pod_groups_of(VOLCANO), group)
+    await put_phase(namespace, "Running")
+    operator(namespace, "--gang-scheduler-name=volcano")
+    await namespace.until_pods("mnist-worker-0")
+
+
+async def test_without_the_schedulers_kind_the_job_waits_and_says_so(
+    namespace, schedulers, operator, control_plane, operator_kubeconfig
+):
+    """The kind is there again later: the job goes on by itself."""
+    name = "podgroups.scheduling.x-k8s.io"
+    await namespace.client.delete(CRDS, name)
+
+    async def removed():
+        return all(crd["metadata"]["name"] != name for crd in (await namespace.client.list(CRDS))["items"])
+
+    await namespace.until(removed)
+    process = operator(namespace, "--gang-scheduler-name=scheduler-plugins")
+    await namespace.create(job(Worker=1))
+
+    async def told():
+        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
+        return "install the gang scheduler's CRDs" in conditions[0].get("message", "")
+
+    await namespace.until(told)
+    assert await namespace.pods() == {}
+    assert process.get("/readyz") == "ok\n"
+    applied = control_plane.kubectl("apply", "-f", str(CRDS_FILE))
+    assert applied.returncode == 0, applied.stderr
+    await namespace.until_pods("mnist-worker-0")
+    assert "FailedCreatePodGroup" in await reasons(namespace)
+
+
+async def test_a_job_in_kueues_queue(namespace, operator_kubeconfig, operator):
+    """Kueue holds a job by `suspend`, and says at its start in the template where the pods may run."""
+    operator(namespace)
+    queued = job(Worker=2, run_policy={"suspend": True})
+    await namespace.client.create(
+        TFJOBS,
+        {
+            **queued,
+            "metadata": {
+                "name": "mnist",
+                "namespace": namespace.name,
+                "labels": {"kueue.x-k8s.io/queue-name": "user-queue"},
+            },
+        },
+    )
+    await namespace.until_state("Suspended")
+    assert await namespace.pods() == {}
+    admitted = {"nodeSelector": {"flavor": "spot"}, "tolerations": [{"key": "spot", "operator": "Exists"}]}
+    template = {"metadata": {"labels": {"kueue.x-k8s.io/podset": "worker"}}, "spec": admitted}
+    await change(
+        namespace,
+        {"runPolicy": {"suspend": False}, "tfReplicaSpecs": {"Worker": {"template": template}}},
+    )
+    for pod in (await namespace.until_pods("mnist-worker-0", "mnist-worker-1")).values():
+        assert pod["spec"]["nodeSelector"] == {"flavor": "spot"}
+        assert {"key": "spot", "operator": "Exists"} in pod["spec"]["tolerations"]
+        assert pod["metadata"]["labels"]["kueue.x-k8s.io/podset"] == "worker"
+    await change(
+        namespace,
+        {
+            "runPolicy": {"suspend": True},
+            "tfReplicaSpecs": {"Worker": {"template": {"spec": {"nodeSelector": None, "tolerations": None}}}},
+        },
+    )
+    await namespace.until_pods()
+    job_now = await namespace.until_state("Suspended")
+    assert "nodeSelector" not in job_now["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]
