@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import copy
 import json
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
@@ -29,7 +30,9 @@ class Client:
     """A connection pool to one API server. Use it as an async context manager.
 
     `timeout` is in seconds, for a whole request that is not a stream. Every method raises an ApiError: a subclass
-    names the cause, Unreachable means that no answer came.
+    names the cause, Unreachable means that no answer came. `before_write` is called right before each request that is
+    not a GET; what it raises is raised, and the request is not sent. `requests` counts by method (`WATCH`: a stream)
+    and status (0: no answer).
     """
 
     def __init__(
@@ -39,13 +42,16 @@ class Client:
         user_agent: str,
         timeout: float = REQUEST_TIMEOUT,
         connections: int = 32,
+        before_write: Callable[[], None] = lambda: None,
     ):
         self.config = config
-        self.requests = 0
+        self.requests: Counter[tuple[str, int]] = Counter()
+        self._before_write = before_write
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
         self._stream_timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT)
         self._connections = connections
+        self._free_connection = asyncio.Semaphore(connections)
         self._session: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
         self._acting_as = ""
@@ -88,12 +94,19 @@ class Client:
     ) -> dict:
         """Any request, for what the verbs below do not cover; the answer's JSON."""
         assert self._session is not None, "use the client as an async context manager"
-        self.requests += 1
         headers = {"Accept": "application/json", **self._identity()}
         data = None
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = content_type
+        async with self._free_connection:  # so that nothing waits between `before_write` and its sending
+            if method != "GET":
+                self._before_write()
+            return await self._send(method, path, params=params, data=data, headers=headers)
+
+    async def _send(self, method: str, path: str, *, params: dict | None, data: bytes | None, headers: dict) -> dict:
+        assert self._session is not None
+        status = 0
         try:
             async with self._session.request(
                 method,
@@ -104,11 +117,14 @@ class Client:
                 timeout=self._timeout,
             ) as response:
                 text = await response.read()
-                if response.status >= 400:
-                    raise from_status(response.status, _json_or_message(text))
-                return json.loads(text) if text else {}
+                status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(self._unreachable(error)) from error
+        finally:
+            self.requests[method, status] += 1
+        if status >= 400:
+            raise from_status(status, _json_or_message(text))
+        return json.loads(text) if text else {}
 
     def _unreachable(self, error: BaseException) -> str:
         return f"the API server {self.config.server} does not answer: {error or type(error).__name__}"
@@ -254,7 +270,6 @@ class Client:
 
     async def _lines(self, path: str, params: dict, *, read_timeout: float | None) -> AsyncGenerator[bytes, None]:
         assert self._streams is not None, "use the client as an async context manager"
-        self.requests += 1
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout)
         url = self.config.server + path
         try:
@@ -262,6 +277,7 @@ class Client:
                 async with self._streams.get(
                     url, params=params, headers=self._identity(), timeout=timeout
                 ) as response:
+                    self.requests["WATCH", response.status] += 1
                     if response.status >= 400:
                         raise from_status(response.status, _json_or_message(await response.read()))
                     until_headers.reschedule(None)

@@ -116,7 +116,14 @@ class OperatorApp(Application):
         metrics = Metrics()
         async with contextlib.AsyncExitStack() as stack:
             agent = f"kf-spawner-operator/{__version__}"
-            client = await stack.enter_async_context(Client(config, user_agent=agent, connections=CONNECTIONS))
+            leader = await self._leader(config, agent, stack) if self.leader_elect else None
+            client = Client(
+                config,
+                user_agent=agent,
+                connections=CONNECTIONS,
+                before_write=leader.check if leader else lambda: None,
+            )
+            await stack.enter_async_context(client)
             recorder = await stack.enter_async_context(EventRecorder(client, component=OPERATOR_NAME))
             routes = None
             if self.authorize_url:
@@ -142,35 +149,29 @@ class OperatorApp(Application):
             )
             await stack.enter_async_context(server)
             log.info("serving on http://%s:%d", *server.address)
-            await self._act(client, controller, metrics, config.namespace, stopping)
+            if await _before(controller.synced(), stopping) and await _before(self._lead(leader, metrics), stopping):
+                controller.start()
+                await _before(leader.lost() if leader else stopping.wait(), stopping)
+            log.info("stopping")
 
-    async def _act(
-        self,
-        client: Client,
-        controller: Controller,
-        metrics: Metrics,
-        own_namespace: str,
-        stopping: asyncio.Event,
-    ) -> None:
-        """Acts, as leader where there is an election, until told to stop. Raises LeadershipLost."""
-        leader = None
-        if self.leader_elect:
-            leader = Leader(
-                client,
-                name=self.lease_name,
-                namespace=self.lease_namespace or own_namespace,
-                identity=self.identity,
-                duration=self.lease_seconds,
-            )
-            if not await _before(leader.acquire(), stopping):
-                return
-        metrics.leader.set(1)
-        if await _before(controller.start(), stopping):
-            await _before(leader.hold() if leader else stopping.wait(), stopping)
-        log.info("stopping")
-        await controller.stop()
+    async def _leader(self, config: ClusterConfig, agent: str, stack: contextlib.AsyncExitStack) -> Leader:
+        """Entered first, so that the Lease is given back when everything else has ended."""
+        timeout = self.lease_seconds / 3
+        client = Client(config, user_agent=f"{agent} leader", connections=1, timeout=timeout)
+        leader = Leader(
+            await stack.enter_async_context(client),
+            name=self.lease_name,
+            namespace=self.lease_namespace or config.namespace,
+            identity=self.identity,
+            duration=self.lease_seconds,
+        )
+        stack.push_async_callback(leader.release)
+        return leader
+
+    async def _lead(self, leader: Leader | None, metrics: Metrics) -> None:
         if leader:
-            await leader.release()
+            await leader.acquire()
+        metrics.leader.set(1)
 
 
 async def _before(work, stopping: asyncio.Event) -> bool:

@@ -47,7 +47,7 @@ class Controller:
     ):
         self._client, self._metrics, self._workers = client, metrics, workers
         self._cluster_domain, self._gang, self._clock = cluster_domain, gang, clock
-        self._view, self._queue = View(), WorkQueue()
+        self._view, self._queue = View(), WorkQueue(metrics.queue_seconds.observe)
         self._applier = Applier(client, recorder, metrics, self._view, clock=clock, gang=gang)
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
         self._tasks: list[asyncio.Task] = []
@@ -80,9 +80,12 @@ class Controller:
     def is_synced(self) -> bool:
         return all(informer.is_synced for informer in self._informers)
 
-    async def start(self) -> None:
-        """Begins to act, once all informers have seen the world."""
+    async def synced(self) -> None:
+        """Returns once all informers have seen the world."""
         await asyncio.gather(*(informer.synced() for informer in self._informers))
+
+    def start(self) -> None:
+        """Begins to act; `synced` comes first."""
         self._tasks = [asyncio.create_task(self._work(), name=f"worker {n}") for n in range(self._workers)]
         self._tasks.append(asyncio.create_task(self._sweep(), name="sweep"))
 

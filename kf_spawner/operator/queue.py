@@ -1,7 +1,9 @@
 """A queue of keys: one worker a key at a time, added twice is worked on once, failures come back later."""
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 
 FIRST_RETRY = 0.05
 LAST_RETRY = 60.0
@@ -12,11 +14,15 @@ class QueueClosed(Exception):
 
 
 class WorkQueue:
-    """Keys to work on; all on one event loop. Times in seconds."""
+    """Keys to work on; all on one event loop. Times in seconds.
 
-    def __init__(self) -> None:
+    `on_turn` is told how long a key waited for its turn.
+    """
+
+    def __init__(self, on_turn: Callable[[float], None] = lambda _waited: None) -> None:
+        self._on_turn = on_turn
         self._ready: deque[str] = deque()
-        self._wanted: set[str] = set()
+        self._wanted: dict[str, float] = {}  # since when
         self._running: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
@@ -30,7 +36,7 @@ class WorkQueue:
         """Wants `key` worked on, after the work that is under way on it."""
         if key in self._wanted or self._closed:
             return
-        self._wanted.add(key)
+        self._wanted[key] = time.monotonic()
         if key not in self._running:
             self._put(key)
 
@@ -68,7 +74,7 @@ class WorkQueue:
                 self._pass_on(waiter)
                 raise
         key = self._ready.popleft()
-        self._wanted.discard(key)
+        self._on_turn(time.monotonic() - self._wanted.pop(key))
         self._running.add(key)
         self._cancel_timer(key)
         return key

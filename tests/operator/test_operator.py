@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from kf_spawner.kube import Invalid
-from kf_spawner.kube.resources import EVENTS, LEASES, PODS, SERVICES
+from kf_spawner.kube.resources import EVENTS, PODS, SERVICES
 from kf_spawner.operator.apply import TFJOBS
 from tests.operator.conftest import OperatorProcess
 from tests.tfjob.test_validation import CASES, changed
@@ -255,32 +255,6 @@ async def test_routes(namespace, operator_kubeconfig, tmp_path):
         await namespace.until(routed)
     finally:
         process.kill()
-
-
-async def test_one_of_two_leads_and_the_other_takes_over(namespace, operator_kubeconfig, tmp_path):
-    options = ("--leader-elect", "--OperatorApp.lease_seconds=2", "--OperatorApp.lease_namespace=default")
-    both = [OperatorProcess(operator_kubeconfig, tmp_path / f"{n}.log", *options) for n in range(2)]
-    try:
-        first, second = (process.start() for process in both)
-
-        async def leaders():
-            return [process for process in both if "operator_leader 1.0" in process.get("/metrics")]
-
-        (leader,) = await namespace.until(leaders)
-        await namespace.create(job(Worker=1))
-        await namespace.until_pods("mnist-worker-0")
-        assert len(await leaders()) == 1
-        leader.kill()
-        both.remove(leader)
-        await namespace.create(job("other", Worker=1))
-        await namespace.until_pods("mnist-worker-0", "other-worker-0")
-        assert both[0].stop() == 0
-        lease = await namespace.client.get(LEASES, "kf-spawner-operator", "default")
-        assert not lease["spec"].get("holderIdentity")
-    finally:
-        for process in (first, second):
-            if process.process.poll() is None:
-                process.kill()
 
 
 @pytest.mark.parametrize("seed", range(3))
