@@ -1,7 +1,7 @@
 // The list of jobs: live, with filters that are part of the address.
 
 import { follow } from "./follow.js";
-import { fill, h } from "./dom.js";
+import { fill, h, part } from "./dom.js";
 import { ago, count, moment } from "./format.js";
 import { problem } from "./problem.js";
 import { hasTrouble, inWords, jobBadge, meter } from "./states.js";
@@ -39,6 +39,7 @@ export function showList(main, { query, user }) {
     if (elements.some((element, index) => body.children[index] !== element)) place(body, elements);
     while (body.children.length > elements.length) body.lastElementChild.remove();
     table.hidden = !shown.length;
+    tools.element.hidden = !jobs.size;
     fill(rest, shown.length ? null : jobs.size ? noMatch(filter) : empty());
   }
 
@@ -81,6 +82,10 @@ function filters(filter, user, changed) {
   };
   const search = h("input", { id: "search", type: "search", placeholder: "A part of the name", value: filter.search, oninput: choose("search"), autocomplete: "off", spellcheck: "false" });
   const namespace = h("select", { id: "namespace", onchange: choose("namespace") });
+  const namespaces = part(namespace, (names) => [
+    h("option", { value: "" }, "All"),
+    names.map((name) => h("option", { value: name }, name)),
+  ]);
   const states = h("div", { class: "chips", role: "group", "aria-label": "State" });
   const chips = ["", ...STATES].map((state) => {
     const press = () => {
@@ -94,11 +99,9 @@ function filters(filter, user, changed) {
   return {
     element: h("div", { class: "filters" }, field(search, "Name"), user.admin && field(namespace, "Namespace"), states),
     update(all, here) {
-      const names = [...new Set([...all.map((job) => job.namespace), filter.namespace])].filter(Boolean).sort();
-      if (names.join() !== [...namespace.options].slice(1).map((option) => option.value).join()) {
-        fill(namespace, h("option", { value: "" }, "All"), names.map((name) => h("option", { value: name }, name)));
-        namespace.value = filter.namespace;
-      }
+      const known = [...user.namespaces.map(({ name }) => name), ...all.map((job) => job.namespace), filter.namespace];
+      namespaces.update([...new Set(known)].filter(Boolean).sort());
+      namespace.value = filter.namespace;
       for (const { state, button } of chips) {
         const number = here.filter((job) => !state || job.state === state).length;
         button.textContent = `${state || "All"} ${number}`;
@@ -163,6 +166,7 @@ function empty() {
     h("p", {}, "A TFJob runs a TensorFlow program on as many machines as it asks for. Make a first one:"),
     h("p", {}, h("a", { class: "button primary", href: "new?example=1", "data-nav": true }, "Start with a small example")),
     h("p", {}, "or write this into a notebook cell:"),
-    h("pre", {}, "%load_ext kf_spawner.notebook\n%%tfjob hello --worker 2\nimport os\nprint(os.environ[\"TF_CONFIG\"])"),
+    h("pre", {}, "%%tfjob hello --worker 2\nimport os\nprint(os.environ[\"TF_CONFIG\"])"),
+    h("p", { class: "help" }, "after ", h("code", {}, "%load_ext kf_spawner.notebook"), " in a cell of its own."),
   );
 }

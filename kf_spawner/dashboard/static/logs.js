@@ -63,7 +63,11 @@ export function showLogs(content, job) {
     note.textContent = many ? `The first ${MOST} of ${count(known.length, "replica")}; choose any other above.` : "";
     const query = new URLSearchParams({ follow: 1, tail: TAIL });
     if (only || many) for (const name of names) query.append("replica", name);
-    stop = follow(() => `${path}?${query}`, { onItem, onError: (error) => fill(grid, problem(error, "The logs cannot be shown")) });
+    const address = () => {
+      for (const one of panes.values()) one.again();
+      return `${path}?${query}`;
+    };
+    stop = follow(address, { onItem, onError: (error) => fill(grid, problem(error, "The logs cannot be shown")) });
   }
 
   function onItem(item) {

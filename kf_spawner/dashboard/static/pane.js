@@ -16,7 +16,7 @@ export function pane({ replica, download, alone }) {
   const waiting = [];
   let frame = 0;
   let holding = false;
-  let last = ""; // of the lines taken, so that a stream taken up again adds none twice
+  const known = knownLines();
 
   function draw() {
     frame = 0;
@@ -33,13 +33,12 @@ export function pane({ replica, download, alone }) {
   return {
     element: h("article", { class: alone ? "log alone" : "log" }, h("header", {}, h("h3", {}, replica), state, save), text),
     add(line) {
-      const time = sortable(line.time);
-      if (time && time <= last) return;
-      last = time || last;
+      if (known.has(line)) return;
       waiting.push(line);
       if (waiting.length > MOST) waiting.shift();
       schedule();
     },
+    again: known.again,
     hold(on) {
       holding = on;
       schedule();
@@ -47,6 +46,31 @@ export function pane({ replica, download, alone }) {
     setState: (word) => fill(state, word && badge(word)),
     get held() {
       return holding ? waiting.length : 0;
+    },
+  };
+}
+
+/**
+ * Which lines of a stream that was taken up again are here already: all before the last one's time, and of those of
+ * that very time as many as there were.
+ */
+function knownLines() {
+  let last = "";
+  let ofLast = 0;
+  let until = "";
+  let skip = 0;
+  return {
+    again() {
+      until = last;
+      skip = ofLast;
+    },
+    has({ time }) {
+      const at = sortable(time);
+      if (!at) return false;
+      if (at < until || (at === until && skip-- > 0)) return true;
+      ofLast = at === last ? ofLast + 1 : 1;
+      last = at;
+      return false;
     },
   };
 }

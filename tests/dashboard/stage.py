@@ -1,0 +1,79 @@
+"""The dashboard on a whole platform: hub, proxy, dashboard, operator, and a node that really runs pods."""
+
+import contextlib
+import secrets
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from kf_spawner.kube import Client, load_config
+from kf_spawner.kube.resources import NAMESPACES, ROLEBINDINGS, SERVICEACCOUNTS
+from kf_spawner.naming import user_namespace
+from kf_spawner.spawner import manifests
+from tests.extension.platform import ROOT, Platform
+from tests.fixtures.bare_hub import Process, free_ports, until
+from tests.fixtures.hub import ProductHub
+
+PREFIX = "/services/tfjobs/"
+
+
+class Stage:
+    """`url` is the hub's; the dashboard is below it at PREFIX."""
+
+    def __init__(self, platform: Platform, url: str, admin: Client):
+        self.platform = platform
+        self.url = url
+        self.admin = admin
+
+    @property
+    def dashboard(self) -> str:
+        return self.url + PREFIX
+
+    async def set_up(self, user: str) -> str:
+        """The user's namespace, as the first start of a notebook server leaves it."""
+        name = user_namespace(user)
+        space = manifests.namespace(name, user=user, labels={}, annotations={})
+        await self.admin.create(NAMESPACES, space)
+        await self.admin.create(SERVICEACCOUNTS, manifests.account(name))
+        await self.admin.create(ROLEBINDINGS, manifests.binding(name))
+        return name
+
+
+@contextlib.asynccontextmanager
+async def on_stage(platform: Platform, folder: Path, *, users: list[str]) -> AsyncIterator[Stage]:
+    """Starts hub and dashboard beside a platform that runs."""
+    (port,) = free_ports(1)
+    token = secrets.token_hex(16)
+    images = str(platform.folder / "images")
+    hub = ProductHub(
+        folder,
+        platform.plane,
+        KF_DASHBOARD_URL=f"http://127.0.0.1:{port}",
+        KF_DASHBOARD_TOKEN=token,
+        KF_IMAGES_DIR=images,
+        KF_USERS=",".join(users),
+    )
+    async with Client(load_config(platform.admin_kubeconfig), user_agent="test") as admin, hub:
+        process = Process(
+            [
+                sys.executable,
+                "-m",
+                "kf_spawner.dashboard",
+                f"--kubeconfig={platform.plane.credentials.client('dashboard')}",
+                f"--port={port}",
+            ],
+            log=folder / "dashboard.log",
+            cwd=ROOT,
+            env={
+                "JUPYTERHUB_API_TOKEN": token,
+                "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub.env['KF_HUB_PORT']}/hub/api",
+                "JUPYTERHUB_BASE_URL": "/",
+                "JUPYTERHUB_CLIENT_ID": "service-tfjobs",
+                "JUPYTERHUB_SERVICE_NAME": "tfjobs",
+                "JUPYTERHUB_SERVICE_PREFIX": PREFIX,
+                "KF_IMAGES_DIR": images,
+            },
+        )
+        async with process:
+            await until(f"{hub.url}{PREFIX}healthz")
+            yield Stage(platform, hub.url, admin)

@@ -1,0 +1,293 @@
+"""The dashboard in a real Chromium, on real pods: a user's whole way with a job, who sees what, how it looks.
+
+Pictures of every page go to KF_SCREENSHOTS when it names a folder.
+"""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+
+from kf_spawner.operator.apply import TFJOBS
+from tests.dashboard.stage import Stage, on_stage
+from tests.e2e.test_browser import ARGUMENTS, CHROMIUM, picture
+from tests.extension.platform import PLAIN_IMAGE, Platform
+from tests.fixtures.control_plane import ControlPlane
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PROGRAM = (
+    "import os, time; print('TF_CONFIG' in os.environ); [print('step', n) or time.sleep(0.2) for n in range(3000)]"
+)
+COMMAND = f'python -u -c "{PROGRAM}"'
+SLOW = 40_000  # ms; a pod's first start builds the image's environment
+LOOKS = """() => {
+  const channels = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((c) => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const ground = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const colour = channels(getComputedStyle(at).backgroundColor);
+      if (colour.length === 3 || colour[3] === 1) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const shown = (element) => element.checkVisibility() && !element.closest(".unseen, .skip, :disabled");
+  const faults = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const own = [...element.childNodes].some((node) => node.nodeType === 3 && node.data.trim());
+    if (!own || !shown(element)) continue;
+    const [one, other] = [light(channels(getComputedStyle(element).color)), light(ground(element))];
+    const contrast = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+    if (contrast < 4.5) faults.push(`contrast ${contrast.toFixed(2)}: ${element.textContent.trim().slice(0, 40)}`);
+  }
+  for (const input of document.querySelectorAll("input, select, textarea, button, a, pre[tabindex]")) {
+    const name = input.labels?.[0] || input.ariaLabel || input.textContent.trim() || input.querySelector("img[alt]");
+    if (!name) faults.push(`no label: ${input.outerHTML.slice(0, 80)}`);
+  }
+  const over = document.documentElement.scrollWidth - innerWidth;
+  if (over > 0) faults.push(`wider than the page by ${over} px`);
+  return faults;
+}"""
+
+
+@pytest.fixture(scope="module")
+def platform(control_plane_binaries, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dashboard")
+    plane = ControlPlane.prepare(folder / "home", control_plane_binaries)
+    running = Platform(plane, folder)
+    try:
+        plane.start()
+        running.start()
+        yield running
+    finally:
+        running.stop()
+        plane.stop()
+        running.starter.shutdown()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(platform) -> AsyncIterator[Stage]:
+    async with on_stage(platform, platform.folder, users=["admin", "ann", "bob"]) as running:
+        for user in ("admin", "ann", "bob"):
+            await running.set_up(user)
+        yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    assert CHROMIUM, "no Chromium is installed: apt-get install chromium"
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@contextlib.asynccontextmanager
+async def user_page(chromium: Browser, stage: Stage, user: str, *, scheme="light"):
+    """A page of the dashboard with `user` logged in. What scripts or the browser complain about fails the test."""
+    context = await chromium.new_context(
+        viewport={"width": 1280, "height": 900}, base_url=stage.dashboard, color_scheme=scheme
+    )
+    page = await context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+    await page.goto(stage.dashboard)
+    await page.get_by_label("Username").fill(user)
+    await page.get_by_role("button", name="Sign in").click()
+    await page.wait_for_url(f"{stage.dashboard}**")
+    yield page
+    await context.close()
+    assert not faults, faults
+
+
+def job(name: str, namespace: str, *, suspend: bool = True) -> dict:
+    container = {"name": "tensorflow", "image": PLAIN_IMAGE, "command": ["python", "-u", "-c", PROGRAM]}
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": "TFJob",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "runPolicy": {"suspend": suspend, "cleanPodPolicy": "All"},
+            "tfReplicaSpecs": {"Worker": {"replicas": 2, "template": {"spec": {"containers": [container]}}}},
+        },
+    }
+
+
+def state(page: Page, word: str) -> Locator:
+    return page.locator("main .facts").first.get_by_text(word, exact=True)
+
+
+async def confirm(page: Page, label: str) -> None:
+    await page.get_by_role("button", name=label, exact=True).click()
+    await page.get_by_role("dialog").get_by_role("button", name=label, exact=True).click()
+    await expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+async def test_a_users_way_with_a_job(chromium, stage):
+    async with user_page(chromium, stage, "ann") as page:
+        await page.goto(f"{stage.url}/hub/home")
+        await picture(page, "dashboard-hub")
+        await page.get_by_role("navigation").get_by_role("link", name="TFJobs").click()
+        await expect(page.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
+        await picture(page, "dashboard-empty")
+        others = await page.context.new_page()
+        await others.goto(stage.dashboard)
+
+        await create_by_form(page)
+        await expect(others.get_by_role("link", name="count")).to_be_visible()
+        await expect(state(page, "Running")).to_be_visible(timeout=SLOW)
+        await expect(others.get_by_role("row", name="count").get_by_text("Running", exact=True)).to_be_visible()
+        await expect(page.locator(".timeline")).to_contain_text("TFJob kf-ann/count is running.")
+        await expect(page.locator("pre.code")).to_contain_text("count-worker-1.kf-ann.svc:2222")
+        await picture(page, "dashboard-detail")
+
+        await watch_logs(page)
+        await scale(page)
+        await confirm(page, "Suspend")
+        await expect(state(page, "Suspended")).to_be_visible(timeout=SLOW)
+        await page.get_by_role("button", name="Resume").click()
+        await expect(state(page, "Running")).to_be_visible(timeout=SLOW)
+        await page.get_by_role("link", name="Manifest").click()
+        await expect(page.locator("pre.code")).to_contain_text("kind: TFJob")
+
+        await page.get_by_role("button", name="Delete").click()
+        await picture(page, "dashboard-delete")
+        await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+        await expect(page.get_by_role("dialog")).to_be_hidden()
+        await confirm(page, "Delete")
+        await expect(page).to_have_url(stage.dashboard)
+        await expect(page.get_by_role("heading", name="No TFJobs yet")).to_be_visible(timeout=SLOW)
+        await expect(others.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
+
+
+async def create_by_form(page: Page) -> None:
+    """A wrong value first: the message is at its field, and nothing that was typed is lost, on a reload neither."""
+    await page.get_by_role("link", name="New TFJob").click()
+    await page.get_by_label("Name", exact=True).fill("Count!")
+    await page.get_by_label("Command").fill(COMMAND)
+    await page.get_by_label("Replicas", exact=True).fill("2")
+    await page.get_by_label("Memory").fill("much")
+    await page.get_by_role("button", name="Create").click()
+    name = page.get_by_label("Name", exact=True)
+    await expect(name).to_be_focused()
+    await expect(name).to_have_accessible_description(re.compile("'Count!' is not a valid name"))
+    await expect(page.get_by_label("Command")).to_have_value(COMMAND)
+    await picture(page, "dashboard-wrong-value")
+    await page.reload()
+    await expect(page.get_by_label("Replicas", exact=True)).to_have_value("2")
+    await name.fill("count")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_label("Memory")).to_have_accessible_description(re.compile("'much' is no amount"))
+    await page.get_by_label("Memory").fill("64Mi")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_role("heading", name="count", level=1)).to_be_visible()
+
+
+async def watch_logs(page: Page) -> None:
+    """Both replicas side by side and growing; paused; one alone; downloaded."""
+    await page.get_by_role("link", name="Logs").click()
+    logs = [page.get_by_role("log", name=f"worker-{index}") for index in range(2)]
+    for log in logs:
+        await expect(log).to_contain_text("True step 0 step 1 step 2", use_inner_text=True)
+    await picture(page, "dashboard-logs")
+    await page.get_by_role("button", name="Pause").click()
+    held = await logs[0].text_content()
+    follow = page.get_by_role("button", name=re.compile(r"Follow \(\d+ new lines\)"))
+    await expect(follow).to_be_visible()
+    assert await logs[0].text_content() == held
+    await follow.click()
+    await expect(logs[0]).not_to_have_text(held or "")
+
+    await page.get_by_label("Replica").select_option("worker-1")
+    await expect(logs[0]).to_have_count(0)
+    await expect(logs[1]).to_contain_text("step 0\n", use_inner_text=True)
+    await page.reload()
+    await expect(page.get_by_label("Replica")).to_have_value("worker-1")
+    async with page.expect_download() as started:
+        await page.get_by_role("link", name="Download the log of worker-1").click()
+    download = await started.value
+    assert download.suggested_filename == "count-worker-1.log"
+    assert "step 0\n" in (await download.path()).read_text()
+
+
+async def scale(page: Page) -> None:
+    await page.get_by_role("link", name="Overview").click()
+    await page.get_by_role("button", name="Scale").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_label("Worker").fill("-1")
+    await dialog.get_by_role("button", name="Scale").click()
+    await expect(dialog.get_by_label("Worker")).to_have_accessible_description(re.compile("whole number"))
+    await picture(page, "dashboard-scale")
+    await dialog.get_by_label("Worker").fill("3")
+    await dialog.get_by_role("button", name="Scale").click()
+    await expect(page.get_by_role("row", name="worker-2").get_by_text("Running")).to_be_visible(timeout=SLOW)
+
+
+async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
+    await stage.admin.create(TFJOBS, job("sums", "kf-ann"))
+    await stage.admin.create(TFJOBS, job("products", "kf-bob"))
+    async with user_page(chromium, stage, "bob") as page:
+        await expect(page.get_by_role("link", name="products")).to_be_visible()
+        await expect(page.get_by_role("link", name="sums")).to_have_count(0)
+        await expect(page.get_by_label("Namespace")).to_have_count(0)
+        await page.goto(f"{stage.dashboard}jobs/kf-ann/sums")
+        await expect(page.get_by_text("There is no job sums in kf-ann")).to_be_visible()
+    async with user_page(chromium, stage, "admin") as page:
+        await expect(page.get_by_role("link", name="products")).to_be_visible()
+        await expect(page.get_by_role("link", name="sums")).to_be_visible()
+        await page.get_by_label("Namespace").select_option("kf-ann")
+        await expect(page.get_by_role("link", name="products")).to_have_count(0)
+        await page.reload()
+        await expect(page.get_by_role("link", name="sums")).to_be_visible()
+        await expect(page.get_by_role("link", name="products")).to_have_count(0)
+        await page.get_by_role("button", name=re.compile("Suspended 1")).click()
+        await page.get_by_label("Name", exact=True).fill("prod")
+        await expect(page.get_by_text("No TFJob is Suspended and")).to_be_visible()
+        await page.goto(f"{stage.dashboard}jobs/kf-bob/products")
+        await confirm(page, "Delete")
+        await expect(page.get_by_role("link", name="products")).to_have_count(0, timeout=SLOW)
+
+
+async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
+    async with user_page(chromium, stage, "bob") as page:
+        await page.route("**/api/watch*", lambda route: route.abort())
+        await page.reload()
+        await expect(
+            page.get_by_text("The dashboard cannot be reached: is it running? Trying again…")
+        ).to_be_visible()
+        await page.unroute_all()
+        await expect(page.locator("#connection")).to_be_hidden()
+        await expect(page.locator("main .empty, main tbody tr").first).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_can_be_read_at_both_widths(chromium, stage, scheme):
+    """Enough contrast, a label on everything, nothing wider than the page."""
+    name = f"looks-{scheme}"
+    await stage.admin.create(TFJOBS, job(name, "kf-admin", suspend=False))
+    here = f"jobs/kf-admin/{name}"
+    async with user_page(chromium, stage, "admin", scheme=scheme) as page:
+        await page.goto(f"{stage.dashboard}{here}/logs")
+        await expect(page.get_by_role("log", name="worker-1")).to_contain_text("step 1", timeout=SLOW)
+        for width in (1280, 400):
+            await page.set_viewport_size({"width": width, "height": 900})
+            for title, path, shown in (
+                ("list", "", "main table"),
+                ("detail", here, ".timeline"),
+                ("logs", f"{here}/logs", "pre span"),
+                ("manifest", f"{here}/manifest", "pre.code"),
+                ("new", "new?example=1", "button.primary"),
+            ):
+                await page.goto(stage.dashboard + path)
+                await expect(page.locator(shown).first).to_be_visible()
+                faults = await page.evaluate(LOOKS)
+                await picture(page, f"dashboard-{title}-{width}-{scheme}")
+                assert not faults, (title, width, faults)
+    await stage.admin.delete(TFJOBS, name, "kf-admin")
