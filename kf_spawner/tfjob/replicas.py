@@ -18,6 +18,11 @@ from .status import parse_time, timestamp
 LONGEST_RESTART_DELAY = 60.0
 CREATE_REFUSED = "TFJobCreateRefused"
 NODE_LOST = "TFJobNodeLost"
+POLICY_OVERWRITTEN = Event(
+    "Warning",
+    "SetPodTemplateRestartPolicy",
+    "Restart policy in pod template will be overwritten by restart policy in replica spec",
+)
 NODES_REMEMBERED = 5
 
 
@@ -191,6 +196,8 @@ class Replicas:
             made.append(self.children.service(replica, index))
         made.append(self.children.pod(replica, index, avoid=memory.get("nodes") or ()))
         self.turn.create += made
+        if replica.template["spec"].get("restartPolicy") and POLICY_OVERWRITTEN not in self.turn.events:
+            self.turn.events.append(POLICY_OVERWRITTEN)
         for child in dict.fromkeys(child["metadata"]["name"] for child in made):
             refusal = self.refusals.get(child)
             if refusal:

@@ -307,6 +307,39 @@ def test_scale_up_and_down():
     assert set(world.services) == {"mnist-worker-0"}
 
 
+@pytest.mark.parametrize("policy", ["Never", "OnFailure", "ExitCode"])
+@pytest.mark.parametrize(("phase", "code"), [("Running", None), ("Failed", 143), ("Failed", 1), ("Succeeded", 0)])
+@pytest.mark.parametrize("change", ["scale", "suspend"])
+def test_a_pod_that_was_to_go_says_nothing_to_the_one_that_follows(change, phase, code, policy):
+    """The job wants the replica again while the pod of before is still terminating, and ends as it is told to."""
+    world = running(Worker=2, restart=policy, run_policy={"backoffLimit": 0})
+    workers, before = world.job["spec"]["tfReplicaSpecs"]["Worker"], world.pods["mnist-worker-1"]
+    if change == "scale":
+        workers["replicas"] = 1
+    else:
+        suspend(world, True)
+    world.step()
+    world.pods["mnist-worker-1"] = before
+    world.terminate("worker-1").step()
+    workers["replicas"] = 2
+    suspend(world, False).step()
+    world.put("worker-1", phase, code=code).step()
+    assert not {"Failed", "Restarting"} & world.true
+    assert world.counts("Worker")[1:] == (0, 0)
+    world.remove("worker-1").settle().put_all("Running").settle()
+    assert world.tasks == {"worker-0", "worker-1"}
+    assert world.state == "Running"
+    assert "tasks" not in world.status
+
+
+def test_a_restart_policy_in_the_template_is_overruled_and_that_is_told_once():
+    spec = job(Worker=3, restart="OnFailure")
+    spec["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["restartPolicy"] = "Never"
+    plan = World(spec).step()
+    assert [event.reason for event in plan.events] == ["SetPodTemplateRestartPolicy"]
+    assert {child["spec"]["restartPolicy"] for child in plan.create if child["kind"] == "Pod"} == {"OnFailure"}
+
+
 def test_a_type_that_is_taken_out_goes():
     world = running(Worker=1, PS=1)
     del world.job["spec"]["tfReplicaSpecs"]["PS"]
