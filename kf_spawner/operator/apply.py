@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
 from ..kube.resources import CLAIMS, PODS, SERVICES
 from ..tfjob.names import GROUP, KIND, PLURAL, VERSION
-from ..tfjob.plan import Child, Plan, Refusal
+from ..tfjob.plan import Child, Event, Plan, Refusal
 from ..tfjob.podgroup import Gang
 from ..tfjob.status import timestamp
 from .metrics import Metrics
@@ -87,11 +87,10 @@ class Applier:
             }
             try:
                 self._view.wrote_job(key, await self._client.replace(TFJOBS, body, subresource="status"))
-            except Invalid as error:
-                self._recorder.event(job, "Warning", "TFJobStatusRefused", error.message)
+            except Invalid as error:  # what is stored is so far from the schema that events alone can tell
+                self._tell_all(job, [*plan.events, Event("Warning", "TFJobStatusRefused", error.message)])
                 raise
-        for event in plan.events:
-            self._recorder.event(job, *event)
+        self._tell_all(job, plan.events)
         for outcome in plan.counted:
             self._metrics.count(outcome, job["metadata"]["namespace"])
 
@@ -129,7 +128,7 @@ class Applier:
 
     async def _create(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
         """True: made; False: it was there already."""
-        kind, meta = manifest["kind"], manifest["metadata"]
+        kind = manifest["kind"]
         try:
             child = await self._client.create(self._resources[kind], manifest)
         except AlreadyExists:
@@ -201,6 +200,10 @@ class Applier:
             await self._client.delete(TFJOBS, meta["name"], meta["namespace"], uid=meta["uid"])
         except (NotFound, Conflict):
             log.debug("the job was gone already", extra={"job": f"{meta['namespace']}/{meta['name']}"})
+
+    def _tell_all(self, job: dict, events: Iterable[Event]) -> None:
+        for event in events:
+            self._recorder.event(job, *event)
 
     def _tell(self, job: dict, reason: str, what: str, names: list[str]) -> None:
         """One event for all children of a kind: an event each would cost as many requests as the children."""

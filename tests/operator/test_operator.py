@@ -7,11 +7,9 @@ import signal
 
 import pytest
 
-from kf_spawner.kube import Invalid
 from kf_spawner.kube.resources import EVENTS, PODS, SERVICES
 from kf_spawner.operator.apply import TFJOBS
 from tests.operator.conftest import OperatorProcess
-from tests.tfjob.test_validation import CASES, changed
 from tests.tfjob.world import job
 
 pytestmark = pytest.mark.usefixtures("operator_kubeconfig")
@@ -133,23 +131,6 @@ async def test_ttl_and_deadline_need_no_event(namespace, operator_process):
 
 
 # What is refused
-
-
-@pytest.mark.parametrize(("path", "value"), [
-    (path, value) for path, value, *_ in CASES
-    if value is not None and not (path == "metadata/name" and value is ...)
-])  # fmt: skip
-async def test_the_api_server_refuses_what_validation_refuses(namespace, path, value):
-    """By the CRD's schema and rules, before there is a job. What these cannot see, the operator does."""
-    bad = changed(path, value)
-    bad["metadata"]["namespace"] = namespace.name
-    unseen = ("/env", "/ports", "/template/metadata")
-    if value == " " or any(part in path for part in unseen):
-        assert await namespace.client.create(TFJOBS, bad)
-    else:
-        with pytest.raises(Invalid) as caught:
-            await namespace.client.create(TFJOBS, bad)
-        assert len(caught.value.message) < 1500
 
 
 async def test_an_invalid_pod_fails_the_job_with_the_api_servers_words(namespace, operator_process):
