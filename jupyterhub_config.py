@@ -58,7 +58,7 @@ if dashboard_url:
     dashboard = {
         "name": "tfjobs",
         "url": dashboard_url,
-        "api_token": env["KF_DASHBOARD_TOKEN"],
+        "api_token": env.get("KF_DASHBOARD_TOKEN", ""),
         "info": {"title": "TFJobs"},
         "oauth_no_confirm": True,  # it is a part of the platform
         "timeout": 0,  # seconds: the hub's start does not wait for it

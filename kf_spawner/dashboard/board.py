@@ -143,7 +143,8 @@ class Board:
             raise
         except RequestError as error:
             raise _in_form(error, answers) if answers else error from error
-        return place, {**job, "metadata": {**job["metadata"], "namespace": namespace}}
+        meta = job["metadata"]
+        return place, {**job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
 
     async def change(self, caller: Caller, namespace: str, name: str, wishes: dict) -> dict:
         """Suspends, resumes or scales; the job as it is then. Wishes as in `changes.patch_of`."""
@@ -225,7 +226,7 @@ class Board:
 
 
 def no_such_namespace(namespace: str) -> RequestError:
-    return RequestError(404, "NotFound", f"there is no namespace {namespace!r} of yours", field="namespace")
+    return RequestError(404, "NotFound", f"there is no namespace {namespace!r} that you may use", field="namespace")
 
 
 def no_such_replica(replica: str, known: Sequence[str]) -> RequestError:
@@ -283,11 +284,17 @@ async def _empty_then(items: Items) -> Items:
 
 
 async def _log_lines(story: Items, *, state: str = "") -> Items:
-    """The log of a story, and how the job stood at its end."""
+    """The log of a story, the replicas' states as they change, and how the job stood at its end."""
+    told: dict[str, str] = {}
     async with contextlib.aclosing(story):
         async for item in story:
             if item["type"] == "log":
                 yield item
+            elif item["type"] == "status":
+                states = {view["replica"]: view["state"] for view in item["replicas"]}
+                if states != told:
+                    yield {"type": "states", "replicas": states}
+                    told = states
             elif item["type"] == "end":
                 state = item["state"]
     yield {"type": "end", "state": state}

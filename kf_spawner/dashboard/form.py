@@ -80,7 +80,7 @@ def to_manifest(form: dict) -> dict:
         raise TFJobInvalid(errors)
     replicas = [_present(replica) for replica in form["replicas"]]
     volumes = [_present(volume) for volume in form.get("volumes") or []]
-    meta = {"name": form.get("name"), "namespace": form.get("namespace"), "labels": dict(MANAGED_BY)}
+    meta = {"name": form["name"], "namespace": form.get("namespace"), "labels": dict(MANAGED_BY)}
     policy = {"cleanPodPolicy": CLEAN_RUNNING, **_present(form.get("run_policy") or {})}
     spec: dict[str, Any] = {"runPolicy": {key: _number(value) for key, value in policy.items()}}
     if form.get("success_policy"):

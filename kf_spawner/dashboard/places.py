@@ -56,7 +56,7 @@ class Namespace:
         """Turns the API's refusal into NotSetUp where that is the cause."""
         try:
             yield
-        except Forbidden as error:
+        except (Forbidden, RequestError) as error:
             if error.status == 403 and not await self.is_set_up():
                 raise NotSetUp(self._namespace) from error
             raise

@@ -25,6 +25,13 @@ from .views import event_view, job_selector, job_view, replica_name
 
 NameOf = Callable[[dict], str | None]
 TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
+WRITTEN_AS = {
+    resource.api_version: resource
+    for resource in (
+        Resource(names.GROUP, version, names.PLURAL, names.KIND) for version in (names.VERSION, *names.OLD_VERSIONS)
+    )
+}
+"""Where a manifest is sent, by its apiVersion: the API server keeps all of them as one kind of object."""
 OPTION_OF = {
     "persistentVolumeClaim": "home_claim",
     ".env": "env",
@@ -96,7 +103,7 @@ class Jobs:
             return await bundle.create(
                 client,
                 namespace=self._cluster.namespace,
-                owner=bundle.Part(TFJOBS, job),
+                owner=bundle.Part(WRITTEN_AS[job["apiVersion"]], job),
                 dependents=dependents,
                 strict=True,
             )
@@ -187,7 +194,7 @@ class Jobs:
         return {**{key: value for key, value in defaults.items() if value}, **options}
 
     def _from_manifest(self, body: dict) -> dict:
-        if (body.get("apiVersion"), body["kind"]) != (names.API_VERSION, names.KIND):
+        if body.get("apiVersion") not in WRITTEN_AS or body["kind"] != names.KIND:
             raise RequestError(
                 400,
                 "BadRequest",

@@ -3,6 +3,7 @@
 GROUP = "kubeflow.org"
 VERSION = "v1"
 API_VERSION = f"{GROUP}/{VERSION}"
+OLD_VERSIONS = ("v1beta2", "v1beta1", "v1alpha2")
 KIND = "TFJob"
 PLURAL = "tfjobs"
 
