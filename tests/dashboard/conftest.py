@@ -13,8 +13,8 @@ from tests.extension.platform import PLAIN_IMAGE, Platform
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.hub import Browser
 
-USERS = ["admin", "alice", "bob", "newcomer"]
-"""`newcomer` never started a server: there is no namespace of theirs."""
+USERS = ["admin", "alice", "bob", "ann", "ben", "newcomer"]
+"""ann and ben are the browser's; `newcomer` never started a server: there is no namespace of theirs."""
 
 
 @dataclass

@@ -12,12 +12,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from kf_spawner.operator.apply import TFJOBS
-from tests.dashboard.stage import Stage, on_stage
+from tests.dashboard.stage import Stage
 from tests.e2e.test_browser import ARGUMENTS, CHROMIUM, picture
-from tests.extension.platform import PLAIN_IMAGE, Platform
-from tests.fixtures.control_plane import ControlPlane
+from tests.extension.platform import PLAIN_IMAGE
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PROGRAM = (
     "import os, time; print('TF_CONFIG' in os.environ); [print('step', n) or time.sleep(0.2) for n in range(3000)]"
@@ -56,30 +55,7 @@ LOOKS = """() => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def platform(control_plane_binaries, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("dashboard")
-    plane = ControlPlane.prepare(folder / "home", control_plane_binaries)
-    running = Platform(plane, folder)
-    try:
-        plane.start()
-        running.start()
-        yield running
-    finally:
-        running.stop()
-        plane.stop()
-        running.starter.shutdown()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(platform) -> AsyncIterator[Stage]:
-    async with on_stage(platform, platform.folder, users=["admin", "ann", "bob"]) as running:
-        for user in ("admin", "ann", "bob"):
-            await running.set_up(user)
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     assert CHROMIUM, "no Chromium is installed: apt-get install chromium"
     async with async_playwright() as playwright:
@@ -139,6 +115,7 @@ async def test_a_users_way_with_a_job(chromium, stage):
         await picture(page, "dashboard-empty")
         others = await page.context.new_page()
         await others.goto(stage.dashboard)
+        await page.bring_to_front()  # a page behind another is drawn once a second
 
         await create_by_form(page)
         await expect(others.get_by_role("link", name="count")).to_be_visible()
@@ -232,8 +209,8 @@ async def scale(page: Page) -> None:
 
 async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
     await stage.admin.create(TFJOBS, job("sums", "kf-ann"))
-    await stage.admin.create(TFJOBS, job("products", "kf-bob"))
-    async with user_page(chromium, stage, "bob") as page:
+    await stage.admin.create(TFJOBS, job("products", "kf-ben"))
+    async with user_page(chromium, stage, "ben") as page:
         await expect(page.get_by_role("link", name="products")).to_be_visible()
         await expect(page.get_by_role("link", name="sums")).to_have_count(0)
         await expect(page.get_by_label("Namespace")).to_have_count(0)
@@ -250,13 +227,22 @@ async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
         await page.get_by_role("button", name=re.compile("Suspended 1")).click()
         await page.get_by_label("Name", exact=True).fill("prod")
         await expect(page.get_by_text("No TFJob is Suspended and")).to_be_visible()
-        await page.goto(f"{stage.dashboard}jobs/kf-bob/products")
+        await page.goto(f"{stage.dashboard}jobs/kf-ben/products")
         await confirm(page, "Delete")
         await expect(page.get_by_role("link", name="products")).to_have_count(0, timeout=SLOW)
 
 
+async def test_who_never_started_a_server_is_told_to(chromium, stage):
+    async with user_page(chromium, stage, "newcomer") as page:
+        await page.get_by_role("link", name="Start with a small example").click()
+        await expect(page.get_by_role("link", name="Start a server once")).to_be_visible()
+        await page.get_by_role("button", name="Create").click()
+        await expect(page.get_by_role("alert").get_by_text("start a notebook server once")).to_be_visible()
+        await expect(page.get_by_label("Name", exact=True)).to_have_value("hello")
+
+
 async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
-    async with user_page(chromium, stage, "bob") as page:
+    async with user_page(chromium, stage, "ben") as page:
         await page.route("**/api/watch*", lambda route: route.abort())
         await page.reload()
         await expect(

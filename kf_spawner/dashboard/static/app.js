@@ -20,9 +20,10 @@ let user = null;
 let end = () => {};
 
 /** Shows the page at an address of the dashboard, such as `jobs/kf-ann/mnist/logs`. */
-function go(path, { replace = false } = {}) {
-  history[replace ? "replaceState" : "pushState"](null, "", BASE + path);
+function go(path) {
+  history.pushState(null, "", BASE + path);
   show();
+  focusHeading();
 }
 
 function show() {

@@ -8,7 +8,7 @@ import { emptyDraft, exampleDraft, formOf, readInto } from "./draft.js";
 import { problem } from "./problem.js";
 import { say } from "./speak.js";
 
-const KEPT = "kf-tfjob-draft";
+const KEPT = "kf-tfjob-draft-1"; // the number changes with the draft's shape
 
 export function showCreate(main, { query, user, go }) {
   document.title = "New TFJob";
@@ -98,6 +98,7 @@ export function showCreate(main, { query, user, go }) {
       const namespace = draft?.form.namespace || user.namespace;
       offer = await get(`form?namespace=${encodeURIComponent(namespace)}`);
       draft ||= restored(query, user, offer);
+      keep();
       draw();
     } catch (error) {
       fill(body, problem(error, "The form cannot be shown"));
@@ -117,7 +118,10 @@ export function showCreate(main, { query, user, go }) {
 }
 
 function restored(query, user, offer) {
-  if (query.has("example")) return exampleDraft(user, offer);
+  if (query.has("example")) {
+    history.replaceState(null, "", location.pathname); // a reload shows what was made of it
+    return exampleDraft(user, offer);
+  }
   try {
     return JSON.parse(sessionStorage.getItem(KEPT)) || emptyDraft(user, offer);
   } catch {

@@ -18,10 +18,11 @@ const CLEAN = {
 };
 
 const text = (value, attributes = {}) => h("input", { value, autocomplete: "off", spellcheck: "false", ...attributes });
+const words = (value, placeholder) => h("textarea", { value, class: "mono grows", rows: 1, spellcheck: "false", placeholder });
 const whole = (value, attributes = {}) => text(value, { type: "number", min: 0, step: 1, ...attributes });
 const select = (value, options, attributes = {}) =>
   h("select", attributes, options.map(([name, label]) => h("option", { value: name, selected: name === value }, label)));
-const named = (names, words) => names.map((name) => [name, words[name] || name]);
+const named = (names, labels) => names.map((name) => [name, labels[name] || name]);
 
 export function drawForm({ draft, offer, user, change, onNamespace }) {
   const { form } = draft;
@@ -66,9 +67,9 @@ function replicaCard({ replica, index, form, offer, change }) {
       field({ path: `${at}.restart_policy`, label: "When one fails", input: select(replica.restart_policy, named(offer.restart_policies, RESTART)) }),
     ),
     field({ path: `${at}.image`, label: "Image", input: text(replica.image, { list: "images", class: "mono" }) }),
-    field({ path: `${at}.command`, label: "Command", input: text(replica.command, { class: "mono", placeholder: "python -u train.py" }),
-      help: "One line, as in a shell: quotes work, variables and pipes do not. Empty: the image's own." }),
-    field({ path: `${at}.args`, label: "Arguments", input: text(replica.args, { class: "mono", placeholder: "--steps 1000" }) }),
+    field({ path: `${at}.command`, label: "Command", input: words(replica.command, "python -u train.py"),
+      help: "As in a shell: quotes work, variables and pipes do not. Empty: the image's own." }),
+    field({ path: `${at}.args`, label: "Arguments", input: words(replica.args, "--steps 1000") }),
     h("div", { class: "fields" },
       field({ path: `${at}.cpu`, label: "CPU", input: text(replica.cpu, { placeholder: "no limit" }), help: "Cores: 2, 500m." }),
       field({ path: `${at}.memory`, label: "Memory", input: text(replica.memory, { placeholder: "no limit" }), help: "512Mi, 2Gi." }),

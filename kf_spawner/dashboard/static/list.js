@@ -24,7 +24,7 @@ export function showList(main, { query, user }) {
   });
   const body = h("tbody");
   const heads = COLUMNS.map((column) => h("th", { scope: "col" }, column));
-  const table = h("table", { class: "cards", hidden: true }, h("thead", {}, h("tr", {}, heads)), body);
+  const table = h("table", { class: "cards jobs", hidden: true }, h("thead", {}, h("tr", {}, heads)), body);
   const rest = h("div", {}, h("p", { class: "muted" }, "Loading…"));
   const newJob = h("a", { class: "button primary", href: "new", "data-nav": true }, "New TFJob");
   fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "TFJobs"), newJob), tools.element, table, rest);

@@ -14,9 +14,9 @@ const COLUMNS = ["Replica", "State", "Pod", "Node", "Restarts", "Exit code"];
 export function overview(content) {
   const replicas = part(h("div"), table);
   const conditions = part(h("ol", { class: "timeline" }), timeline);
-  const happened = part(h("div"), events);
+  const happened = part(h("div", { class: "tall", tabindex: 0, role: "region", "aria-labelledby": "events" }), events);
   const configs = tfConfig();
-  const titled = (title, element, id) => h("section", { "aria-labelledby": id }, h("h2", { id }, title), element);
+  const titled = (title, element, id) => h("section", {}, h("h2", { id }, title), element);
   const all = [
     h("div", { class: "halves" },
       titled("Replicas", replicas.element, "replicas"),
@@ -84,7 +84,7 @@ function events(list) {
     ),
   );
   const heads = ["When", "What", "Message", "About"].map((title) => h("th", { scope: "col" }, title));
-  return h("table", { class: "cards" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
+  return h("table", { class: "cards events" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
 }
 
 /** What the chosen replica is told of the cluster. */
