@@ -149,7 +149,7 @@ def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: st
     return ProcessSpec("hub", argv, env, ready, after=("proxy",), stop_timeout=20.0)
 
 
-def dashboard(settings: Settings, *, kubeconfig: Path, token: str) -> ProcessSpec:
+def dashboard(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[str, ...]) -> ProcessSpec:
     """The hub service `tfjobs`. Late: a browser is at the login page first."""
     env = environment(
         JUPYTERHUB_API_TOKEN=token,
@@ -170,14 +170,17 @@ def dashboard(settings: Settings, *, kubeconfig: Path, token: str) -> ProcessSpe
         "--log-level=WARN",
     ]
     ready = serving(settings.ports["dashboard"], f"{DASHBOARD_PREFIX}healthz")
-    return ProcessSpec("dashboard", argv, env, ready, after=("hub", "door"), late=True)
+    return ProcessSpec("dashboard", argv, env, ready, after=after, late=True)
 
 
 def door(settings: Settings) -> ProcessSpec:
-    """Traefik; its configuration files are those of `door_files`, written before."""
+    """Traefik; its configuration files are those of `door_files`, written before.
+
+    It asks the operator for routes once and, refused, ever more seldom: so it starts when there is an answer.
+    """
     argv = door_configuration.argv(script("traefik"), str(settings.home.door / "static.yaml"))
     ready = serving(settings.ports["door-ping"], "/ping")
-    return ProcessSpec("door", argv, environment(**door_configuration.ENVIRONMENT), ready)
+    return ProcessSpec("door", argv, environment(**door_configuration.ENVIRONMENT), ready, after=("operator",))
 
 
 def door_files(settings: Settings) -> dict[Path, dict]:

@@ -137,8 +137,9 @@ class Up(HomeApplication):
             components.proxy(settings, token=token),
             components.hub(settings, kubeconfig=hub_config, token=token, dashboard_token=dashboard_token),
             components.door(settings),
-            components.dashboard(settings, kubeconfig=dashboard_config, token=dashboard_token),
         ]
+        others = tuple(spec.name for spec in specs)
+        specs.append(components.dashboard(settings, kubeconfig=dashboard_config, token=dashboard_token, after=others))
         return Supervisor(specs, run_dir=settings.home.components, log_dir=settings.home.logs, say=say)
 
     async def _serve(self, supervisor: Supervisor, stop: asyncio.Event, facts: dict) -> None:

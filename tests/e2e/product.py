@@ -18,6 +18,7 @@ from kf_spawner.localcluster.controlplane.binaries import ensure
 
 LINK_TIMEOUT = 900.0  # the first start on a machine builds the control plane
 STOP_TIMEOUT = 90.0
+LATE_TIMEOUT = 30.0
 
 
 def free_port() -> int:
@@ -50,6 +51,13 @@ class Product:
 
     def pid(self, component: str) -> int:
         return next(entry["pid"] for entry in self.status()["components"] if entry["name"] == component)
+
+    def until_running(self, component: str) -> None:
+        """Waits for a component that `up` does not wait for."""
+        deadline = time.monotonic() + LATE_TIMEOUT
+        while not any(e["name"] == component and e["running"] for e in self.status()["components"]):
+            assert time.monotonic() < deadline, f"{component} does not run"
+            time.sleep(0.1)
 
     def log(self, component: str) -> str:
         return (self.home / "logs" / f"{component}.log").read_text(errors="replace")

@@ -24,6 +24,7 @@ def another(product, tmp_path):
 
 
 def test_status_and_down(another):
+    another.until_running("dashboard")  # up does not wait for it
     facts = another.status()
     assert facts["running"]
     assert facts["hub"] == another.hub
@@ -38,7 +39,9 @@ def test_status_and_down(another):
         "proxy",
         "hub",
         "door",
+        "dashboard",
     }
+    assert "Provider error" not in another.log("door"), "the door asks for routes when the operator answers"
     mode = another.home.stat().st_mode & 0o777
     assert mode == 0o700
     assert os.stat(another.kubeconfig).st_mode & 0o777 == 0o600
@@ -157,8 +160,9 @@ def test_a_named_cluster_is_used_and_none_is_started(another, tmp_path):
     running = products.start(home, "--kubeconfig", another.kubeconfig)
     try:
         assert running.kubeconfig == another.kubeconfig
+        running.until_running("dashboard")
         names = {entry["name"] for entry in running.status()["components"] if entry["running"]}
-        assert names == {"operator", "proxy", "hub", "door"}
+        assert names == {"operator", "proxy", "hub", "door", "dashboard"}
         assert not (home / "etcd").exists()
     finally:
         assert running.stop() == 0

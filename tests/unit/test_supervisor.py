@@ -13,7 +13,7 @@ from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Sup
 SLEEP = "import time; time.sleep(600)"
 
 
-def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=5.0):
+def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=5.0, late=False):
     return ProcessSpec(
         name=name,
         argv=[sys.executable, "-S", "-c", code],
@@ -21,6 +21,7 @@ def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=5.0):
         ready=ready,
         after=after,
         stop_timeout=stop_timeout,
+        late=late,
     )
 
 
@@ -84,6 +85,20 @@ async def test_what_cannot_start_stops_all_with_its_log(make, monkeypatch):
         await running.start()
     await running.stop()
     assert all(entry["pid"] is None for entry in running.status())
+
+
+async def test_a_late_one_delays_and_ends_nothing(make, monkeypatch):
+    monkeypatch.setattr(supervisor, "MIN_BACKOFF", 0.01)
+    monkeypatch.setattr(supervisor, "MAX_BACKOFF", 0.01)
+    there = make.path / "there"
+    code = f"import os; {SLEEP} if os.path.exists('{there}') else exit(3)"
+    running = make(spec("main"), spec("extra", code, ready=file_there(there), after=("main",), late=True))
+    await running.start()
+    await until(lambda: running.status()[1]["restarts"] > supervisor.START_ATTEMPTS)
+    assert running.status()[0]["state"] == "running"
+    there.touch()
+    await until(lambda: running.status()[1]["state"] == "running")
+    await running.stop()
 
 
 async def test_kills_what_ignores_sigterm(make):
