@@ -7,6 +7,7 @@ import { problem } from "./problem.js";
 import { hasTrouble, inWords, jobBadge, meter } from "./states.js";
 
 const STATES = ["Pending", "Created", "Running", "Restarting", "Suspended", "Succeeded", "Failed"];
+const PACE = 50; // ms between two drawings, whatever comes
 const COLUMNS = ["Name", "State", "Replicas", "Age"];
 
 export function showList(main, { query, user }) {
@@ -25,12 +26,16 @@ export function showList(main, { query, user }) {
   const body = h("tbody");
   const heads = COLUMNS.map((column) => h("th", { scope: "col" }, column));
   const table = h("table", { class: "cards jobs", hidden: true }, h("thead", {}, h("tr", {}, heads)), body);
-  const rest = h("div", {}, h("p", { class: "muted" }, "Loading…"));
+  const rest = part(h("div"), (what) => RESTS[what.kind]?.(what));
+  rest.update({ kind: "loading" });
   const newJob = h("a", { class: "button primary", href: "new", "data-nav": true }, "New TFJob");
-  fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "TFJobs"), newJob), tools.element, table, rest);
+  fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "TFJobs"), newJob), tools.element, table, rest.element);
   let ready = false;
+  let timer = 0;
 
   function draw() {
+    clearTimeout(timer);
+    timer = 0;
     if (!ready) return;
     const here = [...jobs.values()].filter((job) => matches(job, { ...filter, state: "" }));
     const shown = here.filter((job) => matches(job, filter)).sort(newestFirst);
@@ -40,7 +45,7 @@ export function showList(main, { query, user }) {
     while (body.children.length > elements.length) body.lastElementChild.remove();
     table.hidden = !shown.length;
     tools.element.hidden = !jobs.size;
-    fill(rest, shown.length ? null : jobs.size ? noMatch(filter) : empty());
+    rest.update({ ...filter, kind: shown.length ? "" : jobs.size ? "noMatch" : "empty" });
   }
 
   const stop = follow(() => "watch", {
@@ -50,13 +55,18 @@ export function showList(main, { query, user }) {
         for (const job of item.items) jobs.set(job.uid, job);
         ready = true;
       } else if (item.type === "changed") jobs.set(item.job.uid, item.job);
-      else if (item.type === "removed") jobs.delete(item.uid);
-      else return;
-      draw();
+      else if (item.type === "removed") {
+        jobs.delete(item.uid);
+        rows.delete(item.uid);
+      } else return;
+      timer ||= setTimeout(draw, PACE);
     },
-    onError: (error) => fill(rest, problem(error, "The jobs cannot be shown")),
+    onError: (error) => fill(rest.element, problem(error, "The jobs cannot be shown")),
   });
-  return stop;
+  return () => {
+    stop();
+    clearTimeout(timer);
+  };
 }
 
 const newestFirst = (one, other) => other.created.localeCompare(one.created) || one.name.localeCompare(other.name);
@@ -65,7 +75,7 @@ function matches(job, { namespace, state, search }) {
   return (
     (!namespace || job.namespace === namespace) &&
     (!state || job.state === state) &&
-    `${job.namespace}/${job.name}`.includes(search.trim().toLowerCase())
+    job.name.includes(search.trim().toLowerCase())
   );
 }
 
@@ -131,12 +141,11 @@ function row(rows, job, user) {
         user.admin && h("div", { class: "muted small" }, job.namespace),
       ),
     );
-    known = { element: h("tr", {}, name, cells), cells, shown: "" };
+    known = { element: h("tr", {}, name, cells), cells, shown: null };
     rows.set(job.uid, known);
   }
-  const key = JSON.stringify(job);
-  if (key !== known.shown) {
-    known.shown = key;
+  if (job !== known.shown) {
+    known.shown = job;
     const [state, numbers, age] = known.cells;
     fill(state, h("div", {}, jobBadge(job), hasTrouble(job) && h("div", { class: "small break" }, job.message)));
     fill(numbers, h("div", {}, replicas(job)));
@@ -150,6 +159,9 @@ function replicas({ wanted, counts }) {
   const types = Object.entries(wanted).map(([type, number]) => count(number, type)).join(", ");
   return [h("div", { class: "small" }, types), h("div", { class: "small muted counts" }, meter(wanted, counts), inWords(counts))];
 }
+
+/** What is below the table: nothing, where there are rows. */
+const RESTS = { loading: () => h("p", { class: "muted" }, "Loading…"), noMatch, empty };
 
 function noMatch(filter) {
   const said = [

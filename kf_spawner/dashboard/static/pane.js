@@ -4,7 +4,8 @@ import { fill, h } from "./dom.js";
 import { clock } from "./format.js";
 import { badge } from "./states.js";
 
-const MOST = 3000; // lines kept on the page; a download has all
+const MOST = 2000; // lines kept on the page; a download has all
+const PACE = 100; // ms between two drawings, whatever comes
 const NEAR = 24; // px from the end that still count as the end
 // eslint-disable-next-line no-control-regex -- terminals' colours and cursor moves
 const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
@@ -14,12 +15,13 @@ export function pane({ replica, download, alone }) {
   const text = h("pre", { tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Log of ${replica}` });
   const save = h("a", { class: "button small", href: download, download: "", "aria-label": `Download the log of ${replica}` }, "Download");
   const waiting = [];
-  let frame = 0;
+  let timer = 0;
   let holding = false;
   const known = knownLines();
 
   function draw() {
-    frame = 0;
+    timer = 0;
+    if (holding) return;
     const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < NEAR;
     text.append(...waiting.splice(0).slice(-MOST).map(lineOf));
     while (text.childElementCount > MOST) text.firstElementChild.remove();
@@ -27,7 +29,7 @@ export function pane({ replica, download, alone }) {
   }
 
   const schedule = () => {
-    if (!frame && !holding && waiting.length) frame = requestAnimationFrame(draw);
+    if (!timer && !holding && waiting.length) timer = setTimeout(draw, PACE);
   };
 
   return {
