@@ -8,7 +8,7 @@ from kf_spawner.kube import Invalid, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, PODS, SECRETS
 from tests.fixtures.control_plane import ControlPlane
 
-from .conftest import IMAGE, Cluster, condition, container, ended, python, sh, waits
+from .conftest import IMAGE, Cluster, condition, container, ended, sh, waits
 
 SUICIDE = "exec python -c 'import os; os.kill(os.getpid(), "  # Kubernetes makes one $ of $$ in a command
 OUTCOMES = {
@@ -124,67 +124,6 @@ async def test_always_restarts_after_success_too(cluster: Cluster) -> None:
     assert pod["status"]["phase"] == "Running"
 
 
-async def test_init_containers_run_in_order(cluster: Cluster) -> None:
-    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-    pod = await cluster.pod(
-        {**sh("cat /data/order"), **mount},
-        init=[{**sh("sleep 0.3; echo one >> /data/order"), **mount}, {**sh("echo two >> /data/order"), **mount}],
-        restartPolicy="Never",
-        volumes=[{"name": "data", "emptyDir": {}}],
-    )
-    pod = await cluster.phase(pod, "Succeeded")
-    assert await cluster.logs(pod) == "one\ntwo\n"
-    assert ended(pod, "init0")["exitCode"] == ended(pod, "init1")["exitCode"] == 0
-    assert condition(pod, "Initialized") == "True"
-
-
-async def test_pod_waits_for_its_init_container(cluster: Cluster) -> None:
-    pod = await cluster.pod(sh("true"), init=[sh("sleep 100")], restartPolicy="Never")
-    pod = await cluster.until(pod, lambda now: "running" in container(now, "init0")["state"])
-    assert pod["status"]["phase"] == "Pending"
-    assert condition(pod, "Initialized") == "False"
-    assert waits(pod)["reason"] == "PodInitializing"
-
-
-async def test_failed_init_container_fails_the_pod(cluster: Cluster) -> None:
-    pod = await cluster.pod(sh("echo never"), init=[sh("exit 2")], restartPolicy="Never")
-    pod = await cluster.phase(pod, "Failed")
-    assert ended(pod, "init0")["exitCode"] == 2
-    assert waits(pod)["reason"] == "PodInitializing"
-
-
-async def test_failed_init_container_is_tried_again(cluster: Cluster) -> None:
-    pod = await cluster.pod(sh("echo never"), init=[sh("exit 2")], restartPolicy="OnFailure")
-    pod = await cluster.until(pod, lambda now: waits(now, "init0").get("reason") == "CrashLoopBackOff")
-    assert pod["status"]["phase"] == "Pending"
-
-
-async def test_sidecar_starts_first_and_ends_last(cluster: Cluster) -> None:
-    mount = {"volumeMounts": [{"name": "data", "mountPath": "/data"}]}
-    sidecar = "trap 'echo sidecar-ended >> /data/order; exit 0' TERM; echo sidecar >> /data/order; sleep 100 & wait"
-    pod = await cluster.pod(
-        {**sh("sleep 0.2; echo main >> /data/order"), **mount},
-        init=[
-            {**sh(sidecar), **mount, "restartPolicy": "Always"},
-            {**sh("echo init >> /data/order"), **mount},
-        ],
-        restartPolicy="Never",
-        volumes=[{"name": "data", "emptyDir": {}}],
-    )
-    pod = await cluster.phase(pod, "Succeeded")
-    order = cluster.node.root / "pods" / pod["metadata"]["uid"] / "volumes" / "data" / "order"
-    assert order.read_text().split() == ["sidecar", "init", "main", "sidecar-ended"]
-    assert ended(pod, "init0")["exitCode"] == 0
-
-
-async def test_sidecar_is_restarted_while_the_pod_runs(cluster: Cluster) -> None:
-    pod = await cluster.pod(
-        sh("sleep 100"), init=[{**sh("sleep 0.2; exit 1"), "restartPolicy": "Always"}], restartPolicy="Never"
-    )
-    pod = await cluster.until(pod, lambda now: container(now, "init0").get("restartCount", 0) >= 1)
-    assert "running" in container(pod)["state"]
-
-
 async def test_command_that_is_not_there(cluster: Cluster) -> None:
     pod = await cluster.pod({"command": ["no-such-program"]}, restartPolicy="Never")
     pod = await cluster.phase(pod, "Failed")
@@ -251,53 +190,6 @@ async def test_image_is_not_pulled_with_policy_never(cluster: Cluster) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("spec", "word"),
-    [
-        ({"hostNetwork": True}, "hostNetwork"),
-        ({"volumes": [{"name": "h", "hostPath": {"path": "/etc"}}]}, "hostPath"),
-        ({"securityContext": {"sysctls": [{"name": "kernel.shm_rmid_forced", "value": "0"}]}}, "sysctls"),
-    ],
-)
-async def test_what_a_process_cannot_have_is_refused(cluster: Cluster, spec: dict, word: str) -> None:
-    pod = await cluster.phase(await cluster.pod(sh("sleep 100"), **spec), "Failed")
-    assert pod["status"]["reason"] == "NotSupported"
-    assert word in pod["status"]["message"]
-    assert (await cluster.event(pod, "NotSupported"))[0] == "Warning"
-
-
-async def test_grpc_probe_is_refused(cluster: Cluster) -> None:
-    pod = await cluster.pod({**sh("sleep 100"), "livenessProbe": {"grpc": {"port": 1}}})
-    pod = await cluster.phase(pod, "Failed")
-    assert "grpc" in pod["status"]["message"]
-
-
-async def test_too_much_cpu_is_refused(cluster: Cluster) -> None:
-    pod = await cluster.pod({**sh("sleep 100"), "resources": {"requests": {"cpu": "1000"}}})
-    pod = await cluster.phase(pod, "Failed")
-    assert pod["status"]["reason"] == "OutOfcpu"
-    assert "requested: 1000000" in pod["status"]["message"]
-
-
-async def test_too_many_gpus_are_refused(cluster: Cluster) -> None:
-    pod = await cluster.pod({**sh("sleep 100"), "resources": {"limits": {"nvidia.com/gpu": "99"}}})
-    pod = await cluster.phase(pod, "Failed")
-    assert pod["status"]["reason"] == "OutOfnvidia.com/gpu"
-
-
-async def test_containers_without_gpus_see_none(cluster: Cluster) -> None:
-    pod = await cluster.pod(sh('echo "[$CUDA_VISIBLE_DEVICES]"'), restartPolicy="Never")
-    await cluster.phase(pod, "Succeeded")
-    assert await cluster.logs(pod) == "[]\n"
-
-
-async def test_active_deadline_ends_the_pod(cluster: Cluster) -> None:
-    pod = await cluster.pod(sh("sleep 100"), activeDeadlineSeconds=2)
-    pod = await cluster.phase(pod, "Failed")
-    assert pod["status"]["reason"] == "DeadlineExceeded"
-    assert ended(pod)["exitCode"] == 143  # the phase comes with the containers' end, not before
-
-
 MESSAGES = {
     "file": ("echo -n it broke > $LOG; exit 1", "File", "it broke"),
     "success-too": ("echo -n all well > $LOG", "File", "all well"),
@@ -314,41 +206,6 @@ async def test_termination_message(cluster: Cluster, name: str) -> None:
     pod = await cluster.pod({**sh(script), "env": env, "terminationMessagePolicy": policy}, restartPolicy="Never")
     pod = await cluster.until(pod, lambda now: now["status"].get("phase") in ("Succeeded", "Failed"))
     assert ended(pod).get("message", "") == message
-
-
-async def test_over_its_memory_limit_a_container_is_killed(cluster: Cluster) -> None:
-    script = "import time; hog = bytearray(200 * 1024 * 1024); hog[::4096] = b'x' * len(hog[::4096]); time.sleep(100)"
-    pod = await cluster.pod({**python(script), "resources": {"limits": {"memory": "100Mi"}}}, restartPolicy="Never")
-    pod = await cluster.phase(pod, "Failed")
-    assert (ended(pod)["exitCode"], ended(pod)["reason"]) == (137, "OOMKilled")
-
-
-async def test_memory_of_a_containers_children_counts_once(cluster: Cluster) -> None:
-    """Pages that a fork shares are one container's memory once: four processes with 60 MB here."""
-    script = """
-import os, time
-data = bytearray(60 * 1024 * 1024); data[::4096] = b'x' * len(data[::4096])
-children = [os.fork(), os.fork()]
-time.sleep(1.5)
-"""
-    pod = await cluster.pod({**python(script), "resources": {"limits": {"memory": "120Mi"}}}, restartPolicy="Never")
-    pod = await cluster.until(pod, lambda now: now["status"].get("phase") in ("Succeeded", "Failed"))
-    assert ended(pod)["reason"] == "Completed"
-
-
-async def test_memory_of_children_counts(cluster: Cluster) -> None:
-    script = """
-import os, time
-for _ in range(3):
-    if os.fork() == 0:
-        data = bytearray(60 * 1024 * 1024); data[::4096] = b'x' * len(data[::4096])
-        break
-time.sleep(60)
-"""
-    pod = await cluster.pod({**python(script), "resources": {"limits": {"memory": "120Mi"}}}, restartPolicy="Never")
-    pod = await cluster.phase(pod, "Failed")
-    assert ended(pod)["reason"] == "OOMKilled"
-    assert not cluster.node.container_processes(pod["metadata"]["uid"])
 
 
 async def test_what_a_container_leaves_behind_is_killed(cluster: Cluster) -> None:
