@@ -13,7 +13,8 @@ DISRUPTED = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Termi
 IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
 )
-CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+MISSING_REASON = "CreateContainerConfigError"
+START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
 
 
 class Trouble(NamedTuple):
@@ -101,7 +102,7 @@ def digest(pod: dict) -> tuple:
     status = pod.get("status") or {}
     return (
         pod["metadata"]["uid"],
-        is_terminating(pod),
+        pod["metadata"].get("deletionTimestamp"),
         phase(pod),
         status.get("reason"),
         exit_code(pod),
@@ -118,7 +119,13 @@ def _waiting_trouble(reason: str, message: str, image: str) -> Trouble | None:
             f"cannot get its image {image!r} ({reason}): {message or 'no details'}. "
             "Check the image's name and that the node may pull it.",
         )
-    if reason in CONFIG_REASONS:
+    if reason == MISSING_REASON:
+        return Trouble(
+            "TFJobContainerFailed",
+            f"waits for what its container needs ({reason}): {message or 'no details'}. "
+            "It starts by itself once that is there; if it never will be, correct the pod template.",
+        )
+    if reason in START_REASONS:
         return Trouble(
             "TFJobContainerFailed",
             f"cannot start its container ({reason}): {message or 'no details'}. Correct the pod template.",

@@ -393,6 +393,18 @@ def test_an_image_that_cannot_be_pulled_is_told():
     assert world.message("Created") == "TFJob mnist is created."
 
 
+def test_what_may_pass_is_not_called_the_templates_fault():
+    world = running(Worker=2)
+    waiting(world, "CreateContainerConfigError", "the API server does not answer").step()
+    assert world.message("Created") == (
+        "Pod mnist-worker-1 waits for what its container needs (CreateContainerConfigError): the API server does not "
+        "answer. It starts by itself once that is there; if it never will be, correct the pod template."
+    )
+    world = running(Worker=2)
+    waiting(world, "RunContainerError", "no such program").step()
+    assert world.message("Created").endswith("no such program. Correct the pod template.")
+
+
 def test_a_pod_that_fits_nowhere_is_told():
     world = World(job(Worker=1)).settle()
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes fit."}
