@@ -4,12 +4,14 @@ Every method raises RequestError, or an ApiError of the Kubernetes API. A namesp
 answered as one that is not there.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
 from kf_spawner.extension.cluster import Cluster
 from kf_spawner.extension.errors import RequestError
 from kf_spawner.extension.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
+from kf_spawner.extension.logs import container_status, has_started
 from kf_spawner.extension.views import job_selector, replica_name
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
@@ -23,6 +25,7 @@ from .live import watch_job
 from .people import Caller, is_users
 from .places import Namespace, NotSetUp, users_namespaces
 
+SET_UP_POLL = 3.0  # seconds between two looks whether a user's namespace is there by now: there is nothing to watch
 Items = AsyncGenerator[dict, None]
 
 
@@ -78,8 +81,17 @@ class Board:
         if namespace is not None and not await self.place(namespace).is_set_up():
             if namespace != caller.namespace:
                 raise no_such_namespace(namespace)
-            return _empty_then(self.feeds.follow(namespace))
+            return self._once_set_up(namespace)
         return self.feeds.follow(namespace)
+
+    async def _once_set_up(self, namespace: str) -> Items:
+        """An empty list at once, and the namespace's jobs from when it is there."""
+        yield {"type": "snapshot", "items": []}
+        while not await self.place(namespace).is_set_up():  # noqa: ASYNC110 - the API lets us watch nothing there
+            await asyncio.sleep(SET_UP_POLL)
+        async with contextlib.aclosing(self.feeds.follow(namespace)) as items:
+            async for item in items:
+                yield item
 
     def _listed(self, caller: Caller, namespace: str | None) -> str | None:
         """The namespace to list; None: all."""
@@ -182,16 +194,16 @@ class Board:
         """The whole log of one replica as it is now."""
         _, pods = await self.job_and_pods(caller, namespace, name)
         found = [pod for pod in pods if replica_name(pod) == replica]
-        if not found:
+        if not found or not has_started(container_status(found[0], CONTAINER)):
             raise no_such_replica(replica, sorted(filter(None, map(replica_name, pods))))
         client = await self.place(namespace).client()
         return client.logs(namespace, found[0]["metadata"]["name"], CONTAINER)
 
-    async def pod_log(self, caller: Caller, namespace: str, pod: str) -> str:
-        """The whole log of a pod by its name, as the original dashboard gave it."""
+    async def pod_log(self, caller: Caller, namespace: str, pod: str) -> AsyncGenerator[bytes, None]:
+        """The whole log of a pod by its name."""
         async with self._job(caller, namespace, pod, kind="pod") as client:
-            lines = [line async for line in client.logs(namespace, pod)]
-        return b"".join(lines).decode(errors="replace")
+            await client.get(PODS, pod, namespace)
+        return client.logs(namespace, pod)
 
     async def choices(self, caller: Caller, namespace: str | None) -> dict:
         """`ready`, and the volume claims that a job in this namespace can use."""
@@ -231,7 +243,7 @@ def no_such_namespace(namespace: str) -> RequestError:
 
 def no_such_replica(replica: str, known: Sequence[str]) -> RequestError:
     there = f"there are: {', '.join(known)}" if known else "there is none"
-    return RequestError(404, "NotFound", f"there is no log of a replica {replica!r}; {there}", field="replica")
+    return RequestError(404, "NotFound", f"there is no log of a replica {replica!r} now; {there}", field="replica")
 
 
 def _manifest(body: dict) -> dict:
@@ -273,14 +285,6 @@ def _invalid(errors: list[FieldError]) -> RequestError:
 def _claim(claim: dict) -> dict:
     size = ((claim.get("status") or {}).get("capacity") or claim["spec"]["resources"]["requests"]).get("storage", "")
     return {"name": claim["metadata"]["name"], "phase": (claim.get("status") or {}).get("phase", ""), "size": size}
-
-
-async def _empty_then(items: Items) -> Items:
-    """An empty list at once: the watch waits until the namespace is there."""
-    yield {"type": "snapshot", "items": []}
-    async with contextlib.aclosing(items):
-        async for item in items:
-            yield item
 
 
 async def _log_lines(story: Items, *, state: str = "") -> Items:

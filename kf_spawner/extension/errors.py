@@ -49,14 +49,14 @@ class RequestError(Exception):
 def from_cluster(error: ApiError | ConfigError) -> RequestError:
     """The refusal that stands for an answer (or none) of the Kubernetes API."""
     if isinstance(error, ConfigError):
-        return RequestError(503, "NoCluster", f"this notebook server knows no Kubernetes cluster: {error}")
+        return RequestError(503, "NoCluster", f"no Kubernetes cluster is known here: {error}")
     if isinstance(error, Unreachable):
         return RequestError(
             503, "ClusterUnreachable", f"the Kubernetes API gives no answer; try again soon ({error.message})"
         )
     if isinstance(error, Forbidden) and error.status == 401:
         return RequestError(
-            503, "ClusterCredentials", "the Kubernetes API does not accept this server's account: restart the server"
+            503, "ClusterCredentials", "the Kubernetes API does not accept this server's account: start it again"
         )
     if isinstance(error, NotFound) and not error.details.get("name"):
         return RequestError(

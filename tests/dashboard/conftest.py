@@ -13,8 +13,11 @@ from tests.extension.platform import PLAIN_IMAGE, Platform
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.hub import Browser
 
-USERS = ["admin", "alice", "bob", "ann", "ben", "newcomer"]
-"""ann and ben are the browser's; `newcomer` never started a server: there is no namespace of theirs."""
+SET_UP = ["admin", "alice", "bob", "ann", "ben"]
+"""ann and ben are the browser's."""
+
+USERS = [*SET_UP, "newcomer", "latecomer"]
+"""The last two have never started a server: there are no namespaces of theirs."""
 
 
 @dataclass
@@ -70,7 +73,7 @@ def platform(control_plane_binaries, tmp_path_factory):
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def stage(platform) -> AsyncIterator[Stage]:
     async with on_stage(platform, platform.folder, users=USERS) as running:
-        for user in USERS[:-1]:
+        for user in SET_UP:
             await running.set_up(user)
         yield running
 

@@ -1,5 +1,7 @@
 """Routes below the service's prefix. A handler finds out who calls, parses, calls the board, and decides nothing."""
 
+from tornado.web import RedirectHandler
+
 from . import api, login, original, pages
 
 NAMESPACE, NAME, REPLICA = r"(?P<namespace>[^/]+)", r"(?P<name>[^/]+)", r"(?P<replica>[^/]+)"
@@ -29,4 +31,7 @@ def routes(prefix: str, static: str) -> list[tuple]:
         (r"static/(.*)", pages.Static, {"path": static}),
         (r".*", pages.Page),
     ]
-    return [(prefix + path, *rest) for path, *rest in below]
+    return [
+        (prefix.rstrip("/"), RedirectHandler, {"url": prefix}),
+        *((prefix + path, *rest) for path, *rest in below),
+    ]

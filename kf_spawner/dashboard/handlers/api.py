@@ -1,7 +1,5 @@
 """The dashboard's own REST interface; docs/dashboard.md has every path and shape."""
 
-from tornado.iostream import StreamClosedError
-
 from kf_spawner import __version__
 from kf_spawner.extension.answers import flag
 from kf_spawner.extension.errors import RequestError
@@ -112,16 +110,7 @@ class LogDownload(Handler):
         first = await anext(lines, b"")  # what the API refuses is refused before the file begins
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Content-Disposition", f'attachment; filename="{name}-{replica}.log"')
-        try:
-            self.write(first)
-            async for line in lines:
-                self.write(line)
-                await self.flush()
-        except StreamClosedError:
-            return
-        finally:
-            await lines.aclose()
-        self.finish()
+        await self.pass_on(lines, begin=first)
 
 
 class Nothing(Handler):

@@ -1,10 +1,11 @@
 """What the handlers of both REST interfaces share: who calls, the board, errors as JSON."""
 
-import logging
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from functools import wraps
 from typing import Any, TypeVar
 
+from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from kf_spawner.extension.answers import Answers
@@ -15,7 +16,6 @@ from kf_spawner.kube import ApiError, ConfigError
 from ..board import Board
 from .login import Authenticated
 
-log = logging.getLogger(__name__)
 Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
 
 
@@ -57,6 +57,25 @@ class Handler(Authenticated, Answers):
             return
         message = "the dashboard failed at this; its log says how"
         self.answer({"reason": "InternalError", "message": message}, status=status_code)
+
+    async def pass_on(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        begin: bytes | str,
+        end: str = "",
+        change: Callable[[bytes], bytes | str] = bytes,
+    ) -> None:
+        """Writes `pieces`, each changed, as they come; ends with them or when the caller hangs up."""
+        try:
+            self.write(begin)
+            async with contextlib.aclosing(pieces):
+                async for piece in pieces:
+                    self.write(change(piece))
+                    await self.flush()
+        except StreamClosedError:
+            return
+        self.finish(end)
 
     def json_body(self) -> dict:
         return self.json_object(limit=self.settings["kf_max_body"])

@@ -5,6 +5,8 @@ refusals have the status and the words of what is wrong, and a detail holds the 
 namespace's.
 """
 
+import json
+
 from kf_spawner.tfjob.names import API_VERSION, KIND
 
 from .base import Handler, guarded
@@ -36,10 +38,19 @@ class Job(Handler):
         self.finish()
 
 
+def _within(line: bytes) -> str:
+    """A piece of a JSON text."""
+    return json.dumps(line.decode(errors="replace"))[1:-1]
+
+
 class Log(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
-        self.answer(await self.board.pod_log(self.caller, namespace, name))
+        """One JSON text, written as it is read: a log may be large."""
+        lines = await self.board.pod_log(self.caller, namespace, name)
+        first = await anext(lines, b"")  # what the API refuses is refused before the text begins
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        await self.pass_on(lines, begin='"' + _within(first), end='"', change=_within)
 
 
 class Namespaces(Handler):
