@@ -32,12 +32,16 @@ class OperatorProcess:
         self.url = ""
 
     def start(self) -> "OperatorProcess":
+        """Returns once it serves its health."""
+        self.url = self._wait_for_url(self.launch())
+        return self
+
+    def launch(self) -> int:
+        """Starts it and does not wait; where its log begins."""
         argv = [sys.executable, "-m", "kf_spawner.operator", "--kubeconfig", str(self._kubeconfig)]
         with self.log.open("ab") as log:
-            begin = log.tell()
             self.process = subprocess.Popen([*argv, "--metrics-port=0", *self._options], stdout=log, stderr=log)
-        self.url = self._wait_for_url(begin)
-        return self
+            return log.tell()
 
     def _wait_for_url(self, begin: int) -> str:
         deadline = time.monotonic() + TIMEOUT

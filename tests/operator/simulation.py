@@ -10,14 +10,16 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from kf_spawner.kube import AlreadyExists, Conflict, Forbidden, NotFound, Resource, Unreachable
-from kf_spawner.kube.resources import PODS, SERVICES
+from kf_spawner.kube import AlreadyExists, ApiError, Conflict, NotFound, Resource, Unreachable
+from kf_spawner.kube.resources import NODES, PODS, SERVICES
 from kf_spawner.operator.controller import Controller
 from kf_spawner.operator.metrics import Metrics
 from kf_spawner.tfjob.names import INDEX_LABEL, KIND, TYPE_LABEL
+from kf_spawner.tfjob.pods import node_of, phase
+from kf_spawner.tfjob.status import is_finished, timestamp
 
-POD, SERVICE = PODS.kind, SERVICES.kind
-KEY = "kf-admin/mnist"
+POD, SERVICE, NODE = PODS.kind, SERVICES.kind, NODES.kind
+GRACE = 30
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = 10_000
 
@@ -36,17 +38,13 @@ class Api:
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], dict] = {}
         self.log: dict[str, list[tuple[str, dict | None]]] = {}
+        self.moment = 0.0  # seconds since EPOCH
+        self.refusal: type[ApiError] | None = None  # what every new pod meets, such as a quota
+        self.refused: set[str] = set()  # owners of pods that met it
         self._versions = itertools.count(1)
-        self.has_quota = True  # for pods; False: each one is refused
 
-    def has_succeeded(self, pod: dict) -> bool:
-        """Whether the job that `pod` would belong to has it written down that this replica is done."""
-        (owner,) = pod["metadata"]["ownerReferences"]
-        job = self.of(KIND).get(owner["name"])
-        if job is None or job["metadata"]["uid"] != owner["uid"]:
-            return False
-        tasks = (job.get("status") or {}).get("tasks") or {}
-        return bool(tasks.get("-".join(map(str, task_of(pod))), {}).get("succeeded"))
+    def now(self) -> datetime:
+        return EPOCH + timedelta(seconds=self.moment)
 
     def put(self, kind: str, obj: dict) -> dict:
         name = obj["metadata"]["name"]
@@ -61,13 +59,28 @@ class Api:
         del self.objects[kind, name]
         self.log[kind].append((name, None))
 
-    def terminate(self, kind: str, name: str) -> None:
+    def terminate(self, kind: str, name: str, *, grace: int = GRACE) -> None:
         """Pods go once their node says so, all else at once."""
         held = self.objects[kind, name]
-        if kind == POD and not held["metadata"].get("deletionTimestamp"):
-            self.put(POD, {**held, "metadata": {**held["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
-        elif kind != POD:
+        if kind != POD or grace == 0:
             self.remove(kind, name)
+        elif not held["metadata"].get("deletionTimestamp"):
+            end = timestamp(self.now() + timedelta(seconds=grace))
+            meta = {**held["metadata"], "deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
+            self.put(POD, {**held, "metadata": meta})
+
+    def set_ready(self, node: str, ready: bool) -> None:
+        conditions = [{"type": "Ready", "status": "True" if ready else "Unknown"}]
+        self.put(NODE, {"metadata": {"name": node}, "status": {"conditions": conditions}})
+
+    def is_ready(self, node: str) -> bool:
+        return self.objects[NODE, node]["status"]["conditions"][0]["status"] == "True"
+
+    def end_terminating_pods(self) -> None:
+        """What kubelets do, where they still do anything."""
+        for name, pod in self.of(POD).items():
+            if pod["metadata"].get("deletionTimestamp") and (not node_of(pod) or self.is_ready(node_of(pod))):
+                self.remove(POD, name)
 
     def of(self, kind: str) -> dict[str, dict]:
         return {name: obj for (of_kind, name), obj in self.objects.items() if of_kind == kind}
@@ -79,6 +92,29 @@ class Api:
             references = obj["metadata"].get("ownerReferences") or ()
             if references and not any(reference["uid"] in owners for reference in references):
                 self.terminate(kind, name)
+
+    def job_of(self, pod: dict) -> dict | None:
+        job = self.objects.get((KIND, "mnist"))
+        return job if job and job["metadata"]["uid"] == owner_of(pod) else None
+
+    def check_creation(self, pod: dict) -> None:
+        job = self.job_of(pod)
+        if job and _memory(job, pod).get("succeeded"):
+            raise Violation(f"{pod['metadata']['name']} has succeeded and is made again")
+
+    def check_deletion(self, pod: dict) -> None:
+        """A failed replica's pod is what tells of the failure: it may go only once that is written down."""
+        job = self.job_of(pod)
+        if job is None or job["metadata"].get("edited") or is_finished(job.get("status") or {}):
+            return
+        if phase(pod) == "Failed" and _memory(job, pod).get("pod") != pod["metadata"]["uid"]:
+            raise Violation(f"{pod['metadata']['name']} has failed, is deleted, and nothing remembers it")
+
+
+def _memory(job: dict, pod: dict) -> dict:
+    """What the job's status remembers of this pod's replica."""
+    tasks = (job.get("status") or {}).get("tasks") or {}
+    return tasks.get("-".join(map(str, task_of(pod)))) or {}
 
 
 class SimulatedClient:
@@ -118,7 +154,7 @@ class SimulatedClient:
             raise NotFound(404, "NotFound", name)
         return found
 
-    async def get(self, resource: Resource, name: str, _namespace: str) -> dict:
+    async def get(self, resource: Resource, name: str, _namespace: str | None = None) -> dict:
         await self._request()
         return self._answer(copy.deepcopy(self._held(resource, name)))
 
@@ -127,10 +163,11 @@ class SimulatedClient:
         name = obj["metadata"]["name"]
         if (resource.kind, name) in self.api.objects:
             raise AlreadyExists(409, "AlreadyExists", name)
-        if resource == PODS and self.api.has_succeeded(obj):
-            raise Violation(f"{name} has succeeded and is made again")
-        if resource == PODS and not self.api.has_quota:
-            raise Forbidden(403, "Forbidden", "exceeded quota: pods")
+        if resource == PODS:
+            self.api.check_creation(obj)
+            if self.api.refusal:
+                self.api.refused.add(owner_of(obj))
+                raise self.api.refusal(403, "Refused", "no pods today")
         return self._answer(self.api.put(resource.kind, copy.deepcopy(obj)))
 
     async def replace(self, resource: Resource, obj: dict, *, subresource: str) -> dict:
@@ -146,10 +183,13 @@ class SimulatedClient:
         self, resource: Resource, name: str, _namespace: str, *, uid: str, grace_period: int | None = None
     ) -> dict:
         await self._request()
-        if self._held(resource, name)["metadata"]["uid"] != uid:
+        held = self._held(resource, name)
+        if held["metadata"]["uid"] != uid:
             raise Conflict(409, "Conflict", "another uid")
-        self.api.terminate(resource.kind, name)
-        return self._answer({})
+        if resource == PODS:
+            self.api.check_deletion(held)
+        self.api.terminate(resource.kind, name, grace=GRACE if grace_period is None else grace_period)
+        return self._answer(copy.deepcopy(self.api.objects.get((resource.kind, name), {})))
 
 
 class NoEvents:
@@ -160,10 +200,12 @@ class NoEvents:
 class SlowClockLoop(asyncio.SelectorEventLoop):
     """Timers go by a clock that a test moves."""
 
-    moment = 0.0
+    def __init__(self, api: Api):
+        super().__init__()
+        self._api = api
 
     def time(self) -> float:
-        return self.moment
+        return self._api.moment
 
 
 class Alarm(logging.Handler):
@@ -179,7 +221,7 @@ class SimulatedOperator:
 
     def __init__(self, api: Api):
         self.api = api
-        self.loop = SlowClockLoop()
+        self.loop = SlowClockLoop(api)
         self._alarm = Alarm(logging.ERROR)
         logging.getLogger(Controller.__module__).addHandler(self._alarm)
         self.start()
@@ -192,13 +234,10 @@ class SimulatedOperator:
     def run(self, work):
         return self.loop.run_until_complete(work)
 
-    def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=self.loop.moment)
-
     def start(self) -> None:
         """A new process: it lists everything, and watches from there on."""
         self.client = SimulatedClient(self.api)
-        self.controller = Controller(self.client, NoEvents(), Metrics(), clock=self.now)
+        self.controller = Controller(self.client, NoEvents(), Metrics(), clock=self.api.now)
         self.on_change = {informer._resource.kind: informer._on_change for informer in self.controller._informers}
         self.seen = dict.fromkeys(self.on_change, 0)
         self.cache: dict[str, dict[str, dict]] = {kind: {} for kind in self.on_change}
@@ -268,7 +307,7 @@ class SimulatedOperator:
         self.start()
 
     def pass_time(self, seconds: float) -> None:
-        self.loop.moment += seconds
+        self.api.moment += seconds
 
     def sweep(self) -> None:
         """Looks for children that came and went unseen, as the controller does now and then."""
@@ -294,3 +333,7 @@ class SimulatedOperator:
 def task_of(pod: dict) -> tuple[str, int]:
     labels = pod["metadata"]["labels"]
     return labels[TYPE_LABEL], int(labels[INDEX_LABEL])
+
+
+def owner_of(pod: dict) -> str:
+    return pod["metadata"]["ownerReferences"][0]["uid"]

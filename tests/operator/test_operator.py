@@ -1,13 +1,10 @@
 """The operator as a process against a real API server; the tests play the kubelet."""
 
-import asyncio
 import json
-import random
-import signal
 
 import pytest
 
-from kf_spawner.kube.resources import EVENTS, PODS, SERVICES
+from kf_spawner.kube.resources import EVENTS, SERVICES
 from kf_spawner.operator.apply import TFJOBS
 from tests.operator.conftest import OperatorProcess
 from tests.tfjob.world import job
@@ -236,37 +233,3 @@ async def test_routes(namespace, operator_kubeconfig, tmp_path):
         await namespace.until(routed)
     finally:
         process.kill()
-
-
-@pytest.mark.parametrize("seed", range(3))
-async def test_killed_again_and_again_it_makes_each_replica_once(namespace, operator_process, seed):
-    """No replica twice, none missing: by what a watch from the first moment on has seen."""
-    chance, jobs, made = random.Random(seed), 12, []
-    names = {f"job-{n}-{task}" for n in range(jobs) for task in ("worker-0", "worker-1", "ps-0")}
-    start = (await namespace.client.list(PODS, namespace.name))["metadata"]["resourceVersion"]
-
-    async def watch():
-        async for kind, pod in namespace.client.watch(PODS, namespace.name, resource_version=start):
-            if kind == "ADDED":
-                made.append(pod["metadata"]["name"])
-
-    watching = asyncio.create_task(watch())
-    try:
-        for n in range(jobs):
-            await namespace.create(job(f"job-{n}", Worker=2, PS=1))
-            if n % 4 == 3:
-                await asyncio.sleep(chance.uniform(0, 0.1))
-                operator_process.process.send_signal(signal.SIGKILL)
-                operator_process.process.wait()
-                operator_process.start()
-        await namespace.until_pods(*names)
-        for n in range(jobs):
-            await namespace.put(f"job-{n}-worker-0", "Succeeded", code=0)
-        operator_process.kill()
-        operator_process.start()
-        for n in range(jobs):
-            await namespace.until_state("Succeeded", f"job-{n}")
-        assert sorted(made) == sorted(names)
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)

@@ -12,18 +12,60 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from kf_spawner.kube import Forbidden, Invalid
 from kf_spawner.tfjob.names import CANONICAL_TYPE, KIND
+from kf_spawner.tfjob.pods import node_of, restarts_in_place
 from kf_spawner.tfjob.pods import phase as phase_of
-from kf_spawner.tfjob.status import is_finished, is_true
-from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, task_of
-from tests.tfjob.world import job
+from kf_spawner.tfjob.status import find_condition, is_finished, is_true
+from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, owner_of, task_of
+from tests.tfjob.world import claim, job
 
-SEQUENCES = int(os.environ.get("KF_SEQUENCES", "300"))
+# The same ones each time; others, and others each time, when their number is given.
+GIVEN = os.environ.get("KF_SEQUENCES")
+SEQUENCES = int(GIVEN or 2000)
 STEPS = 40
+NODES = ("one", "two")
 
-OUTCOMES = st.sampled_from([("Running", None)] * 2 + [("Succeeded", 0), ("Failed", 1)] + [("Failed", 137)] * 2)
 SELDOM = st.sampled_from([False] * 4 + [True])
-MEANWHILE = st.sampled_from(["news", "pods end", "scale", "suspend", "delete", "make again"])
+OUTCOMES = st.sampled_from(
+    [
+        ("Running", None, ""),
+        ("Running", None, ""),
+        ("Succeeded", 0, ""),
+        ("Failed", 1, ""),
+        ("Failed", None, "Evicted"),
+    ]
+    + [("Failed", 137, "")] * 3
+)
+OTHERS = st.sampled_from([{}, {"PS": 1}, {"Chief": 1}, {"Master": 1, "PS": 2}, {"Chief": 1, "Evaluator": 1}])
+RUN_POLICIES = st.fixed_dictionaries(
+    {"cleanPodPolicy": st.sampled_from(["None", "Running", "All", "PS"])},
+    optional={
+        "backoffLimit": st.sampled_from([0, 2]),
+        "activeDeadlineSeconds": st.sampled_from([50, 500]),
+        "startDeadlineSeconds": st.just(100),
+        "ttlSecondsAfterFinished": st.sampled_from([0, 100]),
+        "suspend": SELDOM,
+        "waitForEvaluator": st.just(True),
+        "avoidFailedNodes": st.just(True),
+    },
+)
+REPLICA_OPTIONS = st.fixed_dictionaries(
+    {}, optional={"maxRestarts": st.sampled_from([0, 1]), "volumeClaimTemplates": st.just([claim("data")])}
+)
+JOB_OPTIONS = st.fixed_dictionaries(
+    {}, optional={"successPolicy": st.just("AllWorkers"), "enableDynamicWorker": st.just(True)}
+)
+MEANWHILE = ["news", "pods end", "scale", "suspend", "resume", "delete", "make again", "a pod fails"]
+# What the message of a failed job may say, and what must have been for it.
+CAUSES = {
+    "replica(s) failed": lambda life, uid: life.was_harmed(uid),
+    "maxRestarts allows": lambda life, uid: life.was_harmed(uid),
+    "backoff limit": lambda life, uid: life.was_harmed(uid),
+    "longer than specified deadline": lambda life, uid: "activeDeadlineSeconds" in life.policy,
+    "did not start within": lambda life, uid: "startDeadlineSeconds" in life.policy,
+    "cannot be made: no pods today": lambda life, uid: uid in life.api.refused,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -37,28 +79,26 @@ class JobLife(RuleBasedStateMachine):
 
     @initialize(
         workers=st.integers(0, 3),
-        others=st.sampled_from([{}, {"PS": 1}, {"Chief": 1}, {"Master": 1, "PS": 2}, {"Chief": 1, "Evaluator": 1}]),
+        others=OTHERS,
         restart=st.sampled_from(["Never", "Always", *["OnFailure", "ExitCode"] * 2]),
-        policy=st.fixed_dictionaries(
-            {"cleanPodPolicy": st.sampled_from(["None", "Running", "All"])},
-            optional={
-                "backoffLimit": st.sampled_from([0, 2]),
-                "activeDeadlineSeconds": st.sampled_from([50, 500]),
-                "ttlSecondsAfterFinished": st.sampled_from([0, 100]),
-                "suspend": SELDOM,
-            },
-        ),
-        success=st.sampled_from(["", "AllWorkers"]),
+        policy=RUN_POLICIES,
+        of_replicas=REPLICA_OPTIONS,
+        of_job=JOB_OPTIONS,
     )
-    def begin(self, workers, others, restart, policy, success):
+    def begin(self, workers, others, restart, policy, of_replicas, of_job):
         counts = {"Worker": workers or 1} | others if workers or not others else others
         self.template = job(run_policy=policy, restart=restart, **counts)
-        self.template["spec"]["successPolicy"] = success
+        self.template["spec"].update(of_job)
+        for spec in self.template["spec"]["tfReplicaSpecs"].values():
+            spec.update(of_replicas)
         del self.template["metadata"]["uid"]
         self.api = Api()
+        for node in NODES:
+            self.api.set_ready(node, True)
         self.most: dict[str, dict[str, int]] = {}
         self.ends: dict[str, str] = {}
         self.failures: dict[tuple[str, str], int] = {}
+        self.nodes_were_lost = False
         self.make()
         self.operator = SimulatedOperator(self.api)
         self.work()
@@ -72,8 +112,16 @@ class JobLife(RuleBasedStateMachine):
         assert self.job
         return {kind: spec["replicas"] for kind, spec in self.job["spec"]["tfReplicaSpecs"].items()}
 
+    @property
+    def policy(self) -> dict:
+        assert self.job
+        return self.job["spec"]["runPolicy"]
+
     def work(self, **faults) -> None:
         self.operator.take_turns(**faults)
+
+    def was_harmed(self, uid: str) -> bool:
+        return self.nodes_were_lost or any(owner == uid for owner, _ in self.failures)
 
     # The operator and its network
 
@@ -99,25 +147,38 @@ class JobLife(RuleBasedStateMachine):
     def it_works(self, number):
         self.operator.take_turns(limit=number)
 
-    @rule(budget=st.integers(0, 6))
-    def operator_dies_at_work(self, budget):
+    @rule(budget=st.integers(0, 6), fresh=st.booleans())
+    def operator_dies_at_work(self, budget, fresh):
+        if fresh:
+            self.all_news_comes()
         self.work(budget=budget)
 
-    @rule(lose=st.integers(1, 6))
-    def an_answer_is_lost(self, lose):
+    @rule(lose=st.integers(1, 6), fresh=st.booleans())
+    def an_answer_is_lost(self, lose, fresh):
+        if fresh:
+            self.all_news_comes()
         self.work(lose=lose)
 
-    @rule(number=st.integers(1, 6), what=MEANWHILE)
-    def something_happens_while_it_works(self, number, what):
+    @rule(number=st.integers(1, 6), what=st.sampled_from(MEANWHILE), known=st.booleans())
+    def something_happens_while_it_works(self, number, what, known):
         acts = {
             "news": self.all_news_comes,
             "pods end": self.terminating_pods_go,
             "scale": lambda: self.scale_to(1),
             "suspend": lambda: self.set_suspend(True),
+            "resume": lambda: self.set_suspend(False),
             "delete": self.delete,
             "make again": lambda: (self.delete(), self.make()),
+            "a pod fails": lambda: self.go_on(next(iter(self.live_pods()), None), "Failed", 137),
         }
-        self.work(meanwhile=(number, acts[what]))
+
+        def act():
+            acts[what]()
+            if known:
+                self.all_news_comes()
+
+        self.all_news_comes()
+        self.work(meanwhile=(number, act))
 
     @rule()
     def operator_restarts(self):
@@ -127,31 +188,46 @@ class JobLife(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.operator.pass_time(seconds)
 
-    @rule(value=SELDOM)
-    def a_quota_comes_or_goes(self, value):
-        self.api.has_quota = not value
+    @rule(refusal=st.sampled_from([None] * 5 + [Forbidden, Forbidden, Invalid]))
+    def a_quota_comes_or_goes(self, refusal):
+        self.api.refusal = refusal
 
     # Kubelets and the garbage collector
 
-    @precondition(lambda self: self.api.of(POD))
-    @rule(data=st.data(), outcome=OUTCOMES)
-    def a_pod_goes_on(self, data, outcome):
-        live = [name for name, pod in self.api.of(POD).items() if phase_of(pod) in ("Pending", "Running")]
-        if not live:
+    def live_pods(self) -> list[str]:
+        return [name for name, pod in self.api.of(POD).items() if phase_of(pod) in ("Pending", "Running")]
+
+    @precondition(lambda self: self.live_pods())
+    @rule(data=st.data(), outcome=OUTCOMES, node=st.sampled_from(NODES))
+    def a_pod_goes_on(self, data, outcome, node):
+        phase, code, reason = outcome
+        self.go_on(data.draw(st.sampled_from(self.live_pods())), phase, code, node=node, reason=reason)
+
+    @precondition(lambda self: self.live_pods())
+    @rule(data=st.data())
+    def a_container_starts_anew_in_its_pod(self, data):
+        self.go_on(data.draw(st.sampled_from(self.live_pods())), "Running", anew=1)
+
+    def go_on(self, name, phase, code=None, *, node=NODES[0], reason="", anew=0):
+        if name is None:
             return
-        pod, (phase, code) = self.api.objects[POD, data.draw(st.sampled_from(live))], outcome
-        if phase == "Failed":
+        pod = self.api.objects[POD, name]
+        if phase == "Failed" or anew:
             failed = (owner_of(pod), "-".join(map(str, task_of(pod))))
             self.failures[failed] = self.failures.get(failed, 0) + 1
         state = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
-        status = {"phase": phase, "containerStatuses": [{"name": "tensorflow", "restartCount": 0, "state": state}]}
-        self.api.put(POD, {**pod, "status": status})
+        container = {"name": "tensorflow", "restartCount": restarts_in_place(pod) + anew, "state": state}
+        status = {"phase": phase, "containerStatuses": [container], **({"reason": reason} if reason else {})}
+        self.api.put(POD, {**pod, "spec": {"nodeName": node, **pod["spec"]}, "status": status})
 
     @rule()
     def terminating_pods_go(self):
-        for name, pod in self.api.of(POD).items():
-            if pod["metadata"].get("deletionTimestamp"):
-                self.api.remove(POD, name)
+        self.api.end_terminating_pods()
+
+    @rule(node=st.sampled_from(NODES), lost=SELDOM)
+    def a_node_is_lost_or_found(self, node, lost):
+        self.nodes_were_lost = self.nodes_were_lost or lost
+        self.api.set_ready(node, not lost)
 
     @rule()
     def garbage_is_collected(self):
@@ -178,7 +254,7 @@ class JobLife(RuleBasedStateMachine):
     @rule(value=SELDOM)
     def set_suspend(self, value):
         if self.job:
-            self.edit(runPolicy={**self.job["spec"]["runPolicy"], "suspend": value})
+            self.edit(runPolicy={**self.policy, "suspend": value})
 
     @rule(really=SELDOM)
     def delete(self, really=True):
@@ -192,7 +268,8 @@ class JobLife(RuleBasedStateMachine):
             self.note_counts()
 
     def edit(self, **fields) -> None:
-        self.api.put(KIND, {**self.job, "spec": {**self.job["spec"], **fields}})
+        meta = {**self.job["metadata"], "edited": True}
+        self.api.put(KIND, {**self.job, "metadata": meta, "spec": {**self.job["spec"], **fields}})
         self.note_counts()
 
     def note_counts(self) -> None:
@@ -209,8 +286,19 @@ class JobLife(RuleBasedStateMachine):
             ends = [kind for kind in ("Succeeded", "Failed") if is_true(status, kind)]
             assert len(ends) < 2
             assert self.ends.get(uid) in (None, *ends)
-            if ends:
+            if ends and uid not in self.ends:
                 self.ends[uid] = ends[0]
+                self.check_cause(uid, status)
+
+    def check_cause(self, uid, status):
+        if is_true(status, "Failed"):
+            message = find_condition(status, "Failed")["message"]
+            may_be = next((may_be for words, may_be in CAUSES.items() if words in message), None)
+            assert may_be, message
+            assert may_be(self, uid), message
+        elif "Evaluator" in self.counts and self.policy.get("waitForEvaluator"):
+            memory = status["tasks"]["evaluator-0"]
+            assert memory.get("succeeded") or memory.get("pod"), "the evaluator was not waited for"
 
     @invariant()
     def a_condition_is_there_once(self):
@@ -221,7 +309,10 @@ class JobLife(RuleBasedStateMachine):
     @invariant()
     def no_failure_is_counted_twice(self):
         for name, memory in (((self.job or {}).get("status") or {}).get("tasks") or {}).items():
-            assert memory.get("restarts", 0) <= self.failures.get((self.job["metadata"]["uid"], name), 0)
+            restarts = memory.get("restarts", 0)
+            assert restarts <= self.failures.get((self.job["metadata"]["uid"], name), 0)
+            spec = self.job["spec"]["tfReplicaSpecs"][CANONICAL_TYPE[name.rpartition("-")[0]]]
+            assert restarts <= spec.get("maxRestarts", restarts)
 
     @invariant()
     def there_are_never_more_than_asked_for(self):
@@ -246,15 +337,19 @@ class JobLife(RuleBasedStateMachine):
         self.check_rest()
 
     def check_rest(self):
-        pods, services = self.api.of(POD), self.api.of(SERVICE)
+        uid = self.job["metadata"]["uid"] if self.job else ""
+        pods = {name: pod for name, pod in self.api.of(POD).items() if owner_of(pod) == uid}
+        services = self.api.of(SERVICE)
+        # Of a job that is gone, only a lost node can still hold pods.
+        self.held = {name: pod for name, pod in self.api.of(POD).items() if name not in pods}
+        assert not any(self.api.is_ready(node_of(pod)) for pod in self.held.values())
         if not self.job:
-            assert not pods
             assert not services
             return
-        status, policy = self.job["status"], self.job["spec"]["runPolicy"]
+        status = self.job["status"]
         if is_finished(status):
-            self.check_end(status, policy, pods)
-        elif policy.get("suspend"):
+            self.check_end(status, pods)
+        elif self.policy.get("suspend"):
             assert (pods, services) == ({}, {})
             assert is_true(status, "Suspended")
             assert not is_true(status, "Running")
@@ -262,13 +357,16 @@ class JobLife(RuleBasedStateMachine):
         else:
             self.check_life(status, pods, services)
 
-    def check_end(self, status, policy, pods):
+    def check_end(self, status, pods):
+        clean = self.policy["cleanPodPolicy"]
+        left = {name for name, pod in pods.items() if phase_of(pod) not in ("Succeeded", "Failed")}
         assert status["completionTime"]
         assert not is_true(status, "Running")
-        phases = {phase_of(pod) for pod in pods.values()}
-        assert policy["cleanPodPolicy"] != "All" or not pods
-        assert policy["cleanPodPolicy"] != "Running" or phases <= {"Succeeded", "Failed"}
-        assert "ttlSecondsAfterFinished" not in policy
+        assert "ttlSecondsAfterFinished" not in self.policy
+        assert clean != "All" or not pods
+        assert clean != "Running" or not left
+        assert clean != "PS" or not any(task_of(pods[name])[0] == "ps" for name in left)
+        assert not (status.get("stopped") and left)
 
     def check_life(self, status, pods, services):
         wanted = {f"mnist-{kind.lower()}-{index}" for kind, count in self.counts.items() for index in range(count)}
@@ -276,11 +374,12 @@ class JobLife(RuleBasedStateMachine):
         ended = {name for name, pod in pods.items() if phase_of(pod) == "Succeeded"}
         active = {name for name, pod in pods.items() if phase_of(pod) == "Running"}
         assert not is_true(status, "Suspended")
+        assert status.get("started") or "startDeadlineSeconds" not in self.policy
         assert set(pods) <= wanted
         assert set(pods) <= set(services)
         assert ended <= done
-        if self.api.has_quota:
-            assert wanted - set(pods) <= done
+        if not self.api.refusal:
+            assert wanted - set(pods) - set(self.held) <= done
         elif wanted - set(pods) - done:
             assert status["conditions"][0]["reason"] == "TFJobCreateRefused"
         for kind, count in self.counts.items():
@@ -295,9 +394,11 @@ class JobLife(RuleBasedStateMachine):
         if not hasattr(self, "operator"):
             return
         try:
-            self.api.has_quota = True
+            self.api.refusal = None
             self.all_comes_to_rest()
             self.delete()
+            for node in NODES:
+                self.api.set_ready(node, True)
             self.all_comes_to_rest()
             self.operator.pass_time(100)
             self.operator.sweep()
@@ -307,11 +408,12 @@ class JobLife(RuleBasedStateMachine):
             self.operator.close()
 
 
-def owner_of(pod: dict) -> str:
-    return pod["metadata"]["ownerReferences"][0]["uid"]
-
-
-TestJobLife = JobLife.TestCase
+TestJobLife = pytest.mark.timeout(900)(JobLife.TestCase)
 TestJobLife.settings = settings(
-    max_examples=SEQUENCES, stateful_step_count=STEPS, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=SEQUENCES,
+    stateful_step_count=STEPS,
+    derandomize=not GIVEN,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )

@@ -1,0 +1,162 @@
+"""kill -9 of the operator at random moments while jobs come, run, fail, start anew and end.
+
+What must hold is told by a watch from before the first moment on: each replica was made once, or once more for its
+one failure; none is missing, and no job is stuck. A round is one kill: KF_FAULT_ROUNDS, 5 by default. The seed is
+printed, and taken from KF_FAULT_SEED to play a run again.
+"""
+
+import asyncio
+import collections
+import os
+import random
+
+import pytest
+
+from kf_spawner.kube import Conflict, NotFound
+from kf_spawner.kube.resources import PODS
+from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.status import is_true
+from tests.operator.conftest import Namespace, OperatorProcess
+from tests.tfjob.world import job
+
+ROUNDS = int(os.environ.get("KF_FAULT_ROUNDS", "5"))
+SEED = int(os.environ.get("KF_FAULT_SEED", str(random.randrange(10**6))))
+JOBS_A_ROUND = 3
+COUNTS = {"Chief": 1, "Worker": 2, "PS": 1}
+TASKS = ("chief-0", "worker-0", "worker-1", "ps-0")
+FAILS_ONCE = "worker-1"
+
+pytestmark = [pytest.mark.faults, pytest.mark.timeout(300 + 10 * ROUNDS)]
+
+
+class Kubelet:
+    """Moves every pod of a namespace on: all of a job run, one fails once, and then the chief succeeds."""
+
+    def __init__(self, namespace: Namespace, chance: random.Random):
+        self._namespace, self._chance = namespace, chance
+        self.made: dict[str, set[str]] = collections.defaultdict(set)  # name to uids
+        self._ran: dict[str, set[str]] = collections.defaultdict(set)  # job to uids
+        self._complete: dict[str, asyncio.Event] = collections.defaultdict(asyncio.Event)
+        self._tasks: set[asyncio.Task] = set()
+
+    async def __aenter__(self) -> "Kubelet":
+        listed = await self._namespace.client.list(PODS, self._namespace.name)
+        self._start(self._watch(listed["metadata"]["resourceVersion"]))
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        results = await asyncio.gather(*self._tasks, return_exceptions=True)
+        assert not [result for result in results if isinstance(result, Exception)]
+
+    def _start(self, work) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(lambda task: task.cancelled() or task.exception() or self._tasks.discard(task))
+
+    async def _watch(self, version: str) -> None:
+        while True:
+            async for kind, pod in self._namespace.client.watch(PODS, self._namespace.name, resource_version=version):
+                version = pod["metadata"]["resourceVersion"]
+                if kind == "ADDED":
+                    self.made[pod["metadata"]["name"]].add(pod["metadata"]["uid"])
+                    self._start(self._live(pod))
+
+    async def _live(self, pod: dict) -> None:
+        name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+        job_name, kind, index = name.rsplit("-", 2)
+        task = f"{kind}-{index}"
+        await self._pause()
+        if not await self._report(name, uid, "Running"):
+            return
+        self._ran[job_name].add(uid)
+        if task == FAILS_ONCE and is_flaky(job_name) and len(self.made[name]) == 1:
+            await self._pause()
+            await self._report(name, uid, "Failed", code=137)
+        elif len(self._ran[job_name]) == len(TASKS) + is_flaky(job_name):
+            self._complete[job_name].set()
+        if task == "chief-0":
+            await self._complete[job_name].wait()
+            await self._pause()
+            await self._report(name, uid, "Succeeded", code=0)
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._chance.expovariate(1 / 0.1))
+
+    async def _report(self, name: str, uid: str, phase: str, *, code: int | None = None) -> bool:
+        """False if that very pod is gone."""
+        state = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
+        container = {"name": "tensorflow", "image": "tf", "imageID": "", "ready": False, "restartCount": 0}
+        status = {"phase": phase, "containerStatuses": [{**container, "state": state}]}
+        patch = {"metadata": {"uid": uid}, "status": status}
+        try:
+            await self._namespace.client.patch(PODS, name, patch, self._namespace.name, subresource="status")
+        except (NotFound, Conflict):
+            return False
+        return True
+
+
+def is_flaky(name: str) -> bool:
+    return int(name.removeprefix("job-")) % 3 == 0
+
+
+async def test_kills(namespace, operator_kubeconfig, tmp_path):
+    print(f"seed {SEED}")
+    chance = random.Random(SEED)
+    names = [f"job-{number}" for number in range(ROUNDS * JOBS_A_ROUND)]
+    process = OperatorProcess(operator_kubeconfig, tmp_path / "operator.log", f"--namespace={namespace.name}")
+    async with Kubelet(namespace, chance) as kubelet:
+        try:
+            for turn in range(ROUNDS):
+                await asyncio.gather(
+                    make_jobs(namespace, chance, names[turn * JOBS_A_ROUND : (turn + 1) * JOBS_A_ROUND]),
+                    live_and_die(process, chance),
+                )
+            await asyncio.to_thread(process.start)
+            jobs = await namespace.until(lambda: all_ended(namespace))
+            await namespace.until(lambda: nothing_left(namespace))
+            assert await asyncio.to_thread(process.stop) == 0
+        finally:
+            if process.process and process.process.poll() is None:
+                process.kill()
+    wanted = {f"{name}-{task}": 1 + (is_flaky(name) and task == FAILS_ONCE) for name in names for task in TASKS}
+    assert {name: len(uids) for name, uids in kubelet.made.items()} == wanted
+    assert set(jobs) == set(names)
+    for name, status in jobs.items():
+        assert is_true(status, "Succeeded")
+        assert not is_true(status, "Failed")
+        restarts = {task: memory["restarts"] for task, memory in status["tasks"].items() if "restarts" in memory}
+        assert restarts == ({FAILS_ONCE: 1} if is_flaky(name) else {})
+    assert "Traceback" not in process.log.read_text()
+    print(
+        f"{ROUNDS} kills: {len(names)} jobs, {sum(wanted.values())} pods, each made exactly as often as it should be"
+    )
+
+
+async def make_jobs(namespace: Namespace, chance: random.Random, names: list[str]) -> None:
+    for name in names:
+        await asyncio.sleep(chance.uniform(0, 0.5))
+        await namespace.create(job(name, restart="ExitCode", run_policy={"cleanPodPolicy": "All"}, **COUNTS))
+
+
+async def live_and_die(process: OperatorProcess, chance: random.Random) -> None:
+    """Some die before they do anything, most in the midst of their work."""
+    if chance.random() < 0.1:
+        process.launch()
+        await asyncio.sleep(chance.uniform(0, 1))
+    else:
+        await asyncio.to_thread(process.start)
+        await asyncio.sleep(chance.uniform(0, 1))
+    await asyncio.to_thread(process.kill)
+
+
+async def all_ended(namespace: Namespace) -> dict[str, dict] | None:
+    """Statuses by name, once no job goes on."""
+    items = (await namespace.client.list(TFJOBS, namespace.name))["items"]
+    found = {item["metadata"]["name"]: item.get("status") or {} for item in items}
+    return found if all(is_true(s, "Succeeded") or is_true(s, "Failed") for s in found.values()) else None
+
+
+async def nothing_left(namespace: Namespace) -> bool:
+    return not await namespace.pods() and not await namespace.services()
