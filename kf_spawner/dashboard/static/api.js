@@ -76,6 +76,7 @@ async function refusal(response) {
   try {
     return new ApiError({ ...(await response.json()), status });
   } catch {
+    if (status >= 502) return lost(); // what stands in front of it says so
     return new ApiError({ status, message: `The dashboard answered ${status} and gave no reason.` });
   }
 }

@@ -7,8 +7,7 @@ import { badge } from "./states.js";
 const MOST = 2000; // lines kept on the page; a download has all
 const PACE = 100; // ms between two drawings, whatever comes
 const NEAR = 24; // px from the end that still count as the end
-// eslint-disable-next-line no-control-regex -- terminals' colours and cursor moves
-const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
+const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g; // terminals' colours and cursor moves
 
 export function pane({ replica, download, alone }) {
   const state = h("span");
