@@ -16,7 +16,6 @@ OLD_PLACES = (
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
     "backoffLimit",
-    "schedulingPolicy",
 )  # fields of the run policy that stood in the spec itself before there was one
 
 
