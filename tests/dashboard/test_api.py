@@ -203,7 +203,7 @@ async def test_the_processes_own_identity_may_do_next_to_nothing(stage, platform
         with pytest.raises(Forbidden):
             await own.create(TFJOBS, job("x"), "kf-alice")
         for user in ("system:serviceaccount:kf-alice:default", "kubernetes-admin", "system:admin"):
-            with pytest.raises(Forbidden):
+            with pytest.raises(Forbidden, match="impersonate"):
                 await own.acting_as(user).list(NAMESPACES)
         alice = own.acting_as("system:serviceaccount:kf-alice:notebook")
         await alice.list(TFJOBS, "kf-alice")
