@@ -6,7 +6,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-faults check format lock bench clean
+.PHONY: help run test test-faults check format lock bench bench-operator clean
 
 help:
 	@echo "make run    [HOME_DIR=.home] [PORT=8000]  start everything on this machine and print the link"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-faults [ROUNDS=10]              kill every component many times while jobs run"
 	@echo "make check                                format, lint, types and the walls between rooms"
 	@echo "make bench                                the figures in docs/benchmarks.md, measured again"
+	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
 	@echo "make clean                                remove what make made in this folder"
 
 run:
@@ -46,7 +47,11 @@ lock:
 
 bench:
 	@scripts/setup $(VENV) requirements/test.txt
-	@$(BIN)/python benchmarks/startup.py
+	@$(BIN)/python -m benchmarks.startup
+
+bench-operator:
+	@scripts/setup $(VENV) requirements/test.txt
+	@exec $(BIN)/python -m benchmarks.operator $(ARGS)
 
 clean:
 	rm -rf $(VENV) .home build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -4,7 +4,8 @@
 2. Start in the hub to a ready notebook server / `jupyterhub-singleuser` started bare in the same environment.
 3. Memory of everything that `up` starts, idle: proportional set size, in MB (shared pages counted once).
 
-Run: `make bench`. Pairs alternate, so that both see the same machine. Prints medians with the least and the most.
+Run: `make bench`, or `python -m benchmarks.startup`. Pairs alternate, so that both see the same machine.
+Prints medians with the least and the most.
 """
 
 import argparse
@@ -20,8 +21,6 @@ import time
 from pathlib import Path
 
 import aiohttp
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from tests.e2e import product as products
 from tests.e2e.client import HubClient

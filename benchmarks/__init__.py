@@ -1,0 +1,1 @@
+"""Figures of the product beside those of its peers; see docs/benchmarks.md."""
