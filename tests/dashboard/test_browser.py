@@ -58,6 +58,7 @@ LOOKS = """() => {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     assert CHROMIUM, "no Chromium is installed: apt-get install chromium"
+    expect.set_options(timeout=SLOW)  # a machine with other work to do
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -65,8 +66,11 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def user_page(chromium: Browser, stage: Stage, user: str, *, scheme="light"):
-    """A page of the dashboard with `user` logged in. What scripts or the browser complain about fails the test."""
+async def user_page(chromium: Browser, stage: Stage, user: str, path: str = "", *, scheme="light"):
+    """The dashboard's page at `path`, which `user` comes to by way of the login.
+
+    What scripts or the browser complain about fails the test.
+    """
     context = await chromium.new_context(
         viewport={"width": 1280, "height": 900}, base_url=stage.dashboard, color_scheme=scheme
     )
@@ -74,10 +78,10 @@ async def user_page(chromium: Browser, stage: Stage, user: str, *, scheme="light
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
-    await page.goto(stage.dashboard)
+    await page.goto(stage.dashboard + path)
     await page.get_by_label("Username").fill(user)
     await page.get_by_role("button", name="Sign in").click()
-    await page.wait_for_url(f"{stage.dashboard}**")
+    await page.wait_for_url(stage.dashboard + path)
     yield page
     await context.close()
     assert not faults, faults
@@ -119,7 +123,7 @@ async def test_a_users_way_with_a_job(chromium, stage):
 
         await create_by_form(page)
         await expect(others.get_by_role("link", name="count")).to_be_visible()
-        await expect(state(page, "Running")).to_be_visible(timeout=SLOW)
+        await expect(state(page, "Running")).to_be_visible()
         await expect(others.get_by_role("row", name="count").get_by_text("Running", exact=True)).to_be_visible()
         await expect(page.locator(".timeline")).to_contain_text("TFJob kf-ann/count is running.")
         await expect(page.locator("pre.code")).to_contain_text("count-worker-1.kf-ann.svc:2222")
@@ -128,9 +132,9 @@ async def test_a_users_way_with_a_job(chromium, stage):
         await watch_logs(page)
         await scale(page)
         await confirm(page, "Suspend")
-        await expect(state(page, "Suspended")).to_be_visible(timeout=SLOW)
+        await expect(state(page, "Suspended")).to_be_visible()
         await page.get_by_role("button", name="Resume").click()
-        await expect(state(page, "Running")).to_be_visible(timeout=SLOW)
+        await expect(state(page, "Running")).to_be_visible()
         await page.get_by_role("link", name="Manifest").click()
         await expect(page.locator("pre.code")).to_contain_text("kind: TFJob")
 
@@ -140,7 +144,7 @@ async def test_a_users_way_with_a_job(chromium, stage):
         await expect(page.get_by_role("dialog")).to_be_hidden()
         await confirm(page, "Delete")
         await expect(page).to_have_url(stage.dashboard)
-        await expect(page.get_by_role("heading", name="No TFJobs yet")).to_be_visible(timeout=SLOW)
+        await expect(page.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
         await expect(others.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
 
 
@@ -204,7 +208,7 @@ async def scale(page: Page) -> None:
     await picture(page, "dashboard-scale")
     await dialog.get_by_label("Worker").fill("3")
     await dialog.get_by_role("button", name="Scale").click()
-    await expect(page.get_by_role("row", name="worker-2").get_by_text("Running")).to_be_visible(timeout=SLOW)
+    await expect(page.get_by_role("row", name="worker-2").get_by_text("Running")).to_be_visible()
 
 
 async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
@@ -229,7 +233,7 @@ async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
         await expect(page.get_by_text("No TFJob is Suspended and")).to_be_visible()
         await page.goto(f"{stage.dashboard}jobs/kf-ben/products")
         await confirm(page, "Delete")
-        await expect(page.get_by_role("link", name="products")).to_have_count(0, timeout=SLOW)
+        await expect(page.get_by_role("link", name="products")).to_have_count(0)
 
 
 async def test_who_never_started_a_server_is_told_to(chromium, stage):
@@ -239,6 +243,34 @@ async def test_who_never_started_a_server_is_told_to(chromium, stage):
         await page.get_by_role("button", name="Create").click()
         await expect(page.get_by_role("alert").get_by_text("start a notebook server once")).to_be_visible()
         await expect(page.get_by_label("Name", exact=True)).to_have_value("hello")
+
+
+async def test_a_form_becomes_a_manifest(chromium, stage):
+    """Its faults are said at the text, which stays."""
+    async with user_page(chromium, stage, "ben", "new") as page:
+        await page.get_by_label("Name", exact=True).fill("sketch")
+        await page.get_by_role("button", name="Add a variable").click()
+        await expect(page.get_by_role("textbox", name="Variable")).to_be_focused()
+        await page.keyboard.type("RATE")
+        await page.get_by_label("Value").fill("0.1")
+        await page.get_by_role("button", name="Add a replica type").click()
+        await page.get_by_label("Type").last.select_option("Chief")
+        await page.get_by_role("button", name="Show as manifest").click()
+        text = page.get_by_role("textbox", name="Manifest")
+        await expect(text).to_be_focused()
+        manifest = await text.input_value()
+        assert "Chief:" in manifest, manifest
+        assert manifest.count("name: RATE") == 2, manifest
+        wrong = manifest.replace("cleanPodPolicy: Running", "cleanPodPolicy: Sometimes")
+        assert wrong != manifest
+        await text.fill(wrong)
+        await page.get_by_role("button", name="Create").click()
+        await expect(text).to_have_accessible_description(re.compile("'Sometimes'; use one of"))
+        await text.fill(manifest.replace("cleanPodPolicy: Running", "cleanPodPolicy: All\n    suspend: true"))
+        await page.get_by_role("button", name="Create").click()
+        await expect(state(page, "Suspended")).to_be_visible()
+        await expect(page.get_by_role("row", name="chief-0")).to_be_visible()
+    await stage.admin.delete(TFJOBS, "sketch", "kf-ben")
 
 
 async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
@@ -259,9 +291,8 @@ async def test_can_be_read_at_both_widths(chromium, stage, scheme):
     name = f"looks-{scheme}"
     await stage.admin.create(TFJOBS, job(name, "kf-admin", suspend=False))
     here = f"jobs/kf-admin/{name}"
-    async with user_page(chromium, stage, "admin", scheme=scheme) as page:
-        await page.goto(f"{stage.dashboard}{here}/logs")
-        await expect(page.get_by_role("log", name="worker-1")).to_contain_text("step 1", timeout=SLOW)
+    async with user_page(chromium, stage, "admin", f"{here}/logs", scheme=scheme) as page:
+        await expect(page.get_by_role("log", name="worker-1")).to_contain_text("step 1")
         for width in (1280, 400):
             await page.set_viewport_size({"width": width, "height": 900})
             for title, path, shown in (

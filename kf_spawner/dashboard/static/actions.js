@@ -52,7 +52,11 @@ export function actions(job, { onDeleted }) {
 function suspendDialog(job, patch) {
   return ask({
     title: `Suspend ${job.name}?`,
-    content: h("p", {}, "All its replicas are stopped. When it is resumed it starts from the beginning, or from the checkpoints that it has written."),
+    content: h(
+      "p",
+      {},
+      "All its replicas are stopped. Resumed, it starts from the beginning, or from its own checkpoints.",
+    ),
     label: "Suspend",
     async work() {
       await patch({ suspend: true });
@@ -65,7 +69,11 @@ function deleteDialog(job, now, path, onDeleted) {
   const replicas = Object.values(now.wanted).reduce((sum, number) => sum + number, 0);
   return ask({
     title: `Delete ${job.name}?`,
-    content: h("p", {}, `The job and its ${count(replicas, "replica")} go, and their logs with them. This cannot be undone. Volumes stay.`),
+    content: h(
+      "p",
+      {},
+      `The job and its ${count(replicas, "replica")} go, and their logs with them, for good. Volumes stay.`,
+    ),
     label: "Delete",
     danger: true,
     async work() {
@@ -80,14 +88,28 @@ function scaleDialog(job, scalable, patch) {
   const inputs = Object.entries(scalable).map(([type, number]) => ({
     type,
     number,
-    input: h("input", { id: `scale-${type}`, type: "number", min: 0, step: 1, value: String(number), required: true }),
+    input: h("input", {
+      id: `scale-${type}`,
+      type: "number",
+      min: 0,
+      step: 1,
+      value: String(number),
+      required: true,
+    }),
   }));
   return ask({
     title: `Scale ${job.name}`,
     content: [
-      h("div", { class: "fields" }, inputs.map(({ type, input }) =>
-        h("div", { class: "field" }, h("label", { for: input.id }, type), input))),
-      h("p", { class: "help" }, "Replicas are added, or those with the highest numbers are stopped. A program that is running knows the new cluster only when it is started anew."),
+      h(
+        "div",
+        { class: "fields" },
+        inputs.map(({ type, input }) => h("div", { class: "field" }, h("label", { for: input.id }, type), input)),
+      ),
+      h(
+        "p",
+        { class: "help" },
+        "More are started, or those with the highest numbers stopped. Those that run learn of it when started anew.",
+      ),
     ],
     label: "Scale",
     fieldOf: (field) => inputs.find(({ type }) => field.toLowerCase().includes(type.toLowerCase()))?.input,

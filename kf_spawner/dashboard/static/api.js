@@ -69,7 +69,8 @@ async function request(method, path, body, signal) {
   return response;
 }
 
-const lost = () => new ApiError({ reason: "Unreachable", message: "The dashboard cannot be reached: is it running?" });
+const lost = () =>
+  new ApiError({ reason: "Unreachable", message: "The dashboard cannot be reached: is it running?" });
 
 async function refusal(response) {
   const { status } = response;

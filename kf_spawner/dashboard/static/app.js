@@ -1,4 +1,5 @@
-// The way from an address to a view. A view is `show(main, {parameters, query, user, go})` and gives a function that ends it.
+// The way from an address to a view.
+// A view is `show(main, {parameters, query, user, go})` and gives a function that ends it.
 
 import * as api from "./api.js";
 import { showCreate } from "./create.js";

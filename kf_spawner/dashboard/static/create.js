@@ -1,6 +1,6 @@
 // Making a job: by a form, or from a manifest. What was typed is kept until the job is made, over errors and reloads.
 
-import { get, send } from "./api.js";
+import { get, jobPath, send } from "./api.js";
 import { drawForm } from "./createform.js";
 import { fill, h } from "./dom.js";
 import { field, showFieldErrors } from "./fields.js";
@@ -12,109 +12,136 @@ const KEPT = "kf-tfjob-draft-1"; // the number changes with the draft's shape
 
 export function showCreate(main, { query, user, go }) {
   document.title = "New TFJob";
-  let draft = null;
-  let offer = null;
-  const trouble = h("div", { role: "alert" });
-  const body = h("form", { class: "wide", novalidate: true }, h("p", { class: "muted" }, "Loading…"));
-  const kinds = [["form", "Form"], ["manifest", "Manifest"]].map(([mode, label]) => ({
-    mode,
-    button: h("button", { type: "button", onclick: () => change(() => { draft.mode = mode; }) }, label),
-  }));
-  const tabs = h("div", { class: "tabs", role: "group", "aria-label": "How to write the job" }, kinds.map(({ button }) => button));
-  fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "New TFJob")), tabs, trouble, body);
+  const page = new CreatePage({ user, go });
+  fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "New TFJob")), page.elements);
+  page.load(query);
+  return () => {};
+}
 
-  const keep = () => sessionStorage.setItem(KEPT, JSON.stringify(draft));
-  const read = () => readInto(draft, body);
+/** The page is drawn from `draft`, and what is typed is read back into it before anything else happens. */
+class CreatePage {
+  draft = null;
+  offer = null;
+  trouble = h("div", { role: "alert" });
+  body = h("form", { class: "wide", novalidate: true }, h("p", { class: "muted" }, "Loading…"));
+  modes = { form: this.modeButton("form", "Form"), manifest: this.modeButton("manifest", "Manifest") };
+
+  constructor({ user, go }) {
+    this.user = user;
+    this.go = go;
+    this.body.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.create();
+    });
+    this.body.addEventListener("input", () => this.keep());
+  }
+
+  get elements() {
+    const modes = Object.values(this.modes);
+    const tabs = h("div", { class: "tabs", role: "group", "aria-label": "How to write the job" }, modes);
+    return [tabs, this.trouble, this.body];
+  }
+
+  modeButton(mode, label) {
+    const choose = () => this.change(() => Object.assign(this.draft, { mode }));
+    return h("button", { type: "button", onclick: choose }, label);
+  }
+
+  /** Asks what the namespace offers, and draws; the first time with the draft that was kept. */
+  async load(query) {
+    try {
+      const namespace = this.draft?.form.namespace || this.user.namespace;
+      this.offer = await get(`form?namespace=${encodeURIComponent(namespace)}`);
+      this.draft ||= restored(query, this.user, this.offer);
+      this.draw();
+      this.keep();
+    } catch (error) {
+      fill(this.body, problem(error, "The form cannot be shown"));
+    }
+  }
+
+  keep() {
+    readInto(this.draft, this.body);
+    sessionStorage.setItem(KEPT, JSON.stringify(this.draft));
+  }
 
   /** Changes the draft, of which the page is then drawn anew; the focus goes to `focus`, a field's path. */
-  function change(work, focus) {
-    read();
+  change(work, focus) {
+    readInto(this.draft, this.body);
     work();
-    keep();
-    draw();
-    if (focus) body.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
+    this.draw();
+    this.keep();
+    if (focus) this.body.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
   }
 
-  function draw() {
-    fill(trouble);
-    for (const { mode, button } of kinds) button.setAttribute("aria-current", String(mode === draft.mode));
-    const parts = draft.mode === "form" ? drawForm({ draft, offer, user, change, onNamespace }) : manifestParts(draft);
-    fill(body, offer.ready ? null : notReady(), parts, footer());
+  draw() {
+    const { draft, offer, user } = this;
+    fill(this.trouble);
+    for (const [mode, button] of Object.entries(this.modes)) {
+      button.setAttribute("aria-current", String(mode === draft.mode));
+    }
+    const change = this.change.bind(this);
+    const onNamespace = () => {
+      this.keep();
+      this.load();
+    };
+    const parts =
+      draft.mode === "form" ? drawForm({ draft, offer, user, change, onNamespace }) : manifestParts(draft);
+    fill(this.body, offer.ready ? null : notReady(), parts, this.footer());
   }
 
-  const onNamespace = async () => {
-    read();
-    keep();
-    await load();
-  };
-
-  function footer() {
-    const over = h("button", { type: "button", class: "quiet", onclick: startOver }, "Start over");
-    const preview = h("button", { type: "button", onclick: toManifest }, "Show as manifest");
+  footer() {
+    const over = h("button", { type: "button", class: "quiet", onclick: () => this.startOver() }, "Start over");
+    const preview = h("button", { type: "button", onclick: () => this.toManifest() }, "Show as manifest");
     const create = h("button", { type: "submit", class: "primary" }, "Create");
-    return h("div", { class: "actions" }, create, draft.mode === "form" && preview, over);
+    return h("div", { class: "actions" }, create, this.draft.mode === "form" && preview, over);
   }
 
-  function startOver() {
-    sessionStorage.removeItem(KEPT);
-    draft = emptyDraft(user, offer);
-    draw();
+  startOver() {
+    this.draft = emptyDraft(this.user, this.offer);
+    this.draw();
+    this.keep();
   }
 
-  const toManifest = () =>
-    attempt(async () => {
-      const { yaml } = await send("POST", "jobs?dry_run=1", { form: formOf(draft) });
-      change(() => Object.assign(draft, { mode: "manifest", yaml }), "yaml");
+  toManifest() {
+    return this.attempt(async () => {
+      const { yaml } = await send("POST", "jobs?dry_run=1", { form: formOf(this.draft) });
+      this.change(() => Object.assign(this.draft, { mode: "manifest", yaml }), "yaml");
     });
+  }
 
-  const create = () =>
-    attempt(async () => {
-      const sent = draft.mode === "form" ? { form: formOf(draft) } : { yaml: draft.yaml };
-      const made = await send("POST", "jobs", sent);
+  create() {
+    return this.attempt(async () => {
+      const { draft } = this;
+      const made = await send("POST", "jobs", draft.mode === "form" ? { form: formOf(draft) } : { yaml: draft.yaml });
       sessionStorage.removeItem(KEPT);
       say(`${made.name} is created`);
-      go(`jobs/${encodeURIComponent(made.namespace)}/${encodeURIComponent(made.name)}`);
+      this.go(jobPath(made));
     });
+  }
 
   /** Does `work`; what is wrong is said at the fields, and the rest above the form. */
-  async function attempt(work) {
-    change(() => draft.mode === "form" && prune(draft.form));
-    body.setAttribute("aria-busy", "true");
-    const buttons = [...body.querySelectorAll("button")];
+  async attempt(work) {
+    this.change(() => prune(this.draft.form));
+    const buttons = [...this.body.querySelectorAll("button")];
     for (const button of buttons) button.disabled = true;
+    this.body.setAttribute("aria-busy", "true");
     try {
       await work();
     } catch (error) {
       for (const button of buttons) button.disabled = false;
-      const rest = showFieldErrors(body, error, draft.mode === "manifest" ? () => body.querySelector("#yaml") : undefined);
-      fill(trouble, rest.map((words) => h("p", { class: "notice error" }, words)));
-      if (rest.length) trouble.scrollIntoView({ block: "center" });
+      this.refuse(error);
     }
-    body.removeAttribute("aria-busy");
+    this.body.removeAttribute("aria-busy");
   }
 
-  async function load() {
-    try {
-      const namespace = draft?.form.namespace || user.namespace;
-      offer = await get(`form?namespace=${encodeURIComponent(namespace)}`);
-      draft ||= restored(query, user, offer);
-      keep();
-      draw();
-    } catch (error) {
-      fill(body, problem(error, "The form cannot be shown"));
-    }
+  refuse(error) {
+    const text = this.body.querySelector("#yaml");
+    const rest = showFieldErrors(this.body, error, text ? () => text : undefined);
+    const notices = rest.map((words) => h("p", { class: "notice error" }, words));
+    fill(this.trouble, notices);
+    if (rest.length) this.trouble.scrollIntoView({ block: "center" });
   }
-
-  body.addEventListener("submit", (event) => {
-    event.preventDefault();
-    create();
-  });
-  body.addEventListener("input", () => {
-    read();
-    keep();
-  });
-  load();
-  return () => {};
 }
 
 function restored(query, user, offer) {
@@ -136,15 +163,31 @@ function prune(form) {
 }
 
 function manifestParts(draft) {
-  const input = h("textarea", { class: "mono", rows: 24, spellcheck: "false", autocapitalize: "off", wrap: "off", placeholder: PLACEHOLDER });
+  const input = h("textarea", {
+    class: "mono",
+    rows: 24,
+    spellcheck: "false",
+    autocapitalize: "off",
+    wrap: "off",
+    placeholder: PLACEHOLDER,
+  });
   input.value = draft.yaml;
-  return field({ path: "yaml", label: "Manifest", help: "One TFJob, as YAML or JSON. Without a namespace it goes to your own.", input });
+  return field({
+    path: "yaml",
+    label: "Manifest",
+    help: "One TFJob, as YAML or JSON. Without a namespace it goes to your own.",
+    input,
+  });
 }
 
 function notReady() {
-  return h("p", { class: "notice warning" },
+  return h(
+    "p",
+    { class: "notice warning" },
     "No notebook server was ever started here, so there is no namespace for jobs yet. ",
-    h("a", { href: `${document.body.dataset.hub}home` }, "Start a server once"), ", then come back: what you type here stays.");
+    h("a", { href: `${document.body.dataset.hub}home` }, "Start a server once"),
+    ", then come back: what you type here stays.",
+  );
 }
 
 const PLACEHOLDER = `apiVersion: kubeflow.org/v1

@@ -11,7 +11,11 @@ import { overview } from "./overview.js";
 import { problem } from "./problem.js";
 import { hasTrouble, inWords, jobBadge, meter } from "./states.js";
 
-const TABS = [["", "Overview"], ["logs", "Logs"], ["manifest", "Manifest"]];
+const TABS = [
+  ["", "Overview"],
+  ["logs", "Logs"],
+  ["manifest", "Manifest"],
+];
 
 export function showDetail(main, { parameters, go }) {
   const { namespace, name, tab = "" } = parameters;
@@ -24,17 +28,29 @@ export function showDetail(main, { parameters, go }) {
   const content = h("div", {}, h("p", { class: "muted" }, "Loading…"));
   const body = { "": overview, logs: showLogs, manifest: showManifest }[tab](content, { namespace, name });
 
-  fill(main,
-    h("nav", { class: "crumbs small", "aria-label": "Where you are" },
-      h("a", { href: document.baseURI, "data-nav": true }, "TFJobs"), " / ",
+  fill(
+    main,
+    h(
+      "nav",
+      { class: "crumbs small", "aria-label": "Where you are" },
+      h("a", { href: document.baseURI, "data-nav": true }, "TFJobs"),
+      " / ",
       h("a", { href: `?namespace=${encodeURIComponent(namespace)}`, "data-nav": true }, namespace),
     ),
     h("div", { class: "head" }, h("h1", { tabindex: -1, class: "break" }, name), buttons.element),
     h("div", { class: "facts" }, state.element, facts.element),
     trouble.element,
-    h("nav", { class: "tabs", "aria-label": "Parts of this job" }, TABS.map(([path, label]) =>
-      h("a", { href: path ? `${here}/${path}` : here, "data-nav": true, "aria-current": tab === path && "page" }, label),
-    )),
+    h(
+      "nav",
+      { class: "tabs", "aria-label": "Parts of this job" },
+      TABS.map(([path, label]) =>
+        h(
+          "a",
+          { href: path ? `${here}/${path}` : here, "data-nav": true, "aria-current": tab === path && "page" },
+          label,
+        ),
+      ),
+    ),
     content,
   );
 
@@ -53,8 +69,14 @@ export function showDetail(main, { parameters, go }) {
   });
 
   function gone() {
-    end(h("div", { class: "notice info", role: "status" },
-      `There is no job ${name} in ${namespace}, or it has been deleted. `, h("a", { href: document.baseURI, "data-nav": true }, "All TFJobs")));
+    end(
+      h(
+        "div",
+        { class: "notice info", role: "status" },
+        `There is no job ${name} in ${namespace}, or it has been deleted. `,
+        h("a", { href: document.baseURI, "data-nav": true }, "All TFJobs"),
+      ),
+    );
   }
 
   function end(words) {

@@ -10,8 +10,14 @@ export function ask({ title, content, label, danger = false, work, fieldOf = () 
   const trouble = h("div", { role: "alert" });
   const confirm = h("button", { type: "submit", class: danger ? "primary danger" : "primary" }, label);
   const cancel = h("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
-  const form = h("form", { method: "dialog", novalidate: true },
-    h("h2", { id: "dialog-title" }, title), content, trouble, h("div", { class: "actions" }, cancel, confirm));
+  const form = h(
+    "form",
+    { method: "dialog", novalidate: true },
+    h("h2", { id: "dialog-title" }, title),
+    content,
+    trouble,
+    h("div", { class: "actions" }, cancel, confirm),
+  );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
 
   form.addEventListener("submit", async (event) => {
@@ -23,7 +29,11 @@ export function ask({ title, content, label, danger = false, work, fieldOf = () 
       dialog.close();
     } catch (error) {
       const rest = showFieldErrors(form, error, fieldOf);
-      if (rest.length) fill(trouble, rest.map((words) => h("p", { class: "notice error" }, words)));
+      if (rest.length)
+        fill(
+          trouble,
+          rest.map((words) => h("p", { class: "notice error" }, words)),
+        );
     }
     confirm.disabled = false;
   });

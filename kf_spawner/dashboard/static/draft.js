@@ -1,11 +1,21 @@
-// What has been typed into the create form, as data: kept, sent, drawn from. Field paths are those of the REST interface.
+// What has been typed into the create form, as data: kept, sent, drawn from.
+// Field paths are those of the REST interface.
 
 const ORDER = ["Worker", "PS", "Chief", "Evaluator", "Master"];
 const LEADERS = new Set(["Chief", "Master"]);
 
 export const replicaDraft = (values = {}) => ({
-  type: "Worker", count: "1", image: "", command: "", args: "", restart_policy: "Never",
-  cpu: "", memory: "", gpu: "", env: [], ...values,
+  type: "Worker",
+  count: "1",
+  image: "",
+  command: "",
+  args: "",
+  restart_policy: "Never",
+  cpu: "",
+  memory: "",
+  gpu: "",
+  env: [],
+  ...values,
 });
 
 export function emptyDraft(user, offer) {
@@ -17,7 +27,12 @@ export function emptyDraft(user, offer) {
       namespace: user.namespace,
       replicas: [replicaDraft({ image: offer.images[0]?.reference || "" })],
       volumes: [],
-      run_policy: { cleanPodPolicy: "Running", backoffLimit: "", activeDeadlineSeconds: "", ttlSecondsAfterFinished: "" },
+      run_policy: {
+        cleanPodPolicy: "Running",
+        backoffLimit: "",
+        activeDeadlineSeconds: "",
+        ttlSecondsAfterFinished: "",
+      },
     },
   };
 }
@@ -33,7 +48,7 @@ export function exampleDraft(user, offer) {
   return draft;
 }
 
-/** One more replica type, of those that are not there: like the first one, as most programs are the same everywhere. */
+/** One more replica type, of those that are not there; like the first, as most programs are the same everywhere. */
 export function addType(form) {
   const taken = new Set(form.replicas.map(({ type }) => type));
   const type = ORDER.find((one) => !taken.has(one)) || ORDER[0];
@@ -63,11 +78,16 @@ function assign(target, path, value) {
 /** The draft's form as the REST interface takes it: numbers are numbers. */
 export function formOf({ form }) {
   const policy = { ...form.run_policy };
-  for (const name of ["backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"]) policy[name] = number(policy[name]);
+  for (const name of ["backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"])
+    policy[name] = number(policy[name]);
   return {
     ...form,
     run_policy: policy,
-    replicas: form.replicas.map((replica) => ({ ...replica, count: number(replica.count), gpu: number(replica.gpu) })),
+    replicas: form.replicas.map((replica) => ({
+      ...replica,
+      count: number(replica.count),
+      gpu: number(replica.gpu),
+    })),
   };
 }
 

@@ -29,7 +29,13 @@ export function showList(main, { query, user }) {
   const rest = part(h("div"), (what) => RESTS[what.kind]?.(what));
   rest.update({ kind: "loading" });
   const newJob = h("a", { class: "button primary", href: "new", "data-nav": true }, "New TFJob");
-  fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "TFJobs"), newJob), tools.element, table, rest.element);
+  fill(
+    main,
+    h("div", { class: "head" }, h("h1", { tabindex: -1 }, "TFJobs"), newJob),
+    tools.element,
+    table,
+    rest.element,
+  );
   let ready = false;
   let timer = 0;
 
@@ -90,7 +96,15 @@ function filters(filter, user, changed) {
     filter[name] = event.target.value;
     changed();
   };
-  const search = h("input", { id: "search", type: "search", placeholder: "A part of the name", value: filter.search, oninput: choose("search"), autocomplete: "off", spellcheck: "false" });
+  const search = h("input", {
+    id: "search",
+    type: "search",
+    placeholder: "A part of the name",
+    value: filter.search,
+    oninput: choose("search"),
+    autocomplete: "off",
+    spellcheck: "false",
+  });
   const namespace = h("select", { id: "namespace", onchange: choose("namespace") });
   const namespaces = part(namespace, (names) => [
     h("option", { value: "" }, "All"),
@@ -107,9 +121,19 @@ function filters(filter, user, changed) {
   states.append(...chips.map((chip) => chip.button));
   const field = (element, label) => h("div", { class: "field" }, h("label", { for: element.id }, label), element);
   return {
-    element: h("div", { class: "filters" }, field(search, "Name"), user.admin && field(namespace, "Namespace"), states),
+    element: h(
+      "div",
+      { class: "filters" },
+      field(search, "Name"),
+      user.admin && field(namespace, "Namespace"),
+      states,
+    ),
     update(all, here) {
-      const known = [...user.namespaces.map(({ name }) => name), ...all.map((job) => job.namespace), filter.namespace];
+      const known = [
+        ...user.namespaces.map(({ name }) => name),
+        ...all.map((job) => job.namespace),
+        filter.namespace,
+      ];
       namespaces.update([...new Set(known)].filter(Boolean).sort());
       namespace.value = filter.namespace;
       for (const { state, button } of chips) {
@@ -135,8 +159,12 @@ function row(rows, job, user) {
   if (!known) {
     const href = `jobs/${encodeURIComponent(job.namespace)}/${encodeURIComponent(job.name)}`;
     const cells = COLUMNS.slice(1).map((column) => h("td", { "data-label": column }));
-    const name = h("th", { scope: "row" },
-      h("div", {},
+    const name = h(
+      "th",
+      { scope: "row" },
+      h(
+        "div",
+        {},
         h("a", { href, "data-nav": true, class: "break" }, job.name),
         user.admin && h("div", { class: "muted small" }, job.namespace),
       ),
@@ -156,8 +184,13 @@ function row(rows, job, user) {
 }
 
 function replicas({ wanted, counts }) {
-  const types = Object.entries(wanted).map(([type, number]) => count(number, type)).join(", ");
-  return [h("div", { class: "small" }, types), h("div", { class: "small muted counts" }, meter(wanted, counts), inWords(counts))];
+  const types = Object.entries(wanted)
+    .map(([type, number]) => count(number, type))
+    .join(", ");
+  return [
+    h("div", { class: "small" }, types),
+    h("div", { class: "small muted counts" }, meter(wanted, counts), inWords(counts)),
+  ];
 }
 
 /** What is below the table: nothing, where there are rows. */
@@ -173,12 +206,18 @@ function noMatch(filter) {
 }
 
 function empty() {
-  return h("div", { class: "empty" },
+  return h(
+    "div",
+    { class: "empty" },
     h("h2", {}, "No TFJobs yet"),
     h("p", {}, "A TFJob runs a TensorFlow program on as many machines as it asks for. Make a first one:"),
-    h("p", {}, h("a", { class: "button primary", href: "new?example=1", "data-nav": true }, "Start with a small example")),
+    h(
+      "p",
+      {},
+      h("a", { class: "button primary", href: "new?example=1", "data-nav": true }, "Start with a small example"),
+    ),
     h("p", {}, "or write this into a notebook cell:"),
-    h("pre", {}, "%%tfjob hello --worker 2\nimport os\nprint(os.environ[\"TF_CONFIG\"])"),
+    h("pre", {}, '%%tfjob hello --worker 2\nimport os\nprint(os.environ["TF_CONFIG"])'),
     h("p", { class: "help" }, "after ", h("code", {}, "%load_ext kf_spawner.notebook"), " in a cell of its own."),
   );
 }

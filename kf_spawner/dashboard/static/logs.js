@@ -10,95 +10,110 @@ import { problem } from "./problem.js";
 const TAIL = 1000; // lines of each replica to begin with
 const MOST = 12; // panes at once
 
-export function showLogs(content, job) {
-  const path = `${jobPath(job)}/logs`;
-  const panes = new Map();
-  let only = new URLSearchParams(location.search).get("replica") || "";
-  let known = [];
-  let paused = false;
-  let stop = null;
+export const showLogs = (content, job) => new Logs(content, job);
 
-  const choice = h("select", { id: "replica", onchange: () => choose(choice.value) });
-  const pause = h("button", { type: "button", class: "small", onclick: () => hold(!paused) }, "Pause");
-  const times = h("input", { id: "times", type: "checkbox", onchange: () => grid.classList.toggle("timed", times.checked) });
-  const note = h("p", { class: "small muted", role: "status" });
-  const grid = h("div", { class: "logs" });
-  fill(content,
-    h("div", { class: "logbar" },
-      h("label", { for: choice.id }, "Replica"), choice, pause,
-      h("label", { class: "check" }, times, "Times"), note),
-    grid,
-  );
+class Logs {
+  panes = new Map();
+  known = [];
+  paused = false;
+  stopStream = null;
+  only = new URLSearchParams(location.search).get("replica") || "";
+  choice = h("select", { id: "replica", onchange: () => this.choose(this.choice.value) });
+  pause = h("button", { type: "button", class: "small", onclick: () => this.hold(!this.paused) }, "Pause");
+  note = h("p", { class: "small muted", role: "status" });
+  grid = h("div", { class: "logs" });
 
-  function update(detail) {
-    known = detail.replicas;
-    const names = ["", ...known.map(({ replica }) => replica)];
-    if (only && !names.includes(only)) names.push(only);
-    if (names.join() !== [...choice.options].map((option) => option.value).join()) {
-      fill(choice, names.map((name) => h("option", { value: name }, name || "All, side by side")));
-      choice.value = only;
+  constructor(content, job) {
+    this.path = `${jobPath(job)}/logs`;
+    const timed = (event) => this.grid.classList.toggle("timed", event.target.checked);
+    const times = h("input", { id: "times", type: "checkbox", onchange: timed });
+    const label = h("label", { for: this.choice.id }, "Replica");
+    const check = h("label", { class: "check" }, times, "Times");
+    fill(content, h("div", { class: "logbar" }, label, this.choice, this.pause, check, this.note), this.grid);
+  }
+
+  /** Takes the job as it is now: its replicas and their states. */
+  update(detail) {
+    this.known = detail.replicas;
+    const names = ["", ...this.known.map(({ replica }) => replica)];
+    if (this.only && !names.includes(this.only)) names.push(this.only);
+    if (names.join() !== [...this.choice.options].map((option) => option.value).join()) {
+      const options = names.map((name) => h("option", { value: name }, name || "All, side by side"));
+      fill(this.choice, options);
+      this.choice.value = this.only;
     }
-    for (const { replica, state } of known) panes.get(replica)?.setState(state);
-    if (!stop) listen();
-    else if (!only) wanted().forEach(paneOf);
+    for (const { replica, state } of this.known) this.panes.get(replica)?.setState(state);
+    if (!this.stopStream) this.listen();
+    else if (!this.only) for (const replica of this.wanted()) this.paneOf(replica);
+  }
+
+  stop() {
+    this.stopStream?.();
   }
 
   /** The replicas to show; all of a big job would be too many to read. */
-  const wanted = () => (only ? [only] : known.slice(0, MOST).map(({ replica }) => replica));
-
-  function choose(replica) {
-    only = replica;
-    history.replaceState(null, "", location.pathname + (only ? `?replica=${encodeURIComponent(only)}` : ""));
-    listen();
+  wanted() {
+    return this.only ? [this.only] : this.known.slice(0, MOST).map(({ replica }) => replica);
   }
 
-  function listen() {
-    stop?.();
-    hold(false);
-    panes.clear();
-    fill(grid);
-    const names = wanted();
-    names.forEach(paneOf);
-    const many = known.length > MOST && !only;
-    note.textContent = many ? `The first ${MOST} of ${count(known.length, "replica")}; choose any other above.` : "";
+  choose(replica) {
+    this.only = replica;
+    history.replaceState(null, "", location.pathname + (replica ? `?replica=${encodeURIComponent(replica)}` : ""));
+    this.listen();
+  }
+
+  listen() {
+    this.stop();
+    this.hold(false);
+    this.panes.clear();
+    fill(this.grid);
+    const names = this.wanted();
+    for (const name of names) this.paneOf(name);
+    const many = this.known.length > MOST && !this.only;
+    const all = count(this.known.length, "replica");
+    this.note.textContent = many ? `The first ${MOST} of ${all}; choose any other here.` : "";
     const query = new URLSearchParams({ follow: 1, tail: TAIL });
-    if (only || many) for (const name of names) query.append("replica", name);
+    if (this.only || many) for (const name of names) query.append("replica", name);
     const address = () => {
-      for (const one of panes.values()) one.again();
-      return `${path}?${query}`;
+      for (const pane of this.panes.values()) pane.again();
+      return `${this.path}?${query}`;
     };
-    stop = follow(address, { onItem, onError: (error) => fill(grid, problem(error, "The logs cannot be shown")) });
+    this.stopStream = follow(address, {
+      onItem: (item) => this.take(item),
+      onError: (error) => fill(this.grid, problem(error, "The logs cannot be shown")),
+    });
   }
 
-  function onItem(item) {
+  take(item) {
     if (item.type === "log") {
-      paneOf(item.replica).add(item);
-      if (paused) pause.textContent = `Follow (${count(held(), "new line")})`;
+      this.paneOf(item.replica).add(item);
+      if (this.paused) this.pause.textContent = `Follow (${count(this.held(), "new line")})`;
     } else if (item.type === "end") {
-      stop();
-      note.textContent = `The job has ended (${item.state}): there will be no more.`;
+      this.stop();
+      this.note.textContent = `The job has ended (${item.state}): there will be no more.`;
     }
   }
 
-  function paneOf(replica) {
-    let found = panes.get(replica);
+  paneOf(replica) {
+    let found = this.panes.get(replica);
     if (!found) {
-      found = pane({ replica, download: `api/${path}/${encodeURIComponent(replica)}/download`, alone: Boolean(only) });
-      found.hold(paused);
-      found.setState(known.find((one) => one.replica === replica)?.state);
-      panes.set(replica, found);
-      grid.append(found.element);
+      const download = `api/${this.path}/${encodeURIComponent(replica)}/download`;
+      found = pane({ replica, download, alone: Boolean(this.only) });
+      found.hold(this.paused);
+      found.setState(this.known.find((one) => one.replica === replica)?.state);
+      this.panes.set(replica, found);
+      this.grid.append(found.element);
     }
     return found;
   }
 
-  const held = () => [...panes.values()].reduce((sum, one) => sum + one.held, 0);
-
-  function hold(on) {
-    paused = on;
-    pause.textContent = paused ? "Follow" : "Pause";
-    for (const one of panes.values()) one.hold(paused);
+  held() {
+    return [...this.panes.values()].reduce((sum, one) => sum + one.held, 0);
   }
 
-  return { update, stop: () => stop?.() };
+  hold(on) {
+    this.paused = on;
+    this.pause.textContent = on ? "Follow" : "Pause";
+    for (const one of this.panes.values()) one.hold(on);
+  }
 }

@@ -6,8 +6,16 @@ import { say } from "./speak.js";
 export function showManifest(content, { name }) {
   let yaml = "";
   const text = part(h("pre", { class: "code", tabindex: 0, "aria-label": "Manifest" }), (now) => now);
-  const copy = h("button", { type: "button", class: "small", onclick: () => toClipboard(yaml, text.element) }, "Copy");
-  const save = h("button", { type: "button", class: "small", onclick: () => download(`${name}.yaml`, yaml) }, "Download");
+  const copy = h(
+    "button",
+    { type: "button", class: "small", onclick: () => toClipboard(yaml, text.element) },
+    "Copy",
+  );
+  const save = h(
+    "button",
+    { type: "button", class: "small", onclick: () => download(`${name}.yaml`, yaml) },
+    "Download",
+  );
   let drawn = false;
   return {
     update(job) {

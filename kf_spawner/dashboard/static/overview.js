@@ -14,11 +14,16 @@ const COLUMNS = ["Replica", "State", "Pod", "Node", "Restarts", "Exit code"];
 export function overview(content) {
   const replicas = part(h("div"), table);
   const conditions = part(h("ol", { class: "timeline" }), timeline);
-  const happened = part(h("div", { class: "tall", tabindex: 0, role: "region", "aria-labelledby": "events" }), events);
+  const happened = part(
+    h("div", { class: "tall", tabindex: 0, role: "region", "aria-labelledby": "events" }),
+    events,
+  );
   const configs = tfConfig();
   const titled = (title, element, id) => h("section", {}, h("h2", { id }, title), element);
   const all = [
-    h("div", { class: "halves" },
+    h(
+      "div",
+      { class: "halves" },
       titled("Replicas", replicas.element, "replicas"),
       titled("Time line", conditions.element, "conditions"),
     ),
@@ -30,7 +35,10 @@ export function overview(content) {
     update(job) {
       if (!drawn) fill(content, all);
       drawn = true;
-      replicas.update({ replicas: job.replicas, here: `jobs/${encodeURIComponent(job.namespace)}/${encodeURIComponent(job.name)}` });
+      replicas.update({
+        replicas: job.replicas,
+        here: `jobs/${encodeURIComponent(job.namespace)}/${encodeURIComponent(job.name)}`,
+      });
       conditions.update(job.conditions);
       happened.update(job.events);
       configs.update(job.replicas);
@@ -39,9 +47,23 @@ export function overview(content) {
 }
 
 function table({ replicas, here }) {
-  return h("table", { class: "cards" },
-    h("thead", {}, h("tr", {}, COLUMNS.map((column) => h("th", { scope: "col" }, column)))),
-    h("tbody", {}, replicas.map((replica) => row(replica, here))),
+  return h(
+    "table",
+    { class: "cards" },
+    h(
+      "thead",
+      {},
+      h(
+        "tr",
+        {},
+        COLUMNS.map((column) => h("th", { scope: "col" }, column)),
+      ),
+    ),
+    h(
+      "tbody",
+      {},
+      replicas.map((replica) => row(replica, here)),
+    ),
   );
 }
 
@@ -50,8 +72,14 @@ function row(replica, here) {
   const log = `${here}/logs?replica=${replica.replica}`;
   const cell = (index, child, why) =>
     h("td", { "data-label": COLUMNS[index], class: child ? null : "none" }, h("div", {}, child || "–", why));
-  return h("tr", {},
-    h("th", { scope: "row", class: "tight" }, replica.pod ? h("a", { href: log, "data-nav": true, title: "Its log" }, replica.replica) : replica.replica),
+  return h(
+    "tr",
+    {},
+    h(
+      "th",
+      { scope: "row", class: "tight" },
+      replica.pod ? h("a", { href: log, "data-nav": true, title: "Its log" }, replica.replica) : replica.replica,
+    ),
     cell(1, badge(replica.state), why && h("div", { class: "small break" }, why)),
     cell(2, replica.pod && h("span", { class: "small break" }, replica.pod)),
     cell(3, replica.node && h("span", { class: "small break" }, replica.node)),
@@ -65,9 +93,16 @@ function timeline(conditions) {
   const inOrder = [...conditions].sort((one, other) => one.time.localeCompare(other.time));
   return inOrder.map(({ type, status, message, time }) => {
     const over = status !== "True";
-    return h("li", { class: over ? "past" : toneOf(type) },
-      h("div", {}, h("strong", {}, over ? LABELS[`${type}/False`] || `No longer ${type}` : type), " ",
-        h("time", { class: "small muted", datetime: time, title: moment(time) }, clock(time))),
+    return h(
+      "li",
+      { class: over ? "past" : toneOf(type) },
+      h(
+        "div",
+        {},
+        h("strong", {}, over ? LABELS[`${type}/False`] || `No longer ${type}` : type),
+        " ",
+        h("time", { class: "small muted", datetime: time, title: moment(time) }, clock(time)),
+      ),
       h("div", { class: "small break" }, message),
     );
   });
@@ -75,14 +110,26 @@ function timeline(conditions) {
 
 function events(list) {
   if (!list.length) return h("p", { class: "muted" }, "None. Kubernetes forgets events after an hour.");
-  const rows = [...list].reverse().map((event) =>
-    h("tr", {},
-      h("td", { class: "tight small" }, h("time", { datetime: event.time, title: moment(event.time) }, clock(event.time))),
-      h("td", { class: "small" }, event.level === "Warning" ? badge(event.reason, true) : event.reason),
-      h("td", { class: "small break" }, h("div", {}, event.message, event.count > 1 && h("span", { class: "muted" }, ` (${event.count} times)`))),
-      h("td", { class: "small muted break" }, event.object),
-    ),
-  );
+  const rows = [...list]
+    .reverse()
+    .map((event) =>
+      h(
+        "tr",
+        {},
+        h(
+          "td",
+          { class: "tight small" },
+          h("time", { datetime: event.time, title: moment(event.time) }, clock(event.time)),
+        ),
+        h("td", { class: "small" }, event.level === "Warning" ? badge(event.reason, true) : event.reason),
+        h(
+          "td",
+          { class: "small break" },
+          h("div", {}, event.message, event.count > 1 && h("span", { class: "muted" }, ` (${event.count} times)`)),
+        ),
+        h("td", { class: "small muted break" }, event.object),
+      ),
+    );
   const heads = ["When", "What", "Message", "About"].map((title) => h("th", { scope: "col" }, title));
   return h("table", { class: "cards events" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
 }

@@ -12,7 +12,11 @@ const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g; // terminals' colours and cursor mo
 export function pane({ replica, download, alone }) {
   const state = h("span");
   const text = h("pre", { tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Log of ${replica}` });
-  const save = h("a", { class: "button small", href: download, download: "", "aria-label": `Download the log of ${replica}` }, "Download");
+  const save = h(
+    "a",
+    { class: "button small", href: download, download: "", "aria-label": `Download the log of ${replica}` },
+    "Download",
+  );
   const waiting = [];
   let timer = 0;
   let holding = false;
@@ -32,7 +36,12 @@ export function pane({ replica, download, alone }) {
   };
 
   return {
-    element: h("article", { class: alone ? "log alone" : "log" }, h("header", {}, h("h3", {}, replica), state, save), text),
+    element: h(
+      "article",
+      { class: alone ? "log alone" : "log" },
+      h("header", {}, h("h3", {}, replica), state, save),
+      text,
+    ),
     add(line) {
       if (known.has(line)) return;
       waiting.push(line);
@@ -81,5 +90,10 @@ const sortable = (time) => (time ? time.replace("Z", "").padEnd(30, "0") : "");
 
 function lineOf({ time, line }) {
   const shown = line.replace(ESCAPES, "").replace(/\r$/, "").replace(/^.*\r/, "");
-  return h("span", { class: time ? null : "note" }, time && h("i", { class: "time" }, `${clock(time)} `), `${shown}\n`);
+  return h(
+    "span",
+    { class: time ? null : "note" },
+    time && h("i", { class: "time" }, `${clock(time)} `),
+    `${shown}\n`,
+  );
 }

@@ -11,9 +11,16 @@ const TONES = {
   Unschedulable: "is-warn",
   Terminating: "is-warn",
 };
-const QUIET_REASONS = new Set(["", "TFJobCreated", "TFJobRunning", "TFJobSucceeded", "TFJobSuspended", "TFJobResumed"]);
+const QUIET_REASONS = new Set([
+  "",
+  "TFJobCreated",
+  "TFJobRunning",
+  "TFJobSucceeded",
+  "TFJobSuspended",
+  "TFJobResumed",
+]);
 
-/** Whether the job's message is about something that its owner should know: a failure, a restart, something missing. */
+/** Whether the message is about something that the owner should know: a failure, a restart, something missing. */
 export const hasTrouble = (job) => !QUIET_REASONS.has(job.reason || "");
 
 export function toneOf(state, troubled = false) {
@@ -34,7 +41,11 @@ const PARTS = ["succeeded", "active", "failed"];
 export function meter(wanted, counts) {
   const bar = h("span", { class: "meter", "aria-hidden": "true" });
   const known = PARTS.reduce((sum, part) => sum + counts[part], 0);
-  const whole = Math.max(Object.values(wanted).reduce((sum, number) => sum + number, 0), known, 1);
+  const whole = Math.max(
+    Object.values(wanted).reduce((sum, number) => sum + number, 0),
+    known,
+    1,
+  );
   for (const part of PARTS) {
     const piece = h("i", { class: part });
     piece.style.width = `${(100 * counts[part]) / whole}%`;
@@ -45,6 +56,8 @@ export function meter(wanted, counts) {
 
 /** "2 active, 1 failed". */
 export function inWords(counts) {
-  const said = ["active", "succeeded", "failed"].filter((part) => counts[part]).map((part) => `${counts[part]} ${part}`);
+  const said = ["active", "succeeded", "failed"]
+    .filter((part) => counts[part])
+    .map((part) => `${counts[part]} ${part}`);
   return said.join(", ") || "none active";
 }

@@ -1,4 +1,4 @@
-// The colours: as the system says, unless the reader chose light or dark; the choice is the hub's own, kept in its place.
+// The colours: as the system says, unless the reader chose light or dark; the choice is the hub's, kept in its place.
 // A classic script in the head, so that a page is never drawn in the wrong colours first.
 
 (() => {
