@@ -55,7 +55,7 @@ def set_condition(
     if is_true(status, FAILED) or (current and (current["status"], current["reason"]) == (text, reason)):
         return False
     kept = [
-        _ended(entry, reason=reason, message=message, now=now) if kind in (SUCCEEDED, FAILED) else entry
+        _ended(entry, now=now) if kind in (SUCCEEDED, FAILED) else entry
         for entry in status.get("conditions") or ()
         if entry["type"] not in (kind, _EVICTS.get(kind))
     ]
@@ -84,9 +84,8 @@ def amend_created(status: dict, *, reason: str, message: str, now: datetime) -> 
     return False
 
 
-def _ended(entry: dict, *, reason: str, message: str, now: datetime) -> dict:
+def _ended(entry: dict, *, now: datetime) -> dict:
+    """As the original: it stays where it is and keeps its words."""
     if entry["type"] != RUNNING or entry["status"] == "False":
         return entry
-    moment = timestamp(now)
-    times = {"lastUpdateTime": moment, "lastTransitionTime": moment}
-    return {**entry, "status": "False", "reason": reason, "message": message, **times}
+    return {**entry, "status": "False", "lastUpdateTime": timestamp(now), "lastTransitionTime": timestamp(now)}

@@ -26,8 +26,9 @@ TIMEOUT = 60.0  # the garbage collector looks for new kinds only every 30 s
 class OperatorProcess:
     """`python -m kf_spawner.operator` with its log in a file."""
 
-    def __init__(self, kubeconfig: Path, log: Path, *options: str):
+    def __init__(self, kubeconfig: Path, log: Path, *options: str, env: dict[str, str] | None = None):
         self.log, self._kubeconfig, self._options = log, kubeconfig, options
+        self._env = {**os.environ, **(env or {})}
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
 
@@ -40,8 +41,10 @@ class OperatorProcess:
         """Starts it and does not wait; where its log begins."""
         argv = [sys.executable, "-m", "kf_spawner.operator", "--kubeconfig", str(self._kubeconfig)]
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen([*argv, "--metrics-port=0", *self._options], stdout=log, stderr=log)
-            return log.tell()
+            begin = log.tell()
+            argv += ["--metrics-port=0", *self._options]
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, env=self._env)
+        return begin
 
     def _wait_for_url(self, begin: int) -> str:
         deadline = time.monotonic() + TIMEOUT

@@ -1,0 +1,391 @@
+"""The contract of a TFJob, row by row, on a real API server with the operator as a process.
+
+Every row below is one promise: what a job says, what happens to it, what must come of it. All rows are played at
+once (see `stage.py`), each is one test. What else there is to the contract: validation in `test_admission.py`,
+PodGroups in `test_podgroups.py`, old versions in `test_versions.py`, the original's mistakes in `test_defects.py`.
+"""
+
+import asyncio
+import re
+import time
+
+import pytest
+
+from kf_spawner.kube.resources import NAMESPACES
+from tests.operator.conftest import OperatorProcess
+from tests.operator.stage import Row, Scene, Stage
+
+LABEL = "training.kubeflow.org/"
+
+CREATED = ("Created", "True", "TFJobCreated", "TFJob NAME is created.")
+RUNNING = ("Running", "True", "TFJobRunning", "TFJob NS/NAME is running.")
+RAN = ("Running", "False", "TFJobRunning", "TFJob NS/NAME is running.")
+SUCCEEDED = ("Succeeded", "True", "TFJobSucceeded", "TFJob NS/NAME successfully completed.")
+SUSPENDED = ("Suspended", "True", "TFJobSuspended", "TFJob NAME is suspended.")
+RESUMED = ("Suspended", "False", "TFJobResumed", "TFJob NAME is resumed.")
+RESTARTING = ("Restarting", "True", "TFJobRestarting", "job NAME is restarting because Worker replica(s) failed.")
+BACKOFF = "Job NAME has failed because it has reached the specified backoff limit"
+DEADLINE = "Job NAME has failed because it was active longer than specified deadline"
+
+
+def failed(number: int, kind: str = "Worker") -> tuple[str, str, str, str]:
+    return failed_because(f"TFJob NS/NAME has failed because {number} {kind} replica(s) failed.")
+
+
+def failed_because(message: str) -> tuple[str, str, str, str]:
+    return ("Failed", "True", "TFJobFailed", message)
+
+
+def normal(reason: str, message: str) -> tuple[str, str, str]:
+    return ("Normal", reason, message)
+
+
+def tasks(**counts: int) -> set[str]:
+    return {f"{kind.lower()}-{index}" for kind, count in counts.items() for index in range(count)}
+
+
+# Checks of what the fields of a row cannot say
+
+
+def spec_is_untouched(scene: Scene) -> None:
+    assert scene.job
+    assert scene.job["spec"] == scene.row.manifest()["spec"]
+    assert set(scene.job["metadata"]) <= {
+        "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"
+    }  # fmt: skip
+
+
+def defaults_are_in_the_pod(scene: Scene) -> None:
+    spec_is_untouched(scene)
+    pod = scene.pods["worker-0"]["spec"]
+    assert pod["restartPolicy"] == "Never"
+    ports = [(port["name"], port["containerPort"]) for port in pod["containers"][0]["ports"]]
+    assert ports == [("tfjob-port", 2222)]
+    assert scene.status["startTime"]
+    assert scene.status["lastReconcileTime"]
+
+
+def own_ports_are_kept(scene: Scene) -> None:
+    ports = scene.pods["worker-0"]["spec"]["containers"][0]["ports"]
+    assert [(port["name"], port["containerPort"]) for port in ports] == [("tfjob-port", 5000), ("board", 6006)]
+    served = [(port["name"], port["port"]) for port in scene.services["worker-0"]["spec"]["ports"]]
+    assert served == [("tfjob-port", 5000), ("board", 6006)]
+    assert (
+        scene.tf_config("worker-0")["cluster"]["worker"][0] == f"{scene.row.name}-worker-0.{scene.namespace}.svc:5000"
+    )
+
+
+def other_ports_get_ours_beside(scene: Scene) -> None:
+    ports = scene.pods["worker-0"]["spec"]["containers"][0]["ports"]
+    assert [(port["name"], port["containerPort"]) for port in ports] == [("board", 6006), ("tfjob-port", 2222)]
+
+
+def labels_names_owners(scene: Scene) -> None:
+    assert scene.job
+    for task, pod in scene.pods.items():
+        kind, _, index = task.rpartition("-")
+        identity = {
+            LABEL + "operator-name": "tfjob-controller",
+            LABEL + "job-name": scene.row.name,
+            LABEL + "replica-type": kind,
+            LABEL + "replica-index": index,
+        }
+        role = {LABEL + "job-role": "master"} if task == "chief-0" else {}
+        owner = {
+            "apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": scene.row.name,
+            "uid": scene.job["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True,
+        }  # fmt: skip
+        service = scene.services[task]
+        for child in (pod, service):
+            assert child["metadata"]["name"] == f"{scene.row.name}-{task}"
+            assert child["metadata"]["labels"] == {**identity, **role}
+            assert child["metadata"]["ownerReferences"] == [owner]
+        assert service["spec"]["clusterIP"] == "None"
+        assert service["spec"]["selector"] == identity
+        assert [(port["name"], port["port"]) for port in service["spec"]["ports"]] == [("tfjob-port", 2222)]
+
+
+def leads(task: str):
+    def check(scene: Scene) -> None:
+        role = LABEL + "job-role"
+        assert {t for t, pod in scene.pods.items() if pod["metadata"]["labels"].get(role) == "master"} == {task}
+
+    return check
+
+
+def cluster_is_dense(scene: Scene) -> None:
+    def addresses(kind: str, count: int) -> list[str]:
+        return [f"{scene.row.name}-{kind}-{index}.{scene.namespace}.svc:2222" for index in range(count)]
+
+    cluster = {"chief": addresses("chief", 1), "ps": addresses("ps", 2), "worker": addresses("worker", 2)}
+    for task in scene.pods:
+        kind, _, index = task.rpartition("-")
+        assert scene.tf_config(task) == {
+            "cluster": cluster, "task": {"type": kind, "index": int(index)}, "environment": "cloud"
+        }  # fmt: skip
+    assert "evaluator-0" in scene.pods
+
+
+def cluster_is_sparse(scene: Scene) -> None:
+    host = f"{scene.row.name}-{{}}.{scene.namespace}.svc:2222".format
+    assert scene.tf_config("worker-1") == {
+        "cluster": {"ps": [host("ps-0"), host("ps-1")], "worker": {"1": host("worker-1")}},
+        "task": {"type": "worker", "index": 1},
+    }
+    assert scene.tf_config("ps-0")["cluster"]["worker"] == [host("worker-0"), host("worker-1")]
+
+
+def hosts_have_the_domain(scene: Scene) -> None:
+    hosts = [f"{scene.row.name}-worker-{index}.{scene.namespace}.svc.corp.example:2222" for index in range(2)]
+    assert scene.tf_config("worker-0")["cluster"] == {"worker": hosts}
+
+
+def there_is_no_tf_config(scene: Scene) -> None:
+    assert scene.tf_config("worker-0") is None
+
+
+def start_is_that_of_the_resuming(scene: Scene) -> None:
+    resumed = scene.conditions[[c["type"] for c in scene.conditions].index("Suspended")]
+    assert scene.status["startTime"] >= resumed["lastTransitionTime"]
+
+
+def nothing_was_started(scene: Scene) -> None:
+    assert "startTime" not in scene.status
+
+
+def left_alone(scene: Scene) -> None:
+    assert scene.job
+    assert not scene.status
+    assert not scene.events
+
+
+def refusal_is_an_event(scene: Scene) -> None:
+    refused = f"Error creating {scene.row.name}-worker-0: "
+    found = [message for kind, reason, message in scene.events if (kind, reason) == ("Warning", "FailedCreatePod")]
+    assert any(message.startswith(refused) and "nosuch" in message for message in found), found
+
+
+def ended_and_times_are_right(scene: Scene) -> None:
+    times = [condition["lastTransitionTime"] for condition in scene.conditions]
+    assert scene.status["startTime"] <= scene.status["completionTime"]
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time in times)
+    assert all(condition["lastUpdateTime"] >= condition["lastTransitionTime"] for condition in scene.conditions)
+
+
+W1, W2, W3 = {"Worker": 1}, {"Worker": 2}, {"Worker": 3}
+PS = {"PS": 1, "Worker": 2}
+CHIEF = {"Chief": 1, "Worker": 2, "PS": 1}
+PORTS = [{"name": "tfjob-port", "containerPort": 5000}, {"name": "board", "containerPort": 6006}]
+
+ROWS = [
+    # Defaults and the spec
+    Row("defaults", {"Worker": None}, pods={"worker-0"}, state="Created", check=defaults_are_in_the_pod),
+    Row("port-of-its-own", W2, container={"ports": PORTS}, pods=tasks(Worker=2), check=own_ports_are_kept),
+    Row("port-beside-others", W1, container={"ports": PORTS[1:]}, pods={"worker-0"},
+        check=other_ports_get_ours_beside),
+    Row("types-in-any-case", {"worker": 2, "ps": 1, "CHIEF": 1}, "all Running", pods=tasks(Worker=2, PS=1, Chief=1),
+        counts={"Chief": (1, 0, 0), "PS": (1, 0, 0), "Worker": (2, 0, 0)}),
+    # Names, labels, ports, owners
+    Row("children", CHIEF, pods=tasks(**CHIEF), check=labels_names_owners),
+    Row("role-of-chief", CHIEF, pods=tasks(**CHIEF), check=leads("chief-0")),
+    Row("role-of-master", {"Master": 1, "Worker": 1}, pods=tasks(Master=1, Worker=1), check=leads("master-0")),
+    Row("role-of-worker-0", PS, pods=tasks(**PS), check=leads("worker-0")),
+    # TF_CONFIG
+    Row("tf-config-dense", {"Chief": 1, "Worker": 2, "PS": 2, "Evaluator": 1},
+        pods=tasks(Chief=1, Worker=2, PS=2, Evaluator=1), check=cluster_is_dense),
+    Row("tf-config-sparse", {"Worker": 2, "PS": 2}, spec={"enableDynamicWorker": True}, pods=tasks(Worker=2, PS=2),
+        check=cluster_is_sparse),
+    Row("tf-config-of-one", W1, pods={"worker-0"}, check=there_is_no_tf_config),
+    # Conditions: type, status, reason, message
+    Row("created", W2, conditions=[CREATED], counts={"Worker": (0, 0, 0)}, pods=tasks(**W2)),
+    Row("running", W2, "worker-0 Running", conditions=[CREATED, RUNNING], counts={"Worker": (1, 0, 0)}),
+    Row("running-is-the-chief-s", CHIEF, "worker-0 Running; worker-1 Running; ps-0 Running", conditions=[CREATED],
+        counts={"Chief": (0, 0, 0), "PS": (1, 0, 0), "Worker": (2, 0, 0)}),
+    Row("succeeded", W2, "all Running; is Running; worker-0 Succeeded 0", conditions=[CREATED, RAN, SUCCEEDED],
+        counts={"Worker": (0, 2, 0)}, check=ended_and_times_are_right),
+    Row("failed", W2, "all Running; is Running; worker-1 Failed 1", conditions=[CREATED, RAN, failed(1)],
+        counts={"Worker": (1, 0, 1)}, check=ended_and_times_are_right),
+    Row("failed-of-ps", PS, "ps-0 Failed 1", conditions=[CREATED, failed(1, "PS")]),
+    Row("restarting", W1, "worker-0 Running; is Running; worker-0 Failed 137", restart="ExitCode", anew={"worker-0"},
+        conditions=[CREATED, RESTARTING], pods=tasks(**W1), counts={"Worker": (0, 0, 0)}),
+    Row("running-again", W1, "worker-0 Failed 137; is Restarting; worker-0 Running", restart="ExitCode",
+        anew={"worker-0"}, conditions=[CREATED, RUNNING], counts={"Worker": (1, 0, 0)}),
+    Row("restarted-and-succeeded", W1, "worker-0 Failed 143; is Restarting; worker-0 Running; is Running;"
+        "worker-0 Succeeded 0", restart="ExitCode", anew={"worker-0"}, conditions=[CREATED, RAN, SUCCEEDED]),
+    Row("success-is-final", W2, "worker-0 Succeeded 0; is Succeeded; worker-1 Failed 1", state="Succeeded",
+        conditions=[CREATED, SUCCEEDED]),
+    Row("failure-is-final", W2, "worker-1 Failed 1; is Failed; worker-0 Succeeded 0", state="Failed",
+        conditions=[CREATED, failed(1)]),
+    # Success policies
+    Row("success-of-chief", CHIEF, "all Running; chief-0 Succeeded 0", state="Succeeded",
+        counts={"Chief": (0, 1, 0), "PS": (0, 1, 0), "Worker": (0, 2, 0)}),
+    Row("success-of-master", {"Master": 1, "Worker": 1}, "all Running; master-0 Succeeded 0", state="Succeeded"),
+    Row("workers-cannot-succeed-for-a-chief", CHIEF, "all Running; worker-0 Succeeded 0; worker-1 Succeeded 0",
+        state="Running", counts={"Chief": (1, 0, 0), "PS": (1, 0, 0), "Worker": (0, 2, 0)}),
+    Row("success-of-worker-0", PS, "all Running; worker-0 Succeeded 0", state="Succeeded"),
+    Row("worker-1-does-not-decide", PS, "all Running; worker-1 Succeeded 0", state="Running",
+        counts={"PS": (1, 0, 0), "Worker": (1, 1, 0)}),
+    Row("all-workers-not-all", PS, "all Running; worker-0 Succeeded 0", spec={"successPolicy": "AllWorkers"},
+        state="Running", counts={"PS": (1, 0, 0), "Worker": (1, 1, 0)}),
+    Row("all-workers-all", PS, "all Running; worker-0 Succeeded 0; worker-1 Succeeded 0",
+        spec={"successPolicy": "AllWorkers"}, state="Succeeded"),
+    Row("ps-alone", {"PS": 2}, "all Running; ps-0 Succeeded 0; ps-1 Succeeded 0", state="Succeeded"),
+    Row("evaluator-alone", {"Evaluator": 1}, "all Running; evaluator-0 Succeeded 0", state="Succeeded"),
+    # Restart policies
+    Row("never-1", W2, "worker-1 Failed 1", restart="Never", state="Failed"),
+    Row("never-137", W2, "worker-1 Failed 137", restart="Never", state="Failed"),
+    Row("on-failure-1", W2, "worker-1 Failed 1", restart="OnFailure", state="Restarting", anew={"worker-1"}),
+    Row("always-1", W2, "worker-1 Failed 1", restart="Always", state="Restarting", anew={"worker-1"}),
+    Row("exit-code-1", W2, "worker-1 Failed 1", restart="ExitCode", state="Failed"),
+    Row("exit-code-127", W2, "worker-1 Failed 127", restart="ExitCode", state="Failed"),
+    Row("exit-code-128", W2, "worker-1 Failed 128", restart="ExitCode", state="Restarting", anew={"worker-1"}),
+    Row("exit-code-255", W2, "worker-1 Failed 255", restart="ExitCode", state="Restarting", anew={"worker-1"}),
+    Row("dynamic-worker-fails", PS, "all Running; worker-1 Failed 1", spec={"enableDynamicWorker": True},
+        state="Running", counts={"PS": (1, 0, 0), "Worker": (1, 0, 1)}),
+    Row("deleted-pod-comes-back", W2, "all Running; worker-1 deleted", state="Running", anew={"worker-1"},
+        pods=tasks(**W2)),
+    # Limits
+    Row("backoff-limit", W1, "worker-0 Failed 137; worker-0 Running; is Running; worker-0 Failed 137",
+        policy={"backoffLimit": 1}, restart="ExitCode", anew={"worker-0"},
+        conditions=[CREATED, RAN, failed_because(BACKOFF)]),
+    Row("backoff-limit-in-place", W1, "worker-0 restarts 2", policy={"backoffLimit": 2}, restart="OnFailure",
+        conditions=[CREATED, failed_because(BACKOFF)], pods=set()),
+    Row("active-deadline", W2, "", policy={"activeDeadlineSeconds": 1}, pods=set(),
+        conditions=[CREATED, failed_because(DEADLINE)]),
+    Row("ttl", W1, "worker-0 Succeeded 0", policy={"ttlSecondsAfterFinished": 1}, gone=True),
+    Row("ttl-0", W1, "worker-0 Failed 1", policy={"ttlSecondsAfterFinished": 0}, gone=True),
+    # Clean policies
+    *(
+        Row(f"clean-{policy or 'default'}-{end.split()[0]}".lower(), {"Chief": 1, "Worker": 3},
+            f"worker-0 Running; worker-1 Succeeded 0; chief-0 {end}", restart="Never", state=end.split()[0],
+            policy={"cleanPodPolicy": policy} if policy else {}, pods=left)
+        for policy, left in (
+            (None, tasks(Chief=1, Worker=3)),
+            ("None", tasks(Chief=1, Worker=3)),
+            ("Running", {"chief-0", "worker-1"}),
+            ("All", set()),
+        )
+        for end in ("Succeeded 0", "Failed 1")
+    ),
+    # Suspend, resume, scale
+    Row("suspend", W2, "all Running; is Running; suspend", pods=set(), counts={"Worker": (0, 0, 0)}, conditions=[
+        CREATED, ("Running", "False", "TFJobSuspended", "TFJob NAME is suspended."), SUSPENDED,
+    ]),
+    Row("suspended-from-the-start", W2, policy={"suspend": True}, conditions=[CREATED, SUSPENDED], pods=set(),
+        check=nothing_was_started),
+    Row("resume", W2, "all Running; is Running; suspend; is Suspended; resume; all Running", pods=tasks(**W2),
+        anew=tasks(**W2), conditions=[CREATED, RESUMED, RUNNING], check=start_is_that_of_the_resuming),
+    Row("scale-up", W2, "all Running; scale Worker 4", pods=tasks(Worker=4), counts={"Worker": (2, 0, 0)}),
+    Row("scale-down", W3, "all Running; scale Worker 1", pods=tasks(Worker=1), counts={"Worker": (1, 0, 0)}),
+    Row("type-taken-out", PS, "all Running; without PS", pods=tasks(Worker=2), counts={"Worker": (2, 0, 0)}),
+    # Who runs it
+    Row("managed-by-us", W1, policy={"managedBy": "kubeflow.org/training-operator"}, pods={"worker-0"}),
+    Row("managed-by-kueue", W1, policy={"managedBy": "kueue.x-k8s.io/multikueue"}, pods=set(), check=left_alone),
+    # Events
+    Row("event-of-making", W2, events=[
+        normal("SuccessfulCreatePod", "Created pods: NAME-worker-0, NAME-worker-1"),
+        normal("SuccessfulCreateService", "Created services: NAME-worker-0, NAME-worker-1"),
+    ]),
+    Row("event-of-removing", W2, "all Running; scale Worker 1", events=[
+        normal("SuccessfulDeletePod", "Deleted pod: NAME-worker-1"),
+        normal("SuccessfulDeleteService", "Deleted service: NAME-worker-1"),
+    ]),
+    Row("event-of-an-exit-code", W1, "worker-0 Failed 3", events=[
+        normal("ExitedWithCode", "Pod: NS.NAME-worker-0 exited with code 3"),
+        ("Warning", "TFJobFailed", "TFJob NS/NAME has failed because 1 Worker replica(s) failed."),
+    ]),
+    Row("event-of-success", W1, "worker-0 Succeeded 0", events=[normal("TFJobSucceeded", SUCCEEDED[3])]),
+    Row("event-of-a-restart", W1, "worker-0 Failed 137", restart="ExitCode", anew={"worker-0"},
+        events=[("Warning", "TFJobRestarting", RESTARTING[3])]),
+    Row("event-of-suspending", W1, "all Running; suspend; is Suspended; resume", anew={"worker-0"},
+        events=[normal("TFJobSuspended", SUSPENDED[3]), normal("TFJobResumed", RESUMED[3])]),
+    Row("event-of-a-refusal", W1, container={"volumeMounts": [{"name": "nosuch", "mountPath": "/x"}]}, state="Failed",
+        check=refusal_is_an_event),
+]  # fmt: skip
+# Rows for an operator that was started with CUSTOM_CLUSTER_DOMAIN.
+DOMAIN_ROWS = [Row("tf-config-with-a-domain", W2, pods=tasks(**W2), check=hosts_have_the_domain)]
+
+
+class Played:
+    """All rows, played."""
+
+    def __init__(self) -> None:
+        self.failures: dict[str, str] = {}
+        self.scenes: dict[str, Scene] = {}
+        self.seconds = 0.0
+        self.metrics = ""
+        self.namespace = ""
+
+    async def play(self, stage: Stage, rows: list[Row]) -> None:
+        began = time.monotonic()
+        results = await asyncio.gather(*(stage.play(row) for row in rows), return_exceptions=True)
+        for row, result in zip(rows, results, strict=True):
+            # What was so while others were played must be so still.
+            wrong = [repr(result)] if result and not isinstance(result, AssertionError) else []
+            if result or stage.scene(row).differences():
+                self.failures[row.name] = "\n".join([*wrong, str(result or ""), stage.tell(row)])
+            self.scenes[row.name] = stage.scene(row)
+        self.seconds += time.monotonic() - began
+
+
+@pytest.fixture(scope="module")
+def played(control_plane, operator_kubeconfig, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("operators")
+    played = Played()
+
+    async def play(namespace: str, rows: list[Row], env: dict[str, str]) -> None:
+        operator = OperatorProcess(
+            operator_kubeconfig, folder / f"{namespace}.log", f"--namespace={namespace}", env=env
+        )
+        try:
+            operator.start()
+            async with Stage(control_plane.admin_kubeconfig, namespace) as stage:
+                await played.play(stage, rows)
+                played.metrics += operator.get("/metrics")
+        finally:
+            operator.kill()
+            print(operator.log.read_text()[-5000:])
+
+    played.namespace = "contract"
+    asyncio.run(play("contract", ROWS, {}))
+    asyncio.run(play("contract-domain", DOMAIN_ROWS, {"CUSTOM_CLUSTER_DOMAIN": "corp.example"}))
+    print(f"{len(ROWS) + len(DOMAIN_ROWS)} rows in {played.seconds:.1f} s")
+    yield played
+    for namespace in ("contract", "contract-domain"):
+        control_plane.kubectl("delete", NAMESPACES.plural, namespace, "--wait=false")
+
+
+@pytest.mark.parametrize("row", [*ROWS, *DOMAIN_ROWS], ids=lambda row: row.name)
+def test_row(played, row):
+    assert row.name not in played.failures, played.failures[row.name]
+
+
+def test_printer_columns(played, control_plane):
+    """`kubectl get tfjobs`: NAME, STATE (the last condition's type), AGE."""
+    header, *lines = control_plane.kubectl("get", "tfjobs", "-n", played.namespace).stdout.splitlines()
+    assert header.split() == ["NAME", "STATE", "AGE"]
+    columns = {line.split()[0]: line.split()[1:] for line in lines}
+    for row in ROWS:
+        scene = played.scenes[row.name]
+        if scene.job and scene.state:
+            state, age = columns[row.name]
+            assert state == scene.state
+            assert re.fullmatch(r"(\d+[ms])+", age)
+
+
+def test_metrics(played):
+    """The original's names and labels, and as many as there were."""
+    scenes = [played.scenes[row.name] for row in ROWS]
+
+    def number(outcome: str) -> int:
+        label = f'{{framework="tensorflow",job_namespace="{played.namespace}"}}'
+        found = re.search(rf"^training_operator_jobs_{outcome}_total{re.escape(label)} (\S+)$", played.metrics, re.M)
+        return int(float(found[1])) if found else 0
+
+    assert number("created") == len([row for row in ROWS if row.name != "managed-by-kueue"])
+    assert number("deleted") == len([row for row in ROWS if row.gone])
+    assert number("successful") == len([s for s in scenes if s.state == "Succeeded"]) + 1  # with "ttl"
+    assert number("failed") == len([s for s in scenes if s.state == "Failed"]) + 1  # with "ttl-0"
+    restarts = [memory.get("restarts", 0) for s in scenes for memory in s.status.get("tasks", {}).values()]
+    # The restart that would have gone past the backoff limit was not made.
+    assert number("restarted") == sum(restarts) - 1
