@@ -7,7 +7,7 @@ export function say(text) {
   document.getElementById("said").textContent = text;
   const toast = document.createElement("div");
   toast.textContent = text;
-  document.getElementById("toasts").append(toast);
+  document.getElementById("toasts").replaceChildren(toast);
   setTimeout(() => toast.remove(), STAYS);
 }
 
