@@ -10,6 +10,7 @@ def test_an_empty_home_gets_examples_and_work(tmp_path):
     assert {"quickstart.ipynb", "tensorflow-1.8.ipynb", "tfjob.yaml"} <= {
         path.name for path in (tmp_path / "examples").iterdir()
     }
+    assert (tmp_path / "examples" / "training" / "multi_worker.py").exists()
 
 
 def test_a_home_in_use_is_left_alone(tmp_path):

@@ -1,0 +1,50 @@
+"""TensorFlow 1.8's between-graph replication: each worker has its own graph, the variables are on parameter servers.
+
+    TFJob.from_script("~/examples/training/between_graph.py", "plane", worker=2, ps=1).submit().wait()
+
+In a notebook of the image tensorflow-1.8.0-notebook-cpu. Without a chief or master worker 0 leads: it makes the
+session that the others wait for, and its end is the job's.
+"""
+
+import json
+import os
+import time
+
+import tensorflow as tf
+
+STEPS, BATCH, RATE = 300, 32, 0.05  # each worker makes so many steps
+TRUTH = [[1.5], [-2.0], [0.5]]
+
+config = json.loads(os.environ["TF_CONFIG"])
+task, index = config["task"]["type"], config["task"]["index"]
+server = tf.train.Server(config["cluster"], job_name=task, task_index=index)
+if task == "ps":
+    print(f"ps {index} serves")
+    server.join()  # for ever; the job's clean-up policy ends it
+
+here = f"/job:worker/task:{index}"
+with tf.device(tf.train.replica_device_setter(cluster=config["cluster"], worker_device=here)):
+    x = tf.random_normal([BATCH, 3])
+    y = tf.matmul(x, tf.constant(TRUTH))
+    weights = tf.get_variable("weights", [3, 1], initializer=tf.zeros_initializer())
+    loss = tf.reduce_mean(tf.squared_difference(tf.matmul(x, weights), y))
+    step = tf.train.get_or_create_global_step()
+    train = tf.train.GradientDescentOptimizer(RATE).minimize(loss, global_step=step)
+
+if index > 0:
+    time.sleep(3)  # a head start for worker 0: who finds no session looks again after 30 s
+with tf.train.MonitoredTrainingSession(
+    master=server.target,
+    is_chief=index == 0,
+    checkpoint_dir=os.path.expanduser("~/checkpoints/plane"),
+    # Without the filter a session waits for all workers, also for one that is being made anew.
+    config=tf.ConfigProto(device_filters=["/job:ps", here]),
+) as session:
+    for _ in range(STEPS):
+        session.run(train)
+    print(f"worker {index} made {STEPS} steps")
+    # Worker 0 ends last, because the others end with it.
+    while index == 0 and session.run(step) < STEPS * len(config["cluster"]["worker"]):
+        time.sleep(0.1)
+    found, total = session.run([weights, step])
+print(f"weights {found.ravel().tolist()} after {total} steps of all workers")
