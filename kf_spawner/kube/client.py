@@ -16,6 +16,7 @@ from .resources import PODS, Resource
 REQUEST_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 WATCH_TIMEOUT = 300
+WATCH_SILENCE = 130.0  # the API server sends a bookmark every minute
 LINE_LIMIT = 16 * 1024 * 1024
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
@@ -229,10 +230,9 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(WATCH_TIMEOUT),
         }
-        # A silent connection that outlives the server's own end of the watch is a dead one.
-        async with contextlib.aclosing(
-            self._lines(resource.path(namespace), params, read_timeout=WATCH_TIMEOUT + 30)
-        ) as lines:
+        # Without news there are bookmarks: a silent connection is a dead one.
+        path = resource.path(namespace)
+        async with contextlib.aclosing(self._lines(path, params, read_timeout=WATCH_SILENCE)) as lines:
             async for line in lines:
                 event = json.loads(line)
                 if event["type"] == "ERROR":

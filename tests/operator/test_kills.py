@@ -12,7 +12,7 @@ import random
 
 import pytest
 
-from kf_spawner.kube import Conflict, NotFound
+from kf_spawner.kube import Conflict, NotFound, Unreachable
 from kf_spawner.kube.resources import PODS
 from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.tfjob.status import is_true
@@ -56,12 +56,24 @@ class Kubelet:
         task.add_done_callback(lambda task: task.cancelled() or task.exception() or self._tasks.discard(task))
 
     async def _watch(self, version: str) -> None:
+        """From `version` on, without a gap."""
         while True:
-            async for kind, pod in self._namespace.client.watch(PODS, self._namespace.name, resource_version=version):
-                version = pod["metadata"]["resourceVersion"]
-                if kind == "ADDED":
-                    self.made[pod["metadata"]["name"]].add(pod["metadata"]["uid"])
-                    self._start(self._live(pod))
+            try:
+                async for kind, pod in self._namespace.client.watch(
+                    PODS, self._namespace.name, resource_version=version
+                ):
+                    version = pod["metadata"]["resourceVersion"]
+                    if kind == "ADDED":
+                        self.made[pod["metadata"]["name"]].add(pod["metadata"]["uid"])
+                        self._start(self._live(pod))
+            except Unreachable as error:
+                print(f"watching again from {version}: {error}")
+
+    def check(self) -> None:
+        """Raises what went wrong with the kubelet itself."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
 
     async def _live(self, pod: dict) -> None:
         name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
@@ -114,7 +126,7 @@ async def test_kills(namespace, operator_kubeconfig, tmp_path):
                     live_and_die(process, chance),
                 )
             await asyncio.to_thread(process.start)
-            jobs = await namespace.until(lambda: all_ended(namespace))
+            jobs = await namespace.until(lambda: all_ended(namespace, kubelet))
             await namespace.until(lambda: nothing_left(namespace))
             assert await asyncio.to_thread(process.stop) == 0
         finally:
@@ -151,8 +163,9 @@ async def live_and_die(process: OperatorProcess, chance: random.Random) -> None:
     await asyncio.to_thread(process.kill)
 
 
-async def all_ended(namespace: Namespace) -> dict[str, dict] | None:
+async def all_ended(namespace: Namespace, kubelet: Kubelet) -> dict[str, dict] | None:
     """Statuses by name, once no job goes on."""
+    kubelet.check()
     items = (await namespace.client.list(TFJOBS, namespace.name))["items"]
     found = {item["metadata"]["name"]: item.get("status") or {} for item in items}
     return found if all(is_true(s, "Succeeded") or is_true(s, "Failed") for s in found.values()) else None
