@@ -19,7 +19,8 @@ class TFJob:
     Options: chief, master, worker, ps, evaluator (numbers of replicas; without any of them one worker); image
     (default: the notebook's); cpu and memory (Kubernetes quantities) and gpu (count) of each replica; env (names to
     texts); args (texts after the program's name); restart_policy (Never, OnFailure, Always, ExitCode); home=False
-    for replicas without the home volume; working_dir; deadline (seconds after which the job is stopped).
+    for replicas without the home volume; working_dir; deadline (seconds after which the job is stopped); run_policy
+    (a dict, as spec.runPolicy of a TFJob).
     """
 
     def __init__(self, name: str, program: Optional[str] = None, **options: Any) -> None:
@@ -235,8 +236,11 @@ def _body(name: str, source: str, options: Dict[str, Any]) -> Dict[str, Any]:
         body["resources"] = resources
     if rest.pop("home", True) is False:
         body["home_claim"] = None
+    policy = dict(rest.pop("run_policy", None) or {})
     deadline = rest.pop("deadline", None)
     if deadline is not None:
-        body["run_policy"] = {"activeDeadlineSeconds": deadline}
+        policy["activeDeadlineSeconds"] = deadline
+    if policy:
+        body["run_policy"] = policy
     body.update((key, value) for key, value in rest.items() if value is not None and key not in REPLICA_TYPES)
     return body

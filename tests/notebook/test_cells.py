@@ -84,7 +84,9 @@ async def test_the_object_does_the_same_from_function_script_notebook_and_manife
     cells = [
         "def work(what, times=1):\n    import sys\n    print('from a', what * times)\n    sys.stdout.flush()",
         "TFJob.from_function(work, args=['func'], kwargs={'times': 2}, worker=1).submit().wait()",
-        "TFJob.from_script('~/script.py', 'by-script').submit().wait(quiet=True).logs()",
+        "limits = {'deadline': 600, 'run_policy': {'backoffLimit': 3}}\n"
+        "job = TFJob.from_script('~/script.py', 'by-script', **limits).submit().wait(quiet=True)\n"
+        "job.logs()\nprint(sorted(job.status()['manifest']['spec']['runPolicy']))",
         "TFJob.from_notebook('~/book.ipynb', 'by-notebook').submit().wait()",
         "job = TFJob.from_manifest('~/job.yaml').submit().wait()\nprint(job.name, job.state)",
         "job.submit(replace=True).wait(quiet=True)\nprint(job.events()[0]['reason'])\njob.delete()",
@@ -93,6 +95,7 @@ async def test_the_object_does_the_same_from_function_script_notebook_and_manife
     (_, _, function, script, notebook, manifest, again, gone) = await shell.run(IMPORT, *cells)
     assert "[worker-0] from a funcfunc" in function.output, function
     assert "[worker-0] from a script" in script.output, script
+    assert "['activeDeadlineSeconds', 'backoffLimit', 'cleanPodPolicy']" in script.output
     assert "[worker-0] from a notebook" in notebook.output, notebook
     assert "[worker-0] from a manifest" in manifest.output, manifest
     assert "by-manifest Succeeded" in manifest.output

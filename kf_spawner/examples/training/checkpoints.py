@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-STEPS, EVERY, RATE = 400, 25, 0.005
+STEPS, EVERY, RATE = 200, 25, 0.005
 FOLDER = Path.home() / "checkpoints" / "slow-line"
 START_ME_AGAIN = 143
 
