@@ -13,10 +13,9 @@ from .names import child_name, task_name
 from .plan import Event, Refusal, Turn
 from .podgroup import Standing
 from .pods import Trouble
-from .status import parse_time, timestamp
+from .status import CREATE_REFUSED, parse_time, timestamp
 
 LONGEST_RESTART_DELAY = 60.0
-CREATE_REFUSED = "TFJobCreateRefused"
 NODE_LOST = "TFJobNodeLost"
 POLICY_OVERWRITTEN = Event(
     "Warning",

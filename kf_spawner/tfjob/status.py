@@ -12,6 +12,7 @@ from .names import KIND
 
 CREATED, RUNNING, RESTARTING = "Created", "Running", "Restarting"
 SUCCEEDED, FAILED, SUSPENDED = "Succeeded", "Failed", "Suspended"
+CREATE_REFUSED = "TFJobCreateRefused"
 _EVICTS = {RUNNING: RESTARTING, RESTARTING: RUNNING}
 
 
@@ -77,10 +78,14 @@ def set_condition(
 def amend_created(status: dict, *, reason: str, message: str, now: datetime) -> bool:
     """Says in the Created condition, where it stands, why a job does not get on; False if it said so already."""
     for index, entry in enumerate(status.get("conditions") or ()):
-        if entry["type"] == CREATED and entry["reason"] != reason:
+        if entry["type"] != CREATED:
+            continue
+        # A kubelet's words for one and the same trouble go to and fro; a refusal in other words is another one.
+        is_told = entry["reason"] == reason and (reason != CREATE_REFUSED or entry["message"] == message)
+        if not is_told:
             amended = {**entry, "reason": reason, "message": message, "lastUpdateTime": timestamp(now)}
             status["conditions"] = [*status["conditions"][:index], amended, *status["conditions"][index + 1 :]]
-            return True
+        return not is_told
     return False
 
 

@@ -382,6 +382,7 @@ class JobLife(RuleBasedStateMachine):
             assert wanted - set(pods) - set(self.held) <= done
         if wanted - set(pods) - done:
             assert status["conditions"][0]["reason"] == "TFJobCreateRefused"
+            assert self.held or "no pods today" in status["conditions"][0]["message"]
         for kind, count in self.counts.items():
             ours = {f"mnist-{kind.lower()}-{index}" for index in range(count)}
             told = status["replicaStatuses"][CANONICAL_TYPE[kind.lower()]]

@@ -418,6 +418,11 @@ def test_a_refused_pod_is_told_and_tried_again():
     plan = world.step(refusals={"mnist-worker-0": Refusal("exceeded quota")})
     assert "mnist-worker-0 cannot be made: exceeded quota" in world.message("Created")
     assert len(plan.create) == 2
+    world.pods.clear()
+    assert world.step(refusals={"mnist-worker-0": Refusal("exceeded quota")}).status is None
+    world.pods.clear()
+    world.step(refusals={"mnist-worker-0": Refusal("the pod of before is still being deleted")})
+    assert "still being deleted" in world.message("Created")
 
 
 def test_a_pod_that_is_refused_for_good_fails_the_job():
