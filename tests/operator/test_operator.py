@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from kf_spawner.kube.resources import EVENTS, SERVICES
+from kf_spawner.kube.resources import SERVICES
 from kf_spawner.operator.apply import TFJOBS
 from tests.operator.conftest import OperatorProcess
 from tests.tfjob.world import job
@@ -40,40 +40,6 @@ async def test_a_job_from_create_to_success(namespace, operator_process):
         assert f"training_operator_jobs_{outcome}_total{label} 1.0" in figures
 
 
-async def test_events(namespace, operator_process):
-    await namespace.create(job(Worker=1))
-    await namespace.until_pods("mnist-worker-0")
-    await namespace.put("mnist-worker-0", "Failed", code=3)
-    await namespace.until_state("Failed")
-
-    async def reasons():
-        events = (await namespace.client.list(EVENTS, namespace.name))["items"]
-        found = {event["reason"]: event["message"] for event in events if event["involvedObject"]["kind"] == "TFJob"}
-        return found if {"TFJobFailed", "ExitedWithCode"} <= found.keys() else None
-
-    found = await namespace.until(reasons)
-    assert found["SuccessfulCreatePod"] == "Created pod: mnist-worker-0"
-    assert found["ExitedWithCode"] == f"Pod: {namespace.name}.mnist-worker-0 exited with code 3"
-
-
-async def test_a_restart_under_exit_code(namespace, operator_process):
-    await namespace.create(job(Worker=1, restart="ExitCode", run_policy={"backoffLimit": 1}))
-    first = (await namespace.until_pods("mnist-worker-0"))["mnist-worker-0"]["metadata"]["uid"]
-    await namespace.put("mnist-worker-0", "Failed", code=137)
-
-    async def again():
-        pods = await namespace.pods()
-        return "mnist-worker-0" in pods and pods["mnist-worker-0"]["metadata"]["uid"] != first
-
-    await namespace.until(again)
-    await namespace.until_state("Restarting")
-    await namespace.put("mnist-worker-0", "Running")
-    await namespace.until_state("Running")
-    await namespace.put("mnist-worker-0", "Failed", code=137)
-    failed = await namespace.until_state("Failed")
-    assert "backoff limit" in failed["status"]["conditions"][-1]["message"]
-
-
 async def test_deleting_a_job_leaves_nothing(namespace, operator_process):
     await namespace.create(job(Worker=2))
     await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
@@ -99,32 +65,6 @@ async def test_a_job_of_the_same_name_at_once(namespace, operator_process):
 
     await namespace.until(owned)
     assert first["metadata"]["uid"] != second["metadata"]["uid"]
-
-
-async def test_suspend_scale_and_clean_up(namespace, operator_process):
-    await namespace.create(job(Worker=3, run_policy={"cleanPodPolicy": "All", "suspend": True}))
-    await namespace.until_state("Suspended")
-    assert await namespace.pods() == {}
-    await patch(namespace, {"runPolicy": {"suspend": False}})
-    await namespace.until_pods(*(f"mnist-worker-{index}" for index in range(3)))
-    await patch(namespace, {"tfReplicaSpecs": {"Worker": {"replicas": 1}}})
-    await namespace.until_pods("mnist-worker-0")
-    await namespace.put("mnist-worker-0", "Succeeded", code=0)
-    await namespace.until_pods()
-
-
-async def patch(namespace, spec: dict) -> None:
-    await namespace.client.patch(TFJOBS, "mnist", {"spec": spec}, namespace.name)
-
-
-async def test_ttl_and_deadline_need_no_event(namespace, operator_process):
-    await namespace.create(job(Worker=1, run_policy={"activeDeadlineSeconds": 1, "ttlSecondsAfterFinished": 1}))
-    await namespace.until_state("Failed")
-
-    async def gone():
-        return not (await namespace.client.list(TFJOBS, namespace.name))["items"]
-
-    await namespace.until(gone)
 
 
 # What is refused
