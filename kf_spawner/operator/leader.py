@@ -12,6 +12,8 @@ from ..kube.resources import LEASES
 
 log = logging.getLogger(__name__)
 
+LONGEST_POLL = 1.0  # a Lease that is given back is taken up as soon
+
 
 class LeadershipLost(RuntimeError):
     """Another may act now: this process must not."""
@@ -64,7 +66,7 @@ class Leader:
     async def acquire(self) -> None:
         """Returns once the Lease is ours; it is renewed from then on, until it is lost or released."""
         while not await self._try_once():  # noqa: ASYNC110 - what we wait for happens in other processes
-            await asyncio.sleep(self._duration / 5 * random.uniform(0.8, 1.2))
+            await asyncio.sleep(min(self._duration / 5, LONGEST_POLL) * random.uniform(0.8, 1.2))
         log.info("%s leads", self._identity)
         self._holding = asyncio.create_task(self._hold(), name="lease")
 
