@@ -16,6 +16,7 @@ MIN_BACKOFF = 0.1
 MAX_BACKOFF = 10.0
 
 Change = Callable[[str, dict | None, dict | None], None]
+Keep = Callable[[dict], dict]
 
 
 def key_of(obj: dict) -> str:
@@ -30,7 +31,8 @@ class Informer:
 
     `old` or `new` is None where the object was or is absent. The callback runs on the event loop and must not
     block; what it raises is logged and does not stop the cache. Objects are shared: treat them as
-    read-only. They come without `metadata.managedFields`.
+    read-only. They come without `metadata.managedFields`, and as `keep` makes them, if it is given: what nobody
+    reads needs no memory. It must keep what names an object, its uid and its resourceVersion.
     """
 
     def __init__(
@@ -42,12 +44,13 @@ class Informer:
         label_selector: str | None = None,
         field_selector: str | None = None,
         on_change: Change | None = None,
+        keep: Keep | None = None,
     ):
         self._client = client
         self._resource = resource
         self._namespace = namespace
         self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
-        self._on_change = on_change
+        self._on_change, self._keep = on_change, keep
         self._objects: dict[str, dict] = {}
         self._version: str | None = None
         self._synced = asyncio.Event()
@@ -121,6 +124,7 @@ class Informer:
             self._objects.pop(key, None)
         else:
             new["metadata"].pop("managedFields", None)  # often half of an object, and nobody reads it
+            new = self._keep(new) if self._keep else new
             self._objects[key] = new
         if self._on_change is None or _same(old, new):
             return

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
 from ..kube.resources import CLAIMS, PODS, SERVICES
@@ -19,6 +20,13 @@ log = logging.getLogger(__name__)
 TFJOBS = Resource(GROUP, VERSION, PLURAL, KIND)
 CHILD_RESOURCES = {CLAIM: CLAIMS, SERVICE: SERVICES, POD: PODS}
 UNSEEN_AFTER = timedelta(seconds=15)
+
+
+class Outcome(NamedTuple):
+    """The children that the API server refused, by name; `is_told`: the status is written where it had to be."""
+
+    refusals: dict[str, Refusal]
+    is_told: bool = True
 
 
 class Applier:
@@ -39,23 +47,36 @@ class Applier:
         self._view, self._clock = view, clock
         self._unseen: dict[str, tuple[str, str, dict, datetime]] = {}
 
-    async def carry_out(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
-        """The children that the API server refused, by name. Raises ApiError where a later try may go well."""
+    async def carry_out(self, key: str, job: dict, plan: Plan) -> Outcome:
+        """Raises ApiError where a later try may go well."""
+        if _may_wait(job, plan):
+            return await self._begin(key, job, plan)
         writing = self._write_status(key, job, plan)
         if plan.delete or plan.delete_job:
             await writing  # it remembers what a deletion makes invisible
             await asyncio.gather(*(self._delete(key, job, child) for child in plan.delete))
-            refusals = await self._make(key, job, plan)
+            refusals, _ = await self._make(key, job, plan)
         else:
             written, made = await asyncio.gather(writing, self._make(key, job, plan), return_exceptions=True)
             for result in (written, made):
                 if isinstance(result, BaseException):
                     raise result
-            assert isinstance(made, dict)
-            refusals = made
+            assert isinstance(made, tuple)
+            refusals, _ = made
         if plan.delete_job:
             await self._delete_job(job)
-        return refusals
+        return Outcome(refusals)
+
+    async def _begin(self, key: str, job: dict, plan: Plan) -> Outcome:
+        """Makes a new job's children first: once they are there, one status tells of the job and of them."""
+        try:
+            refusals, complete = await self._make(key, job, plan)
+        except ApiError:
+            await self._write_status(key, job, plan)
+            raise
+        if not complete:
+            await self._write_status(key, job, plan)
+        return Outcome(refusals, is_told=not complete)
 
     def saw(self, child: dict) -> None:
         """The informer brought `child`: it will bring its end, too."""
@@ -94,14 +115,16 @@ class Applier:
         for outcome in plan.counted:
             self._metrics.count(outcome, job["metadata"]["namespace"])
 
-    async def _make(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
+    async def _make(self, key: str, job: dict, plan: Plan) -> tuple[dict[str, Refusal], bool]:
+        """Refusals, and whether all there was to create was made just now."""
         for obj in plan.replace:
             self._view.wrote_child(key, obj["kind"], await self._client.replace(self._resources[obj["kind"]], obj))
         return await self._create_all(key, job, plan.create)
 
-    async def _create_all(self, key: str, job: dict, manifests: Iterable[dict]) -> dict[str, Refusal]:
+    async def _create_all(self, key: str, job: dict, manifests: Sequence[dict]) -> tuple[dict[str, Refusal], bool]:
         """Claims and services before pods: a member's address is known before any member looks for it."""
         refusals: dict[str, Refusal] = {}
+        count = 0
         for kind in self._resources:
             wave = [
                 manifest
@@ -124,7 +147,8 @@ class Applier:
                 elif result:
                     made.append(name)
             self._tell(job, f"SuccessfulCreate{kind}", f"Created {kind.lower()}", made)
-        return refusals
+            count += len(made)
+        return refusals, count == len(manifests)
 
     async def _create(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
         """True: made; False: it was there already."""
@@ -144,7 +168,8 @@ class Applier:
         child.setdefault("kind", kind)
         if kind == CLAIM:
             return True  # nothing is decided by claims: nobody watches them
-        self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
+        if not self._view.holds(key, kind, child):  # else the informer was faster than the answer
+            self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
         return True
 
@@ -215,6 +240,13 @@ class Applier:
 def pod_groups_of(gang: Gang) -> Resource:
     group, _, version = gang.api_version.partition("/")
     return Resource(group, version, "podgroups", POD_GROUP)
+
+
+def _may_wait(job: dict, plan: Plan) -> bool:
+    """Whether the plan only begins a job, and its status remembers nothing that would be lost."""
+    if job.get("status") or plan.status is None or plan.status.get("tasks"):
+        return False
+    return bool(plan.create) and not (plan.events or plan.replace or plan.delete or plan.delete_job)
 
 
 def _needs(manifest: dict) -> set[str]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 
 from ..kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
 from ..kube.resources import PODS, SERVICES
+from ..tfjob.essence import essence_of_pod, essence_of_service
 from ..tfjob.names import SELECTOR
 from ..tfjob.plan import Refusal
 from ..tfjob.podgroup import Gang
@@ -52,17 +54,16 @@ class Controller:
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
         self._tasks: list[asyncio.Task] = []
         self._stack = contextlib.AsyncExitStack()
+        children = functools.partial(Informer, client, namespace=namespace, label_selector=SELECTOR)
         self._informers = [
             Informer(client, TFJOBS, namespace, on_change=self._job_changed),
-            Informer(client, PODS, namespace, label_selector=SELECTOR, on_change=self._pod_changed),
-            Informer(client, SERVICES, namespace, label_selector=SELECTOR, on_change=self._service_changed),
+            children(PODS, on_change=self._pod_changed, keep=essence_of_pod),
+            children(SERVICES, on_change=self._service_changed, keep=essence_of_service),
         ]
         # Not waited for: its kind may be installed later, and a group that is there is found when it is to be made.
         self._group_informers: list[Informer] = []
         if gang:
-            kind = pod_groups_of(gang)
-            groups = Informer(client, kind, namespace, label_selector=SELECTOR, on_change=self._group_changed)
-            self._group_informers.append(groups)
+            self._group_informers.append(children(pod_groups_of(gang), on_change=self._group_changed))
         metrics.watch(
             queue_depth=lambda: len(self._queue), jobs=lambda: len(self._view), requests=lambda: client.requests
         )
@@ -179,7 +180,9 @@ class Controller:
         )
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})
-        refusals = await self._applier.carry_out(key, job, plan)
+        refusals, is_told = await self._applier.carry_out(key, job, plan)
+        if not is_told:
+            self._queue.add(key)
         if not refusals:
             self._queue.forget(key)
         else:

@@ -7,9 +7,11 @@ world from before our own last act.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from ..tfjob.essence import essence_of_pod, essence_of_service
 from ..tfjob.names import JOB_LABEL
 
 POD, SERVICE, CLAIM, POD_GROUP = "Pod", "Service", "PersistentVolumeClaim", "PodGroup"
+ESSENCE = {POD: essence_of_pod, SERVICE: essence_of_service}
 
 
 @dataclass
@@ -69,7 +71,12 @@ class View:
 
     def wrote_child(self, key: str, kind: str, child: dict) -> None:
         """Takes over a child that we made, or found that we had made."""
-        self._put(key, kind, child["metadata"]["name"], None, child)
+        self._put(key, kind, child["metadata"]["name"], None, ESSENCE.get(kind, dict)(child))
+
+    def holds(self, key: str, kind: str, child: dict) -> bool:
+        meta = child["metadata"]
+        held = self.family(key).of(kind).get(meta["name"])
+        return held is not None and held["metadata"]["uid"] == meta["uid"]
 
     def deleting_child(self, key: str, kind: str, name: str, uid: str, end: dict) -> None:
         """A child whose deletion the API server took: terminating, until the informer says that it is gone.

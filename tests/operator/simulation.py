@@ -238,7 +238,9 @@ class SimulatedOperator:
         """A new process: it lists everything, and watches from there on."""
         self.client = SimulatedClient(self.api)
         self.controller = Controller(self.client, NoEvents(), Metrics(), clock=self.api.now)
-        self.on_change = {informer._resource.kind: informer._on_change for informer in self.controller._informers}
+        informers = {informer._resource.kind: informer for informer in self.controller._informers}
+        self.on_change = {kind: informer._on_change for kind, informer in informers.items()}
+        self.keep = {kind: informer._keep or dict for kind, informer in informers.items()}
         self.seen = dict.fromkeys(self.on_change, 0)
         self.cache: dict[str, dict[str, dict]] = {kind: {} for kind in self.on_change}
         for kind in self.on_change:
@@ -268,7 +270,7 @@ class SimulatedOperator:
     def _see(self, kind: str, name: str, new: dict | None, *, twice: bool = False) -> None:
         old, new = self.cache[kind].pop(name, None), copy.deepcopy(new)
         if new is not None:
-            self.cache[kind][name] = new
+            new = self.cache[kind][name] = self.keep[kind](new)
         for _ in range(1 + twice):
             if old is not None or new is not None:
                 self.on_change[kind](f"kf-admin/{name}", old, new)
