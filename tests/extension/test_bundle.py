@@ -8,7 +8,7 @@ from kf_spawner.extension import bundle
 from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import Client, Invalid, load_config
 from kf_spawner.kube.resources import CONFIGMAPS
-from tests.extension.world import make_world, run_server
+from tests.extension.world import make_grounds, run_server, world_on
 
 
 def job(name="job"):
@@ -110,8 +110,9 @@ async def test_a_server_that_starts_sweeps(world, tmp_path):
 
 async def test_a_submission_outlives_a_kill_of_the_api_server(new_control_plane, tmp_path):
     """The API server is away when a job is sent, and comes back: the job is there once, with its program."""
+    grounds = await make_grounds(new_control_plane.admin_kubeconfig, tmp_path)
     async with (
-        make_world(new_control_plane.admin_kubeconfig, tmp_path) as world,
+        world_on(grounds) as world,
         Client(load_config(world.kubeconfig), user_agent="test") as user,
     ):
         new_control_plane.kill("kube-apiserver")

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.extension.platform import Platform
+from tests.extension.platform import PLAIN_IMAGE, Platform
+from tests.extension.world import run_server
 
 COUNT = """
 import os, sys, time
@@ -44,8 +45,10 @@ def lines(items, replica):
 
 
 async def test_the_story_of_a_job(live_server):
+    # Worker 1 may still be ending when the job is done: its log is to be read all the same.
+    options = {"replicas": {"worker": 2}, "run_policy": {"cleanPodPolicy": "None"}}
     status, answer = await live_server.call(
-        "POST", "tfjobs", json={"program": {"name": "job", "program": TOGETHER, "replicas": {"worker": 2}}}
+        "POST", "tfjobs", json={"program": {"name": "job", "program": TOGETHER, **options}}
     )
     assert status == 201, answer
     items = await story(live_server)
@@ -95,7 +98,7 @@ async def test_a_job_that_is_deleted_ends_its_story(live_server):
 
 async def test_no_line_is_lost_or_repeated_when_what_carries_it_is_killed(live_server, platform: Platform):
     """The API server, then the node, then the operator die while a job prints and is followed."""
-    await submit(live_server, count=150, pause=0.1)
+    await submit(live_server, count=100, pause=0.1)
     items = []
 
     def restart_api_server():
@@ -110,7 +113,7 @@ async def test_no_line_is_lost_or_repeated_when_what_carries_it_is_killed(live_s
         platform.kill("operator")
         platform.start_operator()
 
-    breaks = {"line 10": restart_api_server, "line 50": restart_node, "line 80": restart_operator}
+    breaks = {"line 10": restart_api_server, "line 40": restart_node, "line 65": restart_operator}
     running = []
     async with asyncio.timeout(180):
         async for item in live_server.stream("tfjobs/job/watch"):
@@ -121,13 +124,10 @@ async def test_no_line_is_lost_or_repeated_when_what_carries_it_is_killed(live_s
     await asyncio.gather(*running)
     assert breaks == {}
     assert items[-1]["state"] == "Succeeded"
-    assert lines(items, "worker-0") == [f"line {number}" for number in range(150)]
+    assert lines(items, "worker-0") == [f"line {number}" for number in range(100)]
 
 
 async def test_a_quiet_stream_is_kept_alive(live_world, tmp_path):
-    from tests.extension.platform import PLAIN_IMAGE
-    from tests.extension.world import run_server
-
     settings = ("--KubeflowExtension.heartbeat=0.2",)
     async with run_server(live_world, tmp_path, variables={"KF_IMAGE": PLAIN_IMAGE}, settings=settings) as server:
         await submit(server, count=2, pause=30)

@@ -2,10 +2,15 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import os
 import secrets
+import shutil
+import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import yaml
 
+from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import AlreadyExists, Client, load_config
 from kf_spawner.kube.resources import (
     CLAIMS,
@@ -32,32 +38,67 @@ MANIFESTS = ROOT / "kf_spawner" / "manifests"
 IMAGE = "kf-spawner/tensorflow:test"
 CLAIM = "claim-admin"
 HUB_TOKEN = "the-servers-own-token"
+START_TIMEOUT = 60.0
 
 
-@dataclass
-class World:
-    """The administrator's client, the user's namespace, and where the user's kubeconfig and home directory are."""
+MADE_BY_SUBMISSIONS = (TFJOBS, CONFIGMAPS, DEPLOYMENTS, SERVICES, PODS)
+BELONGS_TO_EVERY_NAMESPACE = "kube-root-ca.crt"
 
-    admin: Client
+
+@dataclass(frozen=True)
+class Grounds:
+    """A user's namespace, and where the kubeconfigs and the user's home directory are. Many tests play on them."""
+
+    admin_kubeconfig: Path
     namespace: str
     kubeconfig: Path
     home: Path
 
+
+@dataclass
+class World:
+    """The grounds as one test has them, to itself, and the administrator's client."""
+
+    admin: Client
+    grounds: Grounds
+
+    @property
+    def namespace(self) -> str:
+        return self.grounds.namespace
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.grounds.kubeconfig
+
+    @property
+    def home(self) -> Path:
+        return self.grounds.home
+
     async def leftovers(self) -> dict[str, list[str]]:
         """Names of everything that a submission could have made."""
-        from kf_spawner.extension.jobs import TFJOBS
-
         found = {}
-        for resource in (TFJOBS, CONFIGMAPS, DEPLOYMENTS, SERVICES, PODS):
+        for resource in MADE_BY_SUBMISSIONS:
             items = (await self.admin.list(resource, self.namespace))["items"]
-            names = [item["metadata"]["name"] for item in items if item["metadata"]["name"] != "kube-root-ca.crt"]
-            if names:
-                found[resource.plural] = names
+            names = [item["metadata"]["name"] for item in items]
+            if left := [name for name in names if name != BELONGS_TO_EVERY_NAMESPACE]:
+                found[resource.plural] = left
         return found
 
+    async def clear(self) -> None:
+        """Removes what submissions made; returns when all of it is gone."""
+        options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        params = {"fieldSelector": f"metadata.name!={BELONGS_TO_EVERY_NAMESPACE}"}
+        async with asyncio.timeout(60):
+            while left := await self.leftovers():
+                for resource in MADE_BY_SUBMISSIONS:
+                    if resource.plural in left:
+                        body = {**options, **({"gracePeriodSeconds": 0} if resource is PODS else {})}
+                        await self.admin.request("DELETE", resource.path(self.namespace), params=params, body=body)
+                await asyncio.sleep(0.05)
 
-@contextlib.asynccontextmanager
-async def make_world(admin_kubeconfig: Path, folder: Path) -> AsyncIterator[World]:
+
+async def make_grounds(admin_kubeconfig: Path, folder: Path) -> Grounds:
+    """A new namespace with all that the hub puts there, and an empty home directory in `folder`."""
     async with Client(load_config(admin_kubeconfig), user_agent="test") as admin:
         await _install(admin)
         made = await admin.create(
@@ -69,12 +110,23 @@ async def make_world(admin_kubeconfig: Path, folder: Path) -> AsyncIterator[Worl
         answer = await admin.create_subresource(
             SERVICEACCOUNTS, "notebook", namespace, "token", {"spec": {"expirationSeconds": 3600}}
         )
-        kubeconfig = folder / "user.kubeconfig"
-        kubeconfig.write_text(_kubeconfig(admin_kubeconfig, namespace, answer["status"]["token"]))
-        home = folder / "home"
-        home.mkdir()
-        yield World(admin, namespace, kubeconfig, home)
-        await admin.delete(NAMESPACES, namespace)
+    kubeconfig = folder / "user.kubeconfig"
+    kubeconfig.write_text(_kubeconfig(admin_kubeconfig, namespace, answer["status"]["token"]))
+    home = folder / "home"
+    home.mkdir()
+    return Grounds(admin_kubeconfig, namespace, kubeconfig, home)
+
+
+@contextlib.asynccontextmanager
+async def world_on(grounds: Grounds) -> AsyncIterator[World]:
+    """The world of one test: what the test made there and in the home directory goes with it."""
+    before = set(grounds.home.iterdir())
+    async with Client(load_config(grounds.admin_kubeconfig), user_agent="test") as admin:
+        world = World(admin, grounds)
+        yield world
+        await world.clear()
+    for path in set(grounds.home.iterdir()) - before:
+        shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
 async def _install(admin: Client) -> None:
@@ -137,13 +189,28 @@ def _kubeconfig(admin_kubeconfig: Path, namespace: str, token: str) -> str:
 
 
 @dataclass
-class Server:
-    """A Jupyter server process with the extension."""
+class ServerProcess:
+    """A Jupyter server with the extension. `end` it."""
 
     url: str
     token: str
-    process: asyncio.subprocess.Process
-    environment: dict[str, str] = field(repr=False)
+    process: subprocess.Popen[bytes]
+
+    def end(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class Server:
+    """A test's connection to a server."""
+
+    url: str
+    token: str
     session: aiohttp.ClientSession = field(repr=False)
 
     async def call(self, method: str, path: str, **options: object) -> tuple[int, dict]:
@@ -168,68 +235,85 @@ class Server:
 
 
 @contextlib.asynccontextmanager
+async def connected(process: ServerProcess) -> AsyncIterator[Server]:
+    async with aiohttp.ClientSession() as session:
+        yield Server(process.url, process.token, session)
+
+
+@contextlib.asynccontextmanager
 async def run_server(
     world: World, folder: Path, *, variables: dict[str, str] | None = None, settings: tuple[str, ...] = ()
 ) -> AsyncIterator[Server]:
-    """`variables` are added to the environment; one set to "" is absent."""
+    """A server for one test that needs it otherwise than the others; see `start_server`."""
+    start = functools.partial(start_server, world.grounds, folder, variables=variables, settings=settings)
+    process = await asyncio.to_thread(start)
+    try:
+        async with connected(process) as server:
+            yield server
+    finally:
+        await asyncio.to_thread(process.end)
+
+
+def start_server(
+    grounds: Grounds, folder: Path, *, variables: dict[str, str] | None = None, settings: tuple[str, ...] = ()
+) -> ServerProcess:
+    """A new server that answers. `variables` are added to its environment; one set to "" is absent. Blocking."""
     token = secrets.token_hex(16)
     base = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "KF_"))}
     environment = {
         **base,
-        "HOME": str(world.home),
+        "HOME": str(grounds.home),
         "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
         "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTER_NO_CONFIG": "1",
         "PYTHONPATH": str(ROOT),
-        "KUBECONFIG": str(world.kubeconfig),
+        "KUBECONFIG": str(grounds.kubeconfig),
         "KF_IMAGE": IMAGE,
         "KF_MODEL_SERVER_IMAGE": "kf-spawner/model-server:test",
         "KF_HOME_CLAIM": CLAIM,
-        "KF_HOME_MOUNT": str(world.home),
+        "KF_HOME_MOUNT": str(grounds.home),
         "JUPYTERHUB_API_TOKEN": HUB_TOKEN,
         **(variables or {}),
     }
-    environment = {key: value for key, value in environment.items() if value}
     log = folder / "server.log"
     with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "jupyter_server", "--no-browser", "--port=0", "--ip=127.0.0.1", "--allow-root"),
-            "--ServerApp.jpserver_extensions={'kf_spawner.extension': True}",
-            f"--ServerApp.root_dir={world.home}",
-            f"--IdentityProvider.token={token}",
-            *settings,
-            env=environment,
+        process = subprocess.Popen(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "jupyter_server",
+                    "--no-browser",
+                    "--port=0",
+                    "--ip=127.0.0.1",
+                    "--allow-root",
+                ),
+                "--ServerApp.jpserver_extensions={'kf_spawner.extension': True}",
+                f"--ServerApp.root_dir={grounds.home}",
+                f"--IdentityProvider.token={token}",
+                *settings,
+            ],
+            env={key: value for key, value in environment.items() if value},
             stdout=output,
             stderr=output,
         )
+    server = ServerProcess("", token, process)
     try:
-        info = folder / "runtime" / f"jpserver-{process.pid}.json"
-        async with asyncio.timeout(30):
-            while not info.exists() or not info.read_text():
-                assert process.returncode is None, log.read_text()
-                await asyncio.sleep(0.05)
-        url = json.loads(info.read_text())["url"]
-        async with aiohttp.ClientSession() as session:
-            server = Server(url, token, process, environment, session)
-            async with asyncio.timeout(30):
-                while (await _status(server)) != 200:
-                    await asyncio.sleep(0.05)
-            yield server
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), 10)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
+        server.url = _url(process, folder / "runtime" / f"jpserver-{process.pid}.json", log)
+    except BaseException:
+        server.end()
+        raise
+    return server
 
 
-async def _status(server: Server) -> int:
-    try:
-        async with server.session.get(
-            f"{server.url}api", headers={"Authorization": f"token {server.token}"}
-        ) as answer:
-            return answer.status
-    except aiohttp.ClientError:
-        return 0
+def _url(process: subprocess.Popen[bytes], info: Path, log: Path) -> str:
+    """Where the server is, once it answers there."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        with contextlib.suppress(OSError, ValueError):
+            url: str = json.loads(info.read_text())["url"]
+            with urllib.request.urlopen(f"{url}api", timeout=START_TIMEOUT):
+                return url
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.extension.conftest import live_server, live_world, platform, server, world  # noqa: F401
+from tests.extension.conftest import (  # noqa: F401
+    live_grounds,
+    live_server,
+    live_server_process,
+    live_world,
+    platform,
+)
 
 RUNNER = Path(__file__).with_name("run_cells.py")
 ROOT = RUNNER.parents[2]
@@ -67,7 +73,7 @@ def parse(text: str) -> list[Cell]:
     return cells
 
 
-def kernel_environment(server, home: Path, **more: str) -> dict[str, str]:  # noqa: F811
+def kernel_environment(server, home: Path, **more: str) -> dict[str, str]:
     """As the hub gives it to a server, and the server to its kernels."""
     return {
         "PATH": os.environ["PATH"],
