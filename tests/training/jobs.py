@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -102,15 +101,15 @@ class Jobs:
         async def check() -> dict | None:
             job = await self.get(name)
             now = conditions(job)
-            assert condition == "Failed" or now.get("Failed") != "True", (job["status"], self.story())
+            assert condition == "Failed" or now.get("Failed") != "True", job["status"]
             return job if now.get(condition) == "True" else None
 
-        return await eventually(check, f"{name} is {condition}: {self.story()}")
+        return await self._until(check, f"{name} is {condition}")
 
     async def succeeded(self, name: str) -> dict:
         """The job's status once it has succeeded and been cleaned up, and all logs are complete."""
         job = await self.has(name, "Succeeded")
-        await eventually(lambda: self._is_quiet(name), f"{name} holds nothing that runs")
+        await self._until(lambda: self._is_quiet(name), f"{name} holds nothing that runs")
         for _, task in self._logs.values():
             task.cancel()
         await asyncio.gather(*(task for _, task in self._logs.values()), return_exceptions=True)
@@ -129,12 +128,12 @@ class Jobs:
         )
 
     async def until_gone(self, name: str) -> None:
-        """Returns once the job has neither pods nor services, and their logs are complete."""
+        """Returns once the job has neither pods nor services."""
 
         async def check() -> bool:
             return not (await self.pods(name) or await self.services(name))
 
-        await eventually(check, f"{name} has no pods and services")
+        await self._until(check, f"{name} has no pods and services")
 
     async def pods(self, name: str) -> list[dict]:
         return (await self.client.list(PODS, self.namespace, label_selector=f"{JOB_LABEL}={name}"))["items"]
@@ -156,15 +155,30 @@ class Jobs:
         async def check() -> bool:
             return any(line.startswith(words) for line in self.log(replica).lines)
 
-        await eventually(check, f"{replica} says {words!r}: {self.story()}")
+        await self._until(check, f"{replica} says {words!r}")
 
-    async def kill(self, replica: str) -> None:
-        """SIGKILL to the replica's process, as the kernel does when memory is short."""
+    async def running(self, replica: str) -> dict:
+        """The replica's pod once it runs."""
+        return await self._pod_in("Running", replica)
+
+    async def ended(self, replica: str) -> dict:
+        """The replica's pod once it has succeeded."""
+        return await self._pod_in("Succeeded", replica)
+
+    async def _pod_in(self, phase: str, replica: str) -> dict:
+        async def check() -> dict | None:
+            pod = await self.client.get(PODS, replica, self.namespace)
+            return pod if pod["status"]["phase"] == phase else None
+
+        return await self._until(check, f"{replica} is {phase}")
+
+    async def signal(self, replica: str, number: int) -> None:
+        """Sends a signal to the processes of the replica's container, from outside."""
         pod = await self.client.get(PODS, replica, self.namespace)
         pids = marked(f"{self._home_dir / 'node' / 'pods' / pod['metadata']['uid']}/")
         assert pids
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
     def follow(self, replica: str) -> None:
         """Keeps what the replica writes, also of pods that are gone by the end."""
@@ -185,7 +199,14 @@ class Jobs:
                 life.append(line.decode(errors="replace").rstrip())
                 log.lives[pod["metadata"]["uid"]] = life
 
+    async def _until(self, check: Callable[[], Awaitable[Any]], what: str) -> Any:
+        try:
+            return await eventually(check, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.story()}") from error
+
     def story(self) -> str:
+        """The last lines of all replicas, for who has to find out what went wrong."""
         return "\n".join(line for log, _ in self._logs.values() for line in [f"--- {log.name}", *log.lines[-30:]])
 
     async def close(self) -> None:

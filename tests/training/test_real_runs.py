@@ -4,6 +4,7 @@ Each run is judged by the number that it arrives at, and by the job's status.
 """
 
 import json
+import signal
 import time
 
 import pytest
@@ -47,9 +48,14 @@ async def test_an_evaluator_beside_the_training(jobs: Jobs) -> None:
         replicas={"chief": 1, "worker": 1, "evaluator": 1},
         run_policy={"waitForEvaluator": True},
     )
+    await jobs.running("digits-evaluator-0")
+    await jobs.signal("digits-evaluator-0", signal.SIGSTOP)
+    await jobs.ended("digits-chief-0")
+    assert conditions(await jobs.get("digits"))["Running"] == "True", "it waits for the evaluator"
+    await jobs.signal("digits-evaluator-0", signal.SIGCONT)
     status = await jobs.succeeded("digits")
     accuracy = json.loads((jobs.home / "checkpoints" / "digits" / "accuracy.json").read_text())
-    assert accuracy["30"] > 0.88
+    assert accuracy["12"] > 0.85
     pods = {pod["metadata"]["name"]: pod for pod in await jobs.pods("digits")}
     assert "digits-evaluator-0" in pods, "it was let finish"
     assert pods["digits-evaluator-0"]["status"]["phase"] == "Succeeded"
@@ -84,7 +90,7 @@ async def test_a_v1alpha2_manifest_on_tensorflow_1_8(kubectl: Kubectl, jobs: Job
 async def test_a_killed_worker_is_made_anew_and_goes_on(jobs: Jobs) -> None:
     await jobs.run("checkpoints.py", "slow-line", replicas={"worker": 2}, restart_policy="ExitCode")
     await jobs.says("slow-line-worker-0", "saved step 50")
-    await jobs.kill("slow-line-worker-1")
+    await jobs.signal("slow-line-worker-1", signal.SIGKILL)  # as the kernel does when memory is short
     status = await jobs.succeeded("slow-line")
     killed, leader = jobs.log("slow-line-worker-1"), jobs.log("slow-line-worker-0")
     assert len(killed.lives) == 2
@@ -111,11 +117,12 @@ async def test_a_suspended_job_goes_on_where_it_was(jobs: Jobs) -> None:
     assert conditions(job)["Running"] == "False"
     await jobs.until_gone("slow-line")
     assert time.monotonic() - began < 25, "it ended by itself, not by SIGKILL at the end of its grace period"
-    log = jobs.log("slow-line-worker-0")
-    left_at = log.numbers("saved step")[-1]
-    assert f"ckpt-{left_at}" in (jobs.home / "checkpoints" / "slow-line" / "checkpoint").read_text()
+    checkpoints = (jobs.home / "checkpoints" / "slow-line" / "checkpoint").read_text()
+    left_at = int(checkpoints.splitlines()[0].rpartition("-")[2].rstrip('"'))
+    assert left_at >= 50
     await jobs.patch("slow-line", {"runPolicy": {"suspend": False}})
     status = await jobs.succeeded("slow-line")
+    log = jobs.log("slow-line-worker-0")
     assert log.numbers("starts at step") == [0, left_at]
     assert log.lines[-1] == f"slope {slope_after(SLOW_STEPS):.5f} after {SLOW_STEPS} steps"
     assert [entry["type"] for entry in status["conditions"] if entry["status"] == "True"] == ["Created", "Succeeded"]

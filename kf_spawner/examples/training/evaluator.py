@@ -16,7 +16,7 @@ from pathlib import Path
 import tensorflow as tf
 from sklearn.datasets import load_digits
 
-EPOCHS, BATCH, RATE = 30, 64, 0.5
+EPOCHS, BATCH, RATE = 12, 250, 1.0
 FOLDER = Path.home() / "checkpoints" / "digits"
 RESULT = FOLDER / "accuracy.json"
 
@@ -63,14 +63,14 @@ def train():
     for epoch in range(epoch_of(begun) + 1 if begun else 1, EPOCHS + 1):
         for batch in batches:
             train_on(batch)
-        if task["type"] == "chief" and epoch % 10 == 0:
+        if task["type"] == "chief" and epoch % 4 == 0:
             print("wrote", checkpoints.save(checkpoint_number=epoch))
 
 
 def evaluate():
     digits = model()
     accuracy = {}
-    for path in tf.train.checkpoints_iterator(FOLDER, min_interval_secs=3):
+    for path in tf.train.checkpoints_iterator(FOLDER, min_interval_secs=1):
         digits.restore(path).expect_partial()
         epoch = epoch_of(path)
         right = tf.argmax(scores(digits, testing[0]), axis=1) == testing[1]
