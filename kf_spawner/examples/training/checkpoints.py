@@ -67,6 +67,7 @@ except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledE
     print(f"another worker is gone ({type(error).__name__}): back to the last checkpoint")
     sys.exit(START_ME_AGAIN)
 if stopping:
+    print(f"told to stop after step {step.numpy()}")
     save()
     sys.exit(START_ME_AGAIN)
 print(f"slope {slope.numpy():.5f} after {step.numpy()} steps")
