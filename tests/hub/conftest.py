@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from kf_spawner.kube import Client, NotFound, load_config
+from kf_spawner.kube import Client, Forbidden, NotFound, Resource, load_config
 from kf_spawner.kube.resources import CLAIMS, NAMESPACES, PODS, SECRETS
 from tests.fixtures.control_plane import running
 from tests.fixtures.hub import Browser, ProductHub
@@ -19,6 +19,13 @@ from tests.fixtures.hub_node import HandNode
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
 UNAVAILABLE = json.dumps({"tensorflow-1.8.0-notebook-cpu": "there is no Python 3.6 on this machine"})
 USERS = ["admin", *(f"user{number}" for number in range(40))]
+IMPATIENT = (
+    "--KubeflowSpawner.room_patience=2",
+    "--KubeflowSpawner.image_patience=1",
+    "--JupyterHub.last_activity_interval=1",
+)
+"""What is otherwise as it is for users, but makes tests wait."""
+
 CPU_IMAGE = "tensorflow-2.21.0-notebook-cpu"
 _numbers = itertools.count()
 
@@ -64,7 +71,8 @@ def node(one_node):
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hub(control_plane, hub_roles, tmp_path_factory):
-    async with ProductHub(tmp_path_factory.mktemp("hub"), control_plane, KF_USERS=",".join(USERS)) as running:
+    folder = tmp_path_factory.mktemp("hub")
+    async with ProductHub(folder, control_plane, *IMPATIENT, KF_USERS=",".join(USERS)) as running:
         yield running
 
 
@@ -127,6 +135,43 @@ class World:
             await self.client.get(NAMESPACES, self.namespace)
             return False
         return True
+
+
+async def limit(world: World, hard: dict[str, str], *, refused: tuple[Resource, dict]) -> None:
+    """A quota in the user's namespace, in force when this returns: it refuses one more such object with this spec."""
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {"hard": hard}}
+    await world.client.request("POST", f"/api/v1/namespaces/{world.namespace}/resourcequotas", body=quota)
+    resource, spec = refused
+    probe = {"apiVersion": "v1", "kind": resource.kind, "metadata": {"generateName": "probe-"}, "spec": spec}
+
+    async def in_force() -> bool:
+        try:
+            made = await world.client.create(resource, probe, world.namespace)
+        except Forbidden as error:
+            return "exceeded quota" in error.message  # there may be no account yet
+        await world.client.delete(resource, made["metadata"]["name"], world.namespace, grace_period=0)
+        return False
+
+    await until(in_force)
+
+
+async def progress(browser: Browser, user: str) -> list[dict]:
+    """The entries of the progress stream, to its end."""
+    entries: list[dict] = []
+
+    async def told() -> bool:
+        async with browser.stream(f"/hub/api/users/{user}/server/progress") as response:
+            # While JupyterHub clears up after a failed start, and only then, it says 400.
+            assert response.status in (200, 400)
+            async for line in response.content:
+                if line.startswith(b"data:"):
+                    entries.append(json.loads(line[5:]))
+                    if entries[-1].get("ready") or entries[-1].get("failed"):
+                        return True
+        return bool(entries)
+
+    await until(told)
+    return entries
 
 
 async def is_ready(browser: Browser, user: str) -> bool:

@@ -10,22 +10,9 @@ from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
 from tests.fixtures.hub import Browser
 
-from .conftest import CPU_IMAGE, is_ready, until, whose
+from .conftest import CPU_IMAGE, is_ready, limit, progress, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-async def progress(browser, user) -> list[dict]:
-    """The entries of the progress stream, to its end."""
-    entries = []
-    async with browser.stream(f"/hub/api/users/{user}/server/progress") as response:
-        assert response.status == 200
-        async for line in response.content:
-            if line.startswith(b"data:"):
-                entries.append(json.loads(line[5:]))
-                if entries[-1].get("ready") or entries[-1].get("failed"):
-                    break
-    return entries
 
 
 async def test_the_form_shows_what_can_be_had(node, browser, user):
@@ -219,24 +206,13 @@ async def test_a_quota_is_named(node, browser, user, world):
     await until(lambda: is_ready(browser, user))
     await browser.api("DELETE", f"/users/{user}/server")
     await until(world.gone)
-    quota = {
-        "apiVersion": "v1",
-        "kind": "ResourceQuota",
-        "metadata": {"name": "small", "namespace": world.namespace},
-        "spec": {"hard": {"requests.cpu": "1"}},
-    }
-    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
-    await world.client.request("POST", path, body=quota)
-
-    async def counted() -> bool:
-        found = await world.client.request("GET", f"{path}/small")
-        return "requests.cpu" in found.get("status", {}).get("hard", {})
-
-    await until(counted)
-    status, page, _ = await browser.submit(user, image=CPU_IMAGE, cpu="2")
-    assert status == 424
-    assert "Your quota does not allow" in page
-    assert "requests.cpu=2 asked for" in page
+    probe = {"containers": [{"name": "a", "image": "a", "resources": {"requests": {"cpu": "2"}}}]}
+    await limit(world, {"requests.cpu": "1"}, refused=(PODS, probe))
+    await browser.submit(user, image=CPU_IMAGE, cpu="2")
+    last = (await progress(browser, user))[-1]
+    assert last["failed"]
+    assert "Your quota does not allow" in last["message"]
+    assert "requests.cpu=2 asked for" in last["message"]
     assert await world.pod() is None
 
 

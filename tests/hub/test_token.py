@@ -3,12 +3,13 @@
 import json
 
 import pytest
+import pytest_asyncio
 
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
 from kf_spawner.spawner import manifests, token
 
-from .conftest import CPU_IMAGE, is_ready, until, whose
+from .conftest import CPU_IMAGE, is_ready, limit, progress, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -49,34 +50,30 @@ async def test_each_start_has_a_secret_of_its_own_that_goes_with_the_server(hub,
     await until(all_gone)
 
 
-async def test_a_pod_that_cannot_be_made_leaves_no_secret(node, browser, user, world):
-    await limit(world, user, {"count/pods": "0"})
-    status, page, _ = await browser.submit(user, image=CPU_IMAGE, home="none")
-    assert status == 424
-    assert "Your quota does not allow the server" in page
+@pytest_asyncio.fixture(loop_scope="session")
+async def namespace(world, user):
+    """The user's namespace before the first start."""
+    return await world.client.create(
+        NAMESPACES, manifests.namespace(world.namespace, user=user, labels={}, annotations={})
+    )
+
+
+async def test_a_pod_that_cannot_be_made_leaves_no_secret(node, browser, user, world, namespace):
+    await limit(world, {"count/pods": "0"}, refused=(PODS, {"containers": [{"name": "a", "image": "a"}]}))
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    last = (await progress(browser, user))[-1]
+    assert last["failed"]
+    assert "Your quota does not allow the server" in last["message"]
     assert await secrets(world) == []
 
 
-async def test_without_its_secret_a_pod_is_never_run_and_goes(node, browser, user, world):
-    await limit(world, user, {"count/secrets": "0"})
-    status, page, _ = await browser.submit(user, image=CPU_IMAGE, home="none")
-    assert status == 424
-    assert "count/secrets" in page
+async def test_without_its_secret_a_pod_is_never_run_and_goes(node, browser, user, world, namespace):
+    await limit(world, {"count/secrets": "0"}, refused=(SECRETS, {}))
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    last = (await progress(browser, user))[-1]
+    assert last["failed"]
+    assert "count/secrets" in last["message"]
     await until(world.gone)
-
-
-async def limit(world, user, hard: dict) -> None:
-    """A quota in the user's namespace, in force when this returns."""
-    await world.client.create(NAMESPACES, manifests.namespace(world.namespace, user=user, labels={}, annotations={}))
-    path = f"/api/v1/namespaces/{world.namespace}/resourcequotas"
-    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {"hard": hard}}
-    await world.client.request("POST", path, body=quota)
-
-    async def counted() -> bool:
-        found = await world.client.request("GET", f"{path}/tight")
-        return found.get("status", {}).get("hard") == hard
-
-    await until(counted)
 
 
 async def test_a_start_that_a_killed_hub_left_half_done_is_cleared_away(hub, node, browser, user, world):

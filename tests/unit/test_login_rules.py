@@ -1,8 +1,11 @@
-"""authenticators: which addresses are this machine's alone, and which password files are good."""
+"""authenticators: which addresses are this machine's alone, which password files are good, who needs no password."""
+
+from types import SimpleNamespace
 
 import pytest
+from tornado import web
 
-from kf_spawner.hub.authenticators import UnsafeLogin, is_loopback, read_password
+from kf_spawner.hub.authenticators import AUTHENTICATORS, LocalAuthenticator, UnsafeLogin, is_loopback, read_password
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,25 @@ def test_a_password_file_that_others_can_read_is_refused(tmp_path):
     file.write_text("\n")
     with pytest.raises(UnsafeLogin, match="is empty"):
         read_password(file)
+
+
+def test_an_unreadable_password_file_is_named():
+    with pytest.raises(UnsafeLogin, match="/nowhere/password cannot be read"):
+        LocalAuthenticator(password_file="/nowhere/password")
+
+
+def browser_at(host):
+    """What an authenticator asks a request for."""
+    return SimpleNamespace(request=SimpleNamespace(host=host))
+
+
+async def test_any_user_where_that_is_configured():
+    authenticator = AUTHENTICATORS["null"]()
+    login = await authenticator.get_authenticated_user(
+        browser_at("127.0.0.1:8000"), {"username": "whoever", "password": "whatever"}
+    )
+    assert login["name"] == "whoever"
+    with pytest.raises(web.HTTPError, match="localhost only"):
+        await authenticator.get_authenticated_user(browser_at("evil.example"), {"username": "who"})
+    with pytest.raises(UnsafeLogin, match="an empty password is possible only on loopback"):
+        AUTHENTICATORS["null"](bind_host="192.168.1.5")
