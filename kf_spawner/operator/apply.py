@@ -9,10 +9,12 @@ from typing import NamedTuple
 from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
 from ..kube.resources import CLAIMS, PODS, SERVICES
 from ..tfjob.names import GROUP, KIND, PLURAL, VERSION
+from ..tfjob.ownership import is_labelled
 from ..tfjob.plan import Child, Event, Plan, Refusal
 from ..tfjob.podgroup import Gang
 from ..tfjob.status import timestamp
 from .metrics import Metrics
+from .ties import Ties
 from .view import CLAIM, POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
@@ -45,10 +47,13 @@ class Applier:
         self._client, self._recorder, self._metrics = client, recorder, metrics
         self._resources = {POD_GROUP: pod_groups_of(gang), **CHILD_RESOURCES} if gang else CHILD_RESOURCES
         self._view, self._clock = view, clock
+        self._ties = Ties(client, recorder, view, jobs=TFJOBS, children=self._resources)
         self._unseen: dict[str, tuple[str, str, dict, datetime]] = {}
 
     async def carry_out(self, key: str, job: dict, plan: Plan) -> Outcome:
         """Raises ApiError where a later try may go well."""
+        if plan.adopt or plan.release:
+            return Outcome(await self._ties.carry_out(key, job, plan))
         if _may_wait(job, plan):
             return await self._begin(key, job, plan)
         writing = self._write_status(key, job, plan)
@@ -83,13 +88,14 @@ class Applier:
         self._unseen.pop(child["metadata"]["uid"], None)
 
     async def check_unseen(self) -> list[str]:
-        """Keys of jobs that had a child made which vanished before the informer ever saw it."""
+        """Keys of jobs that had a child made which was out of the informer's sight before it saw it."""
         keys = []
         late = [uid for uid, entry in self._unseen.items() if entry[3] + UNSEEN_AFTER < self._clock()]
         for uid in late:
             key, kind, child, _ = self._unseen[uid]
             meta = child["metadata"]
-            if await self._find(kind, meta["name"], meta["namespace"], uid) is None:
+            found = await self._find(kind, meta["name"], meta["namespace"], uid)
+            if found is None or not is_labelled(found, key.partition("/")[2]):
                 self._view.lost_child(key, kind, child)
                 keys.append(key)
             self._unseen.pop(uid, None)
@@ -166,26 +172,27 @@ class Applier:
                 return Refusal(f"the cluster has no {manifest['apiVersion']}: install the gang scheduler's CRDs")
             return False  # the namespace is gone, and the job with it
         child.setdefault("kind", kind)
+        self._hold(key, kind, child)
+        return True
+
+    def _hold(self, key: str, kind: str, child: dict) -> None:
         if kind == CLAIM:
-            return True  # nothing is decided by claims: nobody watches them
+            return  # nothing is decided by claims: nobody watches them
         if not self._view.holds(key, kind, child):  # else the informer was faster than the answer
             self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
-        return True
 
     async def _take_existing(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
-        meta, kind, name = job["metadata"], manifest["kind"], manifest["metadata"]["name"]
-        existing = await self._find(kind, name, meta["namespace"])
-        owners = (existing or {}).get("metadata", {}).get("ownerReferences") or ()
+        kind, name = manifest["kind"], manifest["metadata"]["name"]
+        existing = await self._find(kind, name, job["metadata"]["namespace"])
         if existing is None or existing["metadata"].get("deletionTimestamp"):
             return Refusal(f"the {kind.lower()} {name} of before is still being deleted")
-        if not any(owner["uid"] == meta["uid"] and owner.get("controller") for owner in owners):
+        taken = await self._ties.take(job, existing, manifest)
+        if isinstance(taken, Refusal):
+            return taken
+        if taken is None:
             return Refusal(f"a {kind.lower()} {name} exists that is not this job's; delete it or rename the job")
-        if kind == POD_GROUP:  # the original operator gave it no labels: the informer would not bring it
-            existing["metadata"].setdefault("labels", {}).update(manifest["metadata"]["labels"])
-            existing = await self._client.replace(self._resources[kind], existing)
-        if kind != CLAIM:
-            self._view.wrote_child(key, kind, existing)
+        self._hold(key, kind, taken)
         return False
 
     async def _find(self, kind: str, name: str, namespace: str, uid: str | None = None) -> dict | None:

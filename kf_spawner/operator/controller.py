@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from ..kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
 from ..kube.resources import PODS, SERVICES
+from ..tfjob import ownership
 from ..tfjob.essence import essence_of_pod, essence_of_service
 from ..tfjob.names import SELECTOR
 from ..tfjob.plan import Refusal
@@ -114,17 +115,18 @@ class Controller:
         self._child_changed(POD, old, new, news=not (old and new and digest(old) == digest(new)))
 
     def _service_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
-        self._child_changed(SERVICE, old, new, news=new is None or old is None)
+        news = not (old and new and ownership.digest(old) == ownership.digest(new))
+        self._child_changed(SERVICE, old, new, news=news)
 
     def _group_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
         news = not (old and new and digest_of_group(old) == digest_of_group(new))
         self._child_changed(POD_GROUP, old, new, news=news)
 
     def _child_changed(self, kind: str, old: dict | None, new: dict | None, *, news: bool) -> None:
-        key = self._view.see_child(kind, old, new)
+        keys = self._view.see_child(kind, old, new)
         if new is not None:
             self._applier.saw(new)
-        if key and news:
+        for key in keys if news else ():
             self._queue.add(key)
 
     async def _work(self) -> None:

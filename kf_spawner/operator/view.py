@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ..tfjob.essence import essence_of_pod, essence_of_service
-from ..tfjob.names import JOB_LABEL
+from ..tfjob.ownership import jobs_of
 
 POD, SERVICE, CLAIM, POD_GROUP = "Pod", "Service", "PersistentVolumeClaim", "PodGroup"
 ESSENCE = {POD: essence_of_pod, SERVICE: essence_of_service}
@@ -59,15 +59,13 @@ class View:
         if family is not None and family.job is not None:
             family.job, _ = _newer(family.job, family.job, job)
 
-    def see_child(self, kind: str, old: dict | None, new: dict | None) -> str | None:
-        """Takes over what the informer saw of a pod or service; its job's key, None if it has none."""
-        meta = (new or old or {})["metadata"]
-        job_name = (meta.get("labels") or {}).get(JOB_LABEL)
-        if not job_name:
-            return None
-        key = f"{meta['namespace']}/{job_name}"
-        self._put(key, kind, meta["name"], old, new)
-        return key
+    def see_child(self, kind: str, old: dict | None, new: dict | None) -> set[str]:
+        """Takes over what the informer saw of a pod or service; the keys of all jobs that it concerns."""
+        name = (new or old or {})["metadata"]["name"]
+        before, after = _keys(old), _keys(new)
+        for key in before | after:
+            self._put(key, kind, name, old, new if key in after else None)
+        return before | after
 
     def wrote_child(self, key: str, kind: str, child: dict) -> None:
         """Takes over a child that we made, or found that we had made."""
@@ -89,7 +87,7 @@ class View:
             children[name] = {**child, "metadata": {**child["metadata"], **end}}
 
     def lost_child(self, key: str, kind: str, child: dict) -> None:
-        """A child that turned out to be gone without the informer ever having seen it."""
+        """A child that is gone, or not the job's any more, ahead of the informer."""
         self._put(key, kind, child["metadata"]["name"], child, None)
 
     def _put(self, key: str, kind: str, name: str, old: dict | None, new: dict | None) -> None:
@@ -104,6 +102,11 @@ class View:
     def _drop_if_empty(self, key: str) -> None:
         if self._families[key].is_empty:
             del self._families[key]
+
+
+def _keys(child: dict | None) -> set[str]:
+    """Of the jobs that a child concerns."""
+    return {f"{child['metadata']['namespace']}/{name}" for name in jobs_of(child)} if child else set()
 
 
 def _newer(held: dict | None, old: dict | None, new: dict | None) -> tuple[dict | None, bool]:

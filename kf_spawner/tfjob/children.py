@@ -5,10 +5,8 @@ from collections.abc import Collection, Iterable
 from .cluster import cluster_of, tf_config
 from .defaults import EXIT_CODE, NEVER, JobSpec, Replica, container_of, port_of
 from .names import (
-    API_VERSION,
     INDEX_LABEL,
     JOB_LABEL,
-    KIND,
     OPERATOR_LABEL,
     OPERATOR_NAME,
     PORT,
@@ -18,6 +16,7 @@ from .names import (
     WORKER,
     child_name,
 )
+from .ownership import owner_reference
 from .podgroup import Gang
 
 TF_CONFIG = "TF_CONFIG"
@@ -116,19 +115,11 @@ class Children:
     def _metadata(self, replica: Replica, index: int, *, labels: dict) -> dict:
         spec = self._spec
         role = {ROLE_LABEL: "master"} if self._leads(replica, index) else {}
-        owner = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "name": spec.name,
-            "uid": spec.uid,
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
         return {
             "name": child_name(spec.name, replica.type, index),
             "namespace": spec.namespace,
             "labels": {**labels, **self._identity(replica, index), **role},
-            "ownerReferences": [owner],
+            "ownerReferences": [owner_reference(spec.name, spec.uid)],
         }
 
     def _leads(self, replica: Replica, index: int) -> bool:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from . import pods as pod_status
 from .defaults import CLEAN_ALL, CLEAN_NONE, CLEAN_PS, read_run_policy
 from .names import CANONICAL_TYPE, KIND, PS, TYPE_LABEL
+from .ownership import Tie, is_ours
 from .status import (
     CREATED,
     FAILED,
@@ -52,12 +53,16 @@ class Refusal(NamedTuple):
 class Plan:
     """What to do, in this order: `status` (the whole new status; None: as it was), then the rest.
 
+    `adopt`, `release`: whose children are the job's comes first. A plan that has any of it has nothing else, and is
+    followed by another one.
     A deletion may only follow once the status is written: the status is what remembers why the pod went.
     `replace`: objects as they are to be, with the resourceVersion of what they take the place of.
     `counted` names counters to raise with the status: created, successful, failed, restarted.
     `requeue_after` is in seconds from `now`; None: nothing to do until something changes.
     """
 
+    adopt: tuple[Tie, ...] = ()
+    release: tuple[Tie, ...] = ()
     status: dict | None = None
     create: tuple[dict, ...] = ()
     replace: tuple[dict, ...] = ()
@@ -85,10 +90,9 @@ class Turn:
         self.name, self.namespace = job["metadata"]["name"], job["metadata"]["namespace"]
         self.before: dict = job.get("status") or {}
         self.status: dict = copy.deepcopy(self.before)
-        uid = job["metadata"]["uid"]
-        self.pods = {pod["metadata"]["name"]: pod for pod in pods if _controller(pod) == uid}
-        self.services = {item["metadata"]["name"]: item for item in services if _controller(item) == uid}
-        self.pod_groups = {item["metadata"]["name"]: item for item in pod_groups if _controller(item) == uid}
+        self.pods = {pod["metadata"]["name"]: pod for pod in pods if is_ours(pod, job)}
+        self.services = {item["metadata"]["name"]: item for item in services if is_ours(item, job)}
+        self.pod_groups = {item["metadata"]["name"]: item for item in pod_groups if is_ours(item, job)}
         self.create: list[dict] = []
         self.replace: list[dict] = []
         self.delete: dict[str, Child] = {}
@@ -217,12 +221,4 @@ class Turn:
 
 
 def _type_of(child: dict) -> str | None:
-    return CANONICAL_TYPE.get(child["metadata"]["labels"].get(TYPE_LABEL, ""))
-
-
-def _controller(obj: dict) -> str | None:
-    """The uid of the object's controller."""
-    for reference in obj["metadata"].get("ownerReferences") or ():
-        if reference.get("controller"):
-            return reference["uid"]
-    return None
+    return CANONICAL_TYPE.get((child["metadata"].get("labels") or {}).get(TYPE_LABEL, ""))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .defaults import JobSpec, run_policy_of
-from .names import API_VERSION, JOB_LABEL, KIND, OPERATOR_LABEL, OPERATOR_NAME
+from .names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
+from .ownership import owner_reference
 from .plan import Event, Refusal, Turn
 from .pods import Trouble, is_terminating
 from .quantity import same, total
@@ -53,19 +54,11 @@ class Gang:
         annotations = {
             name: text for name, text in (job["metadata"].get("annotations") or {}).items() if name != LAST_APPLIED
         }
-        owner = {
-            "apiVersion": API_VERSION,
-            "kind": KIND,
-            "name": spec.name,
-            "uid": spec.uid,
-            "controller": True,
-            "blockOwnerDeletion": True,
-        }
         metadata = {
             "name": spec.name,
             "namespace": spec.namespace,
             "labels": {OPERATOR_LABEL: OPERATOR_NAME, JOB_LABEL: spec.name},
-            "ownerReferences": [owner],
+            "ownerReferences": [owner_reference(spec.name, spec.uid)],
         }
         if annotations:
             metadata["annotations"] = annotations

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from . import ownership
 from .defaults import ALWAYS, EXIT_CODE, ON_FAILURE
 from .names import CONTAINER
 from .status import parse_time
@@ -109,6 +110,7 @@ def digest(pod: dict) -> tuple:
         restarts_in_place(pod),
         trouble_of(pod),
         _is_disrupted(pod),
+        ownership.digest(pod),
     )
 
 

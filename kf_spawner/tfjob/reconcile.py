@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from .children import Children
 from .defaults import ALL_WORKERS, JobSpec, read_run_policy, read_spec
-from .names import EVALUATOR, INDEX_LABEL, KIND, MULTIKUEUE, TYPE_LABEL, WORKER, child_name
+from .names import EVALUATOR, KIND, MULTIKUEUE, WORKER, child_name
+from .ownership import ties
 from .plan import Event, Plan, Refusal, Turn
 from .podgroup import Gang, keep_group
 from .replicas import Replicas
@@ -41,7 +42,8 @@ def decide(
     gang: Gang | None = None,
     pod_groups: Collection[dict] = (),
 ) -> Plan:
-    """The plan for `job`. Pods, services and PodGroups that it does not control are passed over.
+    """The plan for `job`. Pods and services that nobody controls and that are labelled as its own it adopts, its own
+    that are labelled otherwise it releases; whatever else it does not control is passed over.
 
     `now` is an aware UTC time; `refusals` maps names of children that the API server would not make to what it said:
     the job waits for a better answer, or fails if the answer is final. `lost_nodes`: those of `late_nodes` that are
@@ -52,6 +54,10 @@ def decide(
     managed = isinstance(spec, dict) and read_run_policy(job).managed_by == MULTIKUEUE
     if job["metadata"].get("deletionTimestamp") or managed:
         return Plan()
+    refusals = refusals or {}
+    adopt, release = ties(job, pods, services, but=refusals)
+    if adopt or release:
+        return Plan(adopt=tuple(adopt), release=tuple(release), requeue_after=0.0)
     turn = Turn(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
     if not is_finished(turn.status):
         errors = validate(job)
@@ -59,7 +65,7 @@ def decide(
             turn.note_created()
             turn.fail("it is not valid: " + "; ".join(str(error) for error in errors))
         else:
-            _Advance(turn, read_spec(job), cluster_domain, refusals or {}, gang).run()
+            _Advance(turn, read_spec(job), cluster_domain, refusals, gang).run()
     if is_finished(turn.status):
         turn.clean_up()
     return turn.plan()
@@ -100,7 +106,7 @@ class _Advance:
     def _suspend(self) -> None:
         turn = self.turn
         message = f"{KIND} {turn.name} is suspended."
-        dropped = _dropped(turn.pods.values())
+        dropped = _dropped(turn.name, turn.pods.values())
         turn.remove_all()
         turn.status.pop("started", None)
         turn.status["replicaStatuses"] = self.replicas.counts
@@ -128,7 +134,7 @@ class _Advance:
             turn.status["started"] = True
             for memory in replicas.tasks.values():
                 memory.pop("started", None)
-        self._set_tasks({**_dropped(self._surplus(turn.pods)), **replicas.tasks})
+        self._set_tasks({**_dropped(turn.name, self._surplus(turn.pods)), **replicas.tasks})
 
     def _set_tasks(self, tasks: dict[str, dict]) -> None:
         self.turn.status["tasks"] = {name: memory for name, memory in tasks.items() if memory}
@@ -255,7 +261,7 @@ class _Advance:
         return bool(running[lead.type]) if lead else any(running.values())
 
 
-def _dropped(pods: Iterable[dict]) -> dict[str, dict]:
+def _dropped(job_name: str, pods: Iterable[dict]) -> dict[str, dict]:
     """What to remember of pods that the job itself has no more use for: how they end says nothing."""
-    identities = [(pod["metadata"]["labels"], pod["metadata"]["uid"]) for pod in pods]
-    return {f"{labels[TYPE_LABEL]}-{labels[INDEX_LABEL]}": {"dropped": uid} for labels, uid in identities}
+    metas = [pod["metadata"] for pod in pods]
+    return {meta["name"].removeprefix(f"{job_name}-"): {"dropped": meta["uid"]} for meta in metas}

@@ -38,7 +38,7 @@ def test_a_made_child_is_in_sight_at_once_and_outlives_news_of_the_one_before():
     view.wrote_child(KEY, POD, new)
     view.see_child(POD, old, None)
     assert view.family(KEY).pods["p"]["metadata"]["uid"] == "u-new"
-    assert view.see_child(POD, new, None) == KEY
+    assert view.see_child(POD, new, None) == {KEY}
     assert view.family(KEY).pods == {}
 
 

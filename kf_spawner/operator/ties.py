@@ -1,0 +1,118 @@
+"""Makes children a job's own, and lets go of them, by requests. May not decide which."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from ..kube import Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
+from ..tfjob.names import KIND
+from ..tfjob.ownership import Tie, is_estranged, is_orphan, is_ours, owner_reference
+from ..tfjob.ownership import tie as tie_of
+from ..tfjob.plan import Plan, Refusal
+from .view import POD, POD_GROUP, SERVICE, View
+
+log = logging.getLogger(__name__)
+
+PAST = {"adopt": "Adopted", "release": "Released"}
+Answer = dict | Refusal | None  # the child as it is now; why it is not; None: it is gone
+
+
+class Ties:
+    """`jobs`: the resource of jobs; `children`: those of their children, by kind.
+
+    Each patch holds for the very state of the child that was decided about. Raises Conflict where that has passed, or
+    where the job is no longer the one that was decided for.
+    """
+
+    def __init__(
+        self, client: Client, recorder: EventRecorder, view: View, *, jobs: Resource, children: dict[str, Resource]
+    ):
+        self._client, self._recorder, self._view = client, recorder, view
+        self._jobs, self._children = jobs, children
+
+    async def carry_out(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
+        """The children that the API server would not have changed, by name."""
+        refusals: dict[str, Refusal] = {}
+        if plan.adopt:
+            await self._check(job)
+            refusals |= await self._each(job, plan.adopt, self._adopt, self._view.wrote_child, key)
+        if plan.release:
+            refusals |= await self._each(job, plan.release, self._release, self._view.lost_child, key)
+        return refusals
+
+    async def _each(
+        self,
+        job: dict,
+        ties: Iterable[Tie],
+        act: Callable[[dict, Tie], Awaitable[Answer]],
+        note: Callable[[str, str, dict], None],
+        key: str,
+    ) -> dict[str, Refusal]:
+        answers = await asyncio.gather(*(act(job, tie) for tie in ties), return_exceptions=True)
+        refusals = {}
+        for tie, answer in zip(ties, answers, strict=True):
+            if isinstance(answer, Refusal):
+                refusals[tie.name] = answer
+                log.warning("%s", answer.message, extra={"job": key})
+            elif isinstance(answer, dict):
+                note(key, tie.kind, answer)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+        return refusals
+
+    async def take(self, job: dict, child: dict, manifest: dict) -> Answer:
+        """`child`, which is there where `manifest` was to be made, as the job's own; None: it is not, or is gone."""
+        kind = manifest["kind"]
+        if kind == POD_GROUP:
+            return await self._take_group(job, child, manifest)
+        if is_orphan(child, job):  # the informer has not told of it yet
+            await self._check(job)
+            return await self._adopt(job, tie_of(kind, child))
+        if kind in (POD, SERVICE) and is_estranged(child, job):  # out of the informer's sight
+            released = await self._release(job, tie_of(kind, child))
+            return released if isinstance(released, Refusal) else None
+        return child if is_ours(child, job) else None
+
+    async def _take_group(self, job: dict, group: dict, manifest: dict) -> dict | None:
+        """With labels: the original operator gave it none, and the informer would not bring it."""
+        meta = group["metadata"]
+        if is_orphan(group, job):
+            await self._check(job)
+            meta["ownerReferences"] = [*(meta.get("ownerReferences") or ()), *manifest["metadata"]["ownerReferences"]]
+        elif not is_ours(group, job):
+            return None
+        meta.setdefault("labels", {}).update(manifest["metadata"]["labels"])
+        return await self._client.replace(self._children[POD_GROUP], group)
+
+    async def _release(self, job: dict, tie: Tie) -> Answer:
+        return await self._patch(job, tie, "release", {"$patch": "delete", "uid": job["metadata"]["uid"]})
+
+    async def _check(self, job: dict) -> None:
+        """Asks the API server whether the job may still adopt: what is cached may be a job that is gone."""
+        meta = job["metadata"]
+        try:
+            now = (await self._client.get(self._jobs, meta["name"], meta["namespace"]))["metadata"]
+        except NotFound as error:
+            raise Conflict(409, "Conflict", f"the {KIND} {meta['name']} is gone") from error
+        if now["uid"] != meta["uid"] or now.get("deletionTimestamp"):
+            raise Conflict(409, "Conflict", f"the {KIND} {meta['name']} is another one, or being deleted")
+
+    async def _adopt(self, job: dict, tie: Tie) -> Answer:
+        return await self._patch(job, tie, "adopt", owner_reference(job["metadata"]["name"], job["metadata"]["uid"]))
+
+    async def _patch(self, job: dict, tie: Tie, verb: str, owner: dict) -> Answer:
+        """Other owners stay: a strategic patch merges them by uid."""
+        meta = {"uid": tie.uid, "resourceVersion": tie.version, "ownerReferences": [owner]}
+        resource, namespace = self._children[tie.kind], job["metadata"]["namespace"]
+        what = tie.kind.lower()
+        try:
+            child = await self._client.patch(resource, tie.name, {"metadata": meta}, namespace, kind="strategic")
+        except NotFound:
+            return None
+        except (Forbidden, Invalid) as error:
+            whose = f"a {what} {tie.name} exists that this job cannot {verb}"
+            return Refusal(f"{whose}: {error.message}; allow it, or delete the {what}")
+        reason = f"Successful{verb.title()}{tie.kind}"
+        self._recorder.event(job, "Normal", reason, f"{PAST[verb]} {what}: {tie.name}")
+        return child

@@ -1,0 +1,105 @@
+"""Whose a child is: what makes it a job's, which ones a job takes up, and which it lets go of. Pure.
+
+As Kubernetes' own controllers do: a child without a controller is adopted by the job that its labels name, and one
+whose labels no longer name its job is released. Names are fixed, so, as a StatefulSet, a job adopts only what could
+be its replica by name, too.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import NamedTuple
+
+from .names import API_VERSION, CANONICAL_TYPE, JOB_LABEL, KIND, OPERATOR_LABEL, OPERATOR_NAME, child_name
+
+
+class Tie(NamedTuple):
+    """A child to adopt or to release, if it is still what was looked at: of this uid and resourceVersion."""
+
+    kind: str
+    name: str
+    uid: str
+    version: str
+
+
+def ties(
+    job: dict, pods: Iterable[dict], services: Iterable[dict], *, but: Collection[str] = ()
+) -> tuple[list[Tie], list[Tie]]:
+    """Those to adopt and those to release. Names in `but` are passed over."""
+    adopt, release = [], []
+    for kind, children in (("Pod", pods), ("Service", services)):
+        for child in children:
+            if child["metadata"]["name"] in but:
+                continue
+            if is_orphan(child, job) and _could_be_replica(child, job):
+                adopt.append(tie(kind, child))
+            elif is_estranged(child, job):
+                release.append(tie(kind, child))
+    return adopt, release
+
+
+def is_ours(child: dict, job: dict) -> bool:
+    return controller_of(child) == job["metadata"]["uid"]
+
+
+def is_orphan(child: dict, job: dict) -> bool:
+    """Whether the job may adopt it. One that is on its way out is nobody's any more."""
+    meta = child["metadata"]
+    return (
+        is_labelled(child, job["metadata"]["name"])
+        and controller_of(child) is None
+        and not meta.get("deletionTimestamp")
+    )
+
+
+def is_estranged(child: dict, job: dict) -> bool:
+    """Whether it is the job's, and its labels no longer say so."""
+    return is_ours(child, job) and not is_labelled(child, job["metadata"]["name"])
+
+
+def is_labelled(child: dict, job_name: str) -> bool:
+    """Whether its labels are the ones by which a job of this name finds its children."""
+    labels = child["metadata"].get("labels") or {}
+    return labels.get(OPERATOR_LABEL) == OPERATOR_NAME and labels.get(JOB_LABEL) == job_name
+
+
+def tie(kind: str, child: dict) -> Tie:
+    meta = child["metadata"]
+    return Tie(kind, meta["name"], meta["uid"], meta["resourceVersion"])
+
+
+def owner_reference(name: str, uid: str) -> dict:
+    """What a child says of the job that controls it."""
+    return {
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": True,
+    }
+
+
+def controller_of(child: dict) -> str | None:
+    """The uid of its controller."""
+    return next((owner["uid"] for owner in _controllers(child)), None)
+
+
+def jobs_of(child: dict) -> set[str]:
+    """Names of the jobs that it may concern: the one of its labels and its controller."""
+    named = (child["metadata"].get("labels") or {}).get(JOB_LABEL)
+    return {owner["name"] for owner in _controllers(child)} | ({named} if named else set())
+
+
+def digest(child: dict) -> tuple:
+    """All of it that a decision can depend on."""
+    return (child["metadata"].get("labels") or {}).get(JOB_LABEL), controller_of(child)
+
+
+def _controllers(child: dict) -> Iterator[dict]:
+    return (owner for owner in child["metadata"].get("ownerReferences") or () if owner.get("controller"))
+
+
+def _could_be_replica(child: dict, job: dict) -> bool:
+    """Whether some replica of the job, of whatever count, has this name."""
+    name, job_name = child["metadata"]["name"], job["metadata"]["name"]
+    kind, _, index = name.removeprefix(f"{job_name}-").rpartition("-")
+    return kind in CANONICAL_TYPE and index.isdecimal() and child_name(job_name, kind, int(index)) == name
