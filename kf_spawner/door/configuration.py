@@ -59,8 +59,9 @@ def configuration(
     }
     if ping_port is not None:
         static["entryPoints"]["ping"] = {"address": f"127.0.0.1:{ping_port}"}
-        static["ping"] = {"entryPoint": "ping"}
-    return DoorConfiguration(static, _dynamic(proxy_url, authorize_url))
+        # Its own route stands in the file with the others, so it answers when they do and not before.
+        static["ping"] = {"manualRouting": True}
+    return DoorConfiguration(static, _dynamic(proxy_url, authorize_url, with_ping=ping_port is not None))
 
 
 def ask_hub(address: str) -> dict[str, Any]:
@@ -92,7 +93,8 @@ def _entry_point(host: str, port: int) -> dict[str, Any]:
     }
 
 
-def _dynamic(proxy_url: str, authorize_url: str) -> dict[str, Any]:
+def _dynamic(proxy_url: str, authorize_url: str, *, with_ping: bool) -> dict[str, Any]:
+    ping = {"rule": "Path(`/ping`)", "entryPoints": ["ping"], "service": "ping@internal"}
     return {
         "http": {
             "routers": {
@@ -104,6 +106,7 @@ def _dynamic(proxy_url: str, authorize_url: str) -> dict[str, Any]:
                     "middlewares": ["serving-authorize"],
                     "service": NOBODY,
                 },
+                **({"ping": ping} if with_ping else {}),
             },
             "middlewares": {
                 "serving-authorize": ask_hub(authorize_url),

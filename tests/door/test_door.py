@@ -158,6 +158,8 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
         await stack.enter_async_context(process)
         await until(f"http://127.0.0.1:{ping}/ping")
         url = f"http://127.0.0.1:{port}"
+        async with aiohttp.ClientSession() as http, http.get(f"{url}/hub/health") as answer:
+            assert answer.status == 200, "a door that answers its ping knows the way to the hub"
         token = await hub.token("alice")
         await until(f"{url}/serving/kf-alice/digits/v1", headers={"Authorization": f"token {token}"})
         yield Door(hub, world, url, port, process)
