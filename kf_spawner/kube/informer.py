@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable
 
 from .client import Client
@@ -83,17 +84,23 @@ class Informer:
     async def _run(self) -> None:
         backoff = MIN_BACKOFF
         while True:
+            began = time.monotonic()
             try:
                 if self._version is None:
                     await self._list()
-                backoff = MIN_BACKOFF
                 await self._watch()
             except Gone:
                 self._version = None
             except ApiError as error:
                 log.warning("watching %s: %s; trying again in %.1f s", self._resource.plural, error, backoff)
-                await asyncio.sleep(backoff * random.uniform(0.75, 1.25))
-                backoff = min(backoff * 2, MAX_BACKOFF)
+            except Exception:
+                # Whatever this is, a cache that stands still in silence would be worse.
+                log.exception("watching %s; listing again in %.1f s", self._resource.plural, backoff)
+                self._version = None
+            if time.monotonic() - began > MAX_BACKOFF:
+                backoff = MIN_BACKOFF
+            await asyncio.sleep(backoff * random.uniform(0.75, 1.25))
+            backoff = min(backoff * 2, MAX_BACKOFF)
 
     async def _list(self) -> None:
         result = await self._client.list(self._resource, self._namespace, **self._selectors)

@@ -9,19 +9,21 @@ import asyncio
 import collections
 import os
 import random
+import time
 
 import pytest
 
 from kf_spawner.kube import Conflict, NotFound, Unreachable
 from kf_spawner.kube.resources import PODS
 from kf_spawner.operator.apply import TFJOBS
-from kf_spawner.tfjob.status import is_true
+from kf_spawner.tfjob.status import is_finished, is_true
 from tests.operator.conftest import Namespace, OperatorProcess
 from tests.tfjob.world import job
 
 ROUNDS = int(os.environ.get("KF_FAULT_ROUNDS", "5"))
 SEED = int(os.environ.get("KF_FAULT_SEED", str(random.randrange(10**6))))
 JOBS_A_ROUND = 3
+LIMIT = 60.0  # seconds for the rest, once nobody is killed any more
 COUNTS = {"Chief": 1, "Worker": 2, "PS": 1}
 TASKS = ("chief-0", "worker-0", "worker-1", "ps-0")
 FAILS_ONCE = "worker-1"
@@ -126,7 +128,7 @@ async def test_kills(namespace, operator_kubeconfig, tmp_path):
                     live_and_die(process, chance),
                 )
             await asyncio.to_thread(process.start)
-            jobs = await namespace.until(lambda: all_ended(namespace, kubelet))
+            jobs = await all_ended(namespace, kubelet)
             await namespace.until(lambda: nothing_left(namespace))
             assert await asyncio.to_thread(process.stop) == 0
         finally:
@@ -149,7 +151,10 @@ async def test_kills(namespace, operator_kubeconfig, tmp_path):
 async def make_jobs(namespace: Namespace, chance: random.Random, names: list[str]) -> None:
     for name in names:
         await asyncio.sleep(chance.uniform(0, 0.5))
-        await namespace.create(job(name, restart="ExitCode", run_policy={"cleanPodPolicy": "All"}, **COUNTS))
+        made = job(name, restart="ExitCode", run_policy={"cleanPodPolicy": "All"}, **COUNTS)
+        for spec in made["spec"]["tfReplicaSpecs"].values():
+            spec["template"]["spec"]["schedulerName"] = "nobody"  # whose writes would cross the kubelet's
+        await namespace.create(made)
 
 
 async def live_and_die(process: OperatorProcess, chance: random.Random) -> None:
@@ -163,12 +168,21 @@ async def live_and_die(process: OperatorProcess, chance: random.Random) -> None:
     await asyncio.to_thread(process.kill)
 
 
-async def all_ended(namespace: Namespace, kubelet: Kubelet) -> dict[str, dict] | None:
+async def all_ended(namespace: Namespace, kubelet: Kubelet) -> dict[str, dict]:
     """Statuses by name, once no job goes on."""
-    kubelet.check()
-    items = (await namespace.client.list(TFJOBS, namespace.name))["items"]
-    found = {item["metadata"]["name"]: item.get("status") or {} for item in items}
-    return found if all(is_true(s, "Succeeded") or is_true(s, "Failed") for s in found.values()) else None
+    deadline = time.monotonic() + LIMIT
+    while True:
+        kubelet.check()
+        items = (await namespace.client.list(TFJOBS, namespace.name))["items"]
+        found = {item["metadata"]["name"]: item.get("status") or {} for item in items}
+        stuck = {name: status for name, status in found.items() if not is_finished(status)}
+        if not stuck:
+            return found
+        pods = {name: pod["status"].get("phase") for name, pod in (await namespace.pods()).items()}
+        assert time.monotonic() < deadline, (
+            f"jobs are stuck: {stuck}; there are {pods}; made were {dict(kubelet.made)}"
+        )
+        await asyncio.sleep(0.2)
 
 
 async def nothing_left(namespace: Namespace) -> bool:
