@@ -150,6 +150,7 @@ class OperatorApp(Application):
             await stack.enter_async_context(server)
             log.info("serving on http://%s:%d", *server.address)
             if await _before(controller.synced(), stopping) and await _before(self._lead(leader, metrics), stopping):
+                log.info("acting")
                 controller.start()
                 await _before(leader.lost() if leader else stopping.wait(), stopping)
             log.info("stopping")
