@@ -14,7 +14,7 @@ from .resources import EVENTS
 
 log = logging.getLogger(__name__)
 
-QUEUE_LIMIT = 1000
+QUEUE_LIMIT = 10_000  # a thousand jobs that start at once have three each, and pods go before words
 REMEMBERED = 2000
 MESSAGE_LIMIT = 1024  # bytes that the API server takes for a message
 
