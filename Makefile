@@ -24,7 +24,7 @@ run:
 test:
 	@scripts/setup $(VENV) requirements/test.txt
 	@scripts/test-machine
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults:
 	@scripts/setup $(VENV) requirements/test.txt
