@@ -85,6 +85,20 @@ class Api:
     def of(self, kind: str) -> dict[str, dict]:
         return {name: obj for (of_kind, name), obj in self.objects.items() if of_kind == kind}
 
+    def own(self, kind: str, obj: dict, owners: list[dict]) -> dict:
+        return self.put(kind, {**obj, "metadata": {**obj["metadata"], "ownerReferences": owners}})
+
+    def remove_with_orphans(self, job: dict) -> None:
+        """`kubectl delete --cascade=orphan`."""
+        for (kind, _), obj in list(self.objects.items()):
+            if owner_of(obj) == job["metadata"]["uid"]:
+                self.own(kind, obj, [])
+        self.remove(KIND, job["metadata"]["name"])
+
+    def owners_of(self, uid: str) -> set[str]:
+        """Of a pod, all that it has ever had."""
+        return {owner_of(pod) for _, pod in self.log[POD] if pod and pod["metadata"]["uid"] == uid}
+
     def collect_garbage(self) -> None:
         """Terminates what belongs to a job that is gone."""
         owners = {obj["metadata"]["uid"] for obj in self.of(KIND).values()}
@@ -178,6 +192,18 @@ class SimulatedClient:
         if any(held["metadata"][name] != obj["metadata"][name] for name in ("uid", "resourceVersion")):
             raise Conflict(409, "Conflict", "the object has been modified")
         return self._answer(self.api.put(resource.kind, {**held, "status": copy.deepcopy(obj["status"])}))
+
+    async def patch(self, resource: Resource, name: str, patch: dict, _namespace: str, *, kind: str) -> dict:
+        """Of owners, all that the operator ever patches."""
+        await self._request()
+        held, meta = self._held(resource, name), patch["metadata"]
+        if kind != "strategic" or meta.keys() != {"uid", "resourceVersion", "ownerReferences"}:
+            raise Violation("the operator patches nothing but owners, and only of what it has looked at")
+        if any(held["metadata"][field] != meta[field] for field in ("uid", "resourceVersion")):
+            raise Conflict(409, "Conflict", "the object has been modified")
+        if owner_of(held):
+            raise Violation(f"{name} is somebody's, and is adopted")
+        return self._answer(self.api.own(resource.kind, held, copy.deepcopy(meta["ownerReferences"])))
 
     async def delete(
         self, resource: Resource, name: str, _namespace: str, *, uid: str, grace_period: int | None = None
@@ -337,5 +363,6 @@ def task_of(pod: dict) -> tuple[str, int]:
     return labels[TYPE_LABEL], int(labels[INDEX_LABEL])
 
 
-def owner_of(pod: dict) -> str:
-    return pod["metadata"]["ownerReferences"][0]["uid"]
+def owner_of(child: dict) -> str:
+    """Its controller's uid; empty if it has none."""
+    return next((owner["uid"] for owner in child["metadata"].get("ownerReferences") or ()), "")

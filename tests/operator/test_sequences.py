@@ -56,7 +56,7 @@ REPLICA_OPTIONS = st.fixed_dictionaries(
 JOB_OPTIONS = st.fixed_dictionaries(
     {}, optional={"successPolicy": st.just("AllWorkers"), "enableDynamicWorker": st.just(True)}
 )
-MEANWHILE = ["news", "pods end", "scale", "suspend", "resume", "delete", "make again", "a pod fails"]
+MEANWHILE = ["news", "pods end", "scale", "suspend", "resume", "delete", "make again", "adopt", "a pod fails"]
 # What the message of a failed job may say, and what must have been for it.
 CAUSES = {
     "replica(s) failed": lambda life, uid: life.was_harmed(uid),
@@ -121,7 +121,7 @@ class JobLife(RuleBasedStateMachine):
         self.operator.take_turns(**faults)
 
     def was_harmed(self, uid: str) -> bool:
-        return self.nodes_were_lost or any(owner == uid for owner, _ in self.failures)
+        return self.nodes_were_lost or any(uid in self.api.owners_of(pod) for pod, _ in self.failures)
 
     # The operator and its network
 
@@ -169,6 +169,7 @@ class JobLife(RuleBasedStateMachine):
             "resume": lambda: self.set_suspend(False),
             "delete": self.delete,
             "make again": lambda: (self.delete(), self.make()),
+            "adopt": lambda: (self.delete_with_orphans(), self.make()),
             "a pod fails": lambda: self.go_on(next(iter(self.live_pods()), None), "Failed", 137),
         }
 
@@ -213,7 +214,7 @@ class JobLife(RuleBasedStateMachine):
             return
         pod = self.api.objects[POD, name]
         if phase == "Failed" or anew:
-            failed = (owner_of(pod), "-".join(map(str, task_of(pod))))
+            failed = (pod["metadata"]["uid"], "-".join(map(str, task_of(pod))))
             self.failures[failed] = self.failures.get(failed, 0) + 1
         state = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
         container = {"name": "tensorflow", "restartCount": restarts_in_place(pod) + anew, "state": state}
@@ -261,6 +262,14 @@ class JobLife(RuleBasedStateMachine):
         if self.job and really:
             self.api.terminate(KIND, "mnist")
 
+    @rule(really=SELDOM)
+    def delete_with_orphans(self, really=True):
+        if self.job and really:
+            left = self.most.setdefault("", {})
+            for kind, count in self.most[self.job["metadata"]["uid"]].items():
+                left[kind] = max(left.get(kind, 0), count)
+            self.api.remove_with_orphans(self.job)
+
     @rule()
     def make(self):
         if not self.job:
@@ -273,7 +282,7 @@ class JobLife(RuleBasedStateMachine):
         self.note_counts()
 
     def note_counts(self) -> None:
-        most = self.most.setdefault(self.job["metadata"]["uid"], {})
+        most = self.most.setdefault(self.job["metadata"]["uid"], dict(self.most.get("", {})))
         for kind, count in self.counts.items():
             most[kind.lower()] = max(most.get(kind.lower(), 0), count)
 
@@ -310,9 +319,15 @@ class JobLife(RuleBasedStateMachine):
     def no_failure_is_counted_twice(self):
         for name, memory in (((self.job or {}).get("status") or {}).get("tasks") or {}).items():
             restarts = memory.get("restarts", 0)
-            assert restarts <= self.failures.get((self.job["metadata"]["uid"], name), 0)
+            assert restarts <= self.failures_of(name)
             spec = self.job["spec"]["tfReplicaSpecs"][CANONICAL_TYPE[name.rpartition("-")[0]]]
             assert restarts <= spec.get("maxRestarts", restarts)
+
+    def failures_of(self, name: str) -> int:
+        """Those of the pods that the job has had for the task of this name, whoever had them before."""
+        uid = self.job["metadata"]["uid"]
+        failures = [(pod, count) for (pod, task), count in self.failures.items() if task == name]
+        return sum(count for pod, count in failures if uid in self.api.owners_of(pod))
 
     @invariant()
     def there_are_never_more_than_asked_for(self):
@@ -344,8 +359,10 @@ class JobLife(RuleBasedStateMachine):
         self.held = {name: pod for name, pod in self.api.of(POD).items() if name not in pods}
         assert not any(self.api.is_ready(node_of(pod)) for pod in self.held.values())
         if not self.job:
-            assert not services
+            assert not any(owner_of(service) for service in services.values())
             return
+        assert all(owner_of(service) == uid for service in services.values())
+        assert all(pod["metadata"].get("deletionTimestamp") for pod in self.held.values())
         status = self.job["status"]
         if is_finished(status):
             self.check_end(status, pods)
@@ -400,6 +417,10 @@ class JobLife(RuleBasedStateMachine):
             self.delete()
             for node in NODES:
                 self.api.set_ready(node, True)
+            self.all_comes_to_rest()
+            for kind in (POD, SERVICE):
+                for name in self.api.of(kind):
+                    self.api.terminate(kind, name)
             self.all_comes_to_rest()
             self.operator.pass_time(100)
             self.operator.sweep()
