@@ -7,6 +7,8 @@ import pytest
 
 from kf_spawner.kube.resources import CRDS, EVENTS
 from kf_spawner.operator.apply import TFJOBS, pod_groups_of
+from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
+from kf_spawner.tfjob.ownership import controller_of
 from kf_spawner.tfjob.podgroup import Gang
 from tests.operator.conftest import Namespace, OperatorProcess
 from tests.tfjob.world import job
@@ -108,6 +110,26 @@ async def test_volcano_from_create_to_success(namespace, schedulers, operator):
         return {"SuccessfulCreatePodGroup", "JobTerminated", "SuccessfulDeletePodGroup"} <= await reasons(namespace)
 
     await namespace.until(all_told)
+
+
+async def test_a_group_without_owner_is_adopted(namespace, schedulers, operator):
+    """As one that a job deleted with `--cascade=orphan` has left."""
+    operator(namespace, "--gang-scheduler-name=volcano")
+    body = {
+        "apiVersion": VOLCANO.api_version,
+        "kind": "PodGroup",
+        "metadata": {
+            "name": "mnist",
+            "namespace": namespace.name,
+            "labels": {OPERATOR_LABEL: OPERATOR_NAME, JOB_LABEL: "mnist"},
+        },
+        "spec": {"minMember": 1},
+    }
+    left = await namespace.client.create(pod_groups_of(VOLCANO), body)
+    made = await namespace.create(job(Worker=2))
+    group = await group_of(namespace, VOLCANO, lambda group: group["spec"]["minMember"] == 2)
+    assert group["metadata"]["uid"] == left["metadata"]["uid"]
+    assert controller_of(group) == made["metadata"]["uid"]
 
 
 async def test_coscheduling_and_suspend(namespace, schedulers, operator):
