@@ -110,7 +110,8 @@ class Replicas:
             limit = replica.max_restarts
             if limit is not None and restarts and memory.get("restarts", 0) + restarts > limit:
                 self._exhaust(replica, pod)
-                self.failed[replica.type].add(index)
+                self._fail(replica, index, pod, memory)
+                return
         if phase == "Running" and not pod_status.is_terminating(pod):
             self.counts[replica.type]["active"] += 1
             self.running[replica.type].add(index)

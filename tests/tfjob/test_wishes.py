@@ -177,6 +177,15 @@ def test_an_evaluator_that_is_started_anew_is_waited_for():
     assert world.state == "Succeeded"
 
 
+def test_an_evaluator_past_its_restarts_has_failed_and_is_not_waited_for():
+    spec = job(Chief=1, Evaluator=1, restart="Always", run_policy={"waitForEvaluator": True})
+    world = started(with_replicas(spec, "Evaluator", maxRestarts=0))
+    world.put("chief-0", "Succeeded", code=0).settle()
+    world.put("evaluator-0", "Running", restarts=1).settle()
+    assert world.state == "Succeeded"
+    assert world.counts("Evaluator") == (0, 0, 1)
+
+
 def test_the_deadline_counts_while_the_evaluator_is_waited_for():
     policy = {"waitForEvaluator": True, "activeDeadlineSeconds": 60}
     world = running(Worker=1, Evaluator=1, run_policy=policy).put("worker-0", "Succeeded", code=0).settle()
