@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from . import ownership
 from .defaults import JobSpec, run_policy_of
 from .names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
-from .ownership import owner_reference
 from .plan import Event, Refusal, Turn
 from .pods import Trouble, is_terminating
 from .quantity import same, total
@@ -58,7 +58,7 @@ class Gang:
             "name": spec.name,
             "namespace": spec.namespace,
             "labels": {OPERATOR_LABEL: OPERATOR_NAME, JOB_LABEL: spec.name},
-            "ownerReferences": [owner_reference(spec.name, spec.uid)],
+            "ownerReferences": [ownership.owner_reference(spec.name, spec.uid)],
         }
         if annotations:
             metadata["annotations"] = annotations
@@ -125,7 +125,9 @@ def keep_group(turn: Turn, spec: JobSpec, gang: Gang, refusals: Mapping[str, Ref
 
 def digest(group: dict) -> tuple:
     """All that a decision can depend on."""
-    return group["metadata"]["uid"], is_terminating(group), _phase(group), _trouble_of(group), group.get("spec")
+    meta = group["metadata"]
+    whose = ownership.digest(group)  # one that was adopted is to be corrected
+    return meta["uid"], whose, is_terminating(group), _phase(group), _trouble_of(group), group.get("spec")
 
 
 def _phase(group: dict) -> str:
