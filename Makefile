@@ -24,10 +24,12 @@ run:
 test:
 	@scripts/setup $(VENV) requirements/test.txt
 	@scripts/test-machine
+	@$(BIN)/python -m tests.fixtures.programs
 	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-faults:
 	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python -m tests.fixtures.programs
 	@exec env KF_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m faults $(ARGS)
 
 check:

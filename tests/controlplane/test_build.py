@@ -198,6 +198,7 @@ async def test_named_programs_are_used_as_they_are(tmp_path, monkeypatch, told):
     assert not (tmp_path / "unused").exists()
 
 
+@pytest.mark.timeout(1800)  # where nothing is in the cache, all of it is built
 async def test_a_missing_kubectl_is_built_beside_named_servers(tmp_path, monkeypatch, told, control_plane_binaries):
     folder = assets(tmp_path / "assets", *binaries.SERVERS)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(folder))
