@@ -102,4 +102,5 @@ def job(name: str, *, program: str = "print('done')", namespace: str | None = No
     template = {"spec": {"containers": [container], "terminationGracePeriodSeconds": 1}}
     specs = {kind: {"replicas": count, "template": template} for kind, count in (replicas or {"Worker": 1}).items()}
     meta = {"name": name, **({"namespace": namespace} if namespace else {})}
-    return {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": meta, "spec": {"tfReplicaSpecs": specs}}
+    spec = {"tfReplicaSpecs": specs, "successPolicy": "AllWorkers"}
+    return {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": meta, "spec": spec}

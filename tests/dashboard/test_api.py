@@ -392,7 +392,7 @@ async def test_one_watch_serves_all_who_look_at_a_namespace(platform):
 async def test_logs_of_all_replicas_and_of_some(as_user):
     alice = as_user("alice")
     program = "import os\nfor n in range(5):\n    print(os.environ['HOSTNAME'], n)"
-    async with running(alice, "talk", program=program, Chief=1, Worker=2) as path:
+    async with running(alice, "talk", program=program, Worker=3) as path:
         async with asyncio.timeout(60):
             items = [item async for item in alice.lines(f"{path}/logs?follow=1")]
         lines = {}
@@ -400,13 +400,13 @@ async def test_logs_of_all_replicas_and_of_some(as_user):
             if item["type"] == "log":
                 lines.setdefault(item["replica"], []).append(item["line"])
         assert lines == {
-            replica: [f"talk-{replica} {n}" for n in range(5)] for replica in ("chief-0", "worker-0", "worker-1")
+            replica: [f"talk-{replica} {n}" for n in range(5)] for replica in ("worker-0", "worker-1", "worker-2")
         }
         assert items[-1] == {"type": "end", "state": "Succeeded"}
         assert [item for item in items if item["type"] == "states"][-1]["replicas"].keys() == lines.keys()
-        some = [item async for item in alice.lines(f"{path}/logs?replica=worker-1&replica=chief-0&tail=2")]
+        some = [item async for item in alice.lines(f"{path}/logs?replica=worker-2&replica=worker-1&tail=2")]
         told = [(item["replica"], item["line"]) for item in some if item["type"] == "log"]
-        wanted = [(replica, f"talk-{replica} {n}") for replica in ("chief-0", "worker-1") for n in (3, 4)]
+        wanted = [(replica, f"talk-{replica} {n}") for replica in ("worker-1", "worker-2") for n in (3, 4)]
         assert (told, some[-1]) == (wanted, {"type": "end", "state": "Succeeded"})
         async with asyncio.timeout(60):
             again = [item async for item in alice.lines(f"{path}/logs?follow=1&tail=1&replica=worker-0")]

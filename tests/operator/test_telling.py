@@ -30,9 +30,14 @@ def figures(text: str) -> dict[str, float]:
 
 async def test_figures_of_a_job_s_life(namespace, operator_process):
     await namespace.create(job(Worker=2, restart="ExitCode"))
-    await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
+    first = (await namespace.until_pods("mnist-worker-0", "mnist-worker-1"))["mnist-worker-1"]["metadata"]["uid"]
     await namespace.put("mnist-worker-1", "Failed", code=137)
-    await namespace.until_state("Restarting")
+
+    async def made_anew():
+        pod = (await namespace.pods()).get("mnist-worker-1")
+        return pod and pod["metadata"]["uid"] != first
+
+    await namespace.until(made_anew)
     await namespace.put("mnist-worker-0", "Succeeded", code=0)
     await namespace.until_state("Succeeded")
     await namespace.create(job("other", Worker=1))
