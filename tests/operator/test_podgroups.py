@@ -1,5 +1,6 @@
 """Gang scheduling and Kueue against a real API server; the tests play the schedulers."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -24,6 +25,11 @@ def schedulers(control_plane, operator_kubeconfig):
     assert applied.returncode == 0, applied.stderr
     waited = control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS_FILE), "--timeout=30s")
     assert waited.returncode == 0, waited.stderr
+    deadline = time.monotonic() + 60
+    for gang in (VOLCANO, COSCHEDULING):  # an established kind's storage may still be set up
+        group = f"podgroups.{gang.api_version.partition('/')[0]}"
+        while control_plane.kubectl("get", group, "--all-namespaces").returncode:
+            assert time.monotonic() < deadline, f"{group} is not served"
 
 
 @pytest.fixture
