@@ -92,6 +92,9 @@ def operator_kubeconfig(control_plane) -> Path:
         applied = control_plane.kubectl("apply", "-f", str(MANIFESTS / name))
         assert applied.returncode == 0, applied.stderr
     control_plane.kubectl("wait", "--for=condition=Established", "crd/tfjobs.kubeflow.org", "--timeout=30s")
+    deadline = time.monotonic() + TIMEOUT
+    while control_plane.kubectl("get", "tfjobs", "--all-namespaces").returncode:  # its storage is still set up
+        assert time.monotonic() < deadline, "TFJobs are not served"
     user = "--user=kf-spawner:operator"
     control_plane.kubectl("create", "clusterrolebinding", "op", "--clusterrole=kf-spawner-operator", user)
     control_plane.kubectl("create", "rolebinding", "op", "--clusterrole=kf-spawner-operator-leader", user)
