@@ -68,7 +68,8 @@ async def test_every_container_counts(cluster: Cluster) -> None:
 
 async def test_pod_runs_while_one_container_does(cluster: Cluster) -> None:
     pod = await cluster.pod(sh("exit 0"), sh("sleep 100"), restartPolicy="Never")
-    pod = await cluster.until(pod, ended)
+    # Until the second has started as well, the pod is Pending, as a kubelet has it.
+    pod = await cluster.until(pod, lambda now: ended(now) and "running" in container(now, "c1")["state"])
     assert pod["status"]["phase"] == "Running"
     assert condition(pod, "Ready") == "False"
 
