@@ -18,7 +18,7 @@ COLUMNS: tuple[tuple[str, Callable[[Figures], float]], ...] = (
     ("peak RSS, MB", lambda it: it.peak),
 )
 Rounds = Sequence[Sequence[Figures]]
-"""A sequence for each round, which has at most one measurement for each name and number of jobs."""
+"""A sequence for each round; a number of jobs that was asked for twice is there twice, of each name."""
 
 
 def table(rounds: Rounds) -> str:
@@ -26,7 +26,7 @@ def table(rounds: Rounds) -> str:
     first = rounds[0]
     parts = []
     for jobs in dict.fromkeys(figures.jobs for figures in first):
-        names = [figures.who for figures in first if figures.jobs == jobs]
+        names = list(dict.fromkeys(figures.who for figures in first if figures.jobs == jobs))
         rows = [[name, *(spread(_values(rounds, name, jobs, read)) for _, read in COLUMNS)] for name in names]
         for other in names[1:]:
             ratios = [_ratios(rounds, names[0], other, jobs, read) for _, read in COLUMNS]

@@ -53,8 +53,8 @@ async def one_operator(
     async with cluster.running(kwok) as fresh:
         if operator:
             await operator.prepare(fresh)
-        for jobs in sizes:
-            began, name = time.monotonic(), f"jobs-{jobs}"
+        for number, jobs in enumerate(sizes):
+            began, name = time.monotonic(), f"jobs-{jobs}-{number}"
             measuring = (
                 measure_operator(fresh, operator, jobs, name=name)
                 if operator
