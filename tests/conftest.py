@@ -1,6 +1,14 @@
 """Fixtures that every room's tests share."""
 
+from hypothesis import HealthCheck, settings
+
 pytest_plugins = ["tests.fixtures.control_plane"]
+
+# The same examples each time, however slow the machine is: what fails, fails for a change of the code.
+settings.register_profile(
+    "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("steady")
 
 LONGEST = ("tests/training/", "tests/operator/test_sequences.py", "tests/e2e/test_browser.py")
 

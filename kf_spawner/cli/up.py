@@ -14,7 +14,7 @@ from traitlets import Integer, Unicode
 
 from kf_spawner.kube import ConfigError, load_config
 from kf_spawner.localcluster.controlplane.files import write_private
-from kf_spawner.localcluster.controlplane.ports import PortError, allocate
+from kf_spawner.localcluster.controlplane.ports import PortError, allocate, hold
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
 
 from . import components, local, machine
@@ -105,9 +105,10 @@ class Up(HomeApplication):
         facts = {"hub": f"{settings.url}/hub", "kubeconfig": str(self._kubeconfig()), "ready": False}
         home.announce(facts)
         try:
-            supervisor = await unless(stop, self._prepare(settings))
-            if supervisor is not None:
-                await self._serve(supervisor, stop, facts)
+            with hold(settings.ports.values()):
+                supervisor = await unless(stop, self._prepare(settings))
+                if supervisor is not None:
+                    await self._serve(supervisor, stop, facts)
         finally:
             home.retract()
 

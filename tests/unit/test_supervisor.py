@@ -13,7 +13,7 @@ from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Sup
 SLEEP = "import time; time.sleep(600)"
 
 
-def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=5.0, late=False):
+def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=30.0, late=False):
     return ProcessSpec(
         name=name,
         argv=[sys.executable, "-S", "-c", code],
@@ -48,7 +48,7 @@ def alive(pid):
     return supervisor.process_start(pid) is not None
 
 
-async def until(condition, timeout=10.0):
+async def until(condition, timeout=60.0):
     async with asyncio.timeout(timeout):
         while not condition():
             await asyncio.sleep(0.02)

@@ -3,10 +3,11 @@
 Owns `<home>/run/ports.json`. Knows names of ports, not who listens.
 """
 
+import contextlib
 import json
 import random
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kf_spawner.localcluster.controlplane.files import private_folder, write_private
@@ -39,22 +40,46 @@ def allocate(home: Path, names: Sequence[str], *, replace_busy: bool = False) ->
 
 
 def is_free(port: int) -> bool:
-    """Whether 127.0.0.1:`port` can be listened on now (a port in TIME_WAIT can)."""
+    """Whether 127.0.0.1:`port` can be listened on now (a port in TIME_WAIT, or one that is only held, can)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        return _bound(probe, port, shared=True)
+
+
+@contextlib.contextmanager
+def hold(ports: Iterable[int]) -> Iterator[None]:
+    """Keeps everybody who looks for a port of their own off these, until those who are to listen there do.
+
+    A bound socket that does not listen is no hindrance to one that does and says SO_REUSEADDR, as every server here
+    does, but whoever asks for any free port gets another. A port that somebody else has already is let be.
+    """
+    with contextlib.ExitStack() as stack:
+        for port in ports:
+            _bound(stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM)), port, shared=True)
+        yield
+
+
+def _bound(probe: socket.socket, port: int, *, shared: bool) -> bool:
+    """Whether the socket is now bound there: `shared` with others that do not listen, or nobody's else at all."""
+    if shared:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
+    try:
+        probe.bind((LOOPBACK, port))
+    except OSError:
+        return False
     return True
 
 
 def _pick(*, taken: set[int]) -> int:
     for _ in range(1000):
         port = random.randint(FIRST, LAST)  # random: two homes starting at once shall differ
-        if port not in taken and is_free(port):
+        if port not in taken and _is_nobodys(port):
             return port
     raise PortError(f"no free port between {FIRST} and {LAST} on {LOOPBACK}: stop what listens there")
+
+
+def _is_nobodys(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        return _bound(probe, port, shared=False)
 
 
 def _read(path: Path) -> dict[str, int]:
