@@ -1,12 +1,15 @@
 """A real API server with the CRD, and the operator as a process of its own that a test may kill."""
 
 import asyncio
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +18,13 @@ import pytest
 import yaml
 
 from kf_spawner.kube import Client, load_config
-from kf_spawner.kube.resources import NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
+from kf_spawner.kube.resources import EVENTS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
 from kf_spawner.operator.apply import TFJOBS
-from tests.fixtures.control_plane import running
+from tests.fixtures.control_plane import ControlPlane, running
 
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
-TIMEOUT = 60.0  # the garbage collector looks for new kinds only every 30 s
+VERSIONS = ("v1", "v1beta2", "v1beta1", "v1alpha2")
+TIMEOUT = 120.0  # the garbage collector looks for new kinds only every 30 s, and the machine may have other work
 
 
 class OperatorProcess:
@@ -49,9 +53,9 @@ class OperatorProcess:
     def _wait_for_url(self, begin: int) -> str:
         deadline = time.monotonic() + TIMEOUT
         while time.monotonic() < deadline and self.process and self.process.poll() is None:
-            text = self.log.read_text()[begin:]
-            if "serving on " in text:
-                return text.partition("serving on ")[2].partition('"')[0]
+            found = re.search(rb'serving on ([^" ]+)"', self.log.read_bytes()[begin:])
+            if found:
+                return found[1].decode()
             time.sleep(0.02)
         raise AssertionError(f"the operator did not start:\n{self.log.read_text()[-3000:]}")
 
@@ -68,7 +72,7 @@ class OperatorProcess:
         """SIGTERM; the exit status."""
         assert self.process
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(TIMEOUT)
 
     @property
     def memory(self) -> int:
@@ -89,27 +93,53 @@ def control_plane(control_plane_binaries):
 def operator_kubeconfig(control_plane) -> Path:
     """The operator's own identity, with the rights that its manifest gives it and no more."""
     for name in ("tfjobs-crd.yaml", "rbac-operator.yaml"):
-        applied = control_plane.kubectl("apply", "-f", str(MANIFESTS / name))
-        assert applied.returncode == 0, applied.stderr
-    control_plane.kubectl("wait", "--for=condition=Established", "crd/tfjobs.kubeflow.org", "--timeout=30s")
-    deadline = time.monotonic() + TIMEOUT
-    while control_plane.kubectl("get", "tfjobs", "--all-namespaces").returncode:  # its storage is still set up
-        assert time.monotonic() < deadline, "TFJobs are not served"
+        kubectl(control_plane, "apply", "-f", str(MANIFESTS / name))
+    for version in VERSIONS:
+        until_served(control_plane, f"tfjobs.{version}.kubeflow.org")
     user = "--user=kf-spawner:operator"
-    control_plane.kubectl("create", "clusterrolebinding", "op", "--clusterrole=kf-spawner-operator", user)
-    control_plane.kubectl("create", "rolebinding", "op", "--clusterrole=kf-spawner-operator-leader", user)
+    kubectl(control_plane, "create", "clusterrolebinding", "op", "--clusterrole=kf-spawner-operator", user)
+    kubectl(control_plane, "create", "rolebinding", "op", "--clusterrole=kf-spawner-operator-leader", user)
     return control_plane.kubeconfig("kf-spawner:operator")
 
 
-@pytest.fixture
-def operator_process(operator_kubeconfig, tmp_path) -> Iterator[OperatorProcess]:
-    process = OperatorProcess(operator_kubeconfig, tmp_path / "operator.log")
+def kubectl(control_plane: ControlPlane, *arguments: str) -> str:
+    """The administrator's kubectl; its output."""
+    done = control_plane.kubectl(*arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def until_served(control_plane: ControlPlane, kind: str) -> None:
+    """A new kind is in nobody's list and has no storage for a moment, also when its definition is Established."""
+    deadline = time.monotonic() + TIMEOUT
+    while control_plane.kubectl("get", kind, "--all-namespaces").returncode:
+        assert time.monotonic() < deadline, f"{kind} is not served"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def an_operator(kubeconfig: Path, log: Path, *options: str, env: dict[str, str] | None = None):
+    """One that serves its health; killed afterwards, and the end of its log printed."""
+    process = OperatorProcess(kubeconfig, log, *options, env=env)
     try:
         yield process.start()
     finally:
         if process.process and process.process.poll() is None:
             process.kill()
         print(process.log.read_text()[-5000:])
+
+
+@pytest.fixture(scope="module")
+def shared_operator(operator_kubeconfig, tmp_path_factory) -> Iterator[OperatorProcess]:
+    """One for all tests of a file: each has a namespace of its own."""
+    with an_operator(operator_kubeconfig, tmp_path_factory.mktemp("operator") / "log") as process:
+        yield process
+
+
+@pytest.fixture
+def operator_process(operator_kubeconfig, tmp_path) -> Iterator[OperatorProcess]:
+    with an_operator(operator_kubeconfig, tmp_path / "operator.log") as process:
+        yield process
 
 
 @pytest.fixture
@@ -162,15 +192,52 @@ class Namespace:
 
         return (await self.until(check))[0]
 
+    async def until_condition(self, check: Callable[[list[dict]], object], name: str = "mnist") -> dict:
+        """The job, once its conditions are as `check` wants them; there is one at least."""
+
+        async def checked():
+            job = await self.job(name)
+            conditions = (job.get("status") or {}).get("conditions")
+            return job if conditions and check(conditions) else None
+
+        return await self.until(checked)
+
     async def until_state(self, state: str, name: str = "mnist") -> dict:
         """The job, once `kubectl get` would show `state`."""
+        return await self.until_condition(lambda conditions: conditions[-1]["type"] == state, name)
 
-        async def check():
-            job = await self.job(name)
-            conditions = (job.get("status") or {}).get("conditions") or [{}]
-            return job if conditions[-1].get("type") == state else None
+    async def until_told(self, words: str) -> dict:
+        """The job, once the message of its first condition says so: why it does not get on."""
+        return await self.until_condition(lambda conditions: words in conditions[0]["message"])
 
-        return await self.until(check)
+    async def until_count(self, kind: str, **counts: int) -> dict:
+        """The job, once its status has these counts for `kind`: `until_count("Worker", active=2)`."""
+
+        async def counted():
+            job = await self.job()
+            found = ((job.get("status") or {}).get("replicaStatuses") or {}).get(kind) or {}
+            return job if counts.items() <= found.items() else None
+
+        return await self.until(counted)
+
+    async def until_event(self, reason: str, message: str = "") -> None:
+        """Returns once there is such an event: the operator writes them after the deed, and one after the other."""
+
+        async def told():
+            events = (await self.client.list(EVENTS, self.name))["items"]
+            return any(event["reason"] == reason and message in event["message"] for event in events)
+
+        await self.until(told)
+
+    async def until_made_anew(self, before: dict) -> dict:
+        """The pod that takes the place of `before`."""
+        meta = before["metadata"]
+
+        async def made_anew():
+            pod = (await self.pods()).get(meta["name"])
+            return pod if pod and pod["metadata"]["uid"] != meta["uid"] else None
+
+        return await self.until(made_anew)
 
     async def describe(self) -> str:
         jobs = (await self.client.list(TFJOBS, self.name))["items"]
@@ -178,8 +245,8 @@ class Namespace:
 
 
 @pytest.fixture
-async def namespace(client, request) -> AsyncIterator[Namespace]:
-    name = f"kf-{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**8}"
+async def namespace(client) -> AsyncIterator[Namespace]:
+    name = f"kf-{uuid.uuid4().hex[:12]}"
     await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     namespace = Namespace(client, name)
 

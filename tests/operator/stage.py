@@ -17,7 +17,7 @@ from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, TYPE_LABEL
 from tests.tfjob.world import job
 
-LIMIT = 60.0
+LIMIT = 120.0  # seconds for a step, of which all jobs take theirs at once
 ENDED = ("Succeeded", "Failed")
 
 

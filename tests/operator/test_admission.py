@@ -197,10 +197,15 @@ def test_the_crd_is_small_enough_for_kubectl_apply(control_plane):
     assert conditions["NonStructuralSchema"] == "False" if "NonStructuralSchema" in conditions else True
 
 
-def test_kubectl_explains_every_field(control_plane):
+async def test_kubectl_explains_every_field(control_plane, namespace):
     def explained(path: str) -> str:
         return " ".join(control_plane.kubectl("explain", path).stdout.split())
 
+    async def described():
+        """The API server describes a new kind a moment after it serves it."""
+        return "FIELDS: " in explained("tfjob.spec.runPolicy")
+
+    await namespace.until(described)
     policy = explained("tfjob.spec.runPolicy")
     assert "backoffLimit <integer> How often replicas may be started anew before the job fails" in policy
     for field in policy.split("FIELDS: ")[1].split("<")[:-1]:

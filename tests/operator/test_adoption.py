@@ -1,34 +1,22 @@
 """Adoption and release of children on a real API server, with its garbage collector; the tests play the kubelet."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
 from kf_spawner.kube import Conflict, NotFound
-from kf_spawner.kube.resources import CLAIMS, CONFIGMAPS, EVENTS, PODS, SERVICES
+from kf_spawner.kube.resources import CLAIMS, CONFIGMAPS, PODS, SERVICES
 from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.operator.ties import Ties
 from kf_spawner.operator.view import View
 from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME, TYPE_LABEL
 from kf_spawner.tfjob.ownership import controller_of
-from tests.operator.conftest import Namespace, OperatorProcess
+from tests.operator.conftest import Namespace
 from tests.tfjob.world import claim, job, template
 
-pytestmark = pytest.mark.usefixtures("operator")
+pytestmark = pytest.mark.usefixtures("shared_operator")
 
 FIRST, SECOND = "mnist-worker-0", "mnist-worker-1"
-
-
-@pytest.fixture(scope="module")
-def operator(operator_kubeconfig, tmp_path_factory) -> Iterator[OperatorProcess]:
-    """One for all tests here: each has a namespace of its own."""
-    process = OperatorProcess(operator_kubeconfig, tmp_path_factory.mktemp("operator") / "log")
-    try:
-        yield process.start()
-    finally:
-        process.kill()
-        print(process.log.read_text()[-5000:])
 
 
 async def start(namespace: Namespace, spec: dict, *names: str) -> dict[str, dict]:
@@ -68,22 +56,6 @@ async def until_owned(namespace: Namespace, owner: dict | None, *, children="pod
 async def label(namespace: Namespace, name: str, **labels: str | None) -> None:
     named = {{"operator": OPERATOR_LABEL, "job": JOB_LABEL}[key]: value for key, value in labels.items()}
     await namespace.client.patch(PODS, name, {"metadata": {"labels": named}}, namespace.name)
-
-
-async def until_told(namespace: Namespace, words: str) -> None:
-    async def told():
-        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
-        return words in conditions[0].get("message", "")
-
-    await namespace.until(told)
-
-
-async def until_event(namespace: Namespace, reason: str) -> set[str]:
-    async def found():
-        events = (await namespace.client.list(EVENTS, namespace.name))["items"]
-        return {event["message"] for event in events if event["reason"] == reason}
-
-    return await namespace.until(found)
 
 
 def uids(children: dict[str, dict]) -> dict[str, str]:
@@ -126,7 +98,7 @@ async def test_a_job_made_again_adopts_what_runs_and_makes_nothing_twice(namespa
             "blockOwnerDeletion": True,
         }
     ]
-    assert f"Adopted pod: {FIRST}" in await until_event(namespace, "SuccessfulAdoptPod")
+    await namespace.until_event("SuccessfulAdoptPod", f"Adopted pod: {FIRST}")
     await namespace.client.delete(TFJOBS, "mnist", namespace.name)
     await namespace.until_pods()
 
@@ -161,11 +133,7 @@ async def test_a_claim_is_adopted_when_its_pod_is_made_anew(namespace):
     again = await namespace.create(spec)
     await until_owned(namespace, again)
     await namespace.put(FIRST, "Failed", code=137)
-
-    async def made_anew():
-        return uids(await namespace.pods()).get(FIRST) not in (None, before[FIRST]["metadata"]["uid"])
-
-    await namespace.until(made_anew)
+    await namespace.until_made_anew(before[FIRST])
     held = await namespace.client.get(CLAIMS, f"data-{FIRST}", namespace.name)
     assert held["metadata"]["uid"] == first["metadata"]["uid"]
     assert controller_of(held) == again["metadata"]["uid"]
@@ -190,7 +158,7 @@ async def test_what_is_not_adopted(namespace):
     await namespace.client.create(PODS, a_pod(namespace, FIRST, owner=owner))
     await namespace.client.create(PODS, a_pod(namespace, "mnist-worker-0-debug"))
     await namespace.create(job(Worker=2))
-    await until_told(namespace, f"a pod {FIRST} exists that is not this job's; delete it or rename the job")
+    await namespace.until_told(f"a pod {FIRST} exists that is not this job's; delete it or rename the job")
     pods = await namespace.until_pods(FIRST, "mnist-worker-0-debug", SECOND)
     assert controller_of(pods[FIRST]) == owner["metadata"]["uid"]
     assert controller_of(pods["mnist-worker-0-debug"]) is None
@@ -237,11 +205,11 @@ async def test_a_pod_that_is_labelled_otherwise_is_released_and_adopted_when_lab
     await label(namespace, FIRST, **labels)
     (released,) = (await until_owned(namespace, None)).values()
     assert "ownerReferences" not in released["metadata"]
-    assert await until_event(namespace, "SuccessfulReleasePod") == {f"Released pod: {FIRST}"}
-    await until_told(namespace, f"a pod {FIRST} exists that is not this job's; delete it or rename the job")
+    await namespace.until_event("SuccessfulReleasePod", f"Released pod: {FIRST}")
+    await namespace.until_told(f"a pod {FIRST} exists that is not this job's; delete it or rename the job")
     await label(namespace, FIRST, job="mnist", operator=OPERATOR_NAME)
     assert uids(await until_owned(namespace, made)) == uids(before)
-    await until_told(namespace, "TFJob mnist is created.")
+    await namespace.until_told("TFJob mnist is created.")
 
 
 async def test_a_released_pod_is_made_anew_once_its_name_is_free(namespace):

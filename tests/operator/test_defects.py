@@ -4,28 +4,16 @@ Here is what shows only with a loop around the rules; each rule by itself is in 
 play the kubelet, and what is wrong with a node.
 """
 
-from collections.abc import Iterator
-
 import pytest
 
 from kf_spawner.kube import Invalid
-from kf_spawner.kube.resources import CLAIMS, EVENTS, NODES, PODS
-from tests.operator.conftest import Namespace, OperatorProcess
+from kf_spawner.kube.resources import CLAIMS, NODES, PODS
+from kf_spawner.operator.apply import TFJOBS
+from tests.operator.conftest import Namespace
 from tests.tfjob.upstream import upstream
 from tests.tfjob.world import claim, job
 
-pytestmark = pytest.mark.usefixtures("operator")
-
-
-@pytest.fixture(scope="module")
-def operator(operator_kubeconfig, tmp_path_factory) -> Iterator[OperatorProcess]:
-    """One for all tests here: each has a namespace of its own."""
-    process = OperatorProcess(operator_kubeconfig, tmp_path_factory.mktemp("operator") / "log")
-    try:
-        yield process.start()
-    finally:
-        process.kill()
-        print(process.log.read_text()[-5000:])
+pytestmark = pytest.mark.usefixtures("shared_operator")
 
 
 async def create(namespace: Namespace, spec: dict, *tasks: str) -> dict[str, dict]:
@@ -45,28 +33,29 @@ async def bind(namespace: Namespace, task: str, node: str) -> None:
     await namespace.client.create_subresource(PODS, f"mnist-{task}", namespace.name, "binding", body)
 
 
+def gone(namespace: Namespace) -> str:
+    """A node that is not there. Each test has its own: after a while Kubernetes itself ends the pods of one."""
+    return f"gone-{namespace.name}"
+
+
 async def remove(namespace: Namespace, task: str, *, grace: int) -> None:
     await namespace.client.delete(PODS, f"mnist-{task}", namespace.name, grace_period=grace)
-
-
-async def until_made_anew(namespace: Namespace, before: dict) -> dict:
-    """The pod that takes the place of `before`."""
-    meta = before["metadata"]
-
-    async def made_anew():
-        pod = (await namespace.pods()).get(meta["name"])
-        return pod if pod and pod["metadata"]["uid"] != meta["uid"] else None
-
-    return await namespace.until(made_anew)
 
 
 async def failed_because(namespace: Namespace) -> str:
     return (await namespace.until_state("Failed"))["status"]["conditions"][-1]["message"]
 
 
+async def failed_at_start_deadline(namespace: Namespace) -> str:
+    """A deadline that a job has from its first moment on may pass before what it is about is known."""
+    policy = {"spec": {"runPolicy": {"startDeadlineSeconds": 1}}}
+    await namespace.client.patch(TFJOBS, "mnist", policy, namespace.name)
+    return await failed_because(namespace)
+
+
 @upstream("#3358")
 async def test_a_deadline_is_kept_when_nothing_happens(namespace):
-    await create(namespace, job(Worker=1, run_policy={"activeDeadlineSeconds": 1}), "worker-0")
+    await namespace.create(job(Worker=1, run_policy={"activeDeadlineSeconds": 1}))
     assert "longer than specified deadline" in await failed_because(namespace)
     await namespace.until_pods()
 
@@ -75,7 +64,7 @@ async def test_a_deadline_is_kept_when_nothing_happens(namespace):
 async def test_pods_made_anew_count_for_the_backoff_limit(namespace):
     pods = await create(namespace, job(Worker=1, restart="ExitCode", run_policy={"backoffLimit": 1}), "worker-0")
     await namespace.put("mnist-worker-0", "Failed", code=137)
-    await until_made_anew(namespace, pods["mnist-worker-0"])
+    await namespace.until_made_anew(pods["mnist-worker-0"])
     await namespace.put("mnist-worker-0", "Failed", code=137)
     assert "backoff limit" in await failed_because(namespace)
 
@@ -104,18 +93,15 @@ async def test_a_pod_that_is_drained_is_made_again(namespace, node, policy):
     await bind(namespace, "worker-1", node)
     for name in pods:
         await namespace.put(name, "Running")
-    await namespace.until_state("Running")
+    await namespace.until_count("Worker", active=2)
     await remove(namespace, "worker-1", grace=600)
     await namespace.put("mnist-worker-1", "Failed", code=1)
-
-    async def noticed():
-        return (await namespace.job())["status"]["replicaStatuses"]["Worker"]["active"] == 1
-
-    await namespace.until(noticed)
+    await namespace.until_count("Worker", active=1)
     await remove(namespace, "worker-1", grace=0)
-    await until_made_anew(namespace, pods["mnist-worker-1"])
+    await namespace.until_made_anew(pods["mnist-worker-1"])
     await namespace.put("mnist-worker-1", "Running")
-    assert (await namespace.job())["status"]["conditions"][-1]["type"] == "Running"
+    status = (await namespace.until_count("Worker", active=2))["status"]
+    assert status["conditions"][-1]["type"] == "Running"
 
 
 @upstream("#2072")
@@ -123,28 +109,23 @@ async def test_a_pod_that_is_drained_is_made_again(namespace, node, policy):
 async def test_a_replica_on_a_lost_node_is_made_anew(namespace, node, fate):
     """Its pod terminates, and nobody is left to end it."""
     pods = await create(namespace, job(Worker=1, restart="OnFailure"), "worker-0")
-    await bind(namespace, "worker-0", node if fate == "NotReady" else "nosuch")
+    await bind(namespace, "worker-0", node if fate == "NotReady" else gone(namespace))
     await namespace.put("mnist-worker-0", "Running")
     await namespace.until_state("Running")
     await set_ready(namespace, node, "Unknown")
     await remove(namespace, "worker-0", grace=1)
-    again = await until_made_anew(namespace, pods["mnist-worker-0"])
+    again = await namespace.until_made_anew(pods["mnist-worker-0"])
     assert not again["spec"].get("nodeName")
     await namespace.until_state("Restarting")
     await namespace.put("mnist-worker-0", "Running")
     await namespace.until_state("Running")
-
-    async def told():
-        events = (await namespace.client.list(EVENTS, namespace.name))["items"]
-        return any(event["reason"] == "TFJobNodeLost" for event in events)
-
-    await namespace.until(told)
+    await namespace.until_event("TFJobNodeLost")
 
 
 @upstream("#2072")
 async def test_a_lost_replica_that_is_never_to_be_restarted_fails_the_job(namespace):
     await create(namespace, job(Worker=1, run_policy={"cleanPodPolicy": "All"}), "worker-0")
-    await bind(namespace, "worker-0", "nosuch")
+    await bind(namespace, "worker-0", gone(namespace))
     await namespace.put("mnist-worker-0", "Running")
     await remove(namespace, "worker-0", grace=1)
     assert (await failed_because(namespace)).endswith("1 Worker replica(s) failed.")
@@ -155,11 +136,7 @@ async def test_a_lost_replica_that_is_never_to_be_restarted_fails_the_job(namesp
 async def test_a_completed_worker_does_not_run_again(namespace):
     await create(namespace, job(Chief=1, Worker=1), "chief-0", "worker-0")
     await namespace.put("mnist-worker-0", "Succeeded", code=0)
-
-    async def counted():
-        return (await namespace.job())["status"]["replicaStatuses"]["Worker"]["succeeded"] == 1
-
-    await namespace.until(counted)
+    await namespace.until_count("Worker", succeeded=1)
     await remove(namespace, "worker-0", grace=0)
     await namespace.put("mnist-chief-0", "Running")
     await namespace.until_state("Running")
@@ -174,11 +151,7 @@ async def test_an_evaluator_may_end_in_peace(namespace):
         await namespace.put(name, "Running")
     await namespace.until_state("Running")
     await namespace.put("mnist-chief-0", "Succeeded", code=0)
-
-    async def counted():
-        return (await namespace.job())["status"]["replicaStatuses"]["Chief"]["succeeded"] == 1
-
-    await namespace.until(counted)
+    await namespace.until_count("Chief", succeeded=1)
     assert set(await namespace.pods()) == {"mnist-chief-0", "mnist-evaluator-0"}
     await namespace.put("mnist-evaluator-0", "Succeeded", code=0)
     await namespace.until_state("Succeeded")
@@ -196,15 +169,17 @@ async def test_a_name_that_is_too_long_is_refused(namespace):
 
 @upstream("#2001", "#1136", "#1282")
 async def test_an_image_that_cannot_be_had_ends_the_job_in_time(namespace):
-    await create(namespace, job(Worker=2, run_policy={"startDeadlineSeconds": 2}), "worker-0", "worker-1")
+    await create(namespace, job(Worker=2), "worker-0", "worker-1")
     await namespace.put("mnist-worker-0", "Running")
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
     container = {"name": "tensorflow", "image": "nosuch", "imageID": "", "ready": False, "restartCount": 0}
     status = {"phase": "Pending", "containerStatuses": [{**container, "state": {"waiting": waiting}}]}
     await namespace.client.patch(PODS, "mnist-worker-1", {"status": status}, namespace.name, subresource="status")
-    message = await failed_because(namespace)
+    await namespace.until_told("cannot get its image 'nosuch'")
+    await namespace.until_count("Worker", active=1)
+    message = await failed_at_start_deadline(namespace)
     assert (
-        "mnist-worker-1 did not start within 2 seconds. Pod mnist-worker-1 cannot get its image 'nosuch'" in message
+        "mnist-worker-1 did not start within 1 seconds. Pod mnist-worker-1 cannot get its image 'nosuch'" in message
     )
     await namespace.until_pods()
 
@@ -217,8 +192,9 @@ async def test_an_image_that_cannot_be_had_ends_the_job_in_time(namespace):
 @upstream("#2001")
 async def test_what_cannot_be_scheduled_ends_the_job_in_time(namespace):
     """No node here: the real scheduler says so."""
-    await create(namespace, job(Worker=1, run_policy={"startDeadlineSeconds": 1}), "worker-0")
-    assert "mnist-worker-0 cannot be scheduled: " in await failed_because(namespace)
+    await create(namespace, job(Worker=1), "worker-0")
+    await namespace.until_told("cannot be scheduled")
+    assert "mnist-worker-0 cannot be scheduled: " in await failed_at_start_deadline(namespace)
 
 
 @upstream("#1458")
@@ -250,7 +226,7 @@ async def test_claims_stay_while_pods_come_and_go(namespace):
     made = await namespace.client.get(CLAIMS, "data-mnist-worker-0", namespace.name)
     assert made["metadata"]["ownerReferences"] == pods["mnist-worker-0"]["metadata"]["ownerReferences"]
     await namespace.put("mnist-worker-0", "Failed", code=137)
-    again = await until_made_anew(namespace, pods["mnist-worker-0"])
+    again = await namespace.until_made_anew(pods["mnist-worker-0"])
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data-mnist-worker-0"}}
     assert volume in again["spec"]["volumes"]
     kept = await namespace.client.get(CLAIMS, "data-mnist-worker-0", namespace.name)
@@ -266,12 +242,7 @@ async def test_a_pod_waits_for_a_claim_that_is_somebody_elses(namespace):
     spec = job(Worker=1)
     spec["spec"]["tfReplicaSpecs"]["Worker"]["volumeClaimTemplates"] = [claim("data")]
     await namespace.create(spec)
-
-    async def told():
-        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
-        return "data-mnist-worker-0 exists that is not this job's" in conditions[0].get("message", "")
-
-    await namespace.until(told)
+    await namespace.until_told("data-mnist-worker-0 exists that is not this job's")
     assert await namespace.pods() == {}
     await namespace.client.delete(CLAIMS, "data-mnist-worker-0", namespace.name)
     await namespace.until_pods("mnist-worker-0")
@@ -282,10 +253,11 @@ async def test_a_replica_prefers_nodes_where_it_did_not_fail(namespace):
     pods = await create(
         namespace, job(Worker=1, restart="ExitCode", run_policy={"avoidFailedNodes": True}), "worker-0"
     )
-    for node in ("first", "second"):
+    nodes = [f"{name}-{namespace.name}" for name in ("first", "second")]
+    for node in nodes:
         await bind(namespace, "worker-0", node)
         await namespace.put("mnist-worker-0", "Failed", code=137)
-        pods = {"mnist-worker-0": await until_made_anew(namespace, pods["mnist-worker-0"])}
+        pods = {"mnist-worker-0": await namespace.until_made_anew(pods["mnist-worker-0"])}
     affinity = pods["mnist-worker-0"]["spec"]["affinity"]["nodeAffinity"]
     (term,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
-    assert [field["values"] for field in term["preference"]["matchFields"]] == [["first"], ["second"]]
+    assert [field["values"] for field in term["preference"]["matchFields"]] == [[node] for node in nodes]

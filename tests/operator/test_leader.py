@@ -9,23 +9,26 @@ import pytest
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import LEASES
 from kf_spawner.operator.leader import Leader, LeadershipLost, NotLeading
-from tests.operator.conftest import OperatorProcess
+from tests.operator.conftest import TIMEOUT, OperatorProcess, kubectl
 from tests.tfjob.world import job
 
-DURATION = 2.0
+# Seconds without a renewal, as Leases are written. A holder gives up after two thirds of it, and of that a machine
+# with other work may take a good part: short enough to wait for, long enough not to be lost by chance.
+DURATION = 8.0
+LONG = 60.0
 
 
 @pytest.fixture
-async def pair(namespace, operator_kubeconfig, control_plane, tmp_path):
+async def pair(namespace, operator_kubeconfig, control_plane, tmp_path, request):
     """Two operators around the Lease of the test's namespace."""
     options = (
         "--leader-elect",
-        f"--OperatorApp.lease_seconds={DURATION}",
+        f"--OperatorApp.lease_seconds={getattr(request, 'param', DURATION)}",
         f"--OperatorApp.lease_namespace={namespace.name}",
         f"--namespace={namespace.name}",
     )
     role = "--clusterrole=kf-spawner-operator-leader"
-    control_plane.kubectl("create", "rolebinding", "op", role, "--user=kf-spawner:operator", "-n", namespace.name)
+    kubectl(control_plane, "create", "rolebinding", "op", role, "--user=kf-spawner:operator", "-n", namespace.name)
     both = [
         OperatorProcess(operator_kubeconfig, tmp_path / f"{name}.log", *options, f"--OperatorApp.identity={name}")
         for name in ("one", "two")
@@ -68,6 +71,7 @@ async def test_one_acts_and_the_other_takes_over_what_it_left(namespace, pair):
     assert "operator_leader 1.0" in other.get("/metrics")
 
 
+@pytest.mark.parametrize("pair", [LONG], indirect=True)
 async def test_a_graceful_end_hands_over_at_once(namespace, pair):
     leader, other = await leader_of(namespace, pair)
     first = await holder(namespace)
@@ -78,7 +82,7 @@ async def test_a_graceful_end_hands_over_at_once(namespace, pair):
         return await holder(namespace) not in (first, "")
 
     await namespace.until(taken)
-    assert time.monotonic() - began < DURATION / 2
+    assert time.monotonic() - began < LONG / 3, "the Lease was given back: nobody waited for its end"
     assert other.stop() == 0
     assert await holder(namespace) == ""
 
@@ -94,10 +98,13 @@ async def test_a_leader_that_was_away_does_not_act_any_more(namespace, pair):
     await namespace.until_pods("mnist-worker-0", "meanwhile-worker-0", "meanwhile-worker-1")
     assert await holder(namespace) not in (first, "")
     leader.process.send_signal(signal.SIGCONT)
-    status = await asyncio.to_thread(leader.process.wait, 20)
+    status = await asyncio.to_thread(leader.process.wait, TIMEOUT)
     assert status == 1
-    assert "another process took the lease" in leader.log.read_text()
-    assert "Traceback" not in leader.log.read_text()
+    log = leader.log.read_text()
+    # It asks who has the Lease, and is told, or the answer comes too late for it to go on.
+    assert "another process took the lease" in log or "could not be renewed in time" in log
+    assert "; this process ends" in log
+    assert "Traceback" not in log
     await namespace.put("meanwhile-worker-0", "Succeeded", code=0)
     await namespace.until_state("Succeeded", "meanwhile")
     assert other.process.poll() is None
@@ -151,10 +158,14 @@ async def test_another_takes_a_lease_that_nobody_renews(namespace):
     await first.acquire()
     first._holding.cancel()
     taking = asyncio.create_task(second.acquire())
-    await asyncio.sleep(0.3)
+
+    async def has_seen_it():
+        return second._seen[0]
+
+    await namespace.until(has_seen_it)
     assert not taking.done()
     clock.now += 2
-    await asyncio.wait_for(taking, 10)
+    await asyncio.wait_for(taking, TIMEOUT)
     lease = await namespace.client.get(LEASES, "lease", namespace.name)
     assert lease["spec"]["holderIdentity"] == "two"
     assert lease["spec"]["leaseTransitions"] == 1
@@ -167,7 +178,7 @@ async def test_a_leader_learns_that_another_took_its_lease(namespace):
     patch = {"spec": {"holderIdentity": "thief"}}
     await namespace.client.patch(LEASES, "lease", patch, namespace.name)
     with pytest.raises(LeadershipLost, match="another process took"):
-        await asyncio.wait_for(first.lost(), 10)
+        await asyncio.wait_for(first.lost(), TIMEOUT)
     await first.release()
     lease = await namespace.client.get(LEASES, "lease", namespace.name)
     assert lease["spec"]["holderIdentity"] == "thief"
@@ -180,5 +191,5 @@ async def test_a_leader_gives_up_when_the_api_server_is_away(namespace, control_
         await leader.acquire()
         client.config.server = "https://127.0.0.1:1"
         with pytest.raises(LeadershipLost, match="could not be renewed"):
-            await asyncio.wait_for(leader.lost(), 10)
+            await asyncio.wait_for(leader.lost(), TIMEOUT)
         await leader.release()

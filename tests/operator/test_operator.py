@@ -6,7 +6,7 @@ import pytest
 
 from kf_spawner.kube.resources import SERVICES
 from kf_spawner.operator.apply import TFJOBS
-from tests.operator.conftest import OperatorProcess
+from tests.operator.conftest import OperatorProcess, kubectl
 from tests.tfjob.world import job
 
 pytestmark = pytest.mark.usefixtures("operator_kubeconfig")
@@ -34,10 +34,13 @@ async def test_a_job_from_create_to_success(namespace, operator_process):
     done = await namespace.until_state("Succeeded")
     assert done["status"]["completionTime"]
     assert done["spec"] == (await namespace.job())["spec"] == job(Worker=2, PS=1)["spec"]
-    figures = operator_process.get("/metrics")
-    for outcome in ("created", "successful"):
+
+    async def counted():
         label = f'{{framework="tensorflow",job_namespace="{namespace.name}"}}'
-        assert f"training_operator_jobs_{outcome}_total{label} 1.0" in figures
+        figures = operator_process.get("/metrics")
+        return all(f"_jobs_{outcome}_total{label} 1.0" in figures for outcome in ("created", "successful"))
+
+    await namespace.until(counted)
 
 
 async def test_deleting_a_job_leaves_nothing(namespace, operator_process):
@@ -93,42 +96,25 @@ async def test_a_quota_is_told_and_waited_for(namespace, operator_process):
         },
     )
     await namespace.create(job(Worker=1))
-
-    async def told():
-        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
-        return "exceeded quota" in conditions[0].get("message", "")
-
-    await namespace.until(told)
+    await namespace.until_told("exceeded quota")
     await namespace.client.request("DELETE", f"/api/v1/namespaces/{namespace.name}/resourcequotas/q")
     await namespace.until_pods("mnist-worker-0")
-
-    async def settled():
-        return (await namespace.job())["status"]["conditions"][0]["reason"] != "TFJobCreateRefused"
-
-    await namespace.until(settled)
+    await namespace.until_condition(lambda conditions: conditions[0]["reason"] != "TFJobCreateRefused")
 
 
 # kubectl
 
 
-def test_kubectl(control_plane, namespace_name, operator_process):
-    run = control_plane.kubectl
-    applied = run("apply", "-n", namespace_name, "-f", "examples/tfjob.yaml")
-    assert "tfjob.kubeflow.org/cluster-check created" in applied.stdout, applied.stderr
-    waited = run("wait", "-n", namespace_name, "--for=condition=Created", "tfjob/cluster-check", "--timeout=20s")
-    assert waited.returncode == 0, waited.stderr
-    header, row = run("get", "tfjob", "-n", namespace_name).stdout.splitlines()
+async def test_kubectl(control_plane, namespace, operator_process):
+    there = ("-n", namespace.name)
+    applied = kubectl(control_plane, "apply", *there, "-f", "examples/tfjob.yaml")
+    assert "tfjob.kubeflow.org/cluster-check created" in applied
+    kubectl(control_plane, "wait", *there, "--for=condition=Created", "tfjob/cluster-check", "--timeout=50s")
+    header, row = kubectl(control_plane, "get", "tfjob", *there).splitlines()
     assert header.split() == ["NAME", "STATE", "AGE"]
     assert row.split()[:2] == ["cluster-check", "Created"]
-    assert "cluster-check" in run("get", "all", "-n", namespace_name).stdout
-    assert run("delete", "tfjob", "cluster-check", "-n", namespace_name).returncode == 0
-
-
-@pytest.fixture
-def namespace_name(control_plane, operator_kubeconfig):
-    control_plane.kubectl("create", "namespace", "kf-kubectl")
-    yield "kf-kubectl"
-    control_plane.kubectl("delete", "namespace", "kf-kubectl", "--wait=false")
+    assert "cluster-check" in kubectl(control_plane, "get", "all", *there)
+    kubectl(control_plane, "delete", "tfjob", "cluster-check", *there)
 
 
 # The process

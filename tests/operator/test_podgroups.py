@@ -1,17 +1,18 @@
 """Gang scheduling and Kueue against a real API server; the tests play the schedulers."""
 
-import time
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from kf_spawner.kube.resources import CRDS, EVENTS
+from kf_spawner.kube.resources import CRDS
 from kf_spawner.operator.apply import TFJOBS, pod_groups_of
 from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
 from kf_spawner.tfjob.ownership import controller_of
 from kf_spawner.tfjob.podgroup import Gang
-from tests.operator.conftest import Namespace, OperatorProcess
+from tests.fixtures.control_plane import ControlPlane
+from tests.operator.conftest import Namespace, OperatorProcess, an_operator, kubectl, until_served
 from tests.tfjob.world import job
 
 CRDS_FILE = Path(__file__).parent / "podgroups-crds.yaml"
@@ -21,32 +22,27 @@ VOLCANO, COSCHEDULING = Gang("volcano"), Gang("scheduler-plugins")
 @pytest.fixture(scope="module")
 def schedulers(control_plane, operator_kubeconfig):
     """The kinds of both schedulers."""
-    applied = control_plane.kubectl("apply", "-f", str(CRDS_FILE))
-    assert applied.returncode == 0, applied.stderr
-    waited = control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRDS_FILE), "--timeout=30s")
-    assert waited.returncode == 0, waited.stderr
-    deadline = time.monotonic() + 60
-    for gang in (VOLCANO, COSCHEDULING):  # an established kind's storage may still be set up
-        group = f"podgroups.{gang.api_version.partition('/')[0]}"
-        while control_plane.kubectl("get", group, "--all-namespaces").returncode:
-            assert time.monotonic() < deadline, f"{group} is not served"
+    install(control_plane)
+
+
+def install(control_plane: ControlPlane) -> None:
+    kubectl(control_plane, "apply", "-f", str(CRDS_FILE))
+    for gang in (VOLCANO, COSCHEDULING):
+        until_served(control_plane, f"podgroups.{gang.api_version.partition('/')[0]}")
 
 
 @pytest.fixture
 def operator(operator_kubeconfig, tmp_path) -> Iterator[Callable[..., OperatorProcess]]:
     """Starts an operator for one namespace, whatever else is going on in the cluster."""
-    started = []
+    with contextlib.ExitStack() as stack:
 
-    def start(namespace: Namespace, *options: str) -> OperatorProcess:
-        log = tmp_path / f"operator-{len(started)}.log"
-        started.append(OperatorProcess(operator_kubeconfig, log, f"--namespace={namespace.name}", *options))
-        return started[-1].start()
+        def start(namespace: Namespace, *options: str) -> OperatorProcess:
+            log = tmp_path / "operator.log"
+            return stack.enter_context(
+                an_operator(operator_kubeconfig, log, f"--namespace={namespace.name}", *options)
+            )
 
-    yield start
-    for process in started:
-        if process.process.poll() is None:
-            process.kill()
-        print(process.log.read_text()[-3000:])
+        yield start
 
 
 async def group_of(namespace: Namespace, gang: Gang, check: Callable[[dict], object] = lambda _: True) -> dict:
@@ -75,10 +71,6 @@ async def change(namespace: Namespace, spec: dict) -> None:
     await namespace.client.patch(TFJOBS, "mnist", {"spec": spec}, namespace.name)
 
 
-async def reasons(namespace: Namespace) -> set[str]:
-    return {event["reason"] for event in (await namespace.client.list(EVENTS, namespace.name))["items"]}
-
-
 async def test_volcano_from_create_to_success(namespace, schedulers, operator):
     operator(namespace, "--gang-scheduler-name=volcano")
     await namespace.create(job(Worker=2, run_policy={"schedulingPolicy": {"queue": "q", "priorityClass": "high"}}))
@@ -88,12 +80,7 @@ async def test_volcano_from_create_to_success(namespace, schedulers, operator):
 
     unschedulable = {"type": "Unschedulable", "status": "True", "message": "queue q is full"}
     await put_phase(namespace, "Pending", conditions=[unschedulable])
-
-    async def told():
-        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
-        return "queue q is full" in conditions[0].get("message", "")
-
-    await namespace.until(told)
+    await namespace.until_told("queue q is full")
     assert await namespace.pods() == {}
 
     await put_phase(namespace, "Inqueue")
@@ -111,11 +98,8 @@ async def test_volcano_from_create_to_success(namespace, schedulers, operator):
     await namespace.until_state("Succeeded")
     await until_no_group(namespace, VOLCANO)
     assert set(await namespace.pods()) == {"mnist-worker-0"}
-
-    async def all_told():
-        return {"SuccessfulCreatePodGroup", "JobTerminated", "SuccessfulDeletePodGroup"} <= await reasons(namespace)
-
-    await namespace.until(all_told)
+    for reason in ("SuccessfulCreatePodGroup", "JobTerminated", "SuccessfulDeletePodGroup"):
+        await namespace.until_event(reason)
 
 
 async def test_a_group_without_owner_is_adopted(namespace, schedulers, operator):
@@ -175,9 +159,7 @@ async def test_a_group_of_before_is_taken_over(namespace, schedulers, operator):
     await namespace.until_pods("mnist-worker-0")
 
 
-async def test_without_the_schedulers_kind_the_job_waits_and_says_so(
-    namespace, schedulers, operator, control_plane, operator_kubeconfig
-):
+async def test_without_the_schedulers_kind_the_job_waits_and_says_so(namespace, schedulers, operator, control_plane):
     """The kind is there again later: the job goes on by itself."""
     name = "podgroups.scheduling.x-k8s.io"
     await namespace.client.delete(CRDS, name)
@@ -188,18 +170,12 @@ async def test_without_the_schedulers_kind_the_job_waits_and_says_so(
     await namespace.until(removed)
     process = operator(namespace, "--gang-scheduler-name=scheduler-plugins")
     await namespace.create(job(Worker=1))
-
-    async def told():
-        conditions = ((await namespace.job()).get("status") or {}).get("conditions") or [{}]
-        return "install the gang scheduler's CRDs" in conditions[0].get("message", "")
-
-    await namespace.until(told)
+    await namespace.until_told("install the gang scheduler's CRDs")
     assert await namespace.pods() == {}
     assert process.get("/readyz") == "ok\n"
-    applied = control_plane.kubectl("apply", "-f", str(CRDS_FILE))
-    assert applied.returncode == 0, applied.stderr
+    install(control_plane)
     await namespace.until_pods("mnist-worker-0")
-    assert "FailedCreatePodGroup" in await reasons(namespace)
+    await namespace.until_event("FailedCreatePodGroup")
 
 
 async def test_a_job_in_kueues_queue(namespace, operator_kubeconfig, operator):

@@ -10,13 +10,9 @@ import pytest
 from kf_spawner.tfjob.validation import validate
 from tests.tfjob.test_children import children, tf_config
 from tests.tfjob.upstream import upstream
-from tests.tfjob.world import World, job
+from tests.tfjob.world import World, job, running
 
 POLICIES = ["Never", "OnFailure", "Always", "ExitCode"]
-
-
-def running(**options) -> World:
-    return World(job(**options)).settle().put_all("Running").settle()
 
 
 def dynamic(**counts) -> dict:

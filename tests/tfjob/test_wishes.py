@@ -3,18 +3,13 @@
 import pytest
 
 from kf_spawner.tfjob.plan import Refusal
-from tests.tfjob.test_rules import running, suspend
 from tests.tfjob.upstream import upstream
-from tests.tfjob.world import World, claim, job
+from tests.tfjob.world import World, claim, job, running, started, suspend
 
 
 def with_replicas(spec: dict, kind: str = "Worker", **fields) -> dict:
     spec["spec"]["tfReplicaSpecs"][kind].update(fields)
     return spec
-
-
-def started(spec: dict) -> World:
-    return World(spec).settle().put_all("Running").settle()
 
 
 # maxRestarts

@@ -136,3 +136,18 @@ class World:
     def tasks(self) -> set[str]:
         prefix = self.job["metadata"]["name"] + "-"
         return {name.removeprefix(prefix) for name in self.pods}
+
+
+def started(spec: dict) -> World:
+    """A job of which all pods run."""
+    return World(spec).settle().put_all("Running").settle()
+
+
+def running(**options) -> World:
+    """The same in short: `running(Worker=2, restart="OnFailure")`."""
+    return started(job(**options))
+
+
+def suspend(world: World, value: bool) -> World:
+    world.job["spec"].setdefault("runPolicy", {})["suspend"] = value
+    return world
