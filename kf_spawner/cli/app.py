@@ -15,6 +15,7 @@ class KfSpawner(Application):
         "up": ("kf_spawner.cli.up.Up", "start everything and print the link; Ctrl-C stops it"),
         "status": ("kf_spawner.cli.status.Status", "say what runs, with --json for programs"),
         "down": ("kf_spawner.cli.down.Down", "stop what `up` started on this home directory"),
+        "doctor": ("kf_spawner.doctor.app.Doctor", "say why a cluster does not run the platform, and what to do"),
     }
 
     def start(self) -> None:

@@ -1,0 +1,180 @@
+"""`kf-spawner doctor`: settings, signals, and the report on the terminal."""
+
+import asyncio
+import contextlib
+import dataclasses
+import json
+import signal
+import sys
+from typing import NoReturn
+
+from traitlets import Bool, Float, Unicode
+from traitlets.config import Application
+
+from .. import __version__
+from ..kube import Client, ConfigError, load_config
+from ..kube.config import ClusterConfig
+from .examination import Examination, Report, Wishes
+from .findings import CHECKS, Severity
+from .prober import Patience
+
+INTERRUPTED = 130
+
+
+class Doctor(Application):
+    """Exit code 0: no error found (there may be warnings). 1: errors. 2: cannot begin. 130: interrupted."""
+
+    name = "kf-spawner doctor"
+    version = __version__
+    description = (
+        "Say why a cluster does not run the platform, before and after it is installed. Leaves nothing behind."
+    )
+    examples = "kf-spawner doctor --kubeconfig FILE --namespace kf-spawner"
+
+    kubeconfig = Unicode(
+        "", help="Path of the kubeconfig. Default: $KUBECONFIG, the pod's account or ~/.kube/config, in this order."
+    ).tag(config=True)
+    namespace = Unicode("", help="The platform's namespace. Default: that of the kubeconfig's context.").tag(
+        config=True
+    )
+    probe_namespace = Unicode(
+        "", help="An existing namespace to start probe pods in. Default: a new one, deleted at the end."
+    ).tag(config=True)
+    image = Unicode(
+        f"kf-spawner/hub:{__version__}",
+        help="Image of the probe pods; it must have python3. Default: the hub's image of this version.",
+    ).tag(config=True)
+    images = Unicode("", help="More images to try to pull, comma-separated. Default: none.").tag(config=True)
+    storage_class = Unicode(
+        "", help="The storage class that homes are to use. Default: the cluster's default class."
+    ).tag(config=True)
+    pull_secrets = Unicode(
+        "", help="Pull secrets of the probe namespace for the images, comma-separated. Default: none."
+    ).tag(config=True)
+    skip = Unicode("", help=f"Checks to leave out, comma-separated, of: {', '.join(CHECKS)}. Default: none.").tag(
+        config=True
+    )
+    timeout = Float(300.0, help="Seconds that a probe pod may take, pulling its image included. Default: 300.").tag(
+        config=True
+    )
+    patience = Float(30.0, help="Seconds for trouble with a probe pod to pass by itself. Default: 30.").tag(
+        config=True
+    )
+    as_json = Bool(False, help="Print JSON, for programs. Default: off.").tag(config=True)
+    aliases = {
+        "kubeconfig": "Doctor.kubeconfig",
+        "namespace": "Doctor.namespace",
+        "probe-namespace": "Doctor.probe_namespace",
+        "image": "Doctor.image",
+        "images": "Doctor.images",
+        "storage-class": "Doctor.storage_class",
+        "pull-secrets": "Doctor.pull_secrets",
+        "skip": "Doctor.skip",
+        "timeout": "Doctor.timeout",
+        "patience": "Doctor.patience",
+        "log-level": "Application.log_level",
+    }
+    flags = {"json": ({"Doctor": {"as_json": True}}, "print JSON")}
+
+    def start(self) -> None:
+        if self.extra_args:
+            self._fail(f"does not know {self.extra_args[0]!r}: 'kf-spawner doctor --help' lists what it takes")
+        unknown = _names(self.skip).difference(CHECKS)
+        if unknown:
+            self._fail(f"--skip: there is no check {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}")
+        try:
+            config = load_config(self.kubeconfig or None)
+            self._report = Report()
+            report = asyncio.run(self._examine(config))
+        except ConfigError as error:
+            self._fail(str(error))
+        except asyncio.CancelledError:
+            self._end_early()
+        print(as_json(report) if self.as_json else as_text(report), end="")
+        if not self.as_json:
+            print(f"{self.name}: {summary(report, skipped=_names(self.skip))}", file=sys.stderr)
+        self.exit(0 if report.healthy else 1)
+
+    def _fail(self, message: str) -> NoReturn:
+        print(f"{self.name}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+    def _end_early(self) -> NoReturn:
+        """Of a report that was not finished, what is left on the cluster is still worth saying."""
+        left = [finding for finding in self._report.findings if finding.check == "leftovers"]
+        print(as_text(Report(findings=left)), end="", file=sys.stderr)
+        sys.exit(INTERRUPTED)
+
+    async def _examine(self, config: ClusterConfig) -> Report:
+        wishes = Wishes(
+            namespace=self.namespace or config.namespace,
+            place=self.probe_namespace,
+            image=self.image,
+            images=tuple(sorted(_names(self.images))),
+            storage_class=self.storage_class,
+            pull_secrets=tuple(sorted(_names(self.pull_secrets))),
+            skip=_names(self.skip),
+            patience=Patience(timeout=self.timeout, trouble=self.patience),
+        )
+        task = asyncio.current_task()
+        assert task is not None
+        with _once(task):
+            async with Client(config, user_agent=f"kf-spawner-doctor/{__version__}") as client:
+                examination = Examination(client, wishes)
+                self._report = examination.report
+                return await examination.make()
+
+
+def as_text(report: Report) -> str:
+    """Four lines a finding, nothing where there is none."""
+    lines = []
+    for finding in report.findings:
+        lines += [f"{finding.severity}: {finding.check}: {finding.cause}", f"  do:   {finding.remedy}"]
+        lines += [f"  more: {finding.command}", ""]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def as_json(report: Report) -> str:
+    """{healthy, installed, findings: [{check, severity, cause, remedy, command}], passed_over: {check: reason}}."""
+    body = {
+        "healthy": report.healthy,
+        "installed": report.installed,
+        "findings": [dataclasses.asdict(finding) for finding in report.findings],
+        "passed_over": report.passed_over,
+    }
+    return json.dumps(body, indent=2) + "\n"
+
+
+def summary(report: Report, *, skipped: frozenset[str]) -> str:
+    """What was looked at, and what was not and why."""
+    made = [check for check in CHECKS if check not in report.passed_over and check not in skipped]
+    errors = sum(finding.severity == Severity.ERROR for finding in report.findings)
+    parts = [f"{errors} errors, {len(report.findings) - errors} warnings in {len(made)} checks"]
+    if not report.installed:
+        parts.append("the platform is not installed in that namespace")
+    parts += [f"not looked at: {check} ({why})" for check, why in report.passed_over.items()]
+    return "; ".join(parts)
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+@contextlib.contextmanager
+def _once(task: asyncio.Task):
+    """The first SIGINT or SIGTERM cancels; further ones do not keep us from removing what we made."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def cancel() -> None:
+        for number in numbers:
+            loop.add_signal_handler(number, lambda: None)
+        task.cancel()
+
+    for number in numbers:
+        loop.add_signal_handler(number, cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

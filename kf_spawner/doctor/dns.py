@@ -1,0 +1,29 @@
+"""Names inside the cluster: what serves them, as far as its pods tell. Pure."""
+
+from .findings import Finding, error
+from .nodes import condition
+
+SELECTOR = "k8s-app=kube-dns"
+"""What CoreDNS and its predecessor carry in nearly every cluster."""
+
+PLACE = "kube-system"
+_MORE = f"kubectl get pods --namespace {PLACE} --selector {SELECTOR} --output wide"
+
+
+def unresolved(node: str, problem: str, servers: list[dict] | None) -> Finding:
+    """A pod on `node` could not resolve a service's name. `servers`: the DNS pods; None: we may not look."""
+    if servers is None:
+        why = "."
+        remedy = "Look at the cluster's DNS (CoreDNS), and whether a NetworkPolicy keeps pods from it."
+    elif not servers:
+        why = f": the cluster has no DNS (no pod in {PLACE} has the label {SELECTOR})."
+        remedy = "Install CoreDNS, or mend the DNS that the cluster uses instead."
+    elif not any(condition(pod, "Ready").get("status") == "True" for pod in servers):
+        why = f": the cluster's DNS is down, no pod of {len(servers)} is ready."
+        remedy = "Look at these pods' events and logs."
+    else:
+        why = ", though the cluster's DNS runs."
+        remedy = f"Look whether kube-proxy runs on node {node}, and whether a NetworkPolicy keeps pods from {PLACE}."
+    cause = f"A pod on node {node} cannot resolve names{why}"
+    said = f" It was told: {problem}" if problem else ""
+    return error("dns", cause + said, remedy=remedy, command=_MORE)

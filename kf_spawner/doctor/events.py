@@ -1,0 +1,27 @@
+"""Kubernetes Events: whose they are, and which came last. Pure."""
+
+from collections.abc import Collection
+
+
+def when(event: dict) -> str:
+    """The newest time that an event names; times of the API sort as text."""
+    series = event.get("series") or {}
+    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
+    return max((time for time in times if time), default=event.get("firstTimestamp") or "")
+
+
+def about(events: list[dict], obj: dict) -> list[dict]:
+    """Those about this very object, oldest first."""
+    uid = obj["metadata"]["uid"]
+    return sorted((event for event in events if event.get("involvedObject", {}).get("uid") == uid), key=when)
+
+
+def newest(events: list[dict], reasons: Collection[str]) -> dict:
+    """The last of these reasons; empty if there is none. `events` are in order."""
+    return next((event for event in reversed(events) if event.get("reason") in reasons), {})
+
+
+def unanswered(events: list[dict], reasons: Collection[str], *, until: Collection[str]) -> dict:
+    """The last event of `reasons`, unless one of `until` came after it; then, and if there is none, empty."""
+    last = newest(events, {*reasons, *until})
+    return last if last.get("reason") in reasons else {}

@@ -1,0 +1,92 @@
+"""Nodes: whether one takes pods, and why the others do not. Pure."""
+
+from .findings import Finding, Severity, error, quoting, warning
+
+_PRESSURE = {
+    "MemoryPressure": "memory",
+    "DiskPressure": "disk space",
+    "PIDPressure": "process numbers",
+}
+_KEEPS_OUT = ("NoSchedule", "NoExecute")
+
+
+def nodes(items: list[dict]) -> list[Finding]:
+    """Errors while no node takes pods; a node that does not is a warning where another one does."""
+    if not items:
+        return [
+            error(
+                "nodes",
+                "The cluster has no node.",
+                remedy="Bring up a node, or let the cluster's autoscaler do it.",
+                command="kubectl get nodes",
+            )
+        ]
+    ready = [node for node in items if condition(node, "Ready").get("status") == "True"]
+    severity = Severity.WARNING if ready else Severity.ERROR
+    found = [_not_ready(node, severity) for node in items if node not in ready]
+    found += [_pressed(node, kind) for node in ready for kind in _PRESSURE if _is_true(node, kind)]
+    if ready and not any(map(_takes_pods, ready)):
+        found.append(
+            error(
+                "nodes",
+                f"No node takes pods: {'; '.join(f'{_name(node)} {_why_closed(node)}' for node in ready[:5])}.",
+                remedy="Open a node with 'kubectl uncordon NODE' or remove its taint, or add a node.",
+                command="kubectl describe nodes",
+            )
+        )
+    return found
+
+
+def condition(obj: dict, kind: str) -> dict:
+    """One of an object's conditions, empty if it is not there."""
+    conditions = obj.get("status", {}).get("conditions") or []
+    return next((entry for entry in conditions if entry["type"] == kind), {})
+
+
+def _not_ready(node: dict, severity: Severity) -> Finding:
+    name, ready = _name(node), condition(node, "Ready")
+    message = ready.get("message", "")
+    if "cni" in message.lower() or "NetworkPluginNotReady" in message or "NetworkReady=false" in message:
+        cause = f"Node {name} has no working network plugin, so no pod can start there."
+        remedy = (
+            "Install the cluster's network plugin (Calico, Cilium, Flannel, …), or look at its pods in kube-system: "
+            "it has written no configuration to /etc/cni/net.d of the node."
+        )
+        command = "kubectl get pods --namespace kube-system --output wide"
+    elif ready.get("status", "Unknown") == "Unknown":
+        cause = f"Node {name} does not report: its machine, its kubelet or its network is down."
+        remedy = "Start the machine or its kubelet again; if it is gone for good, delete the node."
+        command = f"kubectl describe node {name}"
+    else:
+        cause = f"Node {name} is not ready."
+        remedy = "Look at the kubelet's log on that machine: the message says what is missing."
+        command = f"kubectl describe node {name}"
+    return Finding("nodes", severity, quoting(cause, message), remedy, command)
+
+
+def _pressed(node: dict, kind: str) -> Finding:
+    return warning(
+        "nodes",
+        quoting(f"Node {_name(node)} runs out of {_PRESSURE[kind]}.", condition(node, kind).get("message", "")),
+        remedy="It takes no new pods and ends some: free what is used there, or add a node.",
+        command=f"kubectl describe node {_name(node)}",
+    )
+
+
+def _takes_pods(node: dict) -> bool:
+    return not _why_closed(node)
+
+
+def _why_closed(node: dict) -> str:
+    if node["spec"].get("unschedulable"):
+        return "is cordoned"
+    taints = [taint for taint in node["spec"].get("taints") or [] if taint.get("effect") in _KEEPS_OUT]
+    return f"has the taint {taints[0]['key']}" if taints else ""
+
+
+def _is_true(node: dict, kind: str) -> bool:
+    return condition(node, kind).get("status") == "True"
+
+
+def _name(node: dict) -> str:
+    return node["metadata"]["name"]

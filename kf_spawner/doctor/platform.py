@@ -1,0 +1,91 @@
+"""The platform's own workloads, pods and claims: which are not ready, and why. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from . import pods as one_pod
+from . import storage
+from .events import about, newest
+from .findings import Finding, Severity, error, quoting
+from .nodes import condition
+from .refusals import Trouble, refusal
+
+LABEL = "app.kubernetes.io/name"
+NAME = "kf-spawner"
+COMPONENT = "app.kubernetes.io/component"
+SELECTOR = f"{LABEL}={NAME}"
+"""What the platform's own workloads and pods carry; users' servers, jobs and endpoints do not."""
+
+
+def workloads(items: Iterable[dict], events: list[dict]) -> list[Finding]:
+    """Deployments, StatefulSets and DaemonSets that have no pod for a replica, because none may be made."""
+    found = []
+    for item in items:
+        message = _refused(item, events)
+        if message:
+            namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
+            what = f"The pods of {item['kind']} {namespace}/{name}"
+            found.append(finding(refusal(message, what=what, namespace=namespace), check="platform"))
+    return found
+
+
+def pods(items: Iterable[dict], events: list[dict], *, now: datetime) -> list[Finding]:
+    """A finding for each pod that is not ready. One that its node ended is a warning: another follows it."""
+    found = []
+    for pod in items:
+        wrong = one_pod.trouble(pod, about(events, pod), now=now)
+        if wrong:
+            ended = pod.get("status", {}).get("phase") == "Failed"
+            found.append(finding(wrong, check="platform", severity=Severity.WARNING if ended else Severity.ERROR))
+    return found
+
+
+def claims(items: Iterable[dict], events: list[dict], *, used: Iterable[str]) -> list[Finding]:
+    """The claims that pods of the platform use and that have no volume."""
+    wanted = set(used)
+    return [
+        storage.unbound(claim, about(events, claim), check="platform")
+        for claim in items
+        if claim["metadata"]["name"] in wanted and claim.get("status", {}).get("phase") != "Bound"
+    ]
+
+
+def claims_of(pods: Iterable[dict]) -> set[str]:
+    """The names of the claims that these pods mount."""
+    volumes = [volume for pod in pods for volume in pod["spec"].get("volumes") or []]
+    return {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
+
+
+def finding(wrong: Trouble, *, check: str = "", severity: Severity = Severity.ERROR) -> Finding:
+    """A pod's trouble as a finding of the check that it belongs to, or of another one."""
+    return Finding(check or wrong.check, severity, quoting(wrong.cause, wrong.message), wrong.remedy, wrong.command)
+
+
+def scaled_to_nothing(items: Iterable[dict]) -> list[Finding]:
+    """Parts of the platform that somebody turned off; the operator has a check of its own."""
+    return [
+        error(
+            "platform",
+            f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']} is scaled to 0 replicas.",
+            remedy="Scale it up again, or upgrade the chart with its values.",
+            command=f"kubectl get {item['kind'].lower()}s --namespace {item['metadata']['namespace']}",
+        )
+        for item in items
+        if item["spec"].get("replicas") == 0 and component(item) != "operator"
+    ]
+
+
+def component(item: dict) -> str:
+    """Which part of the platform this is."""
+    return (item["metadata"].get("labels") or {}).get(COMPONENT, "")
+
+
+def _refused(item: dict, events: list[dict]) -> str:
+    """The API server's words, if the last attempt to make a pod of this workload was refused."""
+    failure = condition(item, "ReplicaFailure")
+    if failure.get("status") == "True":
+        return failure.get("message", "")
+    if item["kind"] == "Deployment":
+        return ""
+    last = newest(about(events, item), {"FailedCreate", "SuccessfulCreate"})
+    return last.get("message", "") if last.get("reason") == "FailedCreate" else ""

@@ -1,0 +1,250 @@
+"""What the doctor starts to see whether it works: the manifests, and how their outcome reads. Pure.
+
+A probe is a pod as users' servers are: user 1000, group 100, no privilege. It is allowed at every Pod Security level
+and names its resources, as quotas want. What it saw is in its termination message: no right to read logs is needed.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from . import dns, storage
+from .events import about, newest
+from .findings import Finding, error, quoting
+from .platform import finding
+from .pods import describe, label, trouble
+
+MANAGED_BY = "app.kubernetes.io/managed-by"
+DOCTOR = "kf-spawner-doctor"
+LABELS = {MANAGED_BY: DOCTOR}
+SELECTOR = f"{MANAGED_BY}={DOCTOR}"
+REPORT = "/dev/termination-log"
+MOUNT = "/probe"
+UID, GID = 1000, 100
+CLAIM_SIZE = "16Mi"
+
+_NETWORK = """
+import json, os, socket, time
+def attempt(work):
+    for pause in (1, 2, 0):
+        try:
+            work()
+            return ""
+        except OSError as error:
+            told = str(error)
+            time.sleep(pause)
+    return told
+address = os.environ["KUBERNETES_SERVICE_HOST"], int(os.environ["KUBERNETES_SERVICE_PORT"])
+service = attempt(lambda: socket.create_connection(address, 5).close())
+dns = attempt(lambda: socket.getaddrinfo(os.environ["NAME"], None))
+with open(os.environ["REPORT"], "w") as report:
+    json.dump({"address": address[0], "service": service, "dns": dns}, report)
+"""
+_CLAIM = """
+import json, os
+told = ""
+try:
+    path = os.environ["FOLDER"] + "/kf-spawner-doctor"
+    with open(path, "w") as file:
+        file.write("written")
+    os.remove(path)
+except OSError as error:
+    told = str(error)
+with open(os.environ["REPORT"], "w") as report:
+    json.dump({"write": told}, report)
+"""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A pod that answers one question, and the claim that it mounts, if any."""
+
+    question: Literal["network", "claim", "image"]
+    pod: dict
+    claim: dict | None = None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What the API server says about a probe now. `events` are all of its namespace's."""
+
+    pod: dict
+    claim: dict | None
+    events: list[dict]
+    now: datetime
+
+
+def namespace(name: str) -> dict:
+    """A namespace for probes, with the Pod Security level of a user's."""
+    labels = {**LABELS, "pod-security.kubernetes.io/enforce": "baseline"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
+def of_network(place: str, run: str, *, image: str, pull_secrets: tuple[str, ...] = ()) -> Probe:
+    command, env = ["python3", "-c", _NETWORK], {"NAME": "kubernetes.default.svc"}
+    return Probe("network", _pod(f"{run}-network", place, image, pull_secrets, command, env=env))
+
+
+def of_claim(
+    place: str, run: str, *, image: str, storage_class: str = "", pull_secrets: tuple[str, ...] = ()
+) -> Probe:
+    name = f"{run}-claim"
+    claim: dict = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name, "namespace": place, "labels": LABELS},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": CLAIM_SIZE}}},
+    }
+    if storage_class:
+        claim["spec"]["storageClassName"] = storage_class
+    pod = _pod(name, place, image, pull_secrets, ["python3", "-c", _CLAIM], env={"FOLDER": MOUNT})
+    pod["spec"]["volumes"] = [{"name": "home", "persistentVolumeClaim": {"claimName": name}}]
+    pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "home", "mountPath": MOUNT}]
+    return Probe("claim", pod, claim)
+
+
+def of_image(place: str, run: str, *, number: int, image: str, pull_secrets: tuple[str, ...] = ()) -> Probe:
+    """Whether `image` can be pulled; whether it has a program `true` does not matter."""
+    return Probe("image", _pod(f"{run}-image-{number}", place, image, pull_secrets, ["true"]))
+
+
+def verdict(probe: Probe, sight: Sight, *, dns_pods: list[dict] | None) -> list[Finding] | None:
+    """What the probe found, once it has done its work; None before. `dns_pods`: None if we may not look at them."""
+    status = sight.pod.get("status") or {}
+    container: dict = next(iter(status.get("containerStatuses") or []), {})
+    state = container.get("state") or {}
+    if probe.question == "image":
+        waiting = (state.get("waiting") or {}).get("reason")
+        return [] if "terminated" in state or "running" in state or waiting == "CreateContainerError" else None
+    ended = state.get("terminated")
+    if not ended:
+        return None
+    try:
+        report = json.loads(ended.get("message") or "")
+    except ValueError:
+        return [_without_report(sight.pod, ended)]
+    if probe.question == "claim":
+        return _of_writing(sight, report)
+    return _of_network(sight.pod, report, dns_pods)
+
+
+def obstacle(probe: Probe, sight: Sight) -> Finding | None:
+    """What keeps the probe from its work now, if the API server says so."""
+    wrong = trouble(sight.pod, about(sight.events, sight.pod), now=sight.now)
+    if wrong and wrong.check != "claim":
+        return finding(wrong)
+    if _is_unbound(sight):
+        assert sight.claim is not None
+        events = about(sight.events, sight.claim)
+        # That a pod waits for its volume is said from the start: what counts is that the volume cannot be made.
+        return (
+            storage.unbound(sight.claim, events) if newest(events, {"ProvisioningFailed", "FailedBinding"}) else None
+        )
+    return finding(wrong) if wrong and sight.pod["spec"].get("nodeName") else None
+
+
+def too_late(probe: Probe, sight: Sight, *, timeout: float) -> Finding:
+    """The probe has not done its work in `timeout` seconds, and nothing was said to be wrong."""
+    if _is_unbound(sight):
+        assert sight.claim is not None
+        return storage.unbound(sight.claim, about(sight.events, sight.claim))
+    last = next(iter(about(sight.events, sight.pod)[::-1]), {}).get("message", "")
+    cause = f"Pod {label(sight.pod)}, which the doctor made, has not done its work within {timeout:.0f} seconds."
+    remedy = "If it still pulls its image, allow more time with --timeout; else look at its node."
+    check = "images" if probe.question == "image" else "pod"
+    return error(check, quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
+
+
+def _pod(
+    name: str,
+    place: str,
+    image: str,
+    pull_secrets: tuple[str, ...],
+    command: list[str],
+    *,
+    env: dict[str, str] | None = None,
+) -> dict:
+    variables = {"REPORT": REPORT, **(env or {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": place, "labels": LABELS},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 0,
+            "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": UID,
+                "runAsGroup": GID,
+                "fsGroup": GID,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "probe",
+                    "image": image,
+                    "imagePullPolicy": "IfNotPresent",
+                    "command": command,
+                    "env": [{"name": key, "value": value} for key, value in variables.items()],
+                    "terminationMessagePath": REPORT,
+                    "resources": {
+                        "requests": {"cpu": "10m", "memory": "32Mi"},
+                        "limits": {"cpu": "500m", "memory": "128Mi"},
+                    },
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }
+
+
+def _is_unbound(sight: Sight) -> bool:
+    return sight.claim is not None and (sight.claim.get("status") or {}).get("phase") != "Bound"
+
+
+def _without_report(pod: dict, ended: dict) -> Finding:
+    image = pod["spec"]["containers"][0]["image"]
+    words = " ".join(filter(None, (ended.get("reason"), ended.get("message"))))
+    cause = f"A pod of the image {image} ended with exit code {ended.get('exitCode')} before it could say anything."
+    remedy = "The image must have python3: name another one with --image, such as the platform's own hub image."
+    return error("pod", quoting(cause, words), remedy=remedy, command=describe(pod))
+
+
+def _of_network(pod: dict, report: dict, dns_pods: list[dict] | None) -> list[Finding]:
+    node, found = pod["spec"].get("nodeName", ""), []
+    if not pod["status"].get("podIP"):
+        cause = f"A pod on node {node} ran without an address of its own."
+        remedy = "Look at the cluster's network plugin."
+        found.append(error("network", cause, remedy=remedy, command="kubectl get pods --namespace kube-system"))
+    if report.get("service"):
+        cause = (
+            f"A pod on node {node} cannot reach the API server at its service address {report.get('address')}: "
+            f"{report['service']}."
+        )
+        remedy = f"Look whether kube-proxy (or what replaces it) runs on node {node}, and at NetworkPolicies."
+        command = "kubectl get pods --namespace kube-system --output wide"
+        found.append(error("network", cause, remedy=remedy, command=command))
+    if report.get("dns"):
+        found.append(dns.unresolved(node, report["dns"], dns_pods))
+    return found
+
+
+def _of_writing(sight: Sight, report: dict) -> list[Finding]:
+    if not report.get("write"):
+        return []
+    chosen = ((sight.claim or {}).get("spec") or {}).get("storageClassName", "")
+    cause = (
+        f"A user's program (uid {UID}, group {GID}) cannot write to a volume of class {chosen}: {report['write']}."
+    )
+    remedy = (
+        "The driver ignores fsGroup: use another storage class, set its CSIDriver's fsGroupPolicy, or give the "
+        "directories that it serves to group 100."
+    )
+    return [error("claim", cause, remedy=remedy, command=f"kubectl get storageclass {chosen} --output yaml")]

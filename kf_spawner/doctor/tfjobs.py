@@ -1,0 +1,134 @@
+"""The TFJob kind and the operator that acts on it. Pure."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from ..tfjob import names
+from .clock import parse
+from .findings import Finding, error, quoting, warning
+from .nodes import condition
+from .platform import LABEL, NAME
+
+CRD = f"{names.PLURAL}.{names.GROUP}"
+LEASE = "kf-spawner-operator"
+MANIFEST = "kf_spawner/manifests/tfjobs-crd.yaml"
+UNSEEN = 60.0
+"""Seconds until a job that nobody has looked at is one."""
+_SHOW = f"kubectl get customresourcedefinition {CRD} --output yaml"
+_UPDATE = f"Bring it to this version: 'kubectl apply --server-side --force-conflicts --filename {MANIFEST}'."
+_TIMES_LATE = 3  # lease durations
+_NAMED = 3  # jobs and differences that are named one by one
+
+
+def crd(installed: dict | None, *, ours: dict, platform: bool) -> list[Finding]:
+    """Compares the cluster's definition with `ours`. A newer one may say more than ours, but nothing else.
+
+    `platform`: whether the platform is installed; before that the definition may be missing.
+    """
+    if installed is None:
+        if not platform:
+            return []
+        cause = f"The cluster has no kind TFJob: the CustomResourceDefinition {CRD} is missing."
+        return [error("crd", cause, remedy=_UPDATE, command="kubectl get customresourcedefinitions")]
+    for kind in ("NamesAccepted", "Established"):
+        state = condition(installed, kind)
+        if state.get("status") == "False":
+            cause = quoting("The API server does not serve TFJobs.", state.get("message", ""))
+            remedy = "Another definition may use the same names: delete that one."
+            return [error("crd", cause, remedy=remedy, command=_SHOW)]
+    differences = list(_differences(ours["spec"], installed["spec"], "spec"))
+    if not differences:
+        return []
+    labels = installed["metadata"].get("labels") or {}
+    whose = "of another version of this product" if labels.get(LABEL) == NAME else "made by another program"
+    rest = f" and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
+    cause = f"The CustomResourceDefinition {CRD} is {whose}: it differs in {', '.join(differences[:_NAMED])}{rest}."
+    return [error("crd", cause, remedy=_UPDATE, command=_SHOW)]
+
+
+def operator(
+    deployments: Iterable[dict], lease: dict | None, jobs: Iterable[dict], *, platform: bool, now: datetime
+) -> list[Finding]:
+    """`deployments`: the operator's; `lease`: its Lease, if there is one; `jobs`: all TFJobs."""
+    found = _of_deployments(list(deployments)) if platform else []
+    return found or _of_lease(lease, now) or _of_jobs(jobs, now)
+
+
+def _of_deployments(deployments: list[dict]) -> list[Finding]:
+    if not deployments:
+        cause = "The operator is not installed: nothing runs TFJobs."
+        return [error("operator", cause, remedy="Upgrade the chart with its values.", command="helm list")]
+    down = [item for item in deployments if not (item.get("status") or {}).get("readyReplicas")]
+    if len(down) < len(deployments):
+        return []
+    name, namespace = down[0]["metadata"]["name"], down[0]["metadata"]["namespace"]
+    if down[0]["spec"].get("replicas") == 0:
+        cause = f"The operator is turned off: Deployment {namespace}/{name} is scaled to 0 replicas."
+        remedy = f"Turn it on: 'kubectl scale deployment {name} --namespace {namespace} --replicas 2'."
+    else:
+        cause = f"The operator is down: no pod of Deployment {namespace}/{name} is ready, so nothing runs TFJobs."
+        remedy = "The findings about its pods say why; if there are none, its log does."
+    command = f"kubectl logs deployment/{name} --namespace {namespace} --tail 50"
+    return [error("operator", cause, remedy=remedy, command=command)]
+
+
+def _of_lease(lease: dict | None, now: datetime) -> list[Finding]:
+    spec = (lease or {}).get("spec") or {}
+    if lease is None or not spec.get("holderIdentity") or not spec.get("renewTime"):
+        return []
+    silent = (now - parse(spec["renewTime"])).total_seconds()
+    if silent < _TIMES_LATE * spec.get("leaseDurationSeconds", 15):
+        return []
+    namespace = lease["metadata"]["namespace"]
+    cause = f"No operator acts: {spec['holderIdentity']} led last, {silent:.0f} seconds ago, and none took over."
+    remedy = "Start the operator again; its log says whether it cannot reach the API server."
+    command = f"kubectl get lease {lease['metadata']['name']} --namespace {namespace} --output yaml"
+    return [error("operator", cause, remedy=remedy, command=command)]
+
+
+def _of_jobs(jobs: Iterable[dict], now: datetime) -> list[Finding]:
+    unseen = [job["metadata"] for job in jobs if _is_unseen(job, now)]
+    if not unseen:
+        return []
+    listed = ", ".join(f"{meta['namespace']}/{meta['name']}" for meta in unseen[:_NAMED])
+    rest = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+    return [
+        warning(
+            "operator",
+            f"No operator has looked at these TFJobs: {listed}{rest}.",
+            remedy="Start the operator; if it is to look at one namespace only, these are elsewhere.",
+            command=f"kubectl describe tfjob {unseen[0]['name']} --namespace {unseen[0]['namespace']}",
+        )
+    ]
+
+
+def _is_unseen(job: dict, now: datetime) -> bool:
+    managed_by = ((job.get("spec") or {}).get("runPolicy") or {}).get("managedBy")
+    age = (now - parse(job["metadata"]["creationTimestamp"])).total_seconds()
+    return age > UNSEEN and not (job.get("status") or {}).get("conditions") and managed_by in (None, names.OURS)
+
+
+def _differences(ours: object, theirs: object, path: str) -> Iterator[str]:
+    """Where `theirs` lacks or contradicts what `ours` says. Lists of named things are compared by name."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for key, value in ours.items():
+            if key not in theirs:
+                yield f"{path}.{key}"
+            else:
+                yield from _differences(value, theirs[key], f"{path}.{key}")
+    elif _is_named(ours) and isinstance(theirs, list):
+        known = {item["name"]: item for item in theirs}
+        for item in ours:  # type: ignore[attr-defined]
+            where = f"{path}[{item['name']}]"
+            if item["name"] in known:
+                yield from _differences(item, known[item["name"]], where)
+            else:
+                yield where
+    elif ours != theirs:
+        yield path
+
+
+def _is_named(value: object) -> bool:
+    return (
+        isinstance(value, list) and bool(value) and all(isinstance(item, dict) and "name" in item for item in value)
+    )

@@ -1,0 +1,165 @@
+"""The command: output, exit codes, signals, and what is left when it is ended early."""
+
+import asyncio
+import json
+import re
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from kf_spawner.kube.resources import NAMESPACES
+from tests.fixtures.ports import free_port
+
+from . import stage as play
+from .stage import Stage
+from .test_defects import does_nothing
+
+LIMIT = 60.0
+
+
+class Command:
+    """`kf-spawner doctor`, under way."""
+
+    def __init__(self, process: asyncio.subprocess.Process):
+        self.process = process
+
+    @classmethod
+    async def start(cls, kubeconfig: Path | str, *arguments: str) -> "Command":
+        argv = [sys.executable, "-m", "kf_spawner.cli", "doctor", f"--kubeconfig={kubeconfig}", *arguments]
+        pipe = asyncio.subprocess.PIPE
+        return cls(await asyncio.create_subprocess_exec(*argv, stdout=pipe, stderr=pipe))
+
+    async def end(self) -> tuple[int, str, str]:
+        """Exit code, standard output and error."""
+        async with asyncio.timeout(LIMIT):
+            out, err = await self.process.communicate()
+        return self.process.returncode or 0, out.decode(), err.decode()
+
+
+async def doctor(kubeconfig: Path | str, *arguments: str) -> tuple[int, str, str]:
+    return await (await Command.start(kubeconfig, *arguments)).end()
+
+
+async def test_silent_and_0_on_a_healthy_cluster(stage: Stage, control_plane):
+    code, out, err = await doctor(
+        control_plane.admin_kubeconfig, f"--namespace={stage.namespace}", f"--probe-namespace={play.PROBES}"
+    )
+    assert (code, out) == (0, "")
+    assert "0 errors, 0 warnings in 15 checks; the platform is not installed" in err
+
+
+async def test_a_finding_in_words_and_1(stage: Stage, control_plane):
+    async with stage.storage_class(metadata={"name": play.CLASS}):
+        code, out, err = await doctor(control_plane.admin_kubeconfig, "--skip=pod,quota")
+    assert code == 1
+    lines = out.splitlines()
+    assert lines[0].startswith("error: storage: The cluster has no default StorageClass")
+    assert re.match(r"  do:   .+", lines[1])
+    assert lines[2] == "  more: kubectl get storageclass"
+    assert "1 errors" in err
+
+
+async def test_json(stage: Stage, control_plane):
+    async with stage.storage_class(metadata={"name": play.CLASS}):
+        code, out, err = await doctor(control_plane.admin_kubeconfig, "--skip=pod", "--json")
+    report = json.loads(out)
+    assert (code, err, report["healthy"], report["installed"], report["passed_over"]) == (1, "", False, False, {})
+    [finding] = report["findings"]
+    assert set(finding) == {"check", "severity", "cause", "remedy", "command"}
+    assert (finding["check"], finding["severity"]) == ("storage", "error")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_interrupted_it_leaves_nothing(stage: Stage, control_plane, number):
+    stage.play = stage.provide = does_nothing
+    command = await Command.start(control_plane.admin_kubeconfig)
+    await stage.until(lambda: has_two(stage))
+    command.process.send_signal(number)
+    code, out, _ = await command.end()
+    assert (code, out) == (130, "")
+    assert await stage.left() == []
+    assert await doctors_namespaces(stage) == []
+
+
+async def test_what_a_killed_one_left_is_removed_by_the_next(stage: Stage, monkeypatch):
+    name = "kf-doctor-dead"
+    labels = {"app.kubernetes.io/managed-by": "kf-spawner-doctor"}
+    await stage.client.create(
+        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    )
+    monkeypatch.setattr("kf_spawner.doctor.prober.STALE", timedelta(seconds=-1))
+    assert (await stage.examine(place="")).findings == []
+    await stage.until(lambda: are_none(stage))
+
+
+async def test_no_api_server(tmp_path: Path):
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(kubeconfig_of(f"http://127.0.0.1:{free_port()}"))
+    code, out, _ = await doctor(kubeconfig)
+    assert code == 1
+    assert out.startswith("error: api: The API server cannot be reached.")
+
+
+async def test_credentials_that_have_expired(control_plane, tmp_path: Path):
+    kubeconfig = tmp_path / "kubeconfig"
+    ca = Path(control_plane.credentials.authority)
+    kubeconfig.write_text(kubeconfig_of(control_plane.server, ca=ca, token="old"))
+    code, out, _ = await doctor(kubeconfig)
+    assert code == 1
+    assert "does not accept the kubeconfig's credentials" in out
+
+
+async def test_a_certificate_of_somebody_else(control_plane, tmp_path: Path):
+    kubeconfig = tmp_path / "kubeconfig"
+    kubeconfig.write_text(kubeconfig_of(control_plane.server))
+    code, out, _ = await doctor(kubeconfig)
+    assert code == 1
+    assert "certificate cannot be trusted" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--skip=pods"], "there is no check pods"),
+        (["now"], "does not know 'now'"),
+    ],
+)
+async def test_what_it_cannot_begin_with(control_plane, arguments, words):
+    code, out, err = await doctor(control_plane.admin_kubeconfig, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+async def test_a_kubeconfig_that_is_not_there():
+    code, out, err = await doctor("/nowhere")
+    assert (code, out) == (2, "")
+    assert "/nowhere does not exist" in err
+
+
+def kubeconfig_of(server: str, *, ca: Path | None = None, token: str = "t") -> str:
+    cluster = {"server": server, **({"certificate-authority": str(ca)} if ca else {})}
+    return json.dumps(
+        {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+            "clusters": [{"name": "c", "cluster": cluster}],
+            "users": [{"name": "u", "user": {"token": token}}],
+        }
+    )
+
+
+async def doctors_namespaces(stage: Stage) -> list[str]:
+    items = (await stage.client.list(NAMESPACES))["items"]
+    return [item["metadata"]["name"] for item in items if item["metadata"]["name"].startswith("kf-doctor-")]
+
+
+async def are_none(stage: Stage) -> bool:
+    return not await doctors_namespaces(stage)
+
+
+async def has_two(stage: Stage) -> bool:
+    """Both pods and the claim are there."""
+    return len([item for item in await stage.left() if "kf-doctor-" in item]) == 3
