@@ -1,18 +1,21 @@
 """The dashboard on a whole platform: hub, proxy, dashboard, operator, and a node that really runs pods."""
 
+import asyncio
 import contextlib
 import secrets
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from kf_spawner.kube import Client, load_config
+from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, ROLEBINDINGS, SERVICEACCOUNTS
 from kf_spawner.naming import user_namespace
+from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.spawner import manifests
-from tests.extension.platform import ROOT, Platform
-from tests.fixtures.bare_hub import Process, free_ports, until
+from tests.fixtures.bare_hub import Process, until
 from tests.fixtures.hub import ProductHub
+from tests.fixtures.platform import ROOT, Platform
+from tests.fixtures.ports import free_ports
 
 PREFIX = "/services/tfjobs/"
 
@@ -36,7 +39,19 @@ class Stage:
         await self.admin.create(NAMESPACES, space)
         await self.admin.create(SERVICEACCOUNTS, manifests.account(name))
         await self.admin.create(ROLEBINDINGS, manifests.binding(name))
+        user_client = self.admin.acting_as(f"system:serviceaccount:{name}:{manifests.ACCOUNT}")
+        async with asyncio.timeout(60):
+            while not await _may_list_jobs(user_client, name):  # the API server takes a moment to read a new role
+                await asyncio.sleep(0.05)
         return name
+
+
+async def _may_list_jobs(client: Client, namespace: str) -> bool:
+    try:
+        await client.list(TFJOBS, namespace)
+    except Forbidden:
+        return False
+    return True
 
 
 @contextlib.asynccontextmanager

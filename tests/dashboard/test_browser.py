@@ -11,10 +11,11 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
+from kf_spawner.kube import NotFound
 from kf_spawner.operator.apply import TFJOBS
 from tests.dashboard.stage import Stage
 from tests.e2e.test_browser import ARGUMENTS, CHROMIUM, picture
-from tests.extension.platform import PLAIN_IMAGE
+from tests.fixtures.platform import PLAIN_IMAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -22,7 +23,7 @@ PROGRAM = (
     "import os, time; print('TF_CONFIG' in os.environ); [print('step', n) or time.sleep(0.2) for n in range(3000)]"
 )
 COMMAND = f'python -u -c "{PROGRAM}"'
-SLOW = 40_000  # ms; a pod's first start builds the image's environment
+SLOW = 90_000  # ms; a pod's first start builds the image's environment, on a machine with other work to do
 LOOKS = """() => {
   const channels = (text) => (text.match(/[\\d.]+/g) || []).map(Number);
   const light = ([r, g, b]) => {
@@ -58,7 +59,7 @@ LOOKS = """() => {
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     assert CHROMIUM, "no Chromium is installed: apt-get install chromium"
-    expect.set_options(timeout=SLOW)  # a machine with other work to do
+    expect.set_options(timeout=SLOW)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -71,19 +72,18 @@ async def user_page(chromium: Browser, stage: Stage, user: str, path: str = "", 
 
     What scripts or the browser complain about fails the test.
     """
-    context = await chromium.new_context(
-        viewport={"width": 1280, "height": 900}, base_url=stage.dashboard, color_scheme=scheme
-    )
-    page = await context.new_page()
+    view = {"viewport": {"width": 1280, "height": 900}, "color_scheme": scheme}
     faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
-    await page.goto(stage.dashboard + path)
-    await page.get_by_label("Username").fill(user)
-    await page.get_by_role("button", name="Sign in").click()
-    await page.wait_for_url(stage.dashboard + path)
-    yield page
-    await context.close()
+    async with await chromium.new_context(base_url=stage.dashboard, **view) as context:
+        context.set_default_timeout(SLOW)
+        page = await context.new_page()
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
+        await page.goto(stage.dashboard + path)
+        await page.get_by_label("Username").fill(user)
+        await page.get_by_role("button", name="Sign in").click()
+        await page.wait_for_url(stage.dashboard + path)
+        yield page
     assert not faults, faults
 
 
@@ -98,6 +98,19 @@ def job(name: str, namespace: str, *, suspend: bool = True) -> dict:
             "tfReplicaSpecs": {"Worker": {"replicas": 2, "template": {"spec": {"containers": [container]}}}},
         },
     }
+
+
+@contextlib.asynccontextmanager
+async def jobs(stage: Stage, *made: dict) -> AsyncIterator[None]:
+    """Jobs that are there for a while: other tests want to see none of them."""
+    for one in made:
+        await stage.admin.create(TFJOBS, one)
+    try:
+        yield
+    finally:
+        for one in made:
+            with contextlib.suppress(NotFound):  # a test may delete them, too
+                await stage.admin.delete(TFJOBS, one["metadata"]["name"], one["metadata"]["namespace"])
 
 
 def state(page: Page, word: str) -> Locator:
@@ -212,28 +225,31 @@ async def scale(page: Page) -> None:
 
 
 async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
-    await stage.admin.create(TFJOBS, job("sums", "kf-ann"))
-    await stage.admin.create(TFJOBS, job("products", "kf-ben"))
-    async with user_page(chromium, stage, "ben") as page:
-        await expect(page.get_by_role("link", name="products")).to_be_visible()
-        await expect(page.get_by_role("link", name="sums")).to_have_count(0)
-        await expect(page.get_by_label("Namespace")).to_have_count(0)
-        await page.goto(f"{stage.dashboard}jobs/kf-ann/sums")
-        await expect(page.get_by_text("There is no job sums in kf-ann")).to_be_visible()
-    async with user_page(chromium, stage, "admin") as page:
-        await expect(page.get_by_role("link", name="products")).to_be_visible()
-        await expect(page.get_by_role("link", name="sums")).to_be_visible()
-        await page.get_by_label("Namespace").select_option("kf-ann")
-        await expect(page.get_by_role("link", name="products")).to_have_count(0)
-        await page.reload()
-        await expect(page.get_by_role("link", name="sums")).to_be_visible()
-        await expect(page.get_by_role("link", name="products")).to_have_count(0)
-        await page.get_by_role("button", name=re.compile("Suspended 1")).click()
-        await page.get_by_label("Name", exact=True).fill("prod")
-        await expect(page.get_by_text("No TFJob is Suspended and")).to_be_visible()
-        await page.goto(f"{stage.dashboard}jobs/kf-ben/products")
-        await confirm(page, "Delete")
-        await expect(page.get_by_role("link", name="products")).to_have_count(0)
+    async with jobs(stage, job("sums", "kf-ann"), job("products", "kf-ben")):
+        async with user_page(chromium, stage, "ben") as page:
+            await expect(page.get_by_role("link", name="products")).to_be_visible()
+            await expect(page.get_by_role("link", name="sums")).to_have_count(0)
+            await expect(page.get_by_label("Namespace")).to_have_count(0)
+            await page.goto(f"{stage.dashboard}jobs/kf-ann/sums")
+            await expect(page.get_by_text("There is no job sums in kf-ann")).to_be_visible()
+        async with user_page(chromium, stage, "admin") as page:
+            await choose_among_all(page, stage)
+
+
+async def choose_among_all(page: Page, stage: Stage) -> None:
+    await expect(page.get_by_role("link", name="products")).to_be_visible()
+    await expect(page.get_by_role("link", name="sums")).to_be_visible()
+    await page.get_by_label("Namespace").select_option("kf-ann")
+    await expect(page.get_by_role("link", name="products")).to_have_count(0)
+    await page.reload()
+    await expect(page.get_by_role("link", name="sums")).to_be_visible()
+    await expect(page.get_by_role("link", name="products")).to_have_count(0)
+    await page.get_by_role("button", name=re.compile("Suspended 1")).click()
+    await page.get_by_label("Name", exact=True).fill("prod")
+    await expect(page.get_by_text("No TFJob is Suspended and")).to_be_visible()
+    await page.goto(f"{stage.dashboard}jobs/kf-ben/products")
+    await confirm(page, "Delete")
+    await expect(page.get_by_role("link", name="products")).to_have_count(0)
 
 
 async def test_who_never_started_a_server_is_told_to(chromium, stage):
@@ -270,7 +286,7 @@ async def test_a_form_becomes_a_manifest(chromium, stage):
         await page.get_by_role("button", name="Create").click()
         await expect(state(page, "Suspended")).to_be_visible()
         await expect(page.get_by_role("row", name="chief-0")).to_be_visible()
-    await stage.admin.delete(TFJOBS, "sketch", "kf-ben")
+        await confirm(page, "Delete")
 
 
 async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
@@ -289,9 +305,11 @@ async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
 async def test_can_be_read_at_both_widths(chromium, stage, scheme):
     """Enough contrast, a label on everything, nothing wider than the page."""
     name = f"looks-{scheme}"
-    await stage.admin.create(TFJOBS, job(name, "kf-admin", suspend=False))
     here = f"jobs/kf-admin/{name}"
-    async with user_page(chromium, stage, "admin", f"{here}/logs", scheme=scheme) as page:
+    async with (
+        jobs(stage, job(name, "kf-admin", suspend=False)),
+        user_page(chromium, stage, "admin", f"{here}/logs", scheme=scheme) as page,
+    ):
         await expect(page.get_by_role("log", name="worker-1")).to_contain_text("step 1")
         for width in (1280, 400):
             await page.set_viewport_size({"width": width, "height": 900})
@@ -307,4 +325,3 @@ async def test_can_be_read_at_both_widths(chromium, stage, scheme):
                 faults = await page.evaluate(LOOKS)
                 await picture(page, f"dashboard-{title}-{width}-{scheme}")
                 assert not faults, (title, width, faults)
-    await stage.admin.delete(TFJOBS, name, "kf-admin")

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.extension.platform import PLAIN_IMAGE, Platform
 from tests.extension.world import connected, make_grounds, start_server, world_on
-from tests.fixtures.control_plane import ControlPlane
+from tests.fixtures.platform import PLAIN_IMAGE, running_platform
 
 
 @pytest.fixture(scope="session")
@@ -39,17 +38,8 @@ async def server(world, server_process):
 
 @pytest.fixture(scope="module")
 def platform(control_plane_binaries, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("platform")
-    plane = ControlPlane.prepare(folder / "home", control_plane_binaries)
-    running = Platform(plane, folder)
-    try:
-        plane.start()
-        running.start()
+    with running_platform(control_plane_binaries, tmp_path_factory.mktemp("platform")) as running:
         yield running
-    finally:
-        running.stop()
-        plane.stop()
-        running.starter.shutdown()
 
 
 @pytest.fixture(scope="module")

@@ -102,7 +102,7 @@ async def test_a_server_that_starts_sweeps(world, tmp_path):
     await world.admin.create(CONFIGMAPS, orphan, world.namespace)
     async with (
         run_server(world, tmp_path, settings=("--KubeflowExtension.orphan_age=1",)),
-        asyncio.timeout(30),
+        asyncio.timeout(60),
     ):
         while await world.leftovers():
             await asyncio.sleep(0.1)

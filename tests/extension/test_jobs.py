@@ -57,7 +57,7 @@ async def test_deleting_takes_the_program_along_and_frees_the_name(server, world
     await server.call("POST", "tfjobs", json=program())
     status, answer = await server.call("DELETE", "tfjobs/digits")
     assert (status, answer["deleting"]) == (202, True)
-    async with asyncio.timeout(60):  # the garbage collector looks for new kinds every 30 seconds
+    async with asyncio.timeout(120):  # the garbage collector looks for new kinds every 30 seconds
         while await world.leftovers():
             await asyncio.sleep(0.1)
     assert (await server.call("GET", "tfjobs/digits"))[0] == 404

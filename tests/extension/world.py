@@ -19,7 +19,7 @@ import aiohttp
 import yaml
 
 from kf_spawner.extension.jobs import TFJOBS
-from kf_spawner.kube import AlreadyExists, Client, load_config
+from kf_spawner.kube import AlreadyExists, ApiError, Client, load_config
 from kf_spawner.kube.resources import (
     CLAIMS,
     CLUSTERROLES,
@@ -39,7 +39,7 @@ IMAGE = "kf-spawner/tensorflow:test"
 CLAIM = "claim-admin"
 HUB_TOKEN = "the-servers-own-token"
 START_TIMEOUT = 60.0
-
+CLEAR_TIMEOUT = 120.0
 
 MADE_BY_SUBMISSIONS = (TFJOBS, CONFIGMAPS, DEPLOYMENTS, SERVICES, PODS)
 BELONGS_TO_EVERY_NAMESPACE = "kube-root-ca.crt"
@@ -85,10 +85,13 @@ class World:
         return found
 
     async def clear(self) -> None:
-        """Removes what submissions made; returns when all of it is gone."""
+        """Removes what submissions made; returns when all of it is gone.
+
+        That may take until the garbage collector has learned of TFJobs: it looks for new kinds every 30 seconds.
+        """
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         params = {"fieldSelector": f"metadata.name!={BELONGS_TO_EVERY_NAMESPACE}"}
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(CLEAR_TIMEOUT):
             while left := await self.leftovers():
                 for resource in MADE_BY_SUBMISSIONS:
                     if resource.plural in left:
@@ -112,6 +115,7 @@ async def make_grounds(admin_kubeconfig: Path, folder: Path) -> Grounds:
         )
     kubeconfig = folder / "user.kubeconfig"
     kubeconfig.write_text(_kubeconfig(admin_kubeconfig, namespace, answer["status"]["token"]))
+    await _until_allowed(kubeconfig, namespace)
     home = folder / "home"
     home.mkdir()
     return Grounds(admin_kubeconfig, namespace, kubeconfig, home)
@@ -133,13 +137,16 @@ async def _install(admin: Client) -> None:
     for file, resource in (("tfjobs-crd.yaml", CRDS), ("rbac-notebook.yaml", CLUSTERROLES)):
         for document in yaml.safe_load_all((MANIFESTS / file).read_text()):
             await admin.apply(resource, document, field_manager="test")
-    for _ in range(100):
-        crd = await admin.get(CRDS, "tfjobs.kubeflow.org")
-        conditions = (crd.get("status") or {}).get("conditions") or []
-        if any(one["type"] == "Established" and one["status"] == "True" for one in conditions):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the CRD was not established")
+
+
+async def _until_allowed(kubeconfig: Path, namespace: str) -> None:
+    """The API serves a new kind, and knows a new account's rights, a moment after it has taken them."""
+    async with Client(load_config(kubeconfig), user_agent="test") as user, asyncio.timeout(START_TIMEOUT):
+        while True:
+            with contextlib.suppress(ApiError):
+                await user.list(TFJOBS, namespace)
+                return
+            await asyncio.sleep(0.05)
 
 
 async def _make_account(admin: Client, namespace: str) -> None:

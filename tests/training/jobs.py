@@ -178,7 +178,8 @@ class Jobs:
         pids = marked(f"{self._home_dir / 'node' / 'pods' / pod['metadata']['uid']}/")
         assert pids
         for pid in pids:
-            os.kill(pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it went with another one of them
+                os.kill(pid, number)
 
     def follow(self, replica: str) -> None:
         """Keeps what the replica writes, also of pods that are gone by the end."""
