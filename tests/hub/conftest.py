@@ -62,10 +62,12 @@ async def one_node(cluster):
         yield node
 
 
-@pytest.fixture
-def node(one_node):
-    """The node, in a good mood."""
+@pytest_asyncio.fixture(loop_scope="session")
+async def node(one_node):
+    """The node, in a good mood, and taken for a living one: its heart does not beat while other files' tests run."""
     one_node.behaviour = "run"
+    await one_node.beat()
+    await until(one_node.takes_pods)
     return one_node
 
 
@@ -89,7 +91,7 @@ async def browser(hub, user):
         status, page = await session.login(user)
         assert status == 200, page
         yield session
-        await session.api("DELETE", f"/users/{user}/server")
+        await stopped(session, user)
 
 
 @pytest.fixture
@@ -174,6 +176,25 @@ async def progress(browser: Browser, user: str) -> list[dict]:
     return entries
 
 
+async def failure(browser: Browser, user: str, **options: str) -> dict:
+    """The last progress entry of a start with these options, which must fail."""
+    await browser.submit(user, **options)
+    last = (await progress(browser, user))[-1]
+    assert last.get("failed"), last
+    return last
+
+
+async def stopped(browser: Browser, user: str) -> None:
+    """Stops the user's server; returns when the hub has done with it."""
+
+    async def done() -> bool:
+        status, text = await browser.api("DELETE", f"/users/{user}/server")
+        assert status in (202, 204), text
+        return status == 204
+
+    await until(done)
+
+
 async def is_ready(browser: Browser, user: str) -> bool:
     """Whether the user's server is started, and the page of the user may be seen."""
     status, text = await browser.api("GET", f"/users/{user}")
@@ -187,7 +208,7 @@ async def whose(hub: ProductHub, token: str) -> str | None:
     return json.loads(text)["name"] if status == 200 else None
 
 
-async def until(condition, *, timeout: float = 20.0):
+async def until(condition, *, timeout: float = 60.0):
     """Polls an async condition until it gives something true."""
     async with asyncio.timeout(timeout):
         while not (value := await condition()):

@@ -10,7 +10,7 @@ from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
 from tests.fixtures.hub import Browser
 
-from .conftest import CPU_IMAGE, is_ready, limit, progress, until, whose
+from .conftest import CPU_IMAGE, failure, is_ready, limit, progress, stopped, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -74,20 +74,29 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
     assert {name: environment.get(name) for name in expected} == expected
 
 
+IMAGE = f"kf-spawner/{CPU_IMAGE}:0.1.0"
+IMAGE_TOLD = f"Getting the image {IMAGE}."
+
+
 async def told(node, browser, user, world) -> list[dict]:
-    """The progress entries of a start whose pod runs no earlier than the entry of its place on a node is read."""
+    """The progress entries of a start whose pod takes each step when the entry of the one before has been read."""
     node.behaviour = "nothing"
     await browser.submit(user, image=CPU_IMAGE)
     entries = []
-    async with asyncio.timeout(20), browser.stream(f"/hub/api/users/{user}/server/progress") as response:
+    async with asyncio.timeout(60), browser.stream(f"/hub/api/users/{user}/server/progress") as response:
         async for line in response.content:
             if not line.startswith(b"data:"):
                 continue
             entries.append(json.loads(line[5:]))
-            if entries[-1]["message"] == "Found a place on node bench.":
-                # Who waits for a volume says so again and again.
-                await node.event(await world.claim(), "ExternalProvisioning", "waiting for a volume")
-                await node.run(await world.pod())
+            match entries[-1]["message"]:
+                case "Found a place on node bench.":
+                    # Who waits for a volume says so again and again.
+                    await node.event(await world.claim(), "ExternalProvisioning", "waiting for a volume")
+                    await node.event(await world.pod(), "Pulling", f'Pulling image "{IMAGE}"')
+                case message if message == IMAGE_TOLD:
+                    await node.event(await world.pod(), "Started", "Started container notebook")
+                case "Starting the notebook server.":
+                    await node.run(await world.pod())
             if entries[-1].get("ready"):
                 return entries
     raise AssertionError(entries)
@@ -99,7 +108,7 @@ async def test_progress_is_told_in_sentences_while_it_happens(node, browser, use
     for sentence in (
         f"Preparing your namespace kf-{user}.",
         f"Asking for your home volume claim-{user} of 10Gi.",
-        f"Getting the image kf-spawner/{CPU_IMAGE}:0.1.0.",
+        IMAGE_TOLD,
         "Starting the notebook server.",
     ):
         assert sentence in said
@@ -107,8 +116,7 @@ async def test_progress_is_told_in_sentences_while_it_happens(node, browser, use
     percents = [entry["progress"] for entry in entries]
     assert percents == sorted(percents)
 
-    await browser.api("DELETE", f"/users/{user}/server")
-    await until(world.gone)
+    await stopped(browser, user)
     again = await told(node, browser, user, world)
     assert not [entry["message"] for entry in again if "home volume" in entry["message"]], "it is there already"
 
@@ -149,12 +157,11 @@ async def test_bad_options_by_rest_are_refused_and_nothing_is_made(node, browser
 async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, user, world):
     await browser.submit(user, image=CPU_IMAGE, cpu="300m", home="none")
     await until(lambda: is_ready(browser, user))
-    await browser.api("DELETE", f"/users/{user}/server")
-    await until(world.gone)
+    await stopped(browser, user)
     node.behaviour = "crash"
-    status, _, _ = await browser.submit(user, image=CPU_IMAGE, cpu="400m")
-    assert status == 424
-    _, page = await browser.get("/hub/spawn")
+    await failure(browser, user, image=CPU_IMAGE, cpu="400m")
+    await browser.form(user)  # the first one after a failure, if the failure came later, shows what failed
+    page = await browser.form(user)
     assert 'value="300m"' in page
     assert "checked" in page.partition('id="home-none"')[2].partition(">")[0]
 
@@ -177,10 +184,7 @@ FAILURES = [
 @pytest.mark.parametrize(("behaviour", "words"), FAILURES)
 async def test_a_failed_start_says_why_and_leaves_no_pod(node, browser, user, world, behaviour, words):
     node.behaviour = behaviour
-    async with asyncio.timeout(15):
-        await browser.submit(user, image=CPU_IMAGE)
-        last = (await progress(browser, user))[-1]
-    assert last["failed"]
+    last = await failure(browser, user, image=CPU_IMAGE)
     assert words in last["message"]
     assert "<unknown>" not in last["html_message"]
     await until(world.gone)
@@ -189,14 +193,16 @@ async def test_a_failed_start_says_why_and_leaves_no_pod(node, browser, user, wo
 
 async def test_no_room_is_named_within_seconds(node, browser, user, world):
     """Two servers of 3 cores each do not fit on a node of 4: the second is told so, and why."""
+
+    async def is_empty() -> bool:
+        return not (await world.client.list(PODS))["items"]
+
+    await until(is_empty)
     await browser.submit(user, image=CPU_IMAGE, cpu="3")
     await until(lambda: is_ready(browser, user))
     async with Browser(browser.url) as other:
         await other.login("admin")
-        async with asyncio.timeout(20):
-            await other.submit("admin", image=CPU_IMAGE, cpu="3", home="none")
-            last = (await progress(other, "admin"))[-1]
-    assert last["failed"]
+        last = await failure(other, "admin", image=CPU_IMAGE, cpu="3", home="none")
     assert "No node has enough free CPU. Ask for less CPU" in last["message"]
     assert "Insufficient cpu" in last["message"]
 
@@ -204,13 +210,10 @@ async def test_no_room_is_named_within_seconds(node, browser, user, world):
 async def test_a_quota_is_named(node, browser, user, world):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
-    await browser.api("DELETE", f"/users/{user}/server")
-    await until(world.gone)
+    await stopped(browser, user)
     probe = {"containers": [{"name": "a", "image": "a", "resources": {"requests": {"cpu": "2"}}}]}
     await limit(world, {"requests.cpu": "1"}, refused=(PODS, probe))
-    await browser.submit(user, image=CPU_IMAGE, cpu="2")
-    last = (await progress(browser, user))[-1]
-    assert last["failed"]
+    last = await failure(browser, user, image=CPU_IMAGE, cpu="2")
     assert "Your quota does not allow" in last["message"]
     assert "requests.cpu=2 asked for" in last["message"]
     assert await world.pod() is None
@@ -220,19 +223,22 @@ async def test_a_namespace_of_somebody_else_is_not_entered(node, browser, user, 
     await world.client.create(
         NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}}
     )
-    status, page, _ = await browser.submit(user, image=CPU_IMAGE)
-    assert status == 424
-    assert "exists and is not yours" in page
+    last = await failure(browser, user, image=CPU_IMAGE)
+    assert "exists and is not yours" in last["message"]
     assert await world.pod() is None
 
 
 async def test_a_pod_deleted_while_it_starts_ends_the_start(node, browser, user, world):
     node.behaviour = "nothing"
     await browser.submit(user, image=CPU_IMAGE, home="none")
-    await until(world.pod)
+
+    async def has_its_place() -> bool:
+        pod = await world.pod()
+        return pod is not None and bool(pod["spec"].get("nodeName"))
+
+    await until(has_its_place)
     await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=0)
-    async with asyncio.timeout(10):
-        last = (await progress(browser, user))[-1]
+    last = (await progress(browser, user))[-1]
     assert "was deleted while it started" in last["message"]
 
 
@@ -259,7 +265,7 @@ async def test_a_restarted_proxy_knows_its_routes_again(hub, node, browser, user
         status, text = await browser.get(f"/user/{user}/api")
         return status == 200 and "hand-made" in text
 
-    await until(answers, timeout=30)
+    await until(answers)
 
 
 async def test_the_hub_may_not_do_more_than_it_needs(control_plane, hub_roles, cluster):

@@ -9,8 +9,9 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from tests.fixtures.bare_hub import Process, free_ports, until
+from tests.fixtures.bare_hub import Process, until
 from tests.fixtures.hub import ROOT
+from tests.fixtures.ports import free_ports
 
 
 class Server:
@@ -79,8 +80,8 @@ async def server():
     app.router.add_route("*", "/user/x/echo{rest:.*}", behind.echo)
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
-    (behind.port,) = free_ports(1)
-    await web.TCPSite(runner, "127.0.0.1", behind.port).start()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    behind.port = runner.addresses[0][1]
     yield behind
     await runner.cleanup()
 
@@ -104,7 +105,7 @@ async def proxy(server, tmp_path):
 
 async def test_an_answer_comes_as_it_is_given(server, proxy):
     url, http = proxy
-    async with asyncio.timeout(10), http.get(f"{url}/user/x/stream") as response:
+    async with asyncio.timeout(60), http.get(f"{url}/user/x/stream") as response:
         assert response.headers["Content-Type"] == "text/event-stream"
         assert await response.content.readline() == b"one\n"
         server.go_on.set()
@@ -114,7 +115,7 @@ async def test_an_answer_comes_as_it_is_given(server, proxy):
 
 async def test_many_open_streams_block_nobody(server, proxy):
     url, http = proxy
-    async with asyncio.timeout(20), contextlib.AsyncExitStack() as stack:
+    async with asyncio.timeout(60), contextlib.AsyncExitStack() as stack:
         for _ in range(40):
             response = await stack.enter_async_context(http.get(f"{url}/user/x/stream"))
             assert await response.content.readline() == b"one\n"
@@ -124,7 +125,7 @@ async def test_many_open_streams_block_nobody(server, proxy):
 
 async def test_a_caller_who_leaves_ends_the_request(server, proxy):
     url, http = proxy
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with http.get(f"{url}/user/x/stream") as response:
             await response.content.readline()
             response.close()
@@ -133,7 +134,7 @@ async def test_a_caller_who_leaves_ends_the_request(server, proxy):
 
 async def test_a_server_that_breaks_off_is_noticed(server, proxy):
     url, http = proxy
-    async with asyncio.timeout(10), http.get(f"{url}/user/x/broken") as response:
+    async with asyncio.timeout(60), http.get(f"{url}/user/x/broken") as response:
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
 
@@ -169,7 +170,7 @@ async def test_redirects_and_empty_answers(server, proxy):
 
 async def test_web_sockets_with_large_messages(server, proxy):
     url, http = proxy
-    async with asyncio.timeout(20), http.ws_connect(f"{url}/user/x/sockets", max_msg_size=0) as socket:
+    async with asyncio.timeout(60), http.ws_connect(f"{url}/user/x/sockets", max_msg_size=0) as socket:
         await socket.send_str("hello")
         assert await socket.receive_str() == "hello"
         await socket.send_bytes(bytes(15 * 1024 * 1024))
@@ -188,7 +189,7 @@ async def test_the_subprotocol_is_the_servers_choice(server, proxy):
 
 async def test_a_web_socket_closes_with_its_server(server, proxy):
     url, http = proxy
-    async with asyncio.timeout(10), http.ws_connect(f"{url}/user/x/sockets") as socket:
+    async with asyncio.timeout(60), http.ws_connect(f"{url}/user/x/sockets") as socket:
         await socket.send_str("close")
         assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
 

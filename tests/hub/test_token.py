@@ -9,7 +9,7 @@ from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
 from kf_spawner.spawner import manifests, token
 
-from .conftest import CPU_IMAGE, is_ready, limit, progress, until, whose
+from .conftest import CPU_IMAGE, failure, is_ready, limit, stopped, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -39,10 +39,10 @@ async def test_the_token_is_in_a_secret_and_nowhere_in_the_pod(hub, node, browse
 
 async def test_each_start_has_a_secret_of_its_own_that_goes_with_the_server(hub, node, browser, user, world):
     _, first = await started(browser, user, world)
-    await browser.api("DELETE", f"/users/{user}/server")
+    await stopped(browser, user)
     _, second = await started(browser, user, world)
     assert first["metadata"]["name"] != second["metadata"]["name"]
-    await browser.api("DELETE", f"/users/{user}/server")
+    await stopped(browser, user)
 
     async def all_gone() -> bool:
         return not await secrets(world)
@@ -60,18 +60,14 @@ async def namespace(world, user):
 
 async def test_a_pod_that_cannot_be_made_leaves_no_secret(node, browser, user, world, namespace):
     await limit(world, {"count/pods": "0"}, refused=(PODS, {"containers": [{"name": "a", "image": "a"}]}))
-    await browser.submit(user, image=CPU_IMAGE, home="none")
-    last = (await progress(browser, user))[-1]
-    assert last["failed"]
+    last = await failure(browser, user, image=CPU_IMAGE, home="none")
     assert "Your quota does not allow the server" in last["message"]
     assert await secrets(world) == []
 
 
 async def test_without_its_secret_a_pod_is_never_run_and_goes(node, browser, user, world, namespace):
     await limit(world, {"count/secrets": "0"}, refused=(SECRETS, {}))
-    await browser.submit(user, image=CPU_IMAGE, home="none")
-    last = (await progress(browser, user))[-1]
-    assert last["failed"]
+    last = await failure(browser, user, image=CPU_IMAGE, home="none")
     assert "count/secrets" in last["message"]
     await until(world.gone)
 
@@ -92,7 +88,11 @@ async def test_a_start_that_a_killed_hub_left_half_done_is_cleared_away(hub, nod
     await hub.start()
     await until(world.gone)
     _, secret = await started(browser, user, world)
-    assert await secrets(world) == [secret["metadata"]["name"]]
+
+    async def is_the_only_one() -> bool:
+        return await secrets(world) == [secret["metadata"]["name"]]
+
+    await until(is_the_only_one)  # that of the pod before goes when the garbage collector comes
 
 
 async def test_neither_hub_nor_notebook_can_read_secrets(control_plane, node, browser, user, world):
