@@ -29,7 +29,7 @@ from ..spawner.manifests import USER_ANNOTATION
 from ..tfjob import names
 from . import api, clock, dns, nodes, platform, probe, quota, storage, tfjobs
 from .findings import CHECKS, Finding, Severity
-from .prober import Patience, Prober, all_of
+from .prober import Patience, Prober
 
 log = logging.getLogger(__name__)
 
@@ -247,8 +247,7 @@ class Examination:
             dns_pods = await self._dns_pods()
             try:
                 async with prober.place(self._wishes.place) as place:
-                    probes = self._probes(place, prober.run)
-                    self._add(await all_of([prober.ask(each, dns_pods=dns_pods) for each in probes]))
+                    self._add(await prober.ask_all(self._probes(place, prober.run), dns_pods=dns_pods))
             finally:
                 self._add(prober.leftovers)
 

@@ -92,7 +92,7 @@ def _of_image(pod: dict, image: str, reason: str, message: str) -> Trouble:
     elif "no space left" in words:
         why, remedy = "cannot be pulled: the node's disk is full", "Free space on the node's image disk."
     else:
-        why, remedy = "cannot be pulled", "The message says why."
+        why, remedy = "cannot be pulled", "Name another image, or let the node have this one: the message says why."
     return Trouble("images", f"The image {image} of pod {label(pod)} {why}.", remedy, describe(pod), message)
 
 

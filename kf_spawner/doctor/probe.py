@@ -5,7 +5,7 @@ and names its resources, as quotas want. What it saw is in its termination messa
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
@@ -13,7 +13,7 @@ from . import dns, storage
 from .events import about, newest
 from .findings import Finding, error, quoting
 from .platform import finding
-from .pods import describe, label, trouble
+from .pods import label, trouble
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 DOCTOR = "kf-spawner-doctor"
@@ -132,6 +132,8 @@ def verdict(probe: Probe, sight: Sight, *, dns_pods: list[dict] | None) -> list[
 def obstacle(probe: Probe, sight: Sight) -> Finding | None:
     """What keeps the probe from its work now, if the API server says so."""
     wrong = trouble(sight.pod, about(sight.events, sight.pod), now=sight.now)
+    if wrong and sight.pod["metadata"]["name"] in wrong.command:  # the pod will be gone: its node tells as much
+        wrong = replace(wrong, command=f"kubectl describe node {sight.pod['spec'].get('nodeName', '')}".rstrip())
     if wrong and wrong.check != "claim":
         return finding(wrong)
     if _is_unbound(sight):
@@ -214,7 +216,8 @@ def _without_report(pod: dict, ended: dict) -> Finding:
     words = " ".join(filter(None, (ended.get("reason"), ended.get("message"))))
     cause = f"A pod of the image {image} ended with exit code {ended.get('exitCode')} before it could say anything."
     remedy = "The image must have python3: name another one with --image, such as the platform's own hub image."
-    return error("pod", quoting(cause, words), remedy=remedy, command=describe(pod))
+    command = f"kubectl describe node {pod['spec'].get('nodeName', '')}"
+    return error("pod", quoting(cause, words), remedy=remedy, command=command)
 
 
 def _of_network(pod: dict, report: dict, dns_pods: list[dict] | None) -> list[Finding]:

@@ -2,23 +2,20 @@
 
 import asyncio
 import contextlib
-import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ..kube import ApiError, Client, Forbidden, Invalid, NotFound, Resource, Unreachable
-from ..kube.resources import CLAIMS, EVENTS, NAMESPACES, PODS, VOLUMES
+from ..kube.resources import CLAIMS, EVENTS, NAMESPACES, PODS, STORAGECLASSES, VOLUMES
 from . import api, probe
 from .clock import parse
 from .findings import Finding, warning
 from .platform import finding
 from .probe import Probe, Sight
 from .refusals import refusal
-
-log = logging.getLogger(__name__)
 
 PAUSE = 0.5
 REMOVAL = 60.0
@@ -58,6 +55,18 @@ class Prober:
             yield self.run
         finally:
             await self._remove(NAMESPACES, self.run)
+
+    async def ask_all(self, questions: list[Probe], *, dns_pods: list[dict] | None) -> list[Finding]:
+        """What all find, asked at the same time. What keeps one pod from starting keeps the others: said once."""
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self.ask(each, dns_pods=dns_pods)) for each in questions]
+        found: list[Finding] = []
+        for question, task in zip(questions, tasks, strict=True):
+            said = {item.check for item in found}
+            if question.question == "image":
+                said.discard("images")  # another image
+            found += [item for item in task.result() if item.check not in said]
+        return found
 
     async def ask(self, question: Probe, *, dns_pods: list[dict] | None) -> list[Finding]:
         """What the probe finds; it is gone afterwards."""
@@ -139,18 +148,21 @@ class Prober:
         except ApiError:
             volume = None
         if volume:
-            await self._release(volume)
+            await self._release(volume, claim["spec"].get("storageClassName", ""))
         await self._remove(CLAIMS, name, namespace)
         if volume:
             await self._gone(VOLUMES, volume)
 
-    async def _release(self, volume: str) -> None:
+    async def _release(self, volume: str, storage_class: str) -> None:
         try:
             found = await self._client.get(VOLUMES, volume)
             if found["spec"].get("persistentVolumeReclaimPolicy") == "Retain":
                 await self._client.patch(VOLUMES, volume, {"spec": {"persistentVolumeReclaimPolicy": "Delete"}})
         except ApiError as error:
-            log.debug("the reclaim policy of volume %s was not looked at: %s", volume, error)
+            with contextlib.suppress(ApiError):
+                classes = (await self._client.list(STORAGECLASSES))["items"]
+                if any(c["metadata"]["name"] == storage_class and c["reclaimPolicy"] == "Retain" for c in classes):
+                    self._left(VOLUMES, volume, None, error.message)
 
     async def _remove(self, resource: Resource, name: str, namespace: str | None = None) -> None:
         """Deletes it, if we made it, and waits for its end; what stays is one of the leftovers."""
@@ -198,15 +210,3 @@ class Prober:
             for item in found["items"]:
                 if self._now() - parse(item["metadata"]["creationTimestamp"]) > STALE:
                     await self._client.delete(NAMESPACES, item["metadata"]["name"], uid=item["metadata"]["uid"])
-
-
-async def all_of(work: list[Coroutine[None, None, list[Finding]]]) -> list[Finding]:
-    """The findings of questions that are asked at the same time, in their order, each said once."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(item) for item in work]
-    found: list[Finding] = []
-    for task in tasks:
-        # What keeps one pod from starting keeps the others, too: it is said once.
-        said = {item.check for item in found} - {"images"}
-        found += [item for item in task.result() if item.check not in said and item not in found]
-    return found

@@ -140,19 +140,21 @@ async def test_a_volume_that_its_class_would_keep_is_not_kept(stage: Stage):
 
 async def test_a_missing_image(stage: Stage):
     stage.play = play.waits("ErrImagePull", NO_IMAGE)
-    finding = only(await stage.examine(skip={"claim"}), "images")
+    finding = only(await stage.examine(), "images")
     assert play.IMAGE in finding.cause
+    assert finding.command == "kubectl describe node stage"
     assert "the registry has no such image" in finding.cause
 
 
-async def test_one_missing_image_of_several(stage: Stage):
+async def test_missing_images_of_several(stage: Stage):
     async def lacks(stage: Stage, pod: dict) -> None:
-        missing = pod["spec"]["containers"][0]["image"] == "absent:1"
+        missing = pod["spec"]["containers"][0]["image"].startswith("absent:")
         await (play.waits("ImagePullBackOff", NO_IMAGE) if missing else play.runs_well)(stage, pod)
 
     stage.play = lacks
-    finding = only(await stage.examine(images=("absent:1", "there:1")), "images")
-    assert "absent:1" in finding.cause
+    report = await stage.examine(images=("absent:1", "there:1", "absent:2"))
+    assert [finding.check for finding in report.findings] == ["images", "images"]
+    assert ["absent:1" in report.findings[0].cause, "absent:2" in report.findings[1].cause] == [True, True]
 
 
 async def test_a_missing_configmap(stage: Stage):
