@@ -236,6 +236,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             # What did not work is shown again, but the next start without options must not try it.
             self._tried = (self.user_options, ())
             self.orm_spawner.user_options = self._accepted
+            self.db.commit()  # JupyterHub undoes at the end of any request what is not
             if isinstance(error, ApiError):
                 raise failures.failed(_of_api_error(error)) from error
             raise
