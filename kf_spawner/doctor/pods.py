@@ -54,8 +54,9 @@ def _of_container(pod: dict, container: dict) -> Trouble | None:
         return _of_image(pod, container.get("image", ""), reason, message)
     if reason in _CONFIG:
         return _of_config(pod, container, message or reason)
-    ended = state.get("terminated") or (container.get("lastState") or {}).get("terminated")
-    if not ended or state.get("running") or (not waiting and not ended.get("exitCode")):
+    before = (container.get("lastState") or {}).get("terminated")
+    ended = state.get("terminated") or (before if reason == "CrashLoopBackOff" else None)
+    if not ended or (not waiting and not ended.get("exitCode")):
         return None
     meta = pod["metadata"]
     logs = f"kubectl logs {meta['name']} --namespace {meta['namespace']} --container {container['name']}"

@@ -174,6 +174,14 @@ def test_a_pod_that_used_too_much_memory():
     assert found.command.endswith("--previous")
 
 
+def test_a_pod_that_starts_anew_has_not_crashed():
+    ended = {"terminated": {"exitCode": 255, "reason": "Unknown"}}
+    initialised = container({"terminated": {"exitCode": 0}})
+    waiting = container({"waiting": {"reason": "ContainerCreating"}}, lastState=ended, restartCount=1)
+    status = {"initContainerStatuses": [initialised], "containerStatuses": [waiting]}
+    assert trouble(pod(**status), [], now=NOW) is None
+
+
 def test_a_pod_that_does_not_end():
     leaving = pod()
     leaving["metadata"] |= {"deletionTimestamp": at(-30), "finalizers": ["example.com/hold"]}

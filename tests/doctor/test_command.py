@@ -34,8 +34,12 @@ class Command:
 
     async def end(self) -> tuple[int, str, str]:
         """Exit code, standard output and error."""
-        async with asyncio.timeout(LIMIT):
-            out, err = await self.process.communicate()
+        try:
+            async with asyncio.timeout(LIMIT):
+                out, err = await self.process.communicate()
+        finally:
+            if self.process.returncode is None:
+                self.process.kill()
         return self.process.returncode or 0, out.decode(), err.decode()
 
 
@@ -76,8 +80,10 @@ async def test_json(stage: Stage, control_plane):
 async def test_interrupted_it_leaves_nothing(stage: Stage, control_plane, number):
     stage.play = stage.provide = does_nothing
     command = await Command.start(control_plane.admin_kubeconfig)
-    await stage.until(lambda: has_two(stage))
-    command.process.send_signal(number)
+    try:
+        await stage.until(lambda: has_all(stage))
+    finally:
+        command.process.send_signal(number)
     code, out, _ = await command.end()
     assert (code, out) == (130, "")
     assert await stage.left() == []
@@ -160,6 +166,6 @@ async def are_none(stage: Stage) -> bool:
     return not await doctors_namespaces(stage)
 
 
-async def has_two(stage: Stage) -> bool:
+async def has_all(stage: Stage) -> bool:
     """Both pods and the claim are there."""
     return len([item for item in await stage.left() if "kf-doctor-" in item]) == 3
