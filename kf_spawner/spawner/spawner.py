@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from jupyterhub.utils import maybe_future, url_path_join
 from kubespawner import KubeSpawner
+from sqlalchemy.orm import object_session
 from traitlets import default
 
 from .. import naming
@@ -236,7 +237,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             # What did not work is shown again, but the next start without options must not try it.
             self._tried = (self.user_options, ())
             self.orm_spawner.user_options = self._accepted
-            self.db.commit()  # JupyterHub undoes at the end of any request what is not
+            object_session(self.orm_spawner).commit()  # JupyterHub undoes at the end of any request what is not
             if isinstance(error, ApiError):
                 raise failures.failed(_of_api_error(error)) from error
             raise
