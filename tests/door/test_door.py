@@ -1,8 +1,8 @@
 """The one door as it runs: a real Traefik, a real hub that it asks, the hub's real proxy, and real backends."""
 
 import asyncio
+import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
@@ -15,7 +15,8 @@ from aiohttp import web
 from kf_spawner.door import configuration as door
 from kf_spawner.serving import build
 from kf_spawner.serving import configuration as routes
-from tests.fixtures.bare_hub import BIN, BareHub, Process, free_ports, until
+from tests.fixtures.bare_hub import BIN, BareHub, Process, until
+from tests.fixtures.ports import free_ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,18 +82,13 @@ async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int) -> in
     return runner.addresses[0][1]
 
 
-def loopback_addresses(count: int) -> list[str]:
-    """Addresses of 127/8 on which nobody listens at the model server's port."""
-    free = []
+async def serve_as_a_pod(stack: AsyncExitStack) -> str:
+    """The address of 127/8 at which a new echo listens, on the model server's port."""
     for last in range(2, 250):
-        with socket.socket() as probe:
-            try:
-                probe.bind((f"127.77.3.{last}", 8501))
-            except OSError:
-                continue
-        free.append(f"127.77.3.{last}")
-        if len(free) == count:
-            return free
+        address = f"127.77.3.{last}"
+        with contextlib.suppress(OSError):  # somebody is there
+            await serve(stack, echo, address, 8501)
+            return address
     raise AssertionError("no free loopback address")
 
 
@@ -115,7 +111,7 @@ class Door:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Authorization: token {token}", *extra]
         writer.write(("\r\n".join([*lines, "Connection: close", "", ""])).encode())
-        answer = (await asyncio.wait_for(reader.read(), 20)).decode(errors="replace")
+        answer = (await asyncio.wait_for(reader.read(), 60)).decode(errors="replace")
         writer.close()
         return int(answer.split(" ", 2)[1]), answer
 
@@ -126,9 +122,7 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(BareHub(folder))
         world = World(hub.authorize_url)
-        alice, bob = loopback_addresses(2)
-        for address in (alice, bob):
-            await serve(stack, echo, address, 8501)
+        alice, bob = await serve_as_a_pod(stack), await serve_as_a_pod(stack)
         world.services = [
             endpoint_service("kf-alice", "digits"),
             endpoint_service("kf-bob", "digits"),
@@ -273,7 +267,7 @@ async def test_websockets_pass_with_the_same_question(opened: Door) -> None:
     headers = {"Authorization": f"token {alice}"}
     async with aiohttp.ClientSession(headers=headers) as http, http.ws_connect(url) as stream:
         await stream.send_str("hello")
-        assert (await stream.receive(timeout=10)).data == "hello"
+        assert (await stream.receive(timeout=60)).data == "hello"
     async with aiohttp.ClientSession(headers={"Authorization": f"token {bob}"}) as http:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await http.ws_connect(url)
@@ -301,21 +295,21 @@ async def test_endpoints_come_and_go_while_the_door_serves(opened: Door) -> None
     path = f"{opened.url}/serving/kf-carol/late/v1"
     await until(path, 404, headers=headers)
     opened.world.services.append(endpoint_service("kf-carol", "late"))
-    await until(path, 503, headers=headers, timeout=10)
+    await until(path, 503, headers=headers)
     opened.world.pods.append(ready_pod("kf-carol", "late", opened.world.pods[0]["status"]["podIP"]))
-    await until(path, 200, headers=headers, timeout=10)
+    await until(path, 200, headers=headers)
     opened.world.services.pop()
     opened.world.pods.pop()
-    await until(path, 404, headers=headers, timeout=10)
+    await until(path, 404, headers=headers)
 
 
 async def test_no_endpoints_at_all_is_a_configuration_that_traefik_takes(opened: Door) -> None:
     kept = opened.world.services
     alice = {"Authorization": f"token {await opened.hub.token('alice')}"}
     opened.world.services = []
-    await until(opened.url + PREDICT, 404, headers=alice, timeout=10)
+    await until(opened.url + PREDICT, 404, headers=alice)
     opened.world.services = kept
-    await until(opened.url + PREDICT, 200, headers=alice, timeout=10)
+    await until(opened.url + PREDICT, 200, headers=alice)
 
 
 async def test_nothing_of_traefiks_own_is_open_at_the_door(opened: Door) -> None:

@@ -18,20 +18,24 @@ from tests.fixtures.image_python import image_python
 LISTENS = re.compile(r"listening on (http://\S+)")
 
 
+Versions = dict[str, tuple[str, str, str]]
+"""Version to state, code and message."""
+
+
 class Server(Process):
     """A model server as a process. `url` is the model's: `http://127.0.0.1:PORT/v1/models/NAME`."""
 
     url = ""
 
     async def listening(self) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             while not (found := LISTENS.search(self.log.read_text())):
                 assert self.child.returncode is None, self.log.read_text()
                 await asyncio.sleep(0.02)
         self.url = found[1]
 
-    async def versions(self) -> dict[str, tuple[str, str, str]]:
-        """Version to state, code and message; empty if the server knows none yet."""
+    async def versions(self) -> Versions:
+        """Empty if the server knows none yet."""
         status, body = await self.get("")
         if status == 404:
             return {}
@@ -40,11 +44,13 @@ class Server(Process):
             for one in body["model_version_status"]
         }
 
-    async def until(self, condition: Callable[[dict[str, tuple[str, str, str]]], bool], timeout: float = 60) -> None:
+    async def until(self, condition: Callable[[Versions], bool], timeout: float = 120) -> Versions:
+        """The versions as they were when the condition held."""
         async with asyncio.timeout(timeout):
-            while not condition(await self.versions()):
+            while not condition(seen := await self.versions()):
                 assert self.child.returncode is None, self.log.read_text()
                 await asyncio.sleep(0.05)
+        return seen
 
     async def available(self, version: int) -> None:
         await self.until(lambda seen: seen.get(str(version), ("",))[0] == "AVAILABLE")
