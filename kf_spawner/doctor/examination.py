@@ -84,7 +84,7 @@ class Examination:
             await self._probe()
         order = list(CHECKS)
         found = [finding for finding in self.report.findings if finding.check not in self._wishes.skip]
-        self.report.findings = sorted(found, key=lambda finding: order.index(finding.check))
+        self.report.findings = sorted(dict.fromkeys(found), key=lambda finding: order.index(finding.check))
         return self.report
 
     def _now(self) -> datetime:

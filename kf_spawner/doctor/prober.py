@@ -79,9 +79,9 @@ class Prober:
                 what = f"Pods like a user's server in namespace {meta['namespace']}"
             await self._create_pod(question.pod)
             return await self._wait(question, dns_pods)
-        except (Forbidden, Invalid) as error:
-            return [finding(refusal(error.message, what=what, namespace=meta["namespace"]))]
         except ApiError as error:
+            if isinstance(error, Forbidden | Invalid) or "webhook" in error.message:
+                return [finding(refusal(error.message, what=what, namespace=meta["namespace"]))]
             return api.no_answer(error.status, error.message)
         finally:
             await self._remove(PODS, meta["name"], meta["namespace"])

@@ -7,13 +7,17 @@ import yaml
 from kf_spawner.doctor import tfjobs
 from kf_spawner.doctor.examination import MANIFESTS, PROBES, Report
 from kf_spawner.doctor.findings import CHECKS, Finding, Severity
-from kf_spawner.kube import Client, load_config
-from kf_spawner.kube.resources import CRDS, DEPLOYMENTS, LEASES, NAMESPACES, PODS, RESOURCEQUOTAS
+from kf_spawner.kube import ApiError, Client, Resource, load_config
+from kf_spawner.kube.resources import CRDS, DEPLOYMENTS, LEASES, NAMESPACES, PODS, RESOURCEQUOTAS, STATEFULSETS
+from tests.fixtures.ports import free_port
 
 from . import stage as play
 from .conftest import apply_crd
 from .stage import CLASS, NO_PLUGIN, Stage
 
+WEBHOOKS = Resource(
+    "admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", False
+)
 CALICO = (
     "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "
     '"0c1f": plugin type="calico" failed (add): stat /var/lib/calico/nodename: no such file or directory: '
@@ -241,6 +245,64 @@ async def test_a_quota_in_the_way_of_probes(stage: Stage):
     assert await stage.left() == []
 
 
+async def test_a_statefulset_whose_pods_are_refused(stage: Stage):
+    quota = {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": "cpu"},
+        "spec": {"hard": {"limits.cpu": "1"}},
+    }
+    await stage.client.create(RESOURCEQUOTAS, quota, stage.namespace)
+    await stage.until(lambda: has_status(stage))
+    labels = {"app.kubernetes.io/name": "kf-spawner", "app.kubernetes.io/component": "hub"}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "hub", "image": play.IMAGE}]}}
+    spec = {"serviceName": "hub", "selector": {"matchLabels": labels}, "template": template}
+    made = await stage.client.create(
+        STATEFULSETS,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": {"name": "hub", "labels": labels},
+            "spec": spec,
+        },
+        stage.namespace,
+    )
+    await stage.until(lambda: has_events(stage, made))
+    finding = only(await stage.examine(skip={"pod", "operator"}), "platform")
+    assert "the quota cpu wants each container to say limits.cpu" in finding.cause
+
+
+async def test_a_webhook_that_does_not_answer(stage: Stage):
+    webhook = {
+        "name": "rules.stage.example",
+        "clientConfig": {"url": f"https://127.0.0.1:{free_port()}/"},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": stage.namespace}},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+    body = {"apiVersion": WEBHOOKS.api_version, "kind": WEBHOOKS.kind, "metadata": {"name": stage.namespace}}
+    await stage.client.create(WEBHOOKS, {**body, "webhooks": [webhook]})
+    try:
+        await stage.until(lambda: is_asked(stage))
+        finding = only(await stage.examine(place=stage.namespace), "pod")
+    finally:
+        await stage.client.delete(WEBHOOKS, stage.namespace)
+    assert "the admission webhook rules.stage.example does not answer" in finding.cause
+
+
+async def test_a_node_whose_clock_is_wrong(stage: Stage):
+    await play.heartbeat(stage.client, ahead=120)
+    try:
+        report = await stage.examine(skip={"pod"})
+    finally:
+        await play.heartbeat(stage.client)
+    [finding] = report.findings
+    assert (finding.check, finding.severity, report.healthy) == ("clock", Severity.WARNING, True)
+    assert "The clock of node stage is 1" in finding.cause
+
+
 async def test_no_rights(stage: Stage, control_plane):
     stranger = load_config(control_plane.kubeconfig("stranger"))
     async with Client(stranger, user_agent="test") as client:
@@ -316,6 +378,21 @@ async def does_nothing(_stage: Stage, _obj: dict) -> None:
 
 def is_waiting(pod: dict) -> bool:
     return bool(pod["status"].get("containerStatuses"))
+
+
+async def is_asked(stage: Stage) -> bool:
+    """Whether the API server knows of the webhook by now; nothing is made."""
+    pod = {"metadata": {"name": "ask"}, "spec": {"containers": [{"name": "ask", "image": play.IMAGE}]}}
+    try:
+        await stage.client.request(
+            "POST",
+            PODS.path(stage.namespace),
+            params={"dryRun": "All"},
+            body={"apiVersion": "v1", "kind": "Pod", **pod},
+        )
+    except ApiError as error:
+        return "webhook" in error.message
+    return False
 
 
 async def has_events(stage: Stage, pod: dict) -> bool:
