@@ -15,7 +15,11 @@ MANIFEST = "kf_spawner/manifests/tfjobs-crd.yaml"
 UNSEEN = 60.0
 """Seconds until a job that nobody has looked at is one."""
 _SHOW = f"kubectl get customresourcedefinition {CRD} --output yaml"
-_UPDATE = f"Bring it to this version: 'kubectl apply --server-side --force-conflicts --filename {MANIFEST}'."
+_UPDATE = (
+    "Install or upgrade the chart of this version (with --take-ownership where Helm did not make the kind); "
+    f"without the chart: 'kubectl apply --server-side --force-conflicts --filename {MANIFEST}'."
+)
+_TWO = "If another TFJob operator runs here, such as Kubeflow's, remove one of the two. "
 _TIMES_LATE = 3  # lease durations
 _NAMED = 3  # jobs and differences that are named one by one
 
@@ -40,10 +44,11 @@ def crd(installed: dict | None, *, ours: dict, platform: bool) -> list[Finding]:
     if not differences:
         return []
     labels = installed["metadata"].get("labels") or {}
-    whose = "of another version of this product" if labels.get(LABEL) == NAME else "made by another program"
+    is_ours = labels.get(LABEL) == NAME
+    whose = "of another version of this product" if is_ours else "made by another program"
     rest = f" and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
     cause = f"The CustomResourceDefinition {CRD} is {whose}: it differs in {', '.join(differences[:_NAMED])}{rest}."
-    return [error("crd", cause, remedy=_UPDATE, command=_SHOW)]
+    return [error("crd", cause, remedy=_UPDATE if is_ours else _TWO + _UPDATE, command=_SHOW)]
 
 
 def operator(

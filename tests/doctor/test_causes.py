@@ -308,4 +308,5 @@ def test_a_definition_that_says_more_than_ours_is_newer_and_one_of_another_progr
     other = {"metadata": {}, "spec": {"group": "g", "versions": [{"name": "v1", "served": False}]}}
     [found] = tfjobs.crd(other, ours=ours, platform=False)
     assert "made by another program" in found.cause
+    assert "Kubeflow's" in found.remedy
     assert "spec.versions[v1].served" in found.cause
