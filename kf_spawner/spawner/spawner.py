@@ -236,11 +236,17 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         except Exception as error:
             # What did not work is shown again, but the next start without options must not try it.
             self._tried = (self.user_options, ())
-            self.orm_spawner.user_options = self._accepted
-            object_session(self.orm_spawner).commit()  # JupyterHub undoes at the end of any request what is not
+            self._remember(self._accepted)
             if isinstance(error, ApiError):
                 raise failures.failed(_of_api_error(error)) from error
             raise
+
+    def _remember(self, chosen: dict) -> None:
+        """For the next form and the next start without options. Uncommitted, the end of any request would undo it."""
+        self.orm_spawner.user_options = chosen
+        session = object_session(self.orm_spawner)
+        assert session is not None
+        session.commit()
 
     async def _bring_up(self) -> str:
         self._journal.say("Checking what you asked for.", 2)
