@@ -12,12 +12,14 @@ KWOK = build.Module(
     packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"},
     programs={"kwok": "kwok"},
     flags=FLAGS,
+    title="kwok",
 )
 TRAINING_OPERATOR = build.Module(
     folder=GO / "training-operator",
     packages={"training-operator.v1": "github.com/kubeflow/training-operator/cmd/training-operator.v1"},
     programs={"training-operator.v1": "training-operator.v1"},
     flags=FLAGS,
+    title="the Go training operator",
 )
 TRAINING_OPERATOR_SOURCES = "github.com/kubeflow/training-operator@v1.8.1"
 

@@ -14,6 +14,7 @@ from typing import Any
 from kf_spawner.tfjob.defaults import CLEAN_RUNNING
 from kf_spawner.tfjob.names import API_VERSION, CANONICAL_TYPE, CONTAINER, KIND, REPLICA_TYPES
 from kf_spawner.tfjob.program import GPU, HOME_GROUP, MANAGED_BY
+from kf_spawner.tfjob.quantity import is_amount
 from kf_spawner.tfjob.validation import FieldError, TFJobInvalid
 
 TEXT, LIST, OBJECT, TRUTH = "a text", "a list", "an object", "true or false"
@@ -151,6 +152,9 @@ def _replica_errors(replica: Any, path: str, seen: set[str]) -> Iterator[FieldEr
     for key in ("count", "gpu"):
         if replica.get(key) not in (None, "") and not isinstance(_number(replica[key]), int):
             yield FieldError(f"{path}.{key}", f"is {replica[key]!r}; use a whole number")
+    for key, example in (("cpu", "500m or 2"), ("memory", "512Mi or 2Gi")):
+        if replica.get(key) not in (None, "") and not is_amount(replica[key]):
+            yield FieldError(f"{path}.{key}", f"is {replica[key]!r}; write an amount such as {example}")
     for key in ("command", "args"):
         try:
             shlex.split(replica.get(key) or "")

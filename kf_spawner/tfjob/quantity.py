@@ -1,4 +1,4 @@
-"""Sums of Kubernetes quantities: `500m`, `1Gi`, `2`.
+"""Kubernetes quantities and their sums: `500m`, `1Gi`, `2`.
 
 Format: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
 """
@@ -33,6 +33,12 @@ def same(one: object, other: object) -> bool:
     """Whether both say the same number."""
     numbers = _parse(one)[0], _parse(other)[0]
     return one == other or (None not in numbers and numbers[0] == numbers[1])
+
+
+def is_amount(text: object) -> bool:
+    """Whether it says how much of something there is to be: a quantity, and none below zero."""
+    number = _parse(text)[0]
+    return number is not None and number >= 0
 
 
 def _parse(text: object) -> tuple[Fraction | None, bool]:

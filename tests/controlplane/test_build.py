@@ -9,6 +9,7 @@ import pytest
 
 from kf_spawner.localcluster.controlplane import binaries, build, command, toolchain
 from kf_spawner.localcluster.controlplane.build import BuildError, Module
+from tests.fixtures.ports import free_port
 
 GO_MOD = "module example.com/tiny\n\ngo 1.26.0\n"
 MAIN = 'package main\n\nimport "os"\n\nfunc main() { println(os.Args[0]) }\n'
@@ -25,6 +26,7 @@ def module(tmp_path):
         packages={"tiny": "./tiny"},
         programs={"tiny": "tiny", "alias": "tiny"},
         flags=("-trimpath", "-ldflags=-s -w"),
+        title="a tiny program",
     )
 
 
@@ -61,7 +63,7 @@ async def test_a_program_and_its_link_are_built_once(module, cache, told):
     first = await build.ensure(module, ["tiny", "alias"], cache=cache, progress=told.append)
     for name, path in first.items():
         assert subprocess.run([path], capture_output=True, text=True, check=True).stderr.strip().endswith(name)
-    assert any("packages to compile" in text for text in told)
+    assert any(text.startswith("building a tiny program: ") and "packages to compile" in text for text in told)
     assert not list((cache / "bin").glob(".build-*"))
     told.clear()
     assert await build.ensure(module, ["tiny", "alias"], cache=cache, progress=told.append) == first
@@ -82,7 +84,7 @@ async def test_two_at_once_take_turns(module, cache, told):
         build.ensure(module, ["tiny"], cache=cache, progress=told.append),
     )
     assert one == two
-    assert told.count("waiting for another build of the control plane to end") == 1
+    assert told.count("waiting with a tiny program for another build to end") == 1
     assert len([text for text in told if "packages to compile" in text]) == 1
 
 
@@ -97,7 +99,7 @@ async def test_cancelling_ends_go_and_the_next_build_goes_on(module, tmp_path, t
 
     # From nothing, so that the standard library is compiled: some seconds.
     building = asyncio.create_task(build.ensure(module, ["tiny"], cache=cache, progress=progress))
-    await asyncio.wait_for(under_way.wait(), 60)
+    await asyncio.wait_for(under_way.wait(), 240)
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
@@ -125,8 +127,8 @@ async def test_a_compiler_error_is_shown(module, cache, told):
     assert len(str(failure.value).splitlines()) == 4, "names of packages that were compiled are no cause"
 
 
-async def test_no_network_is_said_with_a_remedy(module, cache, told, monkeypatch, unused_tcp_port):
-    monkeypatch.setenv("GOPROXY", f"http://127.0.0.1:{unused_tcp_port}")
+async def test_no_network_is_said_with_a_remedy(module, cache, told, monkeypatch):
+    monkeypatch.setenv("GOPROXY", f"http://127.0.0.1:{free_port()}")
     (module.folder / "go.mod").write_text(GO_MOD + "\nrequire example.com/absent v1.0.0\n")
     digest = "h1:" + "A" * 43 + "="
     (module.folder / "go.sum").write_text(
@@ -158,7 +160,7 @@ async def test_a_cache_that_cannot_be_written_is_named(module, tmp_path, told):
 )
 def test_each_known_failure_has_its_remedy(output, remedy):
     error = command.CommandFailed(["go", "build"], "ended with 1", [output])
-    text = build._explained(error, Path("/cache"))
+    text = build._explained(error, "a program", Path("/cache"))
     assert output in text
     assert remedy in text
 
@@ -220,7 +222,7 @@ async def test_nothing_that_a_command_started_outlives_it(tmp_path):
     running = asyncio.create_task(
         command.run(["sh", "-c", script], cwd=tmp_path, env=os.environ, on_output=lambda line: started.set())
     )
-    await asyncio.wait_for(started.wait(), 10)
+    await asyncio.wait_for(started.wait(), 60)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running

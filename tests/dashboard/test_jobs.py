@@ -63,7 +63,7 @@ BAD_FORM = {
     "replicas": [{"type": "Worker", "image": "x", "count": -1, "restart_policy": "Maybe"}],
 }
 NO_CLAIM = {"name": "ok", "replicas": [{"type": "PS", "image": "x"}], "volumes": [{"claim": "none", "path": "/x"}]}
-NO_AMOUNT = {"name": "ok", "replicas": [{"type": "Worker", "image": "x", "memory": "lots"}]}
+NO_AMOUNT = {"name": "ok", "replicas": [{"type": "Worker", "image": "x", "cpu": "fast", "memory": "lots"}]}
 BAD_VARIABLE = {"name": "ok", "replicas": [{"type": "Worker", "image": "x", "env": [{"name": "A=B"}]}]}
 TWO = "kind: TFJob\n---\nkind: TFJob\n"
 NOT_OURS = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}
@@ -87,7 +87,7 @@ NOT_OURS = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}
         ({"form": {}}, 400, ["name", "replicas"]),
         ({"form": BAD_FORM}, 400, ["name", "replicas[0].count", "replicas[0].restart_policy"]),
         ({"form": NO_CLAIM}, 422, ["volumes[0].claim"]),
-        ({"form": NO_AMOUNT}, 422, ["replicas[0].memory"]),
+        ({"form": NO_AMOUNT}, 400, ["replicas[0].cpu", "replicas[0].memory"]),
         ({"form": BAD_VARIABLE}, 422, ["replicas[0].env[0].name"]),
         ({"form": {**NO_CLAIM, "namespace": "kf-bob"}}, 403, ["namespace"]),
         ({**job("x"), "spec": {**job("x")["spec"], "notAField": 1}}, 400, ["spec.notAField"]),

@@ -1,4 +1,4 @@
-"""Builds the control plane's programs from the Go modules that `gomod/` pins, into the user's cache.
+"""Builds programs from pinned Go modules into the user's cache: the control plane's are those of `gomod/`.
 
 Owns `<cache>/bin` and `<cache>/go`. Whatever is interrupted, by Ctrl-C or a crash, goes on where it was: Go keeps
 each compiled package, and a program has its name only when it is whole.
@@ -61,6 +61,8 @@ class Module:
     programs: Mapping[str, str]
     """Name of a program -> the file that it is, or is a link to where the names differ."""
     flags: Sequence[str] = FLAGS
+    title: str = "the control plane"
+    """What is being built, in a sentence."""
 
     def key(self) -> str:
         """Names what would be built: other pins, sources or flags give another key."""
@@ -101,14 +103,14 @@ async def ensure(module: Module, names: Sequence[str], *, cache: Path, progress:
     try:
         async with locked(
             cache / "go" / "lock",
-            on_wait=lambda: progress("waiting for another build of the control plane to end"),
+            on_wait=lambda: progress(f"waiting with {module.title} for another build to end"),
         ):
             if not _all_there(wanted):
                 await _build(module, wanted, folder=folder, cache=cache, progress=progress)
     except command.CommandFailed as error:
-        raise BuildError(_explained(error, cache)) from error
+        raise BuildError(_explained(error, module.title, cache)) from error
     except OSError as error:
-        raise BuildError(f"cannot build the control plane: {error}; {_remedy(str(error), cache)}") from error
+        raise BuildError(f"cannot build {module.title}: {error}; {_remedy(str(error), cache)}") from error
     return wanted
 
 
@@ -130,7 +132,7 @@ async def _build(module: Module, names: Iterable[str], *, folder: Path, cache: P
         env = _environment(go, cache, work)
         built = sorted({module.programs[name] for name in names})
         packages = [module.packages[name] for name in built]
-        told = _Told(progress)
+        told = _Told(module.title, progress)
         stale = await _stale(go, module, packages, env=env, told=told)
         told.compiling(stale)
         await command.run(
@@ -183,6 +185,7 @@ def _environment(go: Path, cache: Path, work: Path) -> dict[str, str]:
 class _Told:
     """Turns what Go prints into a few words now and then. Each method answers whether it knows such a line."""
 
+    title: str
     progress: Progress
     modules: int = 0
     done: int = 0
@@ -194,13 +197,13 @@ class _Told:
         if not line.startswith("go: downloading "):
             return False
         self.modules += 1
-        self._say(f"downloading the control plane's sources: {self.modules} modules")
+        self._say(f"downloading the sources of {self.title}: {self.modules} modules")
         return True
 
     def compiling(self, stale: set[str]) -> None:
         self.stale = stale
         self.started = time.monotonic()
-        self._say(f"building the control plane: {len(stale)} packages to compile", now=True)
+        self._say(f"building {self.title}: {len(stale)} packages to compile", now=True)
 
     def compiled(self, line: str) -> bool:
         if line not in self.stale:
@@ -208,9 +211,9 @@ class _Told:
         self.done += 1
         took = int(time.monotonic() - self.started)
         if self.done == len(self.stale):
-            self._say(f"building the control plane: linking the programs, {_minutes(took)}", now=True)
+            self._say(f"building {self.title}: linking the programs, {_minutes(took)}", now=True)
         else:
-            self._say(f"building the control plane: {self.done}/{len(self.stale)} packages, {_minutes(took)}")
+            self._say(f"building {self.title}: {self.done}/{len(self.stale)} packages, {_minutes(took)}")
         return True
 
     def _say(self, text: str, *, now: bool = False) -> None:
@@ -223,9 +226,9 @@ def _minutes(seconds: int) -> str:
     return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
 
 
-def _explained(error: command.CommandFailed, cache: Path) -> str:
+def _explained(error: command.CommandFailed, title: str, cache: Path) -> str:
     output = f"\n{error.tail}\n" if error.tail else "; "
-    return f"cannot build the control plane: {error}{output}{_remedy(f'{error} {error.tail}', cache)}"
+    return f"cannot build {title}: {error}{output}{_remedy(f'{error} {error.tail}', cache)}"
 
 
 def _remedy(output: str, cache: Path) -> str:
