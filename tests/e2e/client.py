@@ -112,7 +112,7 @@ class HubClient:
     async def stop_server(self) -> None:
         status, body = await self.api("DELETE", f"/users/{self.user}/server")
         assert status in (202, 204, 404), (status, body)
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while True:
                 _, user = await self.api("GET", f"/users/{self.user}")
                 if not user.get("servers"):

@@ -15,7 +15,7 @@ def product(tmp_path_factory):
     print(f"\nkf-spawner up: the link after {running.seconds_to_link:.1f} s")
     yield running
     assert running.stop() == 0, "\n".join(running.output[-30:])
-    left = products.processes_of(home)
+    left = products.left_of(home)
     assert not left, f"left running: {left}"
 
 

@@ -6,7 +6,6 @@ import os
 import queue
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -15,16 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kf_spawner.localcluster.controlplane.binaries import ensure
+from tests.fixtures.ports import free_port
 
 LINK_TIMEOUT = 900.0  # the first start on a machine builds the control plane
 STOP_TIMEOUT = 90.0
-LATE_TIMEOUT = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+LATE_TIMEOUT = 120.0
+DYING_TIMEOUT = 20.0
 
 
 def kubectl_binary() -> Path:
@@ -113,6 +108,14 @@ def _pump(process: subprocess.Popen, output: list[str], lines: queue.Queue) -> N
         output.append(line.rstrip())
         lines.put(line.rstrip())
     lines.put(None)
+
+
+def left_of(home: Path) -> list[str]:
+    """What of `processes_of` does not end by itself: a process that was killed is there a moment longer."""
+    deadline = time.monotonic() + DYING_TIMEOUT
+    while (found := processes_of(home)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
 
 
 def processes_of(home: Path) -> list[str]:

@@ -13,6 +13,7 @@ import re
 import signal
 import time
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -48,7 +49,7 @@ while len({{line for line in open("/mnt/faults/starts") if line.startswith(job +
     time.sleep(0.05)
 time.sleep(3)
 """
-JOB_TIMEOUT = 120.0
+JOB_TIMEOUT = 240.0
 
 
 def manifest(name: str) -> dict:
@@ -124,7 +125,7 @@ async def test_kill(product, kubectl, server, starts, component, turn):
     kubectl("delete", "configmap", f"ack-{name}")
 
 
-async def running(product, component: str, timeout: float = 60.0) -> int:
+async def running(product, component: str, timeout: float = 120.0) -> int:
     """The pid of the component, which may be waiting for its next start after the round before."""
     async with asyncio.timeout(timeout):
         while True:
@@ -170,7 +171,7 @@ async def outcome(kubectl, name: str) -> dict:
     raise AssertionError(f"{name} has not ended within {JOB_TIMEOUT:g} s: {done.stdout}{done.stderr}")
 
 
-async def answers(server: HubClient, timeout: float = 60.0) -> None:
+async def answers(server: HubClient, timeout: float = 180.0) -> None:
     """The notebook server is reached through the door again, with the token from before."""
     async with asyncio.timeout(timeout):
         while True:
@@ -178,6 +179,6 @@ async def answers(server: HubClient, timeout: float = 60.0) -> None:
                 status, _ = await server.server("GET", "/api/status")
                 if status == 200:
                     return
-            except OSError:
+            except (aiohttp.ClientError, OSError, TimeoutError):
                 pass
             await asyncio.sleep(0.2)

@@ -45,19 +45,26 @@ def test_walkthrough_job(kubectl, job):
         described = kubectl("describe", "tfjob", job)
         assert "SuccessfulCreatePod" in described
         assert "successfully completed" in described
+        seen = []
+        for line in watch.stdout:
+            seen += line.split()[1:2]
+            if seen[-1:] == ["Succeeded"]:
+                break
+        assert {"Created", "Running"} & set(seen), seen
+        assert seen[-1] == "Succeeded"
     finally:
         watch.terminate()
-        seen = watch.communicate(timeout=10)[0]
-    assert "Created" in seen or "Running" in seen
-    assert "Succeeded" in seen
+        watch.communicate(timeout=60)
 
 
 def test_delete_takes_the_replicas_along(kubectl, job):
     wait_for(kubectl, job, "Running")
     kubectl("delete", "-f", str(EXAMPLE), "--wait")
     selector = f"training.kubeflow.org/job-name={job}"
-    kubectl("wait", "--for=delete", "pod", "-l", selector, "--timeout=60s", timeout=70)
-    assert kubectl("get", "pods,services", "-l", selector, "--no-headers").strip() == ""
+    deadline = time.monotonic() + 60
+    while left := kubectl("get", "pods,services", "-l", selector, "--no-headers").strip():
+        assert time.monotonic() < deadline, left
+        time.sleep(0.2)
 
 
 async def test_notebook_pod(product, kubectl):

@@ -20,7 +20,7 @@ def another(product, tmp_path):
     yield running
     running.stop()
     products.run_cli("down", "--home", str(running.home), timeout=120)
-    assert not products.processes_of(running.home)
+    assert not products.left_of(running.home)
 
 
 def test_status_and_down(another):
@@ -50,8 +50,8 @@ def test_status_and_down(another):
     assert "already runs on" in second.stderr
     done = products.run_cli("down", "--home", str(another.home), timeout=120)
     assert done.returncode == 0, done.stderr
-    assert another.process.wait(10) == 0
-    assert not products.processes_of(another.home)
+    assert another.process.wait(60) == 0
+    assert not products.left_of(another.home)
     words = products.run_cli("status", "--home", str(another.home))
     assert (words.returncode, "not running" in words.stdout) == (3, True)
 
@@ -69,13 +69,13 @@ def test_state_survives_kill_of_up(another):
         assert kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "b"
     finally:
         assert again.stop() == 0
-    assert not products.processes_of(another.home)
+    assert not products.left_of(another.home)
 
 
 def test_a_killed_component_is_restarted_and_said(another):
     pid = another.pid("operator")
     os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not any("operator is back" in line for line in another.output):
         assert time.monotonic() < deadline, another.output
         time.sleep(0.1)
@@ -87,13 +87,16 @@ def test_a_closed_terminal_stops_all(tmp_path):
     home = tmp_path / "home"
     command = f"{sys.executable} -m kf_spawner.cli up --home {home} --port {products.free_port()} 2>&1 | head -n 1"
     pipeline = subprocess.Popen(["sh", "-c", command], env=products.clean_environment(), start_new_session=True)
-    facts = until_status(home, lambda facts: facts.get("ready"))
-    os.kill(facts["pid"], signal.SIGHUP)  # nobody reads what it says by now
-    pipeline.wait(products.STOP_TIMEOUT)
-    assert not products.processes_of(home)
+    try:
+        facts = until_status(home, lambda facts: facts.get("ready"))
+        os.kill(facts["pid"], signal.SIGHUP)  # nobody reads what it says by now
+        pipeline.wait(products.STOP_TIMEOUT)
+        assert not products.left_of(home)
+    finally:
+        products.run_cli("down", "--home", str(home), timeout=120)
 
 
-def until_status(home, holds, timeout=60.0):
+def until_status(home, holds, timeout=200.0):
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         done = products.run_cli("status", "--home", str(home), "--json")
@@ -166,4 +169,4 @@ def test_a_named_cluster_is_used_and_none_is_started(another, tmp_path):
         assert not (home / "etcd").exists()
     finally:
         assert running.stop() == 0
-    assert not products.processes_of(home)
+    assert not products.left_of(home)
