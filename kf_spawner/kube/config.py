@@ -79,11 +79,15 @@ def _from_file(path: Path) -> ClusterConfig:
         server = cluster["server"]
     except (KeyError, TypeError, AttributeError) as error:
         raise ConfigError(f"kubeconfig {path} is not complete: {error!r} is missing") from error
-    ca = _data(cluster, "certificate-authority", path)
+    try:
+        ca = _data(cluster, "certificate-authority", path)
+        tls = _tls(cluster, user, ca, path) if server.startswith("https:") else None
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(f"kubeconfig {path}: a certificate or key in it is not one: {error}") from error
     return ClusterConfig(
         server=server.rstrip("/"),
         namespace=context.get("namespace") or "default",
-        tls=_tls(cluster, user, ca, path) if server.startswith("https:") else None,
+        tls=tls,
         token=_token(user, path),
         ca=ca,
     )
@@ -142,7 +146,10 @@ def _file_token(path: Path) -> Callable[[], str | None]:
     def read() -> str | None:
         nonlocal cached
         if cached is None or time.monotonic() - cached[0] > TOKEN_RELOAD:
-            cached = (time.monotonic(), path.read_text().strip())
+            try:
+                cached = (time.monotonic(), path.read_text().strip())
+            except OSError as error:
+                raise ConfigError(f"the token file {path} cannot be read: {error.strerror}") from error
         return cached[1]
 
     return read

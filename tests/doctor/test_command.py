@@ -139,20 +139,41 @@ async def test_what_it_cannot_begin_with(control_plane, arguments, words):
     assert words in err
 
 
-async def test_a_kubeconfig_that_is_not_there():
-    code, out, err = await doctor("/nowhere")
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("", "does not exist"),
+        (("t", ""), "cannot be read"),
+        (("cluster", {"server": "https://127.0.0.1:1", "certificate-authority-data": "AAAA"}), "is not one"),
+        (("user", {"tokenFile": "/nowhere"}), "the token file /nowhere cannot be read"),
+    ],
+    ids=["none", "no YAML", "certificate", "token file"],
+)
+async def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, change, words):
+    kubeconfig = tmp_path / "kubeconfig"
+    if change:
+        kubeconfig.write_text(kubeconfig_of("http://127.0.0.1:1", **dict([change])) if change[1] else "{")
+    code, out, err = await doctor(kubeconfig)
     assert (code, out) == (2, "")
-    assert "/nowhere does not exist" in err
+    assert words in err
+    assert "Traceback" not in err
 
 
-def kubeconfig_of(server: str, *, ca: Path | None = None, token: str = "t") -> str:
-    cluster = {"server": server, **({"certificate-authority": str(ca)} if ca else {})}
+def kubeconfig_of(
+    server: str,
+    *,
+    ca: Path | None = None,
+    token: str = "t",
+    cluster: dict | None = None,
+    user: dict | None = None,
+) -> str:
+    cluster = cluster or {"server": server, **({"certificate-authority": str(ca)} if ca else {})}
     return json.dumps(
         {
             "current-context": "c",
             "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
             "clusters": [{"name": "c", "cluster": cluster}],
-            "users": [{"name": "u", "user": {"token": token}}],
+            "users": [{"name": "u", "user": user or {"token": token}}],
         }
     )
 
