@@ -15,7 +15,7 @@ from kf_spawner.tfjob.defaults import CLEAN_RUNNING
 from kf_spawner.tfjob.names import API_VERSION, CANONICAL_TYPE, CONTAINER, KIND, REPLICA_TYPES
 from kf_spawner.tfjob.program import GPU, HOME_GROUP, MANAGED_BY
 from kf_spawner.tfjob.quantity import is_amount
-from kf_spawner.tfjob.validation import FieldError, TFJobInvalid
+from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
 
 TEXT, LIST, OBJECT, TRUTH = "a text", "a list", "an object", "true or false"
 TYPES: dict[str, type | tuple[type, ...]] = {TEXT: str, LIST: list, OBJECT: dict, TRUTH: bool}
@@ -62,6 +62,7 @@ VOLUME_PATHS = [
     (r".*template\.spec\.volumes\[(\d+)\].*", r"volumes[\1].claim"),
     (r".*template\.spec\.containers\[0\]\.volumeMounts\[(\d+)\].*", r"volumes[\1].path"),
 ]
+AMOUNTS = {"cpu": "500m or 2", "memory": "512Mi or 2Gi"}
 TOP_PATHS = [
     (r"metadata\.(name|namespace)", r"\1"),
     (r"spec\.runPolicy\.?(.*)", r"run_policy.\1"),
@@ -71,14 +72,22 @@ TOP_PATHS = [
 
 
 def to_manifest(form: dict) -> dict:
-    """The TFJob of a form; TFJobInvalid, whose errors name the form's fields, where it cannot be read.
+    """The TFJob of a form; TFJobInvalid, whose errors name the form's fields, all that are wrong at once.
 
-    What the manifest's values may be is for `validate` and the API server to say.
+    Only where a form cannot be read has what `validate` finds to wait. The rest is for the API server to say.
     """
     form = _present(form)
-    errors = list(_errors(form))
-    if errors:
-        raise TFJobInvalid(errors)
+    amounts = list(_amount_errors(form))
+    if unreadable := list(_errors(form)):
+        raise TFJobInvalid([*unreadable, *amounts])
+    manifest = _manifest(form)
+    errors = [FieldError(field_of(error.field, form), error.message) for error in validate(manifest)]
+    if errors or amounts:
+        raise TFJobInvalid([*errors, *amounts])
+    return manifest
+
+
+def _manifest(form: dict) -> dict:
     replicas = [_present(replica) for replica in form["replicas"]]
     volumes = [_present(volume) for volume in form.get("volumes") or []]
     meta = {"name": form["name"], "namespace": form.get("namespace"), "labels": dict(MANAGED_BY)}
@@ -135,6 +144,16 @@ def _errors(form: dict) -> Iterator[FieldError]:
                 yield FieldError(f"{path}.{key}", "is missing")
 
 
+def _amount_errors(form: dict) -> Iterator[FieldError]:
+    replicas = form.get("replicas")
+    for index, replica in enumerate(replicas if isinstance(replicas, list) else []):
+        for key, example in AMOUNTS.items() if isinstance(replica, dict) else ():
+            if replica.get(key) not in (None, "") and not is_amount(replica[key]):
+                yield FieldError(
+                    f"replicas[{index}].{key}", f"is {replica[key]!r}; write an amount such as {example}"
+                )
+
+
 def _replica_errors(replica: Any, path: str, seen: set[str]) -> Iterator[FieldError]:
     errors = list(_shape(replica, REPLICA, path))
     yield from errors
@@ -152,9 +171,6 @@ def _replica_errors(replica: Any, path: str, seen: set[str]) -> Iterator[FieldEr
     for key in ("count", "gpu"):
         if replica.get(key) not in (None, "") and not isinstance(_number(replica[key]), int):
             yield FieldError(f"{path}.{key}", f"is {replica[key]!r}; use a whole number")
-    for key, example in (("cpu", "500m or 2"), ("memory", "512Mi or 2Gi")):
-        if replica.get(key) not in (None, "") and not is_amount(replica[key]):
-            yield FieldError(f"{path}.{key}", f"is {replica[key]!r}; write an amount such as {example}")
     for key in ("command", "args"):
         try:
             shlex.split(replica.get(key) or "")

@@ -115,22 +115,23 @@ def digest(pod: dict) -> tuple:
 
 
 def _waiting_trouble(reason: str, message: str, image: str) -> Trouble | None:
+    message = message.rstrip(" .") or "no details"
     if reason in IMAGE_REASONS:
         return Trouble(
             "TFJobImagePullFailed",
-            f"cannot get its image {image!r} ({reason}): {message or 'no details'}. "
+            f"cannot get its image {image!r} ({reason}): {message}. "
             "Check the image's name and that the node may pull it.",
         )
     if reason == MISSING_REASON:
         return Trouble(
             "TFJobContainerFailed",
-            f"waits for what its container needs ({reason}): {message or 'no details'}. "
+            f"waits for what its container needs ({reason}): {message}. "
             "It starts by itself once that is there; if it never will be, correct the pod template.",
         )
     if reason in START_REASONS:
         return Trouble(
             "TFJobContainerFailed",
-            f"cannot start its container ({reason}): {message or 'no details'}. Correct the pod template.",
+            f"cannot start its container ({reason}): {message}. Correct the pod template.",
         )
     if reason == "CrashLoopBackOff":
         return Trouble("TFJobCrashLoop", "keeps failing and is started again ever later; look at its log.")

@@ -87,8 +87,8 @@ async def user_page(chromium: Browser, stage: Stage, user: str, path: str = "", 
     assert not faults, faults
 
 
-def job(name: str, namespace: str, *, suspend: bool = True) -> dict:
-    container = {"name": "tensorflow", "image": PLAIN_IMAGE, "command": ["python", "-u", "-c", PROGRAM]}
+def job(name: str, namespace: str, *, suspend: bool = True, program: str = PROGRAM) -> dict:
+    container = {"name": "tensorflow", "image": PLAIN_IMAGE, "command": ["python", "-u", "-c", program]}
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": "TFJob",
@@ -162,24 +162,23 @@ async def test_a_users_way_with_a_job(chromium, stage):
 
 
 async def create_by_form(page: Page) -> None:
-    """A wrong value first: the message is at its field, and nothing that was typed is lost, on a reload neither."""
+    """Wrong values first: a message is at each field, and nothing that was typed is lost, on a reload neither."""
     await page.get_by_role("link", name="New TFJob").click()
     await page.get_by_label("Name", exact=True).fill("Count!")
     await page.get_by_label("Command").fill(COMMAND)
     await page.get_by_label("Replicas", exact=True).fill("2")
     await page.get_by_label("Memory").fill("much")
     await page.get_by_role("button", name="Create").click()
-    name = page.get_by_label("Name", exact=True)
+    name, memory = page.get_by_label("Name", exact=True), page.get_by_label("Memory")
     await expect(name).to_be_focused()
     await expect(name).to_have_accessible_description(re.compile("'Count!' is not a valid name"))
+    await expect(memory).to_have_accessible_description(re.compile("'much'; write an amount such as"))
     await expect(page.get_by_label("Command")).to_have_value(COMMAND)
     await picture(page, "dashboard-wrong-value")
     await page.reload()
     await expect(page.get_by_label("Replicas", exact=True)).to_have_value("2")
     await name.fill("count")
-    await page.get_by_role("button", name="Create").click()
-    await expect(page.get_by_label("Memory")).to_have_accessible_description(re.compile("'much' is no amount"))
-    await page.get_by_label("Memory").fill("64Mi")
+    await memory.fill("64Mi")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("heading", name="count", level=1)).to_be_visible()
 
@@ -296,9 +295,25 @@ async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
         await expect(
             page.get_by_text("The dashboard cannot be reached: is it running? Trying again…")
         ).to_be_visible()
+        await expect(page.get_by_label("Name", exact=True)).to_be_hidden()  # there is nothing yet to choose from
         await page.unroute_all()
         await expect(page.locator("#connection")).to_be_hidden()
         await expect(page.locator("main .empty, main tbody tr").first).to_be_visible()
+
+
+async def test_logs_that_went_with_their_pods_are_not_waited_for(chromium, stage):
+    async with (
+        jobs(stage, job("short", "kf-ben", suspend=False, program="print(1)")),
+        user_page(chromium, stage, "ben", "jobs/kf-ben/short/logs") as page,
+    ):
+        await expect(state(page, "Succeeded")).to_be_visible()
+        await page.reload()
+        await expect(page.get_by_text("No pod").first).to_be_visible()
+        await expect(page.get_by_role("log").first).to_have_attribute("data-empty", re.compile("its log with it"))
+        await expect(page.get_by_role("link", name="Download")).to_have_count(0)
+        await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
+        await page.get_by_role("link", name="Overview").click()
+        await expect(page.get_by_text("There is no pod to tell now")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

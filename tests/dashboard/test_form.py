@@ -105,6 +105,8 @@ def test_full_form():
         (one(gpu="some"), ["replicas[0].gpu"]),
         (one(cpu="fast", memory="lots"), ["replicas[0].cpu", "replicas[0].memory"]),
         (one(cpu="-1", memory="1 GB"), ["replicas[0].cpu", "replicas[0].memory"]),
+        (one(count="two", memory="lots"), ["replicas[0].count", "replicas[0].memory"]),
+        ({**one(memory="lots"), "name": "Count!"}, ["name", "replicas[0].memory"]),
         (one(command="python 'x"), ["replicas[0].command"]),
         (one(args=["--x"]), ["replicas[0].args"]),
         (one(env={"A": "b"}), ["replicas[0].env"]),

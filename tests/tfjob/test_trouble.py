@@ -13,7 +13,7 @@ def waiting(world: World, reason: str, message: str) -> World:
 
 def test_an_image_that_cannot_be_pulled_is_told():
     world = running(Worker=2)
-    plan = waiting(world, "ErrImagePull", "not found").step()
+    plan = waiting(world, "ErrImagePull", "not found.").step()
     assert world.state == "Running"
     assert world.message("Created") == (
         "Pod mnist-worker-1 cannot get its image 'nosuch:1' (ErrImagePull): not found. "

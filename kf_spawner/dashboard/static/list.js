@@ -99,7 +99,7 @@ function filters(filter, user, changed) {
   const search = h("input", {
     id: "search",
     type: "search",
-    placeholder: "A part of the name",
+    placeholder: "A part of it",
     value: filter.search,
     oninput: choose("search"),
     autocomplete: "off",
@@ -123,7 +123,7 @@ function filters(filter, user, changed) {
   return {
     element: h(
       "div",
-      { class: "filters" },
+      { class: "filters", hidden: true },
       field(search, "Name"),
       user.admin && field(namespace, "Namespace"),
       states,

@@ -65,6 +65,7 @@ class Logs {
   listen() {
     this.stop();
     this.hold(false);
+    this.pause.hidden = false;
     this.panes.clear();
     fill(this.grid);
     const names = this.wanted();
@@ -90,6 +91,7 @@ class Logs {
       if (this.paused) this.pause.textContent = `Follow (${count(this.held(), "new line")})`;
     } else if (item.type === "end") {
       this.stop();
+      this.pause.hidden = true;
       this.note.textContent = `The job has ended (${item.state}): there will be no more.`;
     }
   }

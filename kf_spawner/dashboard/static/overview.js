@@ -81,7 +81,7 @@ function row(replica, here) {
       replica.pod ? h("a", { href: log, "data-nav": true, title: "Its log" }, replica.replica) : replica.replica,
     ),
     cell(1, badge(replica.state), why && h("div", { class: "small break" }, why)),
-    cell(2, replica.pod && h("span", { class: "small break" }, replica.pod)),
+    cell(2, replica.pod && h("div", { class: "small named" }, replica.pod)),
     cell(3, replica.node && h("span", { class: "small break" }, replica.node)),
     cell(4, String(replica.restarts)),
     cell(5, replica.exit_code === null ? null : String(replica.exit_code)),
@@ -127,7 +127,7 @@ function events(list) {
           { class: "small break" },
           h("div", {}, event.message, event.count > 1 && h("span", { class: "muted" }, ` (${event.count} times)`)),
         ),
-        h("td", { class: "small muted break" }, event.object),
+        h("td", { class: "small muted" }, h("div", { class: "named" }, event.object)),
       ),
     );
   const heads = ["When", "What", "Message", "About"].map((title) => h("th", { scope: "col" }, title));
@@ -138,12 +138,15 @@ function events(list) {
 function tfConfig() {
   let replicas = [];
   const choice = h("select", { id: "config", onchange: () => text.update(told()) });
-  const text = part(h("div"), (config) =>
+  const text = part(h("div"), ({ pod, tf_config: config }) =>
     config
       ? h("pre", { class: "code", tabindex: 0, "aria-label": "TF_CONFIG" }, JSON.stringify(config, null, 2))
-      : h("p", { class: "muted" }, "None: a job of one replica needs no cluster."),
+      : h("p", { class: "muted" }, pod ? "None: a job of one replica needs no cluster." : "There is no pod to tell now."),
   );
-  const told = () => replicas.find(({ replica }) => replica === choice.value)?.tf_config || null;
+  const told = () => {
+    const { pod, tf_config } = replicas.find(({ replica }) => replica === choice.value) || {};
+    return { pod: Boolean(pod), tf_config };
+  };
   const choices = part(choice, (names) => names.map((name) => h("option", { value: name }, name)));
   return {
     element: h("div", {}, h("div", { class: "logbar" }, h("label", { for: choice.id }, "Of"), choice), text.element),

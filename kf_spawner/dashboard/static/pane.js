@@ -7,6 +7,7 @@ import { badge } from "./states.js";
 const MOST = 2000; // lines kept on the page; a download has all
 const PACE = 100; // ms between two drawings, whatever comes
 const NEAR = 24; // px from the end that still count as the end
+const GONE = "No pod"; // the state of a replica of an ended job whose pod was cleaned up
 const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g; // terminals' colours and cursor moves
 
 export function pane({ replica, download, alone }) {
@@ -53,7 +54,11 @@ export function pane({ replica, download, alone }) {
       holding = on;
       schedule();
     },
-    setState: (word) => fill(state, word && badge(word)),
+    setState(word) {
+      fill(state, word && badge(word));
+      save.hidden = word === GONE;
+      text.dataset.empty = word === GONE ? "The pod is gone, and its log with it." : "No line yet.";
+    },
     get held() {
       return holding ? waiting.length : 0;
     },
