@@ -71,17 +71,16 @@ class Prober:
     async def ask(self, question: Probe, *, dns_pods: list[dict] | None) -> list[Finding]:
         """What the probe finds; it is gone afterwards."""
         meta = question.pod["metadata"]
-        what = f"Pods like a user's server in namespace {meta['namespace']}"
+        check, what = "claim", f"Claims in namespace {meta['namespace']}"
         try:
             if question.claim is not None:
-                what = f"Claims in namespace {meta['namespace']}"
                 await self._create(CLAIMS, question.claim)
-                what = f"Pods like a user's server in namespace {meta['namespace']}"
+            check, what = "pod", f"Pods like a user's server in namespace {meta['namespace']}"
             await self._create_pod(question.pod)
             return await self._wait(question, dns_pods)
         except ApiError as error:
             if isinstance(error, Forbidden | Invalid) or "webhook" in error.message:
-                return [finding(refusal(error.message, what=what, namespace=meta["namespace"]))]
+                return [finding(refusal(error.message, what=what, namespace=meta["namespace"]), check=check)]
             return api.no_answer(error.status, error.message)
         finally:
             await self._remove(PODS, meta["name"], meta["namespace"])
@@ -180,16 +179,18 @@ class Prober:
         await self._gone(resource, name, namespace)
 
     async def _gone(self, resource: Resource, name: str, namespace: str | None = None) -> None:
-        deadline = time.monotonic() + REMOVAL
+        deadline, found = time.monotonic() + REMOVAL, {}
         try:
             while time.monotonic() < deadline:
-                await self._client.get(resource, name, namespace)
+                found = await self._client.get(resource, name, namespace)
                 await asyncio.sleep(PAUSE)
         except (NotFound, Forbidden):  # who may not look at volumes cannot wait for the end of one
             return
         except ApiError as error:
             self._left(resource, name, namespace, str(error))
             return
+        if resource is VOLUMES and found.get("status", {}).get("phase") != "Failed":
+            return  # a cloud takes minutes to delete a disk
         self._left(resource, name, namespace, f"it is still there after {REMOVAL:.0f} seconds")
 
     def _left(self, resource: Resource, name: str, namespace: str | None, why: str) -> None:

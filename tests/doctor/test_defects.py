@@ -303,6 +303,15 @@ async def test_a_node_whose_clock_is_wrong(stage: Stage):
     assert "The clock of node stage is 1" in finding.cause
 
 
+async def test_a_quota_in_the_way_of_claims(stage: Stage):
+    hard = {"persistentvolumeclaims": "0"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": hard}}
+    await stage.client.create(RESOURCEQUOTAS, quota, stage.namespace)
+    await stage.until(lambda: has_status(stage))
+    finding = only(await stage.examine(place=stage.namespace, skip={"quota"}), "claim")
+    assert finding.cause.startswith(f"Claims in namespace {stage.namespace} are refused: the quota none")
+
+
 async def test_no_rights(stage: Stage, control_plane):
     stranger = load_config(control_plane.kubeconfig("stranger"))
     async with Client(stranger, user_agent="test") as client:
