@@ -188,6 +188,7 @@ async def stopped(browser: Browser, user: str) -> None:
     """Stops the user's server; returns when the hub has done with it."""
 
     async def done() -> bool:
+        await browser.get("/hub/home")  # a page of the hub's own: one below /user/ may have changed the cookie
         status, text = await browser.api("DELETE", f"/users/{user}/server")
         assert status in (202, 204), text
         return status == 204

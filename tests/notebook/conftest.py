@@ -56,7 +56,7 @@ class Shell:
             self._python, str(RUNNER), str(file), env=self._environment, stdout=-1, stderr=-2, cwd=self._folder
         )
 
-    async def run(self, *cells: str, timeout: float = 120) -> list[Cell]:
+    async def run(self, *cells: str, timeout: float = 240) -> list[Cell]:
         process = await self.start(*cells)
         output, _ = await asyncio.wait_for(process.communicate(), timeout)
         text = output.decode()

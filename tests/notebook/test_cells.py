@@ -109,7 +109,7 @@ async def test_an_interrupt_leaves_the_job_and_says_how_to_go_on(shell, live_wor
     assert process.stdout is not None
     interrupts = 0
     output = ""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         while line := (await process.stdout.readline()).decode():
             output += line
             if "started" in line and interrupts < 2:
@@ -124,7 +124,7 @@ async def test_an_interrupt_deletes_the_job_where_that_was_asked_for(shell, live
     cell = "%%tfjob long --stop-on-interrupt\nimport time\nprint('started', flush=True)\ntime.sleep(1000)\n"
     process = await shell.start(LOAD, cell)
     assert process.stdout is not None
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         while line := (await process.stdout.readline()).decode():
             if "started" in line:
                 process.send_signal(signal.SIGINT)
