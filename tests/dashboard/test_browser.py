@@ -17,7 +17,7 @@ from tests.dashboard.stage import Stage
 from tests.e2e.test_browser import ARGUMENTS, CHROMIUM, picture
 from tests.fixtures.platform import PLAIN_IMAGE
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]
 
 PROGRAM = (
     "import os, time; print('TF_CONFIG' in os.environ); [print('step', n) or time.sleep(0.2) for n in range(3000)]"
