@@ -4,17 +4,23 @@ PORT ?= 8000
 ROUNDS ?= 10
 JOBS ?= 2
 VENV := .venv
+ON_CLUSTER := tests/on_cluster
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-faults check format lock bench bench-operator clean
+.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator images clean chart
 
 help:
 	@echo "make run    [HOME_DIR=.home] [PORT=8000]  start everything on this machine and print the link"
 	@echo "make test   [ARGS=...] [JOBS=2]           run all tests (ARGS go to pytest), JOBS files at a time"
 	@echo "make test-faults [ROUNDS=10]              kill every component many times while jobs run"
+	@echo "make cluster                              a whole Kubernetes cluster on this machine, for tests (root; Debian)"
+	@echo "make cluster-down                         nothing of it is left"
+	@echo "make test-cluster [CLUSTER=kubeconfig]    the tests that want a cluster: there, or on the one named"
 	@echo "make check                                format, lint, types and the walls between rooms"
 	@echo "make bench                                the figures in docs/benchmarks.md, measured again"
 	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
+	@echo "make images [ONLY=\"hub …\"] [BASE=…]      build the container images into .images/"
+	@echo "make chart                                the chart's schema, page of values and copies, made again"
 	@echo "make clean                                remove what make made in this folder"
 
 run:
@@ -32,6 +38,23 @@ test-faults:
 	@$(BIN)/python -m tests.fixtures.programs
 	@exec env KF_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m faults $(ARGS)
 
+cluster:
+	@scripts/setup $(VENV) requirements/test.txt
+	@exec $(BIN)/python -m tests.cluster up
+
+cluster-down:
+	@scripts/setup $(VENV) requirements/test.txt
+	@exec $(BIN)/python -m tests.cluster down
+
+test-cluster:
+	@scripts/setup $(VENV) requirements/test.txt
+ifdef CLUSTER
+	@exec $(BIN)/python -m pytest $(or $(ARGS),$(ON_CLUSTER))
+else
+	@$(BIN)/python -m tests.cluster up
+	@exec $(BIN)/python -m tests.cluster run -- $(abspath $(BIN))/python -m pytest $(or $(ARGS),$(ON_CLUSTER))
+endif
+
 check:
 	@scripts/setup $(VENV) requirements/test.txt
 	@$(BIN)/ruff format --check .
@@ -47,6 +70,10 @@ format:
 lock:
 	@scripts/lock
 
+chart:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python helm/generate.py
+
 bench:
 	@scripts/setup $(VENV) requirements/test.txt
 	@$(BIN)/python -m benchmarks.startup
@@ -55,5 +82,9 @@ bench-operator:
 	@scripts/setup $(VENV) requirements/test.txt
 	@exec $(BIN)/python -m benchmarks.operator $(ARGS)
 
+images:
+	@scripts/setup $(VENV) requirements/run.txt
+	@exec $(BIN)/python -m scripts.images $(if $(BASE),--base $(BASE)) $(ONLY)
+
 clean:
-	rm -rf $(VENV) .home build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .home .images build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,6 +2,10 @@
 
 from hypothesis import HealthCheck, settings
 
+import os
+
+# What needs a real cluster: see docs/testing.md.
+collect_ignore = [] if os.environ.get("CLUSTER") else ["on_cluster"]
 pytest_plugins = ["tests.fixtures.control_plane"]
 
 # The same examples each time, however slow the machine is: what fails, fails for a change of the code.

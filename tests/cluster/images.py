@@ -1,0 +1,37 @@
+"""The cluster's own images, made as archives: pause, CoreDNS, and busybox for pods of tests."""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import archive
+from .layout import BUSYBOX_IMAGE, COREDNS_IMAGE, PAUSE_IMAGE, Layout
+from .programs import Programs
+
+BUSYBOX_PACKAGE = "busybox-static"
+
+
+def write(layout: Layout, programs: Programs) -> None:
+    """Write the archives. Raises CalledProcessError when Debian's package of busybox cannot be had."""
+    folder = layout.images
+    pause, coredns = {"pause": programs.pause}, {"coredns": programs.coredns}
+    archive.write(folder / "pause.tar", image=PAUSE_IMAGE, entrypoint=["/pause"], files=pause)
+    archive.write(folder / "coredns.tar", image=COREDNS_IMAGE, entrypoint=["/coredns"], files=coredns)
+    if not (folder / "busybox.tar").exists():
+        _write_busybox(folder / "busybox.tar")
+
+
+def _write_busybox(path: Path) -> None:
+    """From Debian's package, unpacked and not installed."""
+    with tempfile.TemporaryDirectory(prefix="kf-busybox-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # apt downloads as a user of its own
+        subprocess.run(["apt-get", "download", "-qq", BUSYBOX_PACKAGE], cwd=folder, check=True, capture_output=True)
+        (package,) = folder.glob("*.deb")
+        subprocess.run(["dpkg-deb", "-x", str(package), str(folder / "unpacked")], check=True)
+        program = folder / "unpacked" / "bin" / "busybox"
+        listed = subprocess.run([str(program), "--list"], check=True, capture_output=True, text=True)
+        links = {f"bin/{name}": "busybox" for name in listed.stdout.split() if name != "busybox"}
+        archive.write(
+            path, image=BUSYBOX_IMAGE, entrypoint=["/bin/sh", "-c"], files={"bin/busybox": program}, links=links
+        )

@@ -1,0 +1,168 @@
+"""The cluster from outside: start its machine, find it, load images into it, run commands in its network, remove it.
+
+The machine is found by its command line, which names its folder: no file can be lost that says what runs.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from kf_spawner.localcluster.supervisor import log_tail, process_start
+
+from . import cgroups, images, packages, programs
+from .layout import ROOT, Layout
+
+NAMESPACES = ("--mount", "--net", "--pid", "--uts")
+START_TIMEOUT = 300.0
+END_TIMEOUT = 30.0
+PAUSE = 0.1
+
+
+class ClusterError(Exception):
+    """The cluster cannot be started, used or removed; the message says why and what to do."""
+
+
+def up(layout: Layout) -> None:
+    """Bring the cluster up, or do nothing if it is. Raises ClusterError."""
+    _check_machine(layout)
+    started = None if _machine_processes(layout) else _start(layout)
+    deadline = time.monotonic() + START_TIMEOUT
+    while not layout.ready.exists():
+        ended = not _machine_processes(layout) if started is None else started.poll() is not None
+        if ended or time.monotonic() > deadline:
+            raise ClusterError(
+                f"the cluster did not start; the end of {layout.machine_log}:\n{log_tail(layout.machine_log)}"
+            )
+        time.sleep(PAUSE)
+
+
+def _check_machine(layout: Layout) -> None:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise ClusterError("a cluster needs Linux and root: kubelet and containerd do not run otherwise")
+    for path in (layout.home, ROOT, Path(sys.executable)):
+        if path.is_relative_to("/var") or path.is_relative_to("/run"):
+            raise ClusterError(f"{path}: the cluster has a /var and a /run of its own; put the checkout elsewhere")
+
+
+def _start(layout: Layout) -> subprocess.Popen[bytes]:
+    """Start the machine; everything that needs the world outside is fetched and built before."""
+    try:
+        packages.ensure()
+    except packages.PackagesMissing as error:
+        raise ClusterError(str(error)) from error
+    images.write(layout, asyncio.run(programs.ensure()))
+    layout.ready.unlink(missing_ok=True)
+    layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    unshare = [packages.program("unshare"), *NAMESPACES, "--mount-proc", "--fork", "--kill-child"]
+    argv = [*unshare, sys.executable, "-m", "tests.cluster", "machine", "--home", str(layout.home)]
+    with layout.machine_log.open("ab") as log:
+        return subprocess.Popen(
+            argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def machine(layout: Layout) -> int | None:
+    """The machine's first process, if it runs."""
+    return next((pid for pid in _machine_processes(layout) if _is_first(pid)), None)
+
+
+def load(layout: Layout, archives: Sequence[Path]) -> None:
+    """Put images (archives as `docker save` writes them) where the kubelet finds them. Raises ClusterError."""
+    first = _running(layout)
+    for path in archives:
+        argv = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
+        argv += [packages.program("ctr"), "--namespace=k8s.io", "images", "import", "-"]
+        with path.open("rb") as file:
+            ended = subprocess.run(argv, stdin=file, check=False)
+        if ended.returncode:
+            raise ClusterError(f"containerd did not take {path}: is it an image's archive, as docker save writes it?")
+
+
+def run(layout: Layout, command: Sequence[str]) -> NoReturn:
+    """Become `command`, in the cluster's network, with CLUSTER naming its kubeconfig. Raises ClusterError."""
+    first = _running(layout)
+    nsenter = packages.program("nsenter")
+    environment = {**os.environ, "CLUSTER": str(layout.kubeconfig)}
+    os.execve(nsenter, [nsenter, f"--net=/proc/{first}/ns/net", "--", *command], environment)
+
+
+def down(layout: Layout) -> None:
+    """Leave nothing of the cluster, whatever state it is in. Raises ClusterError."""
+    ending = [*_machine_processes(layout), *_command_processes(layout)]
+    for pid in ending:
+        _kill(pid)
+    deadline = time.monotonic() + END_TIMEOUT
+    # The first process is gone only when everything in its namespaces is.
+    while left := [pid for pid in ending if process_start(pid) is not None]:
+        if time.monotonic() > deadline:
+            raise ClusterError(f"processes {left} do not end; they may wait for a disk: look at them, then try again")
+        time.sleep(PAUSE)
+    try:
+        cgroups.remove(layout.cgroup)
+        if layout.home.exists():
+            shutil.rmtree(layout.home)
+    except OSError as error:
+        raise ClusterError(f"cannot remove all of the cluster: {error}; try again") from error
+
+
+def _running(layout: Layout) -> int:
+    first = machine(layout)
+    if first is None or not layout.ready.exists():
+        raise ClusterError("the cluster is not up: run 'make cluster'")
+    return first
+
+
+def _machine_processes(layout: Layout) -> list[int]:
+    """`unshare`, the first process and its worker: all have the same end of their command line."""
+    wanted = ["-m", "tests.cluster", "machine", "--home", str(layout.home)]
+    return [pid for pid in _processes() if _words(pid, "cmdline")[-len(wanted) :] == wanted]
+
+
+def _command_processes(layout: Layout) -> list[int]:
+    """What `run` started and is still there: in another network than ours, with our cluster in its environment."""
+    ours = os.stat("/proc/self/ns/net").st_ino
+    wanted = f"CLUSTER={layout.kubeconfig}"
+    return [pid for pid in _processes() if wanted in _words(pid, "environ") and _network(pid) not in (None, ours)]
+
+
+def _processes() -> list[int]:
+    return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _words(pid: int, name: str) -> list[str]:
+    """A NUL-separated file of a process; nothing when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/{name}").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
+def _network(pid: int) -> int | None:
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except OSError:
+        return None
+
+
+def _is_first(pid: int) -> bool:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return False
+    # A process's numbers in its namespaces, the outermost first.
+    numbers = next((line.split()[1:] for line in lines if line.startswith("NSpid:")), [])
+    return len(numbers) > 1 and numbers[-1] == "1"
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
