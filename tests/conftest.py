@@ -1,8 +1,8 @@
 """Fixtures that every room's tests share."""
 
-from hypothesis import HealthCheck, settings
-
 import os
+
+from hypothesis import HealthCheck, settings
 
 # What needs a real cluster: see docs/testing.md.
 collect_ignore = [] if os.environ.get("CLUSTER") else ["on_cluster"]

@@ -31,7 +31,11 @@ def _write_busybox(path: Path) -> None:
         subprocess.run(["dpkg-deb", "-x", str(package), str(folder / "unpacked")], check=True)
         program = folder / "unpacked" / "bin" / "busybox"
         listed = subprocess.run([str(program), "--list"], check=True, capture_output=True, text=True)
-        links = {f"bin/{name}": "busybox" for name in listed.stdout.split() if name != "busybox"}
+        links = {f"bin/{applet}": "busybox" for applet in listed.stdout.split() if applet != "busybox"}
         archive.write(
-            path, image=BUSYBOX_IMAGE, entrypoint=["/bin/sh", "-c"], files={"bin/busybox": program}, links=links
+            path,
+            image=BUSYBOX_IMAGE,
+            entrypoint=["/bin/sh", "-c"],
+            files={"bin/busybox": program},
+            links=links,
         )

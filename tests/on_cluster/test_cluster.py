@@ -79,7 +79,9 @@ async def test_a_service_is_found_by_its_name_and_reached_at_its_address(client:
     }
     address = (await client.create(SERVICES, service))["spec"]["clusterIP"]
     await phase(client, "web", namespace, "Running")
-    fetch = f"nslookup web.{namespace}.svc.cluster.local && until wget -q -T 2 -O - http://web; do sleep 0.1; done"
+    fetch = (
+        f"nslookup web.{namespace}.svc.cluster.local && until wget -q -O - http://web 2>/dev/null; do sleep 0.1; done"
+    )
     await client.create(PODS, pod("caller", namespace, fetch))
     said = await output(client, "caller", namespace)
     assert address in said
@@ -95,7 +97,8 @@ async def test_a_pod_reaches_itself_through_its_service(client: Client, namespac
     }
     await client.create(SERVICES, service)
     fetch = "mkdir /www && echo me >/www/index.html && httpd -p 8080 -h /www"
-    fetch += " && until wget -q -T 2 -O - http://self; do sleep 0.1; done"
+    # The bare name is the pod's own, in its /etc/hosts.
+    fetch += f" && until wget -q -O - http://self.{namespace} 2>/dev/null; do sleep 0.1; done"
     await client.create(PODS, pod("self", namespace, fetch))
     assert await output(client, "self", namespace) == "me\n"
 
