@@ -16,6 +16,7 @@ MODULE = build.Module(
         "pause": "./pause",
     },
     programs={name: name for name in ("coredns", "kube-proxy", "kubelet", "pause")},
+    title="the test cluster",
 )
 
 

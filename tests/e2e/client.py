@@ -186,6 +186,8 @@ class Kernel:
                     )
                 elif kind == "status" and content["execution_state"] == "idle":
                     break
+            else:
+                raise CellFailed(f"the kernel's connection ended before the cell did: {shown}")
         if failure:
             raise failure
         return "\n".join(shown)

@@ -88,18 +88,26 @@ def start(home: Path, *args: str, port: int | None = None, env: dict[str, str] |
         start_new_session=True,
     )
     product = Product(home=home, port=port, process=process)
+    try:
+        _read_link(product)
+    except BaseException:
+        product.stop()
+        raise
+    product.seconds_to_link = time.monotonic() - began
+    return product
+
+
+def _read_link(product: Product) -> None:
     lines: queue.Queue[str | None] = queue.Queue()
-    threading.Thread(target=_pump, args=(process, product.output, lines), daemon=True).start()
+    threading.Thread(target=_pump, args=(product.process, product.output, lines), daemon=True).start()
     while not (product.hub and product.kubeconfig):
         line = lines.get(timeout=LINK_TIMEOUT)
         if line is None:
-            raise AssertionError(f"up ended with {process.wait()}:\n" + "\n".join(product.output))
+            raise AssertionError(f"up ended with {product.process.wait()}:\n" + "\n".join(product.output))
         if found := re.match(r"Hub: (\S+)", line):
             product.hub = found[1]
         if found := re.match(r"export KUBECONFIG=(\S+)", line):
             product.kubeconfig = found[1]
-    product.seconds_to_link = time.monotonic() - began
-    return product
 
 
 def _pump(process: subprocess.Popen, output: list[str], lines: queue.Queue) -> None:
