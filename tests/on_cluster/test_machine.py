@@ -1,0 +1,162 @@
+"""A test cluster of these tests' own: what is killed comes back, a power cut loses nothing, nothing of it stays."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kf_spawner.localcluster.controlplane import binaries
+from kf_spawner.localcluster.supervisor import process_start
+from tests.cluster import cgroups, outside
+from tests.cluster.layout import BUSYBOX_IMAGE, ROOT, Layout
+
+PATIENCE = 120.0
+PAUSE = 0.2
+
+pytestmark = [
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="a cluster needs Linux and root"),
+]
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+    made = Layout(tmp_path_factory.mktemp("cluster") / "home")
+    outside.up(made)
+    yield made
+    outside.down(made)
+
+
+def kubectl(layout: Layout, *arguments: str) -> subprocess.CompletedProcess[str]:
+    program = asyncio.run(binaries.ensure(print)).kubectl
+    argv = [sys.executable, "-m", "tests.cluster", "--home", str(layout.home), "run", "--", str(program)]
+    argv += [f"--kubeconfig={layout.kubeconfig}", *arguments]
+    return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False)
+
+
+def until(layout: Layout, wanted: str, *arguments: str) -> None:
+    """Until kubectl says `wanted`; it may fail in between."""
+    deadline = time.monotonic() + PATIENCE
+    while (ended := kubectl(layout, *arguments)).stdout.strip() != wanted:
+        assert time.monotonic() < deadline, f"{wanted!r} not within {PATIENCE:g} s: {ended}"
+        time.sleep(PAUSE)
+
+
+def pids(layout: Layout, name: str) -> list[int]:
+    """The machine's processes of that program."""
+    namespace = os.readlink(f"/proc/{outside.machine(layout)}/ns/pid")
+    return [pid for pid in running(name) if _link(pid, "ns/pid") == namespace]
+
+
+def containers(layout: Layout) -> list[int]:
+    """The pod's processes; a pod has a process namespace of its own."""
+    return [pid for pid in running("busybox") if layout.cgroup in _cgroups(pid)]
+
+
+def running(name: str) -> list[int]:
+    found = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in found if Path(_link(pid, "exe")).name == name]
+
+
+def _cgroups(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cgroup").read_text()
+    except OSError:
+        return ""
+
+
+def _link(pid: int, name: str) -> str:
+    try:
+        return os.readlink(f"/proc/{pid}/{name}")
+    except OSError:
+        return ""
+
+
+def start_pod(layout: Layout) -> None:
+    """A pod that notes each of its starts."""
+    said = kubectl(layout, "run", "pod", f"--image={BUSYBOX_IMAGE}", "--", "echo begun; exec sleep 100000")
+    assert said.returncode == 0, said
+    until(layout, "Running", "get", "pod", "pod", "--output=jsonpath={.status.phase}")
+
+
+RESTARTS = ("get", "pod", "pod", "--output=jsonpath={.status.containerStatuses[0].restartCount}")
+NODE_READY = ("get", "nodes", '--output=jsonpath={.items[0].status.conditions[?(@.type=="Ready")].status}')
+
+
+def test_up_twice_is_up_once(layout: Layout):
+    first = outside.machine(layout)
+    outside.up(layout)
+    assert outside.machine(layout) == first
+
+
+@pytest.mark.parametrize("program", ["kubelet", "containerd", "kube-proxy", "kf-control-plane"])
+def test_what_is_killed_comes_back_and_the_pod_runs_on(layout: Layout, program: str):
+    if kubectl(layout, "get", "pod", "pod").returncode:
+        start_pod(layout)
+    before = pids(layout, program)
+    assert before
+    pod = containers(layout)
+    assert pod
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    while len([pid for pid in pids(layout, program) if pid not in before]) < len(before):
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE)
+    until(layout, "True", *NODE_READY)
+    ended = kubectl(layout, "exec", "pod", "--", "echo", "there")
+    while ended.returncode:
+        assert time.monotonic() < deadline, ended
+        time.sleep(PAUSE)
+        ended = kubectl(layout, "exec", "pod", "--", "echo", "there")
+    assert ended.stdout == "there\n"
+    assert set(pod) <= set(containers(layout))
+    assert kubectl(layout, *RESTARTS).stdout == "0"
+
+
+def test_a_power_cut(layout: Layout):
+    """The first process is killed, and with it everything; the next start has the same objects and starts the pod."""
+    if kubectl(layout, "get", "pod", "pod").returncode:
+        start_pod(layout)
+    first = outside.machine(layout)
+    assert first is not None
+    pod = containers(layout)
+    assert pod
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    while any(process_start(pid) is not None for pid in [first, *pod]):
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE)
+    outside.up(layout)
+    assert outside.machine(layout) != first
+    until(layout, "1", *RESTARTS)
+
+
+def test_down_leaves_nothing(tmp_path: Path):
+    """Not of a start that was cut short, either."""
+    layout = Layout(tmp_path / "home")
+    outer = Path("/proc/mounts").read_text()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster", "--home", str(layout.home), "up"], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not (layout.var / "lib" / "kubelet").exists():
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE)
+    inside = outside.machine(layout)
+    assert inside is not None
+    process.kill()
+    process.wait()
+    outside.down(layout)
+    assert outside.machine(layout) is None
+    assert process_start(inside) is None
+    assert not layout.home.exists()
+    assert not [path for path in cgroups.hierarchies() if (path / layout.cgroup).exists()]
+    assert Path("/proc/mounts").read_text() == outer
+    outside.down(layout)  # and again: nothing to do is no error
