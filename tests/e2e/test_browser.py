@@ -39,6 +39,9 @@ async def page(product):
         context = await browser.new_context(viewport={"width": 1280, "height": 900}, base_url=f"{product.hub}/")
         yield await context.new_page()
         await browser.close()
+    async with HubClient(product.hub) as client:  # whatever came of the test, the next one finds no server
+        await client.make_token()
+        await client.stop_server()
 
 
 async def picture(page: Page, name: str) -> None:
@@ -118,7 +121,8 @@ async def saved_cells(page: Page, client: HubClient) -> list[dict]:
             await asyncio.sleep(2)
             await page.keyboard.press("Control+s")
             status, document = await client.server("GET", "/api/contents/examples/quickstart.ipynb")
-            assert status == 200, document
+            if status != 200:  # it is just being written
+                continue
             cells = [cell for cell in document["content"]["cells"] if cell["cell_type"] == "code"]
             failed = any(out["output_type"] == "error" for cell in cells for out in cell["outputs"])
             if failed or cells[-1]["execution_count"]:
