@@ -9,7 +9,7 @@ from kf_spawner.kube import AlreadyExists, ApiError, Client, load_config
 from kf_spawner.kube.resources import BUILT_IN, NAMESPACES, NODES, PODS, SERVICEACCOUNTS
 
 NODE = "things"
-PATIENCE = 20.0
+PATIENCE = 30.0
 
 
 def client(kubeconfig: Path) -> Client:

@@ -25,6 +25,7 @@ THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 def make_wheel(folder: Path, name: str = "demo") -> str:
     """A wheel with one module and one command; the requirement that pins it."""
     files = {
+        f"{name}_headers/{name}.h": "int main();",
         f"{name}.py": f"def main():\n    print('{name} says hello')\n",
         f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
         f"{name}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
@@ -60,7 +61,10 @@ class World:
         folder = self.catalogue / folder_name
         folder.mkdir(parents=True, exist_ok=True)
         environment = {"folder": "python", "pythons": [THIS_PYTHON], "requirements": "requirements.txt"}
-        environment |= {"files": ["../common"], "remove": ["bin/pydoc*"]} | changes.pop("environment", {})
+        environment |= {
+            "files": ["../common"],
+            "remove": ["bin/pydoc*", "lib/python*/site-packages/demo_headers"],
+        } | changes.pop("environment", {})
         content = {"name": folder_name, "gpu": False, "cmd": ["demo"], "environments": [environment]} | changes
         (folder / "image.json").write_text(json.dumps(content))
 
@@ -168,6 +172,7 @@ async def test_pull_builds_the_image(world):
     assert not list((image.path / "python/bin").glob("pydoc*"))
     site = next((image.path / "python").glob("lib/python*/site-packages"))
     assert list((site / "__pycache__").glob("demo.*.pyc"))
+    assert not (site / "demo_headers").exists()
 
     def run(*argv):
         env = {key: value.replace("/home/jovyan", str(world.root)) for key, value in environment.env.items()}
@@ -201,7 +206,7 @@ async def test_two_pulls_at_once_build_once(world):
     said = [[], []]
     stores = [world.store(), world.store()]
     image = stores[0].resolve("small")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         await asyncio.gather(*(store.pull(image, lines.append) for store, lines in zip(stores, said, strict=True)))
     assert sorted(map(bool, said)) == [False, True]
 

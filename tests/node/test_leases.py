@@ -3,10 +3,17 @@
 import socket
 import subprocess
 import sys
+import uuid
 
 import pytest
 
 from kf_spawner.localcluster.node.leases import SLICES, Claims, candidate_ports, port_is_free
+
+
+@pytest.fixture
+def seed() -> str:
+    """Another one each time: claims hold for the whole machine, on which somebody else may run these tests, too."""
+    return uuid.uuid4().hex
 
 
 @pytest.fixture
@@ -22,29 +29,29 @@ def claims():
         each.close()
 
 
-def test_two_owners_get_two_slices_and_the_wanted_one_if_it_is_free(claims):
+def test_two_owners_get_two_slices_and_the_wanted_one_if_it_is_free(claims, seed):
     first, second = claims(), claims()
-    slice_ = first.take_slice(wanted=None, seed="seed")
+    slice_ = first.take_slice(wanted=None, seed=seed)
     assert slice_ in SLICES
-    other = second.take_slice(wanted=slice_, seed="seed")
+    other = second.take_slice(wanted=slice_, seed=seed)
     assert other != slice_
     first.close()
     assert claims().take_slice(wanted=slice_, seed="other") == slice_
 
 
-def test_two_owners_get_two_ports_from_one_seed(claims):
-    first, second = claims().take_port(seed="s"), claims().take_port(seed="s")
+def test_two_owners_get_two_ports_from_one_seed(claims, seed):
+    first, second = claims().take_port(seed=seed), claims().take_port(seed=seed)
     assert first != second
 
 
-def test_a_port_that_somebody_listens_on_is_not_given_away(claims):
-    port = next(candidate_ports("seed"))
+def test_a_port_that_somebody_listens_on_is_not_given_away(claims, seed):
+    port = next(candidate_ports(seed))
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
         listener.listen()
         assert not port_is_free(port)
-        assert claims().take_port(seed="seed") != port
+        assert claims().take_port(seed=seed) != port
     assert port_is_free(port)
 
 
@@ -55,20 +62,20 @@ def test_the_kernels_own_range_comes_last():
     assert len(set(ports)) == len(ports)
 
 
-def test_a_claim_ends_with_its_process(claims):
+def test_a_claim_ends_with_its_process(claims, seed):
     code = (
         "import sys, time; from kf_spawner.localcluster.node.leases import Claims\n"
-        "print(Claims().take('test/one') or time.sleep(60))\n"
-        "c = Claims(); print(c.take('test/two'), flush=True); time.sleep(60)"
+        f"print(Claims().take('one/{seed}') or time.sleep(60))\n"
+        f"c = Claims(); print(c.take('two/{seed}'), flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
         assert [process.stdout.readline().strip() for _ in range(2)] == ["True", "True"]
-        assert not claims().take("test/two")
+        assert not claims().take(f"two/{seed}")
     finally:
         process.kill()
         process.wait()
         assert process.stdout is not None
         process.stdout.close()
-    assert claims().take("test/two")
+    assert claims().take(f"two/{seed}")

@@ -72,7 +72,7 @@ class Exec:
             await self._message()
 
     async def status(self):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (status := await self._message()):
                 pass
         return status
@@ -82,7 +82,7 @@ class Exec:
         return 0 if status["status"] == "Success" else int(status["details"]["causes"][0]["message"])
 
     async def _message(self):
-        message = await asyncio.wait_for(self.socket.receive(), 10)
+        message = await asyncio.wait_for(self.socket.receive(), 30)
         assert message.type is aiohttp.WSMsgType.BINARY, message
         channel, data = message.data[0], message.data[1:]
         if channel == STATUS:
@@ -99,7 +99,7 @@ async def exec_(api, *argv, protocol=V5, **streams):
         yield Exec(socket)
 
 
-async def eventually(condition, timeout=5.0):
+async def eventually(condition, timeout=30.0):
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "in vain"
@@ -157,9 +157,9 @@ async def test_follow_gives_lines_as_they_come(api, containers):
     log = containers.logs[WHO][0]
     async with api.get(f"/containerLogs/{'/'.join(WHO)}", params={"follow": "true"}) as response:
         log.feed("stdout", b"now\n")
-        assert await asyncio.wait_for(response.content.readline(), 2) == b"now\n"
+        assert await asyncio.wait_for(response.content.readline(), 30) == b"now\n"
         containers.stop(*WHO)
-        assert await asyncio.wait_for(response.content.read(), 2) == b""
+        assert await asyncio.wait_for(response.content.read(), 30) == b""
 
 
 async def test_a_follower_that_goes_leaves_nothing(api, containers):
@@ -288,6 +288,6 @@ async def test_the_server_stops_with_sessions_open(containers, authority):
             pid = (await socket.receive()).data[1:].decode().strip()
             began = time.monotonic()
             await server.__aexit__()
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20
             await eventually(lambda: is_gone(pid))
             await socket.close()

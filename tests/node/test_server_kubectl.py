@@ -44,7 +44,7 @@ class Cluster:
 
     async def run(self, *arguments: str, stdin: bytes | None = None) -> tuple[int, str, str]:
         process = await self.start(*arguments, stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             out, err = await process.communicate(stdin)
         return process.returncode, out.decode(), err.decode()
 
@@ -91,7 +91,7 @@ async def cluster(control_plane, tmp_path):
 
 async def until_created(client, pod):
     """The namespace's service account must be there first."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 return await client.create(PODS, pod)
@@ -114,7 +114,7 @@ async def test_logs(cluster):
 async def test_logs_followed_to_the_end(cluster):
     who = (cluster.namespace, "pod", "app")
     process = await cluster.start("logs", "-f", "pod")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         for number in range(3):
             cluster.containers.logs[who][0].feed("stdout", f"line {number}\n".encode())
             assert await process.stdout.readline() == f"line {number}\n".encode()
@@ -141,7 +141,7 @@ async def test_exec_in_a_terminal(cluster):
             "exec", "-it", "pod", "--", "sh", "-c", "tty -s && read word && echo got $word", stdin=inner, stdout=inner
         )
         os.write(outer, b"typed\n")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             assert await process.wait() == 0
             seen = b""
             while b"got typed" not in seen:

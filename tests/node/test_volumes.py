@@ -67,7 +67,10 @@ async def test_config_maps_and_secrets_with_items_modes_and_bytes(server):
     [
         ({"configMap": {"name": "nobody"}}, 'configmap "nobody" not found'),
         ({"secret": {"secretName": "nobody"}}, 'secret "nobody" not found'),
-        ({"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "k", "path": "p"}]}}, "configmap key: k"),
+        (
+            {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "k", "path": "p"}]}},
+            "references non-existent config key: k",
+        ),
         ({"persistentVolumeClaim": {"claimName": "nobody"}}, 'persistentvolumeclaim "nobody" not found'),
     ],
 )

@@ -9,6 +9,9 @@ from .attempts import Attempt
 from .runner import ContainerRunner
 from .server import LogsUnavailable
 
+WAITING = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
+"""What a kubelet says instead of these reasons to whoever asks for the logs."""
+
 
 class NotRunning(Exception):
     """There is no running container of that name."""
@@ -36,9 +39,9 @@ class Access:
                 raise LogsUnavailable(f'previous terminated container "{container}" in pod "{pod}" not found')
             return Attempt.files_of(directory)
         if attempt is None:
-            state = runner.view.state.get("waiting") or {}
+            reason = (runner.view.state.get("waiting") or {}).get("reason") or "not started"
             raise LogsUnavailable(
-                f'container "{container}" in pod "{pod}" is waiting to start: {state.get("reason") or "not started"}'
+                f'container "{container}" in pod "{pod}" is waiting to start: {WAITING.get(reason, reason)}'
             )
         return Attempt.files_of(attempt.directory)
 

@@ -12,8 +12,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from yarl import URL
 
 OUTPUT_LIMIT = 10 * 1024
+
+
+MOST_REDIRECTS = 10
 
 
 class ActionFailed(Exception):
@@ -46,18 +50,31 @@ class Target:
         return self.ports[value]
 
 
-async def perform(action: dict, target: Target, http: aiohttp.ClientSession, *, timeout: float) -> None:
-    """Runs one handler: `exec`, `httpGet`, `tcpSocket` or `sleep`. Raises ActionFailed, after `timeout` s at most."""
+@dataclass(frozen=True)
+class Answer:
+    """What a web server said: its status, and where it is when it sent us to another host (`away`)."""
+
+    status: int
+    away: bool = False
+    body: str = ""
+
+
+async def perform(action: dict, target: Target, http: aiohttp.ClientSession, *, timeout: float) -> Answer | None:
+    """Runs one handler: `exec`, `httpGet`, `tcpSocket` or `sleep`. Raises ActionFailed, after `timeout` s at most.
+
+    What a web server answered is given back: a hook is done whatever it was, a probe looks at it.
+    """
     if "exec" in action:
         await _execute(action["exec"].get("command") or [], target, timeout)
     elif "httpGet" in action:
-        await _request(action["httpGet"], target, http, timeout)
+        return await _request(action["httpGet"], target, http, timeout)
     elif "tcpSocket" in action:
         await _connect(action["tcpSocket"], target, timeout)
     elif "sleep" in action:
         await asyncio.sleep(min(timeout, action["sleep"].get("seconds", 0)))
     else:
         raise ActionFailed("the handler names none of exec, httpGet, tcpSocket and sleep")
+    return None
 
 
 async def _execute(command: list[str], target: Target, timeout: float) -> None:
@@ -99,24 +116,35 @@ async def _read_some(stream: asyncio.StreamReader) -> bytes:
     return data
 
 
-async def _request(action: dict, target: Target, http: aiohttp.ClientSession, timeout: float) -> None:
+async def _request(action: dict, target: Target, http: aiohttp.ClientSession, timeout: float) -> Answer:
     scheme = (action.get("scheme") or "HTTP").lower()
     host = action.get("host") or target.ip
     path = "/" + (action.get("path") or "/").lstrip("/")
-    url = f"{scheme}://{host}:{target.port(action['port'])}{path}"
+    url = URL(f"{scheme}://{host}:{target.port(action['port'])}{path}")
     headers = {header["name"]: header["value"] for header in action.get("httpHeaders") or []}
     headers.setdefault("User-Agent", "kube-probe/1.37")
     try:
-        async with http.get(
-            url, headers=headers, ssl=False, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=timeout)
-        ) as response:
-            status = response.status
+        async with asyncio.timeout(timeout):
+            return await _answer(url, headers, http)
     except TimeoutError:
         raise ActionFailed(f'Get "{url}": no answer within {timeout:g}s') from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise ActionFailed(f'Get "{url}": {error}') from error
-    if not 200 <= status < 400:
-        raise ActionFailed(f"HTTP probe failed with statuscode: {status}")
+
+
+async def _answer(url: URL, headers: Mapping[str, str], http: aiohttp.ClientSession) -> Answer:
+    """The last answer on a way of redirects that stays on one host."""
+    here = url.host
+    for _ in range(MOST_REDIRECTS):
+        async with http.get(url, headers=headers, ssl=False, allow_redirects=False) as response:
+            there = response.headers.get("Location")
+            if not 300 <= response.status < 400 or not there:
+                return Answer(response.status)
+            url = url.join(URL(there))
+            if url.host != here:
+                body = await response.content.read(OUTPUT_LIMIT)
+                return Answer(response.status, away=True, body=body.decode(errors="replace"))
+    raise ActionFailed(f"stopped after {MOST_REDIRECTS} redirects")
 
 
 async def _connect(action: dict, target: Target, timeout: float) -> None:
@@ -128,7 +156,8 @@ async def _connect(action: dict, target: Target, timeout: float) -> None:
     except TimeoutError:
         raise ActionFailed(f"dial tcp {host}:{port}: no answer within {timeout:g}s") from None
     except OSError as error:
-        raise ActionFailed(f"dial tcp {host}:{port}: {error.strerror or error}") from error
+        why = os.strerror(error.errno).lower() if error.errno else str(error)
+        raise ActionFailed(f"dial tcp {host}:{port}: connect: {why}") from error
     writer.close()
     with contextlib.suppress(OSError):
         await writer.wait_closed()

@@ -99,7 +99,7 @@ async def build_container(
     env = {
         **{name: os.environ[name] for name in INHERITED if name in os.environ},
         **_image_env(image_env, directories),
-        "HOSTNAME": pod["spec"].get("hostname") or pod["metadata"]["name"],
+        "HOSTNAME": _hostname(pod),
         **_api_server_env(client),
         **_kubeconfig(mounts),
         **links,
@@ -167,6 +167,11 @@ async def _data(client: Client, pod: dict, kind: str, reference: dict) -> dict[s
     if kind == "configMap":
         return found.get("data") or {}
     return {key: data.decode(errors="replace") for key, data in object_files(found).items()}
+
+
+def _hostname(pod: dict) -> str:
+    spec = pod["spec"]
+    return spec.get("hostnameOverride") or spec.get("hostname") or str(pod["metadata"]["name"])
 
 
 def _words(container: dict, env: Mapping[str, str]) -> list[str]:

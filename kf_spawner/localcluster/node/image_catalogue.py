@@ -94,6 +94,6 @@ def parse_reference(reference: str) -> tuple[str, str]:
     if not match:
         raise ImageError(
             "InvalidImageName",
-            f'couldn\'t parse image reference "{reference}": write [registry/][repository/]name[:tag], in lower case',
+            f'couldn\'t parse image name "{reference}": write [registry/][repository/]name[:tag], in lower case',
         )
     return match["name"], match["tag"] or ""

@@ -1,5 +1,6 @@
 """What a container leaves to be said about its end: its termination message. Blocking, small files only."""
 
+import os
 from pathlib import Path
 
 from .attempts import MESSAGE_FILE, Attempt, Exit
@@ -10,19 +11,20 @@ LOG_LINES = 80
 
 
 def termination_message(attempt: Attempt, exit_: Exit, *, from_logs: bool) -> str:
-    """The termination message file's text; `from_logs`: or else, after a failure, the log's tail."""
+    """The end of the termination message file; `from_logs`: or else, after a failure, the log's."""
     if exit_.error:
         return exit_.error
     path = attempt.directory / MESSAGE_FILE
-    text = _read(path, MESSAGE_LIMIT)
+    text = _end_of(path, MESSAGE_LIMIT)
     if not text and from_logs and exit_.code:
         text = _log_tail(attempt.files_of(attempt.directory)[-1])
     return text
 
 
-def _read(path: Path, limit: int) -> str:
+def _end_of(path: Path, limit: int) -> str:
     try:
         with open(path, "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - limit))
             return file.read(limit).decode(errors="replace")
     except FileNotFoundError:
         return ""
@@ -36,4 +38,4 @@ def _log_tail(path: Path) -> str:
         file.seek(max(0, file.tell() - 4 * LOG_LIMIT))
         lines = file.read().splitlines()[-LOG_LINES:]
     texts = [line.split(b" ", 3)[3].decode(errors="replace") for line in lines if line.count(b" ") >= 3]
-    return "\n".join(texts).encode()[-LOG_LIMIT:].decode(errors="ignore")
+    return "".join(f"{text}\n" for text in texts).encode()[-LOG_LIMIT:].decode(errors="ignore")

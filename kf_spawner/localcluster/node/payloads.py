@@ -18,6 +18,10 @@ from .tokens import current_token, renewal_due, request_token
 
 log = logging.getLogger(__name__)
 
+NO_KEY = {
+    "secret": "references non-existent secret key",
+    "configMap": "configmap references non-existent config key",
+}
 KINDS = ("configMap", "secret", "downwardAPI", "projected")
 DEFAULT_MODE = 0o644
 
@@ -73,7 +77,7 @@ async def _object(client: Client, pod: dict, kind: str, name: str, body: dict, m
         if item["key"] in files:
             payload[item["path"]] = Content(files[item["key"]], item.get("mode", mode))
         elif not optional:
-            raise SourceError(f'{kind.lower()} "{name}" references non-existent {kind.lower()} key: {item["key"]}')
+            raise SourceError(f"{NO_KEY[kind]}: {item['key']}")
     return payload
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from .actions import ActionFailed
+from .actions import ActionFailed, Answer
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,16 @@ class Verdict:
         return self.opinion
 
 
-Perform = Callable[[dict, float], Awaitable[None]]
+Perform = Callable[[dict, float], Awaitable[Answer | None]]
 Report = Callable[[str, str], None]
 
 
 class Probes:
     """Runs a container's probes until cancelled.
 
-    `perform(handler, timeout)` raises ActionFailed; `unhealthy(kind, message)` hears of every failed one.
-    `on_started()` and `on_ready(bool)` are told once per change.
+    `perform(handler, timeout)` raises ActionFailed; `unhealthy(kind, message)` hears of every failed one,
+    `doubtful(kind, message)` of a success that may be none. `on_started()` and `on_ready(bool)` are told once per
+    change.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Probes:
         age: float,
         perform: Perform,
         unhealthy: Report,
+        doubtful: Report,
         on_started: Callable[[], None],
         on_ready: Callable[[bool], None],
     ):
@@ -75,6 +77,7 @@ class Probes:
         self._born = time.monotonic() - age
         self._perform = perform
         self._unhealthy = unhealthy
+        self._doubtful = doubtful
         self._on_started = on_started
         self._on_ready = on_ready
 
@@ -89,7 +92,7 @@ class Probes:
         self._on_started()
         tasks = set()
         if probe := self._container.get("readinessProbe"):
-            tasks.add(asyncio.create_task(self._readiness(probe, ready)))
+            tasks.add(asyncio.create_task(self.readiness(probe, ready)))
         else:
             self._on_ready(True)
         if probe := self._container.get("livenessProbe"):
@@ -113,7 +116,8 @@ class Probes:
             await asyncio.sleep(verdict.timing.period)
         return opinion
 
-    async def _readiness(self, probe: dict, ready: bool) -> None:
+    async def readiness(self, probe: dict, ready: bool) -> None:
+        """The readiness probe alone, for ever."""
         verdict = Verdict(Timing.of(probe), opinion=ready)
         if ready:
             self._on_ready(True)
@@ -135,8 +139,12 @@ class Probes:
 
     async def _ask(self, kind: str, probe: dict, timing: Timing) -> bool:
         try:
-            await self._perform(probe, timing.timeout)
+            answer = await self._perform(probe, timing.timeout)
+            if answer and not 200 <= answer.status < 400:
+                raise ActionFailed(f"HTTP probe failed with statuscode: {answer.status}")
         except ActionFailed as failure:
             self._unhealthy(kind, str(failure))
             return False
+        if answer and answer.away:
+            self._doubtful(kind, f"Probe terminated redirects, Response body: {answer.body}")
         return True

@@ -40,22 +40,31 @@ class Puller:
             return image
 
     async def _once(self) -> Any:
-        image = self._store.resolve(self._reference)
+        try:
+            image = self._store.resolve(self._reference)
+        except ImageError as error:
+            if error.reason != "InvalidImageName":
+                self._may_pull()
+            raise
         present = self._store.present(image)
         if present and self._policy != "Always":
             self._event("Normal", "Pulled", f'Container image "{self._reference}" already present on machine')
             return image
+        self._may_pull()
+        began = time.monotonic()
+        await self._store.pull(image, progress=self._progress())
+        seconds = time.monotonic() - began
+        self._event("Normal", "Pulled", f'Successfully pulled image "{self._reference}" in {seconds:.3g}s')
+        return image
+
+    def _may_pull(self) -> None:
+        """Says that the image is being pulled; raises ImageError where the pod forbids that."""
         if self._policy == "Never":
             raise ImageError(
                 "ErrImageNeverPull",
                 f'Container image "{self._reference}" is not present with pull policy of Never',
             )
         self._event("Normal", "Pulling", f'Pulling image "{self._reference}"')
-        began = time.monotonic()
-        await self._store.pull(image, progress=self._progress())
-        seconds = time.monotonic() - began
-        self._event("Normal", "Pulled", f'Successfully pulled image "{self._reference}" in {seconds:.3g}s')
-        return image
 
     def _progress(self) -> Callable[[str], None]:
         """Progress as events, one a second at most: each is a write to the API server."""
@@ -73,12 +82,16 @@ class Puller:
     async def _failed(self, error: ImageError) -> None:
         log.warning("image %s: %s", self._reference, error.message)
         pause = self._backoff.after()
+        message = error.message
         if error.reason == "InvalidImageName":
-            self._event("Warning", "InspectFailed", error.message)
+            message = f'Failed to apply default image tag "{self._reference}": {message}'
+            self._event("Warning", "InspectFailed", message)
+        elif error.reason == "ErrImageNeverPull":
+            self._event("Warning", "ErrImageNeverPull", message)
         else:
-            self._event("Warning", "Failed", f'Failed to pull image "{self._reference}": {error.message}')
+            self._event("Warning", "Failed", f'Failed to pull image "{self._reference}": {message}')
         self._event("Warning", "Failed", f"Error: {error.reason}")
-        await self._waiting(error.reason, error.message)
+        await self._waiting(error.reason, message)
         if error.reason == "ErrImagePull":
             message = f'Back-off pulling image "{self._reference}"'
             self._event("Normal", "BackOff", message)

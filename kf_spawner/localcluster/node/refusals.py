@@ -88,6 +88,12 @@ def _volume(volume: dict, path: str) -> Iterator[str]:
                 yield f"{named}: projected.sources[{index}].{kind} is not known here; use one of {allowed}"
 
 
+def _console(container: dict, path: str) -> Iterator[str]:
+    for field in ("tty", "stdin"):
+        if container.get(field):
+            yield f"{path}.{field}: nobody can attach to a container here; remove it and use kubectl exec -it"
+
+
 def _container(container: dict, path: str) -> Iterator[str]:
     yield from _security(container.get("securityContext") or {}, f"{path}.securityContext")
     if container.get("volumeDevices"):
@@ -100,6 +106,13 @@ def _container(container: dict, path: str) -> Iterator[str]:
             yield f"{where}.mountPropagation: nothing is mounted, volumes are directories; remove it"
         if mount.get("recursiveReadOnly", "Disabled") == "Enabled":
             yield f"{where}.recursiveReadOnly: directories cannot be made read-only for one process; remove it"
+    yield from _console(container, path)
+    for index, entry in enumerate(container.get("env") or []):
+        if "fileKeyRef" in (entry.get("valueFrom") or {}):
+            yield f"{path}.env[{index}].valueFrom.fileKeyRef: not known here; use a configMapKeyRef or a secretKeyRef"
+    for index, rule in enumerate(container.get("restartPolicyRules") or []):
+        if rule.get("action") != "Restart":
+            yield f"{path}.restartPolicyRules[{index}].action: {rule.get('action')} is not known here; use Restart"
     for index, port in enumerate(container.get("ports") or []):
         if port.get("hostPort"):
             yield (

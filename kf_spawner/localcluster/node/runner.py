@@ -15,7 +15,7 @@ from typing import Any
 from kf_spawner.kube import ApiError
 
 from . import layout
-from .actions import ActionFailed, Target, perform
+from .actions import ActionFailed, Answer, Target, perform
 from .attempts import Attempt, Exit, StartFailed, attempts_of
 from .context import Context
 from .deadlines import Deadline, cancel
@@ -62,6 +62,7 @@ class ContainerRunner:
             waiting=self._show_waiting,
         )
         self._killed_by_probe = False
+        self._hook_failure = ""  # of the newest attempt's postStart
         self._load()
 
     # What a former node left
@@ -103,6 +104,8 @@ class ContainerRunner:
             ended = await self._live(self.attempt)
             if not self.restarts(ended):
                 return ended.code
+            if self._hook_failure:
+                await self._show_waiting("PostStartHookError", self._hook_failure)
             await self._pause(ended)
             await self._start(self.attempt.number + 1)
 
@@ -140,14 +143,15 @@ class ContainerRunner:
     def _begin(self, number: int, spec: dict) -> None:
         """From here the attempt exists, whatever happens to us."""
         self._killed_by_probe = False
-        self._event("Normal", "Created", f"Container created: {self.name}")
+        self._hook_failure = ""
+        self._event("Normal", "Created", "Container created")
         self.attempt = Attempt.start(self._directory / str(number), spec)
 
     async def _after_start(self, attempt: Attempt) -> None:
         if attempt.exit and attempt.exit.error:
             self._event("Warning", "Failed", f"Error: failed to start container {self.name!r}: {attempt.exit.error}")
             return
-        self._event("Normal", "Started", f"Container started: {self.name}")
+        self._event("Normal", "Started", "Container started")
         hook = (self._container.get("lifecycle") or {}).get("postStart")
         if hook and attempt.running:
             await self._post_start(hook)
@@ -161,9 +165,11 @@ class ContainerRunner:
             if hooking.done() and (failure := hooking.exception()):
                 if not isinstance(failure, ActionFailed):
                     raise failure
-                self._event("Warning", "FailedPostStartHook", f"PostStartHook failed: {failure}")
+                # What the hook said may be a secret: it is for who may read the pod, not its events.
+                self._event("Warning", "FailedPostStartHook", "PostStartHook failed")
                 self._killed_by_probe = True
                 await self.stop(Deadline(self._state.grace_period), "FailedPostStartHook")
+                self._hook_failure = f"PostStartHook failed: {failure}"
         finally:
             await cancel(hooking, ended)
 
@@ -226,17 +232,20 @@ class ContainerRunner:
 
     async def _probe(self, attempt: Attempt) -> str | None:
         started, ready = self.reported(self._state.pod.get("status") or {})
-        probes = Probes(
+        return await self._probes(attempt).run(started=started, ready=ready)
+
+    def _probes(self, attempt: Attempt) -> Probes:
+        return Probes(
             self._container,
             age=time.time() - attempt.started_at / 1e9,
             perform=self._perform,
             unhealthy=lambda kind, message: self._event("Warning", "Unhealthy", f"{kind} probe failed: {message}"),
+            doubtful=lambda kind, message: self._event("Warning", "ProbeWarning", f"{kind} probe warning: {message}"),
             on_started=self._show_started,
             on_ready=self._show_ready,
         )
-        return await probes.run(started=started, ready=ready)
 
-    def _perform(self, action: dict, timeout: float) -> Coroutine[Any, Any, None]:
+    def _perform(self, action: dict, timeout: float) -> Coroutine[Any, Any, Answer | None]:
         assert self.attempt is not None
         target = Target.of(self._container, ip=self._state.ip, spec=self.attempt.spec, translate=self.translate)
         return perform(action, target, self._context.http, timeout=timeout)
@@ -260,12 +269,22 @@ class ContainerRunner:
             self._event("Normal", "Killing", message)
             if interrupt:
                 attempt.interrupt()
-            deadline = await self._pre_stop(deadline)
-            attempt.terminate()
-            if not await deadline.met_by(attempt.wait()):
-                await attempt.kill_for_sure()
+            watching = asyncio.create_task(self._watch_readiness(attempt))
+            try:
+                deadline = await self._pre_stop(deadline)
+                attempt.terminate()
+                if not await deadline.met_by(attempt.wait()):
+                    await attempt.kill_for_sure()
+            finally:
+                await cancel(watching)
         assert attempt.exit is not None
         self._show_end(attempt, attempt.exit)
+
+    async def _watch_readiness(self, attempt: Attempt) -> None:
+        """A container that ends may still have requests: it counts as ready for as long as it says so."""
+        probe = self._container.get("readinessProbe")
+        if probe and self.view.started:
+            await self._probes(attempt).readiness(probe, self.view.ready)
 
     async def _pre_stop(self, deadline: Deadline) -> Deadline:
         """Runs the preStop hook, and grants a little more where that took the whole grace period."""
@@ -276,7 +295,8 @@ class ContainerRunner:
             if not await deadline.met_by(self._perform(hook, HOOK_TIMEOUT)):
                 raise ActionFailed("it did not end within the grace period")
         except ActionFailed as failure:
-            self._event("Warning", "FailedPreStopHook", f"PreStopHook failed: {failure}")
+            log.info("the preStop hook of container %s of pod %s failed: %s", self.name, self._state, failure)
+            self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
         return deadline if deadline.remaining > AFTER_PRE_STOP else Deadline(AFTER_PRE_STOP)
 
     # What the status says
@@ -341,7 +361,6 @@ class ContainerRunner:
                 "startedAt": rfc3339(ended.started_at),
                 "finishedAt": rfc3339(ended.finished_at),
                 "containerID": container_id(self._state.uid, self.name, attempt.number),
-                **({"signal": ended.signal} if ended.signal else {}),
                 **({"message": message} if message else {}),
             }
         }

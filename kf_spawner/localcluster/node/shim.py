@@ -324,14 +324,23 @@ def _become_container(spec: dict, out: int, err: int, result: int, shim: int) ->
         _prefer_for_oom(spec)
         message = f"cannot change to the working directory {spec['cwd']}"
         os.chdir(spec["cwd"])
-        message = f'exec: "{spec["argv"][0]}"'
+        message = ""
         os.execvpe(spec["argv"][0], spec["argv"], spec["env"])  # noqa: S606
-    except FileNotFoundError:
-        os.write(result, f"{message}: file not found".encode())
     except OSError as error:
-        os.write(result, f"{message}: {error.strerror}".encode())
+        said = f"{message}: {error.strerror}" if message else not_executed(spec["argv"][0], error)
+        os.write(result, said.encode())
     finally:
         os._exit(128)
+
+
+def not_executed(program: str, error: OSError) -> str:
+    """Why a program did not start, in the words of a container runtime."""
+    why = (error.strerror or "it cannot be started").lower()
+    if isinstance(error, FileNotFoundError):
+        why = f"stat {program}: no such file or directory" if "/" in program else "executable file not found in $PATH"
+    elif os.path.isdir(program):
+        why = "is a directory"
+    return f'exec: "{program}": {why}'
 
 
 def _prefer_for_oom(spec: dict) -> None:

@@ -178,20 +178,35 @@ def _judgements(pod: dict, view: PodView, phase: str, former: dict) -> list[tupl
     else:
         containers_ready = (True, "", "")
     ready = containers_ready
-    closed = [
-        gate["conditionType"]
-        for gate in pod["spec"].get("readinessGates") or []
-        if (former.get(gate["conditionType"]) or {}).get("status") != "True"
-    ]
+    closed = _closed_gates(pod, former)
     if ready[0] and closed:
-        ready = (False, "ReadinessGatesNotReady", f"readiness gates that are not open: {' '.join(closed)}")
+        ready = (False, "ReadinessGatesNotReady", ", ".join(closed))
     return [
         ("PodScheduled", True, "", ""),
-        ("PodReadyToStartContainers", view.sandboxed and not over, "", ""),
+        ("PodReadyToStartContainers", *_sandbox(view, over=bool(over))),
         ("Initialized", *initialized),
         ("Ready", *ready),
         ("ContainersReady", *containers_ready),
     ]
+
+
+def _sandbox(view: PodView, *, over: bool) -> tuple[bool, str, str]:
+    """A pod's sandbox is here its address and its volumes."""
+    if view.sandboxed and not over:
+        return True, "", ""
+    return False, "PodSandboxNotReady", "pod sandbox is not ready" if over else "no pod sandbox exists"
+
+
+def _closed_gates(pod: dict, former: dict) -> list[str]:
+    """What is said of each readiness gate that is not open."""
+    said = []
+    for gate in pod["spec"].get("readinessGates") or []:
+        kind = gate["conditionType"]
+        if kind not in former:
+            said.append(f'corresponding condition of pod readiness gate "{kind}" does not exist.')
+        elif former[kind].get("status") != "True":
+            said.append(f'the status of pod readiness gate "{kind}" is not "True", but {former[kind].get("status")}')
+    return said
 
 
 def patch_of(desired: dict, written: dict) -> dict:

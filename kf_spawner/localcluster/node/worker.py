@@ -187,7 +187,7 @@ class PodWorker:
             self._writer.changed()
             problem = self._admission() or await self._live_until_ended()
         if problem:
-            self._event("Warning", *problem)
+            self._event("Normal" if self._cause is Cause.DEADLINE else "Warning", *problem)
         await self._stop_containers(self._deadline or Deadline(self.state.grace_period))
         if self._cause is Cause.NODE:
             self._show_node_stop()
@@ -214,7 +214,7 @@ class PodWorker:
     def reject(self, reason: str, message: str) -> None:
         """To be called before `run`: the pod does not fit on this node."""
         self._event("Warning", reason, message)
-        self._view.failure = (reason, message)
+        self._view.failure = (reason, f"Pod was rejected: {message}")
         self.over = self._view.over = True
         self._writer.changed()
 

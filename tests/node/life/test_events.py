@@ -1,0 +1,47 @@
+"""Events: what anybody who looks at a pod is told of its life, in order."""
+
+from tests.node.pods import Pods, sh
+
+LIFE = ["Pulled", "Created", "Started"]
+
+
+def reasons(events: list[tuple[str, str, str]]) -> list[str]:
+    return [reason for _, reason, _ in events if reason not in ("Pulling", "Scheduled")]
+
+
+async def test_of_a_pod_that_starts(pods: Pods) -> None:
+    pod = await pods.pod(sh("sleep 100"))
+    assert await pods.event(pod, "Started") == ("Normal", "Started", "Container started")
+    assert await pods.event(pod, "Created") == ("Normal", "Created", "Container created")
+    assert reasons(await pods.events(pod)) == LIFE
+
+
+async def test_of_a_pod_with_two_containers(pods: Pods) -> None:
+    pod = await pods.pod(sh("true"), init=[sh("true")], restartPolicy="Never")
+    await pods.over(pod)
+    await pods.event(pod, "Started")
+    name = pod["metadata"]["name"]
+    code, said, err = await pods.kubectl(
+        "get", "events", f"--field-selector=involvedObject.name={name},reason=Started", "-o",
+        "jsonpath={range .items[*]}{.involvedObject.fieldPath}{'\\n'}{end}",
+    )  # fmt: skip
+    assert code == 0, err
+    assert set(said.split()) <= {"spec.initContainers{init0}", "spec.containers{c0}"}
+    assert "spec.initContainers{init0}" in said
+
+
+async def test_of_a_container_that_starts_again_are_counted(pods: Pods) -> None:
+    pod = await pods.restarted(await pods.pod(sh("exit 1")), times=2)
+    await pods.event(pod, "BackOff")
+    found = reasons(await pods.events(pod))
+    assert {"Pulled", "Created", "Started", "BackOff"} <= set(found)
+    assert len(found) == len(set(found)) or found.count("BackOff") > 1
+
+
+async def test_are_in_kubectl_describe(pods: Pods) -> None:
+    pod = await pods.pod(sh("sleep 100"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.place.node})
+    await pods.event(pod, "Started")
+    code, said, err = await pods.kubectl("describe", "pod", pod["metadata"]["name"])
+    assert code == 0, err
+    for words in ("Successfully assigned", "Container created", "Container started"):
+        assert words in said
