@@ -117,11 +117,15 @@ class Api:
             raise Violation(f"{pod['metadata']['name']} has succeeded and is made again")
 
     def check_deletion(self, pod: dict) -> None:
-        """A failed replica's pod is what tells of the failure: it may go only once that is written down."""
+        """A failed replica's pod is what tells of the failure: it may go only once that is written down.
+
+        Or that it was to go anyway, as the failed pod that a job adopts which is made suspended.
+        """
         job = self.job_of(pod)
         if job is None or job["metadata"].get("edited") or is_finished(job.get("status") or {}):
             return
-        if phase(pod) == "Failed" and _memory(job, pod).get("pod") != pod["metadata"]["uid"]:
+        memory = _memory(job, pod)
+        if phase(pod) == "Failed" and pod["metadata"]["uid"] not in (memory.get("pod"), memory.get("dropped")):
             raise Violation(f"{pod['metadata']['name']} has failed, is deleted, and nothing remembers it")
 
 
