@@ -1,4 +1,4 @@
-"""`python -m tests.cluster up|down|load|run`; `machine` and `provision` are what it starts itself."""
+"""`python -m tests.cluster up|down|load|run`; the other commands are what it starts itself."""
 
 import argparse
 import asyncio
@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from . import machine, outside, provisioner
+from . import join, machine, outside, provisioner
 from .layout import ROOT, Layout
 
 USAGE = """\
@@ -23,12 +23,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.cluster", description=__doc__)
     parser.add_argument("--home", type=Path, default=ROOT / ".cluster", help="the cluster's folder")
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("up", help="bring the cluster up")
+    nodes = commands.add_parser("up", help="bring the cluster up")
+    nodes.add_argument("--nodes", type=int, default=1, help="how many; counts at the start only (default: 1)")
     commands.add_parser("down", help="leave nothing of it")
     commands.add_parser("load", help="load images").add_argument("archives", nargs="+", type=Path)
     commands.add_parser("run", help="run a command in its network").add_argument("argv", nargs=argparse.REMAINDER)
-    for name in ("machine", "provision"):
-        commands.add_parser(name).add_argument("--home", type=Path, required=True)
+    for name in ("machine", "provision", "join", "node"):
+        internal = commands.add_parser(name)
+        internal.add_argument("--home", type=Path, required=True)
+        if name in ("join", "node"):
+            internal.add_argument("--number", type=int, required=True)
     arguments = parser.parse_args()
     try:
         _do(arguments, Layout(arguments.home.resolve()))
@@ -39,7 +43,7 @@ def main() -> None:
 def _do(arguments: argparse.Namespace, layout: Layout) -> None:
     match arguments.command:
         case "up":
-            outside.up(layout)
+            outside.up(layout, arguments.nodes)
             seconds = layout.ready.read_text().strip()
             print(USAGE.format(seconds=seconds, kubeconfig=layout.kubeconfig, logs=layout.logs))
         case "down":
@@ -49,7 +53,11 @@ def _do(arguments: argparse.Namespace, layout: Layout) -> None:
         case "run":
             outside.run(layout, arguments.argv[arguments.argv[0] == "--" :])
         case "machine":
-            machine.run(layout.home)
+            machine.run(layout)
+        case "join":
+            sys.exit(join.run(layout, arguments.number))
+        case "node":
+            join.be(layout, arguments.number)
         case "provision":
             logging.basicConfig(level=logging.INFO)
             asyncio.run(provisioner.serve(layout.home / "kubeconfigs" / "provisioner.kubeconfig", layout.volumes))

@@ -16,7 +16,7 @@ def hierarchies() -> list[Path]:
 
 def make(name: str) -> None:
     for hierarchy in hierarchies():
-        (hierarchy / name).mkdir(exist_ok=True)
+        (hierarchy / name).mkdir(parents=True, exist_ok=True)
 
 
 def remove(name: str) -> None:

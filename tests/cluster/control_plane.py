@@ -8,36 +8,57 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane import credentials, processes
+from kf_spawner.localcluster.controlplane import credentials, kubeconfig, processes
 from kf_spawner.localcluster.controlplane.binaries import Binaries
 from kf_spawner.localcluster.controlplane.credentials import Credentials
 from kf_spawner.localcluster.controlplane.pki import SERVER, Authority, Leaf, Pair
 from kf_spawner.localcluster.supervisor import ProcessSpec
 
-from .layout import API_PORT, NODE, NODE_ADDRESS, PORTS, Layout
+from .layout import API_PORT, FIRST_ADDRESS, PORTS, Layout, Node
+
+API_SERVER_PAIR = "kube-apiserver-for-nodes"
 
 
 @dataclass(frozen=True)
-class Keys:
-    """The files that the cluster's processes are started with."""
+class NodeKeys:
+    """The files that a node's processes are started with."""
 
-    files: Credentials
-    kubelet_server: Pair
+    authority: Path
+    server: Pair
+    """The kubelet's own."""
+    kubelet: Path
+    """The kubelet's kubeconfig."""
     kube_proxy: Path
-    """kube-proxy's kubeconfig."""
 
 
-def keys(layout: Layout) -> Keys:
-    """Make or keep every key, certificate and kubeconfig. They hold for loopback: all that uses them is inside."""
-    files = credentials.prepare(home=layout.home, api_port=API_PORT, node_name=NODE)
+def keys(layout: Layout) -> Credentials:
+    """Make or keep the control plane's keys, certificates and kubeconfigs, which hold for loopback."""
+    return credentials.prepare(home=layout.home, api_port=API_PORT, node_name=layout.node(1).name)
+
+
+def node_keys(layout: Layout, node: Node) -> NodeKeys:
+    """Make or keep a node's keys; it finds the API server at the first node's address."""
     authority = Authority(layout.home / "pki", "ca")
-    kubelet = Leaf(f"system:node:{NODE}", ("system:nodes",), usages=(SERVER,), hosts=(NODE, NODE_ADDRESS))
-    return Keys(
-        files=files,
-        kubelet_server=authority.issue("kubelet", kubelet),
-        kube_proxy=credentials.add_client(
-            files, authority=authority, name="kube-proxy", leaf=Leaf("system:kube-proxy")
-        ),
+    user = f"system:node:{node.name}"
+
+    def client(name: str, leaf: Leaf) -> Path:
+        path = layout.home / "kubeconfigs" / f"{name}.kubeconfig"
+        kubeconfig.write(
+            path,
+            server=f"https://{FIRST_ADDRESS}:{API_PORT}",
+            authority=authority.pair.certificate,
+            client=authority.issue(f"client-{name}", leaf),
+            user=leaf.common_name,
+            namespace="default",
+        )
+        return path
+
+    server = Leaf(user, ("system:nodes",), usages=(SERVER,), hosts=(node.name, node.address))
+    return NodeKeys(
+        authority=authority.pair.certificate,
+        server=authority.issue(f"kubelet-{node.number}", server),
+        kubelet=client(f"kubelet-{node.number}", Leaf(user, ("system:nodes",))),
+        kube_proxy=client("kube-proxy", Leaf("system:kube-proxy")),
     )
 
 
@@ -45,15 +66,22 @@ def specs(binaries: Binaries, files: Credentials) -> list[ProcessSpec]:
     """etcd, API server, controller manager and scheduler."""
     etcd, api_server, controller_manager, scheduler = processes.control_plane(binaries, files, PORTS)
     authority = files.authority
+    hosts = (FIRST_ADDRESS, "127.0.0.1", credentials.SERVICE_ADDRESS, "kubernetes", "kubernetes.default")
+    hosts += ("kubernetes.default.svc", f"kubernetes.default.svc.{credentials.CLUSTER_DOMAIN}")
+    server = Authority(authority.parent, "ca").issue(
+        API_SERVER_PAIR, Leaf("kube-apiserver", usages=(SERVER,), hosts=hosts)
+    )
     return [
         etcd,
         _with_flags(
             api_server,
             {
-                "advertise-address": NODE_ADDRESS,
+                "advertise-address": FIRST_ADDRESS,
                 "allow-privileged": "true",
                 "bind-address": "0.0.0.0",
                 "endpoint-reconciler-type": "lease",
+                "tls-cert-file": str(server.certificate),
+                "tls-private-key-file": str(server.key),
             },
         ),
         _with_flags(

@@ -11,14 +11,21 @@ from .programs import Programs
 BUSYBOX_PACKAGE = "busybox-static"
 
 
+class ImageError(Exception):
+    """An image cannot be made; the message says why."""
+
+
 def write(layout: Layout, programs: Programs) -> None:
-    """Write the archives. Raises CalledProcessError when Debian's package of busybox cannot be had."""
+    """Write the archives. Raises ImageError."""
     folder = layout.images
     pause, coredns = {"pause": programs.pause}, {"coredns": programs.coredns}
     archive.write(folder / "pause.tar", image=PAUSE_IMAGE, entrypoint=["/pause"], files=pause)
     archive.write(folder / "coredns.tar", image=COREDNS_IMAGE, entrypoint=["/coredns"], files=coredns)
     if not (folder / "busybox.tar").exists():
-        _write_busybox(folder / "busybox.tar")
+        try:
+            _write_busybox(folder / "busybox.tar")
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise ImageError(f"cannot get Debian's package {BUSYBOX_PACKAGE}: {error}; try again") from error
 
 
 def _write_busybox(path: Path) -> None:

@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
 FILES = Path(__file__).resolve().parent
 
-NODE = "kf-node-1"
-NODE_ADDRESS = "10.43.0.1"
-NODE_NETWORK = "10.43.0.0/24"
+FIRST_ADDRESS = "10.43.0.1"
+"""The first node's, which has the control plane, too."""
+NODE_PREFIX = 24
 POD_NETWORK = "10.244.0.0/16"
-NODE_PODS = "10.244.1.0/24"
+SERVICES = "10.96.0.0/16"
 DNS_ADDRESS = "10.96.0.10"
 
 API_PORT = 6443
@@ -33,6 +33,43 @@ PAUSE_IMAGE = "docker.io/kf-cluster/pause:1"
 COREDNS_IMAGE = "docker.io/kf-cluster/coredns:1.14.7"
 BUSYBOX_IMAGE = "docker.io/kf-cluster/busybox:1"
 CONTAINERD_SOCKET = "/run/containerd/containerd.sock"
+
+
+@dataclass(frozen=True)
+class Node:
+    """The files, names and addresses of one node; the first has number 1."""
+
+    number: int
+    home: Path
+    """Its part of the cluster's folder."""
+    cgroup: str
+
+    @property
+    def name(self) -> str:
+        return f"kf-node-{self.number}"
+
+    @property
+    def address(self) -> str:
+        return f"10.43.0.{self.number}"
+
+    @property
+    def pods(self) -> str:
+        """Its pods' addresses."""
+        return f"10.244.{self.number}.0/24"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
+    def configuration(self) -> Path:
+        """Written anew at each start."""
+        return self.home / "configuration"
+
+    @property
+    def var(self) -> Path:
+        """Its own /var: containerd's images and containers, the kubelet's pods and their logs."""
+        return self.home / "var"
 
 
 @dataclass(frozen=True)
@@ -59,20 +96,18 @@ class Layout:
     def machine_log(self) -> Path:
         return self.logs / "machine.log"
 
+    def node(self, number: int) -> Node:
+        return Node(number, self.home / f"node-{number}", f"{self.cgroup}/node-{number}")
+
     @property
-    def configuration(self) -> Path:
-        """Written anew at each start."""
-        return self.home / "configuration"
+    def nodes(self) -> Path:
+        """Holds how many nodes there are to be."""
+        return self.home / "nodes"
 
     @property
     def images(self) -> Path:
         """Archives of the cluster's own images, imported at each start."""
         return self.home / "images"
-
-    @property
-    def var(self) -> Path:
-        """The machine's own /var: containerd's images and containers, the kubelet's pods and their logs."""
-        return self.home / "var"
 
     @property
     def volumes(self) -> Path:

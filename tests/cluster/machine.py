@@ -6,96 +6,51 @@ and with the last process go mounts, network and links.
 
 import asyncio
 import os
-import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from kf_spawner.localcluster.controlplane.processes import API_SERVER
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor
 
-from . import cgroups, control_plane, node, packages, programs
-from .control_plane import Keys
-from .layout import FILES, NODE, NODE_ADDRESS, NODE_NETWORK, ROOT, Layout
+from . import cgroups, control_plane, join, namespaces, node, packages, programs
+from .layout import FILES, NODE_PREFIX, ROOT, SERVICES, Layout, Node
 from .programs import Programs
 
-KERNEL_SETTINGS = {
-    "vm/overcommit_memory": "1",
-    "vm/panic_on_oom": "0",
-    "kernel/panic": "10",
-    "kernel/panic_on_oops": "1",
-    "kernel/keys/root_maxkeys": "1000000",
-    "kernel/keys/root_maxbytes": "25000000",
-}
-"""What a kubelet wants to find below /proc/sys. These are the whole kernel's, so it is shown files that say so."""
-
-SERVICES = "10.96.0.0/16"
 START_TIMEOUT = 180.0
 PAUSE = 0.2
 
 
-def run(home: Path) -> None:
+def run(layout: Layout) -> None:
     """Be the first process: never returns before the cluster ends. Exits with 1 when it cannot start."""
-    layout = Layout(home)
     layout.ready.unlink(missing_ok=True)
-    _mount(layout)
-    _connect()
-    cgroups.make(layout.cgroup)
-    worker = os.fork()
-    if worker == 0:
-        sys.exit(asyncio.run(_work(layout)))
-    # What it is here for: whoever loses its parent becomes this process's child, and is to be waited for.
-    while True:
-        ended, status = os.wait()
-        if ended == worker:
-            sys.exit(os.waitstatus_to_exitcode(status) and 1)
+    first = layout.node(1)
+    namespaces.mount(first)
+    _connect(first)
+    cgroups.make(first.cgroup)
+    namespaces.first_process(lambda: asyncio.run(_work(layout)))
 
 
-def _mount(layout: Layout) -> None:
-    """The machine's own /var (kept over its restarts) and /run (not kept), and the kernel settings that it sees."""
-    for name, mode in (("lib", 0o755), ("log", 0o755), ("tmp", 0o1777)):
-        folder = layout.var / name
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(mode)
-    if not (layout.var / "run").is_symlink():
-        (layout.var / "run").symlink_to("/run")
-    settings = layout.configuration / "kernel"
-    settings.mkdir(parents=True, exist_ok=True)
-    for name, value in KERNEL_SETTINGS.items():
-        file = settings / name.replace("/", "-")
-        file.write_text(f"{value}\n")
-        if Path("/proc/sys", name).exists():
-            _do("mount", "--bind", str(file), f"/proc/sys/{name}")
-    _do("mount", "--bind", str(layout.var), "/var")
-    _do("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
-
-
-def _connect() -> None:
-    """The node's address, on a bridge since not every kernel has `dummy` links; and a way to services' addresses.
+def _connect(first: Node) -> None:
+    """The node's address, on a bridge that further nodes are linked to; and a way to services' addresses.
 
     There is no default route: whatever looks for the world outside is told at once that there is none.
     """
-    socket.sethostname(NODE)
-    _do("ip", "link", "set", "lo", "up")
-    _do("ip", "link", "add", "kf0", "type", "bridge")
-    _do("ip", "address", "add", f"{NODE_ADDRESS}/{NODE_NETWORK.partition('/')[2]}", "dev", "kf0")
-    _do("ip", "link", "set", "kf0", "up")
-    _do("ip", "route", "add", SERVICES, "dev", "kf0")
+    namespaces.do("ip", "link", "set", "lo", "up")
+    namespaces.do("ip", "link", "add", "kf0", "type", "bridge")
+    namespaces.do("ip", "address", "add", f"{first.address}/{NODE_PREFIX}", "dev", "kf0")
+    namespaces.do("ip", "link", "set", "kf0", "up")
+    namespaces.do("ip", "route", "add", SERVICES, "dev", "kf0")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1\n")
-
-
-def _do(name: str, *arguments: str) -> None:
-    subprocess.run([packages.program(name), *arguments], check=True)
 
 
 async def _work(layout: Layout) -> int:
     """Start all, say so, and watch over it until it is stopped or cannot go on."""
     started = time.monotonic()
     found = await programs.ensure()
-    keys = control_plane.keys(layout)
-    node.write_configuration(layout, keys)
-    supervisor = Supervisor(_specs(layout, found, keys), run_dir=layout.home / "run", log_dir=layout.logs, say=_say)
+    supervisor = Supervisor(_specs(layout, found), run_dir=layout.home / "run", log_dir=layout.logs, say=_say)
     try:
         await supervisor.start()
         async with asyncio.timeout(START_TIMEOUT):
@@ -107,28 +62,43 @@ async def _work(layout: Layout) -> int:
     return 1
 
 
-def _specs(layout: Layout, found: Programs, keys: Keys) -> list[ProcessSpec]:
-    provisioner = ProcessSpec(
-        "provisioner",
-        [sys.executable, "-m", "tests.cluster", "provision", "--home", str(layout.home)],
-        {"PATH": packages.SEARCH, "PYTHONPATH": str(ROOT)},
-        None,
-        after=(API_SERVER,),
-    )
+def _specs(layout: Layout, found: Programs) -> list[ProcessSpec]:
+    files = control_plane.keys(layout)
+    first = layout.node(1)
+    keys = control_plane.node_keys(layout, first)
+    node.write_configuration(first, keys)
+    ours = [sys.executable, "-m", "tests.cluster"]
+    environment = {**os.environ, "PATH": packages.SEARCH, "PYTHONPATH": str(ROOT)}
+    provision = [*ours, "provision", "--home", str(layout.home)]
     return [
-        *control_plane.specs(found.control_plane, keys.files),
-        *node.specs(layout, found, keys),
-        provisioner,
+        *control_plane.specs(found.control_plane, files),
+        *(replace(spec, after=(*spec.after, API_SERVER)) for spec in node.specs(first, found, keys)),
+        ProcessSpec("provisioner", provision, environment, None, after=(API_SERVER,)),
+        *(
+            ProcessSpec(
+                layout.node(number).name,
+                [*ours, "join", "--home", str(layout.home), "--number", str(number)],
+                environment,
+                None,
+                after=(API_SERVER,),
+            )
+            for number in _numbers(layout)[1:]
+        ),
     ]
+
+
+def _numbers(layout: Layout) -> range:
+    """The numbers of the nodes that were asked for."""
+    return range(1, 1 + int(layout.nodes.read_text()))
 
 
 async def _settle(layout: Layout, found: Programs) -> None:
     """The cluster's images and objects are there, its node is Ready and names resolve."""
-    for archive in sorted(layout.images.glob("*.tar")):
-        await _until(packages.program("ctr"), "--namespace=k8s.io", "images", "import", str(archive))
+    await join.import_images(layout)
     kubectl = [str(found.control_plane.kubectl), f"--kubeconfig={layout.kubeconfig}"]
     await _until(*kubectl, "apply", "--server-side", "--force-conflicts", f"--filename={FILES / 'manifests'}")
-    await _until(*kubectl, "wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=10s")
+    for number in _numbers(layout):
+        await _until(*kubectl, "wait", "--for=condition=Ready", f"node/{layout.node(number).name}", "--timeout=10s")
     await _until(
         *kubectl,
         "wait",

@@ -8,31 +8,19 @@ import yaml
 
 from kf_spawner.cli.ready import serving
 from kf_spawner.localcluster.controlplane.files import private_folder
-from kf_spawner.localcluster.controlplane.processes import API_SERVER
 from kf_spawner.localcluster.supervisor import ProcessSpec
 
 from . import packages
-from .control_plane import Keys
-from .layout import (
-    CONTAINERD_SOCKET,
-    DNS_ADDRESS,
-    KUBELET_HEALTH,
-    NODE,
-    NODE_ADDRESS,
-    NODE_PODS,
-    PAUSE_IMAGE,
-    POD_NETWORK,
-    PROXY_HEALTH,
-    Layout,
-)
+from .control_plane import NodeKeys
+from .layout import CONTAINERD_SOCKET, DNS_ADDRESS, KUBELET_HEALTH, PAUSE_IMAGE, POD_NETWORK, PROXY_HEALTH, Node
 from .programs import Programs
 
 CONTAINERD = "containerd"
 
 
-def specs(layout: Layout, programs: Programs, keys: Keys) -> list[ProcessSpec]:
-    """The node's processes; `write_configuration` comes first."""
-    folder = layout.configuration
+def specs(node: Node, programs: Programs, keys: NodeKeys) -> list[ProcessSpec]:
+    """The node's processes; `write_configuration` comes first. They wait for the API server themselves."""
+    folder = node.configuration
     environment = {"PATH": packages.SEARCH, "GOMEMLIMIT": "200MiB"}
     return [
         ProcessSpec(
@@ -46,32 +34,31 @@ def specs(layout: Layout, programs: Programs, keys: Keys) -> list[ProcessSpec]:
             [
                 str(programs.kubelet),
                 f"--config={folder / 'kubelet.yaml'}",
-                f"--kubeconfig={keys.files.client('node')}",
-                f"--hostname-override={NODE}",
-                f"--node-ip={NODE_ADDRESS}",
+                f"--kubeconfig={keys.kubelet}",
+                f"--hostname-override={node.name}",
+                f"--node-ip={node.address}",
             ],
             environment,
             serving(KUBELET_HEALTH, "/healthz"),
-            after=(API_SERVER, CONTAINERD),
+            after=(CONTAINERD,),
         ),
         ProcessSpec(
             "kube-proxy",
             [str(programs.kube_proxy), f"--config={folder / 'kube-proxy.yaml'}"],
             environment,
             serving(PROXY_HEALTH, "/livez"),
-            after=(API_SERVER,),
         ),
     ]
 
 
-def write_configuration(layout: Layout, keys: Keys) -> None:
-    folder = private_folder(layout.configuration)
+def write_configuration(node: Node, keys: NodeKeys) -> None:
+    folder = private_folder(node.configuration)
     (folder / "containerd.toml").write_text(_containerd(folder / "network"))
-    _write(folder / "kubelet.yaml", _kubelet(layout, keys))
-    _write(folder / "kube-proxy.yaml", _kube_proxy(keys))
+    _write(folder / "kubelet.yaml", _kubelet(node, keys))
+    _write(folder / "kube-proxy.yaml", _kube_proxy(node, keys))
     (folder / "resolv.conf").write_text("# The cluster's network leads nowhere else: there is nobody to ask.\n")
     (folder / "network").mkdir(exist_ok=True)
-    (folder / "network" / "pods.conflist").write_text(json.dumps(_network(), indent=1))
+    (folder / "network" / "pods.conflist").write_text(json.dumps(_network(node), indent=1))
 
 
 def _write(path: Path, document: dict) -> None:
@@ -101,7 +88,7 @@ state = "/run/containerd"
 """
 
 
-def _network() -> dict:
+def _network(node: Node) -> dict:
     """Each pod on a link of its own: packets are routed, so a service's answer passes kube-proxy's rules, too."""
     return {
         "cniVersion": "0.4.0",
@@ -111,7 +98,7 @@ def _network() -> dict:
                 "type": "ptp",
                 "ipam": {
                     "type": "host-local",
-                    "subnet": NODE_PODS,
+                    "subnet": node.pods,
                     "routes": [{"dst": "0.0.0.0/0"}],
                     # Gone with the machine, as the pods' networks are.
                     "dataDir": "/run/cni-networks",
@@ -122,18 +109,18 @@ def _network() -> dict:
     }
 
 
-def _kubelet(layout: Layout, keys: Keys) -> dict:
+def _kubelet(node: Node, keys: NodeKeys) -> dict:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
-            "x509": {"clientCAFile": str(keys.files.authority)},
+            "x509": {"clientCAFile": str(keys.authority)},
         },
         "authorization": {"mode": "Webhook"},
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{layout.cgroup}",
+        "cgroupRoot": f"/{node.cgroup}",
         "clusterDNS": [DNS_ADDRESS],
         "clusterDomain": "cluster.local",
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
@@ -146,20 +133,20 @@ def _kubelet(layout: Layout, keys: Keys) -> dict:
         "healthzPort": KUBELET_HEALTH,
         # The machine gives it the values that it wants (`machine.py`): it must not change the ones outside.
         "protectKernelDefaults": True,
-        "resolvConf": str(layout.configuration / "resolv.conf"),
-        "tlsCertFile": str(keys.kubelet_server.certificate),
-        "tlsPrivateKeyFile": str(keys.kubelet_server.key),
+        "resolvConf": str(node.configuration / "resolv.conf"),
+        "tlsCertFile": str(keys.server.certificate),
+        "tlsPrivateKeyFile": str(keys.server.key),
         "volumePluginDir": "/var/lib/kubelet/volume-plugins",
     }
 
 
-def _kube_proxy(keys: Keys) -> dict:
+def _kube_proxy(node: Node, keys: NodeKeys) -> dict:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
         "mode": "iptables",
         "clusterCIDR": POD_NETWORK,
-        "hostnameOverride": NODE,
+        "hostnameOverride": node.name,
         "clientConnection": {"kubeconfig": str(keys.kube_proxy)},
         "healthzBindAddress": f"127.0.0.1:{PROXY_HEALTH}",
         # The connection table is the whole machine's, inside and outside: left as it is.

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from kf_spawner.localcluster.controlplane.binaries import AssetsError
+from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.supervisor import log_tail, process_start
 
-from . import cgroups, images, packages, programs
+from . import cgroups, images, namespaces, packages, programs
 from .layout import ROOT, Layout
 
-NAMESPACES = ("--mount", "--net", "--pid", "--uts")
 START_TIMEOUT = 300.0
 END_TIMEOUT = 30.0
 PAUSE = 0.1
@@ -29,10 +30,10 @@ class ClusterError(Exception):
     """The cluster cannot be started, used or removed; the message says why and what to do."""
 
 
-def up(layout: Layout) -> None:
-    """Bring the cluster up, or do nothing if it is. Raises ClusterError."""
+def up(layout: Layout, nodes: int = 1) -> None:
+    """Bring the cluster up with so many nodes, or do nothing if it is up. Raises ClusterError."""
     _check_machine(layout)
-    started = None if _machine_processes(layout) else _start(layout)
+    started = None if _machine_processes(layout) else _start(layout, nodes)
     deadline = time.monotonic() + START_TIMEOUT
     while not layout.ready.exists():
         ended = not _machine_processes(layout) if started is None else started.poll() is not None
@@ -51,17 +52,17 @@ def _check_machine(layout: Layout) -> None:
             raise ClusterError(f"{path}: the cluster has a /var and a /run of its own; put the checkout elsewhere")
 
 
-def _start(layout: Layout) -> subprocess.Popen[bytes]:
+def _start(layout: Layout, nodes: int) -> subprocess.Popen[bytes]:
     """Start the machine; everything that needs the world outside is fetched and built before."""
     try:
         packages.ensure()
-    except packages.PackagesMissing as error:
+        images.write(layout, asyncio.run(programs.ensure()))
+    except (packages.PackagesMissing, AssetsError, BuildError, images.ImageError) as error:
         raise ClusterError(str(error)) from error
-    images.write(layout, asyncio.run(programs.ensure()))
     layout.ready.unlink(missing_ok=True)
     layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    unshare = [packages.program("unshare"), *NAMESPACES, "--mount-proc", "--fork", "--kill-child"]
-    argv = [*unshare, sys.executable, "-m", "tests.cluster", "machine", "--home", str(layout.home)]
+    layout.nodes.write_text(f"{nodes}\n")
+    argv = namespaces.command(sys.executable, "-m", "tests.cluster", "machine", "--home", str(layout.home))
     with layout.machine_log.open("ab") as log:
         return subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
@@ -74,15 +75,16 @@ def machine(layout: Layout) -> int | None:
 
 
 def load(layout: Layout, archives: Sequence[Path]) -> None:
-    """Put images (archives as `docker save` writes them) where the kubelet finds them. Raises ClusterError."""
-    first = _running(layout)
+    """Put images (archives as `docker save` writes them) on every node. Raises ClusterError."""
+    firsts = [_running(layout), *further_machines(layout)]
     for path in archives:
-        argv = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
-        argv += [packages.program("ctr"), "--namespace=k8s.io", "images", "import", "-"]
-        with path.open("rb") as file:
-            ended = subprocess.run(argv, stdin=file, check=False)
-        if ended.returncode:
-            raise ClusterError(f"containerd did not take {path}: is it an image's archive, as docker save writes it?")
+        for first in firsts:
+            argv = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
+            argv += [packages.program("ctr"), "--namespace=k8s.io", "images", "import", "-"]
+            with path.open("rb") as file:
+                ended = subprocess.run(argv, stdin=file, check=False)
+            if ended.returncode:
+                raise ClusterError(f"containerd did not take {path}: is it an archive as docker save writes it?")
 
 
 def run(layout: Layout, command: Sequence[str]) -> NoReturn:
@@ -123,6 +125,12 @@ def _machine_processes(layout: Layout) -> list[int]:
     """`unshare`, the first process and its worker: all have the same end of their command line."""
     wanted = ["-m", "tests.cluster", "machine", "--home", str(layout.home)]
     return [pid for pid in _processes() if _words(pid, "cmdline")[-len(wanted) :] == wanted]
+
+
+def further_machines(layout: Layout) -> list[int]:
+    """The first processes of the nodes from the second on."""
+    wanted = ["-m", "tests.cluster", "node", "--home", str(layout.home), "--number"]
+    return [pid for pid in _processes() if _words(pid, "cmdline")[-7:-1] == wanted and _is_first(pid)]
 
 
 def _command_processes(layout: Layout) -> list[int]:

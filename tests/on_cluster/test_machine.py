@@ -28,7 +28,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
     made = Layout(tmp_path_factory.mktemp("cluster") / "home")
-    outside.up(made)
+    outside.up(made, nodes=2)
     yield made
     outside.down(made)
 
@@ -80,7 +80,9 @@ def _link(pid: int, name: str) -> str:
 
 def start_pod(layout: Layout) -> None:
     """A pod that notes each of its starts."""
-    said = kubectl(layout, "run", "pod", f"--image={BUSYBOX_IMAGE}", "--", "echo begun; exec sleep 100000")
+    first = f'{{"spec": {{"nodeName": "{layout.node(1).name}"}}}}'
+    command = ("--overrides", first, "--", "echo begun; exec sleep 100000")
+    said = kubectl(layout, "run", "pod", f"--image={BUSYBOX_IMAGE}", *command)
     assert said.returncode == 0, said
     until(layout, "Running", "get", "pod", "pod", "--output=jsonpath={.status.phase}")
 
@@ -120,6 +122,63 @@ def test_what_is_killed_comes_back_and_the_pod_runs_on(layout: Layout, program: 
     assert kubectl(layout, *RESTARTS).stdout == "0"
 
 
+MOVING = f"""\
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: home}}
+spec: {{accessModes: [ReadWriteOnce], resources: {{requests: {{storage: 1Gi}}}}}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: moving}}
+spec:
+  strategy: {{type: Recreate}}
+  selector: {{matchLabels: {{app: moving}}}}
+  template:
+    metadata: {{labels: {{app: moving}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: main
+          image: {BUSYBOX_IMAGE}
+          args: ["echo $NODE >>/data/nodes; exec sleep 100000"]
+          env: [{{name: NODE, valueFrom: {{fieldRef: {{fieldPath: spec.nodeName}}}}}}]
+          volumeMounts: [{{name: home, mountPath: /data}}]
+      volumes: [{{name: home, persistentVolumeClaim: {{claimName: home}}}}]
+"""
+
+
+def test_a_drained_nodes_pod_goes_on_on_the_other_with_its_files(layout: Layout, tmp_path: Path):
+    file = tmp_path / "moving.yaml"
+    file.write_text(MOVING)
+    first, second = (layout.node(number).name for number in (1, 2))
+    assert kubectl(layout, "cordon", first).returncode == 0
+    assert kubectl(layout, "apply", f"--filename={file}").returncode == 0
+    notes = ("exec", "deployment/moving", "--", "cat", "/data/nodes")
+    until(layout, second, *notes)
+    assert kubectl(layout, "uncordon", first).returncode == 0
+    drained = kubectl(layout, "drain", second, "--ignore-daemonsets", "--delete-emptydir-data", "--force")
+    assert drained.returncode == 0, drained
+    until(layout, f"{second}\n{first}", *notes)
+    assert kubectl(layout, "uncordon", second).returncode == 0
+
+
+def test_a_further_node_that_is_killed_comes_back(layout: Layout):
+    (machine,) = outside.further_machines(layout)
+    os.kill(machine, signal.SIGKILL)
+    deadline = time.monotonic() + PATIENCE
+    while outside.further_machines(layout) in ([], [machine]):
+        assert time.monotonic() < deadline
+        time.sleep(PAUSE)
+    second = layout.node(2).name
+    override = f'{{"spec": {{"nodeName": "{second}"}}}}'
+    command = ("--overrides", override, "--", "nslookup kubernetes.default.svc.cluster.local")
+    made = kubectl(layout, "run", "asks", f"--image={BUSYBOX_IMAGE}", "--restart=Never", *command)
+    assert made.returncode == 0, made
+    # The name's server is a pod of the first node.
+    until(layout, "Succeeded", "get", "pod", "asks", "--output=jsonpath={.status.phase}")
+
+
 def test_a_power_cut(layout: Layout):
     """The first process is killed, and with it everything; the next start has the same objects and starts the pod."""
     if kubectl(layout, "get", "pod", "pod").returncode:
@@ -146,7 +205,7 @@ def test_down_leaves_nothing(tmp_path: Path):
         [sys.executable, "-m", "tests.cluster", "--home", str(layout.home), "up"], cwd=ROOT, stdout=subprocess.DEVNULL
     )
     deadline = time.monotonic() + PATIENCE
-    while not (layout.var / "lib" / "kubelet").exists():
+    while not (layout.node(1).var / "lib" / "kubelet").exists():
         assert time.monotonic() < deadline
         time.sleep(PAUSE)
     inside = outside.machine(layout)
