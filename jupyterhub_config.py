@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from kf_spawner import __version__
 from kf_spawner.hub.authenticators import AUTHENTICATORS
 from kf_spawner.hub.authorize import handlers
+from kf_spawner.hub.further import apply_folder
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.variables import choice, flag, folder_of_images, names, optional
 from kf_spawner.spawner.catalogue import read_folder, reference
@@ -72,7 +73,8 @@ c.JupyterHub.spawner_class = KubeflowSpawner
 c.KubeflowSpawner.images = read_folder(folder_of_images("KF_IMAGES_DIR"), **where)
 c.KubeflowSpawner.default_image = env.get("DEFAULT_IMAGE", "")
 c.KubeflowSpawner.model_server_image = env.get("KF_MODEL_SERVER_IMAGE", reference("model-server", **where))
-c.KubeflowSpawner.serving_url = f"{public_url}/serving"
+c.KubeflowSpawner.serving_url = env.get("KF_SERVING_URL", f"{public_url}/serving")
+c.KubeflowSpawner.serving_connect_url = env.get("KF_SERVING_CONNECT_URL", "")
 c.KubeflowSpawner.home_mount = optional("NOTEBOOK_PVC_MOUNT", default="/home/jovyan")
 c.KubeflowSpawner.extra_claims = sorted(names("KF_PVC_LIST", default=""))
 c.KubeflowSpawner.default_url = "/lab" if flag("DEFAULT_JUPYTERLAB", default=True) else "/tree"
@@ -85,3 +87,8 @@ c.KubeflowSpawner.fs_gid = 100
 c.KubeflowSpawner.start_timeout = 1800  # seconds; a cause that is known ends a start long before
 c.KubeflowSpawner.http_timeout = 300
 c.KubeflowSpawner.poll_interval = 10  # seconds; a look into a cache, not a request
+
+# What a deployment adds to all this: the chart's values become such a folder.
+further = env.get("KF_CONFIG_DIR", "")
+if further:
+    apply_folder(c, Path(further))

@@ -1,1 +1,1 @@
-"""The one door: Traefik's own configuration. Pure; knows neither how Traefik is started nor what an endpoint is."""
+"""The one door: Traefik and its configuration. Does not know what an endpoint is, nor where the hub runs."""

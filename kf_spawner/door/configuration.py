@@ -7,7 +7,7 @@ HTTP. All else goes to the hub's proxy. A path below `/serving/` that has no rou
 (401, 403 or 404) and never reaches the hub's proxy.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 ENTRY_POINT = "door"
@@ -30,6 +30,15 @@ class DoorConfiguration(NamedTuple):
     dynamic: dict[str, Any]
 
 
+class Tls(NamedTuple):
+    """HTTPS at `port` with the PEM files `certificate` and `key`; `redirect_port` sends browsers there."""
+
+    port: int
+    redirect_port: int
+    certificate: str
+    key: str
+
+
 def configuration(
     *,
     host: str,
@@ -38,30 +47,48 @@ def configuration(
     authorize_url: str,
     routes_url: str,
     dynamic_file: str,
+    ping_host: str = "127.0.0.1",
     ping_port: int | None = None,
+    trusted_proxies: Sequence[str] = (),
+    tls: Tls | None = None,
+    log_level: str = "ERROR",
 ) -> DoorConfiguration:
     """The door on `host:port`.
 
     `proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`; `routes_url`: the operator's
-    `/routes`; `dynamic_file`: where the second of the two results will be; `ping_port`: a port on 127.0.0.1 that
-    answers `/ping` with 200 once the door serves, default none.
+    `/routes`; `dynamic_file`: where the second of the two results will be; `ping_port`: a port on `ping_host` that
+    answers `/ping` with 200 once the door serves, default none; `trusted_proxies`: networks of proxies in front,
+    whose X-Forwarded-… headers hold; `tls`: HTTPS beside the plain port, default none.
     """
     static: dict[str, Any] = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         # No access log, which would write paths, and no dashboard or API at all.
-        "log": {"level": "ERROR"},
-        "entryPoints": {ENTRY_POINT: _entry_point(host, port)},
+        "log": {"level": log_level},
+        "entryPoints": {ENTRY_POINT: _entry_point(host, port, trusted_proxies)},
         "providers": {
             "providersThrottleDuration": "200ms",
             "file": {"filename": dynamic_file, "watch": False},
             "http": {"endpoint": routes_url, "pollInterval": "1s", "pollTimeout": "5s"},
         },
     }
+    if tls is not None:
+        secure = _entry_point(host, tls.port, trusted_proxies)
+        static["entryPoints"]["secure"] = {**secure, "http": {"tls": {}}}
+        # A port, not the entry point: outside, HTTPS is at its usual port.
+        redirect = {"entryPoint": {"to": ":443", "scheme": "https", "permanent": True}}
+        static["entryPoints"]["redirect"] = {
+            "address": _address(host, tls.redirect_port),
+            "http": {"redirections": redirect},
+        }
     if ping_port is not None:
-        static["entryPoints"]["ping"] = {"address": f"127.0.0.1:{ping_port}"}
+        static["entryPoints"]["ping"] = {"address": _address(ping_host, ping_port)}
         # Its own route stands in the file with the others, so it answers when they do and not before.
         static["ping"] = {"manualRouting": True}
-    return DoorConfiguration(static, _dynamic(proxy_url, authorize_url, with_ping=ping_port is not None))
+    dynamic = _dynamic(proxy_url, authorize_url, with_ping=ping_port is not None)
+    if tls is not None:
+        pair = {"certFile": tls.certificate, "keyFile": tls.key}
+        dynamic["tls"] = {"stores": {"default": {"defaultCertificate": pair}}}
+    return DoorConfiguration(static, dynamic)
 
 
 def ask_hub(address: str) -> dict[str, Any]:
@@ -80,10 +107,15 @@ def argv(traefik: str, static_file: str) -> list[str]:
     return [traefik, f"--configFile={static_file}"]
 
 
-def _entry_point(host: str, port: int) -> dict[str, Any]:
+def _address(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _entry_point(host: str, port: int, trusted_proxies: Sequence[str]) -> dict[str, Any]:
     return {
-        "address": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        "address": _address(host, port),
         "asDefault": True,
+        **({"forwardedHeaders": {"trustedIPs": list(trusted_proxies)}} if trusted_proxies else {}),
         "transport": {
             # Reading a request: a large upload over a slow line. Neither an answer that streams nor a
             # WebSocket has a limit.

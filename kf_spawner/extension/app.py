@@ -9,10 +9,12 @@ from pathlib import Path
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Float, Int, Unicode, default
 
+from kf_spawner import __version__
 from kf_spawner.kube import ApiError, ConfigError
 
 from .cluster import Cluster
 from .endpoints import EndpointDefaults, Endpoints
+from .fit import misfit
 from .handlers import ROUTES
 from .jobs import JobDefaults, Jobs
 from .seed import seed
@@ -65,6 +67,9 @@ class KubeflowExtension(ExtensionApp):
     serving_url = Unicode(help="URL below which the door leads to endpoints. Default: KF_SERVING_URL.").tag(
         config=True
     )
+    serving_connect_url = Unicode(
+        help="The same as this server reaches it. Default: KF_SERVING_CONNECT_URL, else serving_url."
+    ).tag(config=True)
 
     @default("image")
     def _image(self) -> str:
@@ -86,7 +91,13 @@ class KubeflowExtension(ExtensionApp):
     def _serving_url(self) -> str:
         return os.environ.get("KF_SERVING_URL", "")
 
+    @default("serving_connect_url")
+    def _serving_connect_url(self) -> str:
+        return os.environ.get("KF_SERVING_CONNECT_URL", "") or self.serving_url
+
     def initialize_settings(self) -> None:
+        if message := misfit(hub=os.environ.get("KF_HUB_VERSION", ""), image=__version__):
+            log.warning("%s", message)
         if self.home_mount:
             seed(Path(self.home_mount))
         self._cluster = Cluster(self.kubeconfig or None, timeout=self.request_timeout)
@@ -97,7 +108,8 @@ class KubeflowExtension(ExtensionApp):
                 image=self.model_server_image,
                 claim=self.home_claim,
                 home=self.home_mount,
-                door=self.serving_url,
+                door=self.serving_connect_url,
+                public=self.serving_url,
                 token=os.environ.get("JUPYTERHUB_API_TOKEN"),
             ),
             predict_timeout=self.predict_timeout,

@@ -31,12 +31,14 @@ OPTIONS = ("name", "path", "image", "replicas", "resources", "env")
 
 @dataclass(frozen=True)
 class EndpointDefaults:
-    """`home` is where the claim is mounted for this process; `door` the URL below which endpoints are reached."""
+    """`home` is where the claim is mounted for this process; `door` the URL below which it reaches endpoints,
+    `public` the one that users are told."""
 
     image: str | None
     claim: str | None
     home: str | None
     door: str | None
+    public: str | None
     token: str | None
 
 
@@ -190,7 +192,7 @@ class Endpoints:
         name = meta["name"]
         own = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(ENDPOINT_LABEL) == name]
         view = status(deployment, own)
-        origin = (self._defaults.door or "").rstrip("/").removesuffix("/serving")
+        origin = (self._defaults.public or "").rstrip("/").removesuffix("/serving")
         return {
             **view,
             "url": origin + view["url"],

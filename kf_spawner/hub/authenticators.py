@@ -7,6 +7,7 @@ on the internet can point a name of its own at 127.0.0.1).
 
 import hmac
 import ipaddress
+import os
 import stat
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,13 +34,17 @@ def is_loopback(host: str) -> bool:
 
 
 def read_password(path: Path) -> str:
-    """The password in the first line of a file that nobody else can read. Raises UnsafeLogin."""
+    """The password in the first line of a file that nobody else can read. Raises UnsafeLogin.
+
+    A group may read a file of root's: that is how Kubernetes mounts a Secret for a pod that is not root.
+    """
     try:
-        mode = path.stat().st_mode
+        status = path.stat()
         lines = path.read_text().splitlines()
     except OSError as error:
         raise UnsafeLogin(f"the password file {path} cannot be read: {error.strerror}") from error
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    roots = status.st_uid == 0 and os.getuid() != 0
+    if status.st_mode & (stat.S_IRWXO | (0 if roots else stat.S_IRWXG)):
         raise UnsafeLogin(f"others can read the password file {path}: run chmod 600 {path}")
     if not lines or not lines[0].strip():
         raise UnsafeLogin(f"the password file {path} is empty: write a password into its first line")

@@ -47,9 +47,12 @@ def choice(name: str, choices: Mapping[str, T], *, default: str) -> T:
     return choices[value]
 
 
+def shared_files() -> Path:
+    """The folder that holds images/ and jupyterhub_config.py: the checkout, or what setup.py installed."""
+    checkout = Path(__file__).resolve().parents[2]
+    return checkout if (checkout / "jupyterhub_config.py").is_file() else Path(sys.prefix) / "share" / "kf-spawner"
+
+
 def folder_of_images(name: str) -> Path:
-    """The folder that the variable names; without it the checkout's, or that of an installed package."""
-    if os.environ.get(name):
-        return Path(os.environ[name])
-    checkout = Path(__file__).resolve().parents[2] / "images"
-    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "kf-spawner" / "images"
+    """The folder that the variable names; without it the one that came with this version."""
+    return Path(os.environ[name]) if os.environ.get(name) else shared_files() / "images"

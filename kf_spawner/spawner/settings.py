@@ -40,6 +40,11 @@ class SpawnerSettings(Configurable):
         config=True,
         help="Public address under which endpoints answer; servers get it as KF_SERVING_URL. Default: none.",
     )
+    serving_connect_url = Unicode(
+        "",
+        config=True,
+        help="The same as servers reach it; they get it as KF_SERVING_CONNECT_URL. Default: serving_url.",
+    )
     default_cpu = Unicode(
         "500m", config=True, help="CPU set aside where nothing is asked for, in cores. Default 500m."
     )

@@ -15,7 +15,7 @@ from kubespawner import KubeSpawner
 from sqlalchemy.orm import object_session
 from traitlets import default
 
-from .. import naming
+from .. import __version__, naming
 from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unreachable
 from ..kube.resources import (
     CLAIMS,
@@ -79,6 +79,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self._accepted: dict = {}
         self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
         self._own_home = False
+        self._configured = (_listed(self.volumes), _listed(self.volume_mounts))
         self._token_secret = ""
         self.namespace = naming.user_namespace(self.user.name)
         self.pvc_name = naming.home_claim(self.user.name, self.name or "")
@@ -204,18 +205,22 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self.volumes, self.volume_mounts = self._volumes()
 
     def _volumes(self) -> tuple[list[dict], list[dict]]:
+        configured_volumes, configured_mounts = self._configured
         mounts: dict[str, dict] = {}
         if self._own_home:
             mounts[self.home_mount] = {"name": "home", "persistentVolumeClaim": {"claimName": self.pvc_name}}
-        # Without a volume there, the working directory is the pod's own for as long as it lives.
-        mounts.setdefault(HOME, {"name": "workspace", "emptyDir": {}})
+        if HOME not in {mount["mountPath"] for mount in configured_mounts}:
+            # Without a volume there, the working directory is the pod's own for as long as it lives.
+            mounts.setdefault(HOME, {"name": "workspace", "emptyDir": {}})
         for number, claim in enumerate(self.extra_claims):
             mounts[f"/mnt/{claim}"] = {"name": f"extra-{number}", "persistentVolumeClaim": {"claimName": claim}}
-        return list(mounts.values()), [{"name": v["name"], "mountPath": path} for path, v in mounts.items()]
+        ours = [{"name": volume["name"], "mountPath": path} for path, volume in mounts.items()]
+        return [*mounts.values(), *configured_volumes], [*ours, *configured_mounts]
 
     def get_env(self) -> dict:
         env = super().get_env()
         env["HOME"] = HOME
+        env["KF_HUB_VERSION"] = __version__
         env["KF_IMAGE"] = self.image
         env["KF_HOME_MOUNT"] = self.home_mount or HOME
         if self._own_home:
@@ -224,6 +229,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             env["KF_MODEL_SERVER_IMAGE"] = self.model_server_image
         if self.serving_url:
             env["KF_SERVING_URL"] = self.serving_url
+        if self.serving_connect_url:
+            env["KF_SERVING_CONNECT_URL"] = self.serving_connect_url
         env.update(token.variables(self._token_secret))
         return env
 
@@ -372,6 +379,11 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         async with contextlib.aclosing(self._journal.follow()) as entries:
             async for entry in entries:
                 yield entry
+
+
+def _listed(configured: list | dict) -> list[dict]:
+    """KubeSpawner takes a list, or a dict whose keys only say in which order."""
+    return [configured[key] for key in sorted(configured)] if isinstance(configured, dict) else list(configured)
 
 
 def _of_api_error(error: ApiError) -> Diagnosis:

@@ -1,5 +1,6 @@
 """authenticators: which addresses are this machine's alone, which password files are good, who needs no password."""
 
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,20 @@ def test_a_password_file_that_others_can_read_is_refused(tmp_path):
     assert read_password(file) == "x"
     file.write_text("\n")
     with pytest.raises(UnsafeLogin, match="is empty"):
+        read_password(file)
+
+
+def test_a_group_may_read_a_file_of_roots(tmp_path, monkeypatch):
+    """As in a pod: a mounted Secret is root's, and the pod's group may read it."""
+    file = tmp_path / "password"
+    file.write_text("x")
+    file.chmod(0o440)
+    if file.stat().st_uid != 0:
+        pytest.skip("only root can make a file of root's")
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    assert read_password(file) == "x"
+    file.chmod(0o444)
+    with pytest.raises(UnsafeLogin, match="chmod 600"):
         read_password(file)
 
 

@@ -1,0 +1,6 @@
+"""`python -m kf_spawner.door` opens the door."""
+
+from .app import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Configuration that a deployment lays over the hub's own, from a folder. Knows neither chart nor cluster.
+
+`settings.json` sets traits, `additions.json` appends to lists, each `*.py` is run with `c`, in the order of names.
+"""
+
+import json
+import runpy
+from pathlib import Path
+
+from traitlets.config import Config
+
+
+class BadConfiguration(Exception):
+    """A file of the folder cannot be used: names it and what is wrong."""
+
+
+def apply_folder(config: Config, folder: Path) -> None:
+    """Lays the files of `folder` over `config`, in place. Raises BadConfiguration, and what a `*.py` raises."""
+    if not folder.is_dir():
+        raise BadConfiguration(f"KF_CONFIG_DIR={folder} is no folder")
+    for name, traits in _read(folder / "settings.json").items():
+        for trait, value in traits.items():
+            config[name][trait] = value
+    for name, traits in _read(folder / "additions.json").items():
+        for trait, values in traits.items():
+            present = config[name].get(trait, [])
+            config[name][trait] = [*present, *values]
+    for path in sorted(folder.glob("*.py")):
+        runpy.run_path(str(path), init_globals={"c": config, "get_config": lambda: config})
+
+
+def _read(path: Path) -> dict[str, dict]:
+    """Class -> trait -> value; empty where there is no such file."""
+    if not path.is_file():
+        return {}
+    try:
+        read = json.loads(path.read_text())
+    except ValueError as error:
+        raise BadConfiguration(f"{path} is not JSON: {error}") from error
+    if not isinstance(read, dict) or not all(isinstance(traits, dict) for traits in read.values()):
+        raise BadConfiguration(f"{path}: give an object of objects: class, trait, value")
+    return read

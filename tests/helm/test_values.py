@@ -1,0 +1,236 @@
+"""The chart's values: what they turn into, what is refused and how, and that all of it is documented."""
+
+import json
+import runpy
+
+import pytest
+import yaml
+
+from kf_spawner import __version__
+from tests.fixtures.helm import CHART, HelmFailed, container, only, settings, variables
+
+ROOT = CHART.parents[1]
+
+
+def test_what_is_made_of_something_else_is_up_to_date():
+    """The schema, the page of the values, and the copies of roles and definition."""
+    outputs = runpy.run_path(str(ROOT / "helm" / "generate.py"))["outputs"]()
+    stale = [str(path) for path, text in outputs.items() if not path.exists() or path.read_text() != text]
+    assert stale == [], "run `make chart`"
+    assert set((CHART / "files").iterdir()) == {path for path in outputs if path.parent.name == "files"}
+
+
+def test_the_versions_are_one():
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def leaves(node: object, path: tuple[str, ...] = ()) -> set[str]:
+    if isinstance(node, dict) and node:
+        return set().union(*(leaves(value, (*path, str(key))) for key, value in node.items()))
+    return {".".join(path)}
+
+
+def test_every_default_is_described():
+    page = (ROOT / "docs" / "chart-values.md").read_text()
+    parts = ("hub", "proxy.chp", "proxy.traefik", "operator", "dashboard")
+    for leaf in leaves(yaml.safe_load((CHART / "values.yaml").read_text())):
+        below = [leaf.removeprefix(f"{part}.") for part in parts if leaf.startswith(f"{part}.")]
+        names = [leaf, *below]
+        # Of a map's free content (resources, tolerations) the map is described.
+        names += [name.rpartition(".")[0] for name in names] + [
+            name.rpartition(".")[0].rpartition(".")[0] for name in names
+        ]
+        headed = f"## {leaf}\n" in page
+        assert headed or any(name and f"| `{name}` |" in page for name in names), leaf
+
+
+WRONG = [
+    ({"hub": {"db": {"type": "mysql"}}}, "/hub/db/type"),
+    ({"hub": {"concurrentSpawnLimit": "many"}}, "/hub/concurrentSpawnLimit"),
+    ({"hub": {"cookieSecret": "short"}}, "/hub/cookieSecret"),
+    ({"hub": {"publicUrl": "hub.example.com"}}, "/hub/publicUrl"),
+    ({"hub": {"resources": {"request": {}}}}, "/hub/resources"),
+    ({"operator": {"replicas": 0}}, "/operator/replicas"),
+    ({"proxy": {"service": {"type": "External"}}}, "/proxy/service/type"),
+    ({"proxy": {"https": {"type": "letsencrypt"}}}, "/proxy/https/type"),
+    ({"proxy": {"chp": {"pdb": {"enabled": "yes"}}}}, "/proxy/chp/pdb/enabled"),
+    ({"singleuser": {"storage": {"capacity": "ten"}}}, "/singleuser/storage/capacity"),
+    ({"singleuser": {"image": {"name": "registry.example.com/own"}}}, "/singleuser/image"),
+    ({"singleuser": {"profileList": []}}, "profileList"),
+    ({"prePuller": {"extraImages": {"x": {"name": "y"}}}}, "/prePuller/extraImages/x"),
+    ({"ingress": {"hosts": "hub.example.com"}}, "/ingress/hosts"),
+    ({"cull": {"enabled": True}}, "cull"),
+]
+
+
+@pytest.mark.parametrize(("values", "path"), WRONG, ids=[path for _, path in WRONG])
+def test_a_wrong_value_is_refused_with_its_path(renderer, values, path):
+    with pytest.raises(HelmFailed) as refused:
+        renderer.render(values)
+    assert path in str(refused.value)
+
+
+UNSAFE = [
+    ({"hub": {"config": {"JupyterHub": {"authenticator_class": "dummy"}}}}, "hub.config.DummyAuthenticator.password"),
+    ({"hub": {"db": {"type": "postgres"}}}, "hub.db.url"),
+    ({"proxy": {"https": {"enabled": True}}}, "proxy.https.secret.name"),
+    ({"httpRoute": {"enabled": True}}, "httpRoute.gateway.name"),
+]
+
+
+@pytest.mark.parametrize(("values", "said"), UNSAFE, ids=[said for _, said in UNSAFE])
+def test_values_that_need_another_one_are_refused_by_its_name(renderer, values, said):
+    with pytest.raises(HelmFailed, match=said):
+        renderer.render(values)
+
+
+def test_lint(renderer):
+    assert "0 chart(s) failed" in renderer.run("lint", str(CHART), "--strict")
+
+
+def test_a_z2jh_file_means_what_it_says(renderer, z2jh):
+    assert len(leaves(z2jh)) >= 40
+    objects = renderer.render(z2jh)
+    made = settings(objects)
+    assert made["Authenticator"]["allowed_users"] == ["admin", "ada", "grace"]
+    assert made["JupyterHub"]["named_server_limit_per_user"] == 3
+    assert made["JupyterHub"]["authenticate_prometheus"] is False
+    spawner = made["KubeflowSpawner"]
+    assert spawner["http_timeout"] == 120
+    assert (spawner["default_cpu"], spawner["default_memory"]) == ("0.25", "2G")
+    assert spawner["volume_mounts"] == [{"name": "shm", "mountPath": "/dev/shm"}]
+    assert spawner["extra_pod_config"] == {"terminationGracePeriodSeconds": 5, "enableServiceLinks": False}
+    assert [each["weight"] for each in spawner["node_affinity_preferred"]] == [1, 100]
+    assert {"key": "users", "operator": "Exists"} in spawner["tolerations"]
+    assert spawner["priority_class_name"] == "kf-default-priority"
+    config = only(objects, "Secret", "hub-config")["stringData"]
+    additions = json.loads(config["additions.json"])
+    (image,) = additions["KubeflowSpawner"]["images"]
+    assert (image["name"], image["reference"]) == ("teaching", "registry.example.com/teaching:2026.9")
+    assert additions["JupyterHub"]["load_roles"][0]["name"] == "teachers"
+    assert "Maintenance" in config["20-title.py"]
+    env = variables(objects, "hub")
+    assert (env["TZ"], env["DEFAULT_IMAGE"]) == ("Europe/Vienna", "teaching")
+    assert env["SECRET_THING"]["secretKeyRef"]["name"] == "things"
+    assert env["KF_SERVING_URL"] == "https://hub.example.com/serving"
+    assert env["KF_SERVING_CONNECT_URL"] == "http://door.hubs/serving"
+    pod = only(objects, "Deployment", "hub")["spec"]["template"]["spec"]
+    terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert terms[0]["matchExpressions"][0]["key"] == "hub.jupyter.org/node-purpose"
+    assert pod["imagePullSecrets"] == [{"name": "registry-pull"}]
+    public = only(objects, "Service", "proxy-public")["spec"]
+    assert (public["type"], [port["port"] for port in public["ports"]]) == ("LoadBalancer", [80, 443])
+    assert only(objects, "PodDisruptionBudget", "proxy")["spec"]["maxUnavailable"] == 1
+
+
+def test_without_values_nothing_lets_a_stranger_in(renderer):
+    objects = renderer.render()
+    assert {obj["spec"]["type"] for obj in objects if obj["kind"] == "Service"} == {"ClusterIP"}
+    assert not [obj for obj in objects if obj["kind"] in ("Ingress", "HTTPRoute")]
+    env = variables(objects, "hub")
+    assert env["KF_BIND_HOST"] == "0.0.0.0", "on loopback the hub would take an empty password"
+    assert env["KF_PASSWORD_FILE"] == "/etc/kf-spawner/secret/password"
+    assert "KF_AUTHENTICATOR" not in env
+    secret = only(objects, "Secret", "hub")["data"]
+    assert secret.keys() == {"password", "cookie-secret", "proxy-token", "dashboard-token"}
+    assert len(set(secret.values())) == 4
+    again = only(renderer.render(), "Secret", "hub")["data"]
+    assert again["password"] != secret["password"]
+
+
+def test_no_secret_is_in_a_manifest_but_the_secrets(renderer):
+    words = {"password": "pass-word", "cookieSecret": "ab" * 32}
+    objects = renderer.render(
+        {
+            "hub": {**words, "db": {"type": "postgres", "url": "postgresql://u:db-word@h/n"}},
+            "proxy": {"secretToken": "proxy-word"},
+        }
+    )
+    others = json.dumps([obj for obj in objects if obj["kind"] != "Secret"])
+    for word in ("pass-word", "ab" * 32, "db-word", "proxy-word"):
+        assert word not in others
+
+
+def test_only_three_parts_get_a_token(renderer):
+    objects = renderer.render()
+    accounts = {
+        obj["metadata"]["name"]: obj["spec"]["template"]["spec"].get("serviceAccountName")
+        for obj in objects
+        if obj["kind"] == "Deployment" and obj["spec"]["template"]["spec"]["automountServiceAccountToken"]
+    }
+    assert accounts == {"hub": "hub", "operator": "operator", "dashboard": "dashboard"}
+
+
+def test_the_roles_are_the_packages(renderer):
+    objects = renderer.render()
+    for file in (ROOT / "kf_spawner" / "manifests").glob("rbac-*.yaml"):
+        for role in yaml.safe_load_all(file.read_text()):
+            assert only(objects, "ClusterRole", role["metadata"]["name"])["rules"] == role["rules"]
+    bound = {
+        (obj["kind"], obj["roleRef"]["name"], obj["subjects"][0]["name"])
+        for obj in objects
+        if obj["kind"] in ("ClusterRoleBinding", "RoleBinding") and "doctor" not in obj["metadata"]["name"]
+    }
+    assert bound == {
+        ("ClusterRoleBinding", "kf-spawner-hub", "hub"),
+        ("ClusterRoleBinding", "kf-spawner-operator", "operator"),
+        ("ClusterRoleBinding", "kf-spawner-dashboard", "dashboard"),
+        ("RoleBinding", "kf-spawner-operator-leader", "operator"),
+    }
+
+
+def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
+    from kf_spawner.door.app import DoorApp
+
+    values = {"proxy": {"https": {"enabled": True, "secret": {"name": "tls"}}}, "ingress": {"enabled": True}}
+    door = container(renderer.render(values), "door")
+    assert door["args"][:3] == ["python", "-m", "kf_spawner.door"]
+    app = DoorApp()
+    app.parse_command_line(door["args"][3:])
+    made = app.configuration(tmp_path / "dynamic.yaml")
+    ports = {int(entry["address"].rpartition(":")[2]) for entry in made.static["entryPoints"].values()}
+    assert ports == {port["containerPort"] for port in door["ports"]}
+    assert made.static["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"][0] == "10.0.0.0/8"
+    assert made.dynamic["tls"]["stores"]["default"]["defaultCertificate"]["certFile"].endswith("/tls.crt")
+    assert made.dynamic["http"]["services"]["hub"]["loadBalancer"]["servers"] == [{"url": "http://proxy-http:8000"}]
+
+
+def test_the_settings_are_traits_that_exist(renderer, z2jh):
+    """A trait's name that is wrong in the template would be ignored, with a line in the hub's log."""
+    from jupyterhub.app import JupyterHub
+    from jupyterhub.auth import Authenticator
+
+    from kf_spawner.spawner.spawner import KubeflowSpawner
+
+    classes = {each.__name__: each for each in (JupyterHub, Authenticator, KubeflowSpawner)}
+    full = {**z2jh, "singleuser": {**z2jh["singleuser"], **EVERYTHING}}
+    made = settings(renderer.render(full))
+    assert made.pop("Application") == {"log_level": "DEBUG"}
+    for name, traits in made.items():
+        assert traits.keys() <= set(classes[name].class_trait_names(config=True)), name
+    rows = (CHART / "templates" / "_settings.tpl").read_text().count('(list "KubeflowSpawner"')
+    assert len(made["KubeflowSpawner"]) >= rows, "a row of the template is tried by no value here"
+
+
+TERM = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "kubernetes.io/hostname"}
+EVERYTHING = {
+    "cmd": ["jupyterhub-singleuser"],
+    "extraContainers": [{"name": "side", "image": "side:1"}],
+    "cpu": {"guarantee": 0.25, "min": "100m", "max": 4},
+    "memory": {"guarantee": "2G", "min": "1G", "max": "8G", "limitFactor": 0},
+    "maxGpus": 0,
+    "storage": {
+        "maxCapacity": "20Gi",
+        "dynamic": {"storageClass": "fast"},
+        "extraLabels": {"a": "b"},
+        "extraVolumes": [{"name": "shm", "emptyDir": {}}],
+        "extraVolumeMounts": [{"name": "shm", "mountPath": "/dev/shm"}],
+    },
+    "extraNodeAffinity": {
+        "required": [{"matchExpressions": [{"key": "a", "operator": "Exists"}]}],
+        "preferred": [{"weight": 1, "preference": {"matchExpressions": [{"key": "a", "operator": "Exists"}]}}],
+    },
+    "extraPodAffinity": {"required": [TERM], "preferred": [{"weight": 1, "podAffinityTerm": TERM}]},
+    "extraPodAntiAffinity": {"required": [TERM], "preferred": [{"weight": 1, "podAffinityTerm": TERM}]},
+}
