@@ -50,9 +50,18 @@ def copied(dockerfile):
 def test_dockerfile_installs_the_same_pins_and_overlays(spec, dockerfile):
     pairs = copied(dockerfile)
     sources = [source for source, _ in pairs]
+    made = {}
+    for line in dockerfile:
+        for words in re.findall(r"/tmp/environment (\S+ \S+ \S+(?: '[^']+')*)", line):
+            python, folder, pins, *removed = words.split()
+            made[folder] = (python.replace("${PYTHON}", "3.11"), pins, tuple(glob.strip("'") for glob in removed))
+    assert list(made) == [environment.folder for environment in spec.environments]
     for environment in spec.environments:
         prefix = f"/opt/kf/{environment.folder}"
         assert str(environment.requirements.resolve().relative_to(ROOT)) in sources
+        python, pins, removed = made[environment.folder]
+        assert python.endswith(f"python{environment.pythons[0]}")
+        assert (pins, removed) == (f"/tmp/pins/{environment.requirements.name}", environment.remove)
         for overlay in environment.files:
             assert (str(overlay.resolve().relative_to(ROOT)), prefix) in pairs
         packages = [to for source, to in pairs if source == "kf_spawner" and to.startswith(f"{prefix}/lib/python")]

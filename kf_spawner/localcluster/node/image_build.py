@@ -78,7 +78,7 @@ async def build_layer(
         command = [uv.find_uv_bin(), "pip", "sync", "--require-hashes", "--python", str(partial / "bin/python")]
         await run([*command, "--build-constraints", pins, pins], environ, cwd=cache, on_line=install.feed)
         progress(f"Installed {install.packages} packages in {time.monotonic() - started:.0f} s; compiling them")
-        prune(partial, spec.remove)
+        await asyncio.to_thread(prune, partial, spec.remove)
         for site in partial.glob("lib/python*/site-packages"):
             (site / "kf_user_site.pth").write_text(USER_SITE)
             compiler = [str(partial / "bin/python"), "-m", "compileall", "-qq", "-j", "0", "-x", NOT_COMPILED]
@@ -122,7 +122,10 @@ def prune(environment: Path, globs: Sequence[str]) -> None:
     """Takes out of an environment what its description says, and the scripts that only an unmoved one can have."""
     for pattern in (*globs, "bin/activate*", "bin/*.bat"):
         for path in environment.glob(pattern):
-            path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def remove_tree(path: Path) -> None:

