@@ -4,7 +4,7 @@ PORT ?= 8000
 ROUNDS ?= 10
 JOBS ?= 2
 VENV := .venv
-ON_CLUSTER := tests/on_cluster
+ON_CLUSTER := tests/on_cluster tests/node
 BIN := $(VENV)/bin
 
 .PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator images clean chart
@@ -52,6 +52,8 @@ ifdef CLUSTER
 	@exec $(BIN)/python -m pytest $(or $(ARGS),$(ON_CLUSTER))
 else
 	@$(BIN)/python -m tests.cluster up
+	@[ -e .cluster/plain.tar ] || $(BIN)/python -m tests.node.image .cluster/plain.tar
+	@$(BIN)/python -m tests.cluster load .cluster/plain.tar $(wildcard .images/*.tar)
 	@exec $(BIN)/python -m tests.cluster run -- $(abspath $(BIN))/python -m pytest $(or $(ARGS),$(ON_CLUSTER))
 endif
 

@@ -4,6 +4,7 @@ The machine is found by its command line, which names its folder: no file can be
 """
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -75,16 +76,30 @@ def machine(layout: Layout) -> int | None:
 
 
 def load(layout: Layout, archives: Sequence[Path]) -> None:
-    """Put images (archives as `docker save` writes them) on every node. Raises ClusterError."""
-    firsts = [_running(layout), *further_machines(layout)]
+    """Put images (archives as `docker save` writes them) on every node, but those that are there. Raises ClusterError.
+
+    Gigabytes take minutes, so what was loaded is remembered: images stay where they are as long as the cluster's folder.
+    """
+    machines = [_running(layout), *further_machines(layout)]
+    loaded = json.loads(layout.loaded.read_text()) if layout.loaded.exists() else {}
     for path in archives:
-        for first in firsts:
-            argv = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
-            argv += [packages.program("ctr"), "--namespace=k8s.io", "images", "import", "-"]
-            with path.open("rb") as file:
-                ended = subprocess.run(argv, stdin=file, check=False)
-            if ended.returncode:
-                raise ClusterError(f"containerd did not take {path}: is it an archive as docker save writes it?")
+        stat = path.stat()
+        this = [stat.st_mtime_ns, stat.st_size, len(machines)]
+        if loaded.get(str(path.resolve())) == this:
+            continue
+        for first in machines:
+            _import(first, path)
+        loaded[str(path.resolve())] = this
+        layout.loaded.write_text(json.dumps(loaded))
+
+
+def _import(first: int, path: Path) -> None:
+    argv = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
+    argv += [packages.program("ctr"), "--namespace=k8s.io", "images", "import", "-"]
+    with path.open("rb") as file:
+        ended = subprocess.run(argv, stdin=file, check=False)
+    if ended.returncode:
+        raise ClusterError(f"containerd did not take {path}: is it an image's archive, as docker save writes it?")
 
 
 def run(layout: Layout, command: Sequence[str]) -> NoReturn:
