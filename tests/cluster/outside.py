@@ -76,9 +76,9 @@ def machine(layout: Layout) -> int | None:
 
 
 def load(layout: Layout, archives: Sequence[Path]) -> None:
-    """Put images (archives as `docker save` writes them) on every node, but those that are there. Raises ClusterError.
+    """Put images (archives as `docker save` writes them) on every node. Raises ClusterError.
 
-    Gigabytes take minutes, so what was loaded is remembered: images stay where they are as long as the cluster's folder.
+    Gigabytes take minutes, so what was loaded is remembered and not loaded again: an image stays as long as `home`.
     """
     machines = [_running(layout), *further_machines(layout)]
     loaded = json.loads(layout.loaded.read_text()) if layout.loaded.exists() else {}
