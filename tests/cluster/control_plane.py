@@ -66,8 +66,9 @@ def specs(binaries: Binaries, files: Credentials) -> list[ProcessSpec]:
     """etcd, API server, controller manager and scheduler."""
     etcd, api_server, controller_manager, scheduler = processes.control_plane(binaries, files, PORTS)
     authority = files.authority
-    hosts = (FIRST_ADDRESS, "127.0.0.1", credentials.SERVICE_ADDRESS, "kubernetes", "kubernetes.default")
-    hosts += ("kubernetes.default.svc", f"kubernetes.default.svc.{credentials.CLUSTER_DOMAIN}")
+    names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
+    addresses = (FIRST_ADDRESS, "127.0.0.1", credentials.SERVICE_ADDRESS)
+    hosts = (*addresses, *names, f"{names[-1]}.{credentials.CLUSTER_DOMAIN}")
     server = Authority(authority.parent, "ca").issue(
         API_SERVER_PAIR, Leaf("kube-apiserver", usages=(SERVER,), hosts=hosts)
     )
