@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from kf_spawner import __version__
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
 from tests.fixtures.hub import Browser
@@ -65,6 +66,7 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
         "HOME": "/home/jovyan",
         "KF_HOME_MOUNT": "/home/jovyan",
         "KF_HOME_CLAIM": world.claim_name,
+        "KF_HUB_VERSION": __version__,
         "KF_IMAGE": container["image"],
         "KF_MODEL_SERVER_IMAGE": "kf-spawner/model-server:0.1.0",
         "KF_SERVING_URL": f"{browser.url}/serving",
