@@ -12,6 +12,7 @@ import pytest
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import NAMESPACES, SERVICEACCOUNTS
 from kf_spawner.localcluster.controlplane.binaries import Binaries
+from tests.fixtures import helm as helms
 
 PATIENCE = 60.0
 PAUSE = 0.1
@@ -25,6 +26,11 @@ def kubeconfig() -> Path:
     if not named:
         pytest.fail("CLUSTER names no kubeconfig: run 'make test-cluster', or set it to a cluster that tests may use")
     return Path(named)
+
+
+@pytest.fixture(scope="session")
+def helm_program() -> Path:
+    return asyncio.run(helms.ensure(print))
 
 
 @pytest.fixture

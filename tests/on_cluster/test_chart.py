@@ -4,73 +4,20 @@ Needs the hub's image on the nodes (`make images ONLY=hub`, then `python -m test
 """
 
 import asyncio
-import base64
-import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.e2e.client import HubClient
-from tests.fixtures import helm as helms
-from tests.fixtures.helm import CHART, RELEASE, Helm
+from tests.fixtures.helm import CHART, RELEASE
 
-NAMESPACE = "chart-test"
-PARTS = ("hub", "proxy", "door", "operator", "dashboard")
-COME_UP = 180
-"""Seconds for all parts, on a machine that does other things as well."""
-
-
-class Platform:
-    """An installation of the chart without values."""
-
-    def __init__(self, helm: Helm, kubectl):
-        self.helm, self._kubectl = helm, kubectl
-
-    def kubectl(self, *arguments: str) -> str:
-        done = self._kubectl("--namespace", NAMESPACE, *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def until_up(self) -> None:
-        for part in PARTS:
-            self.kubectl("rollout", "status", f"deployment/{part}", f"--timeout={COME_UP}s")
-
-    @property
-    def password(self) -> str:
-        data = json.loads(self.kubectl("get", "secret", "hub", "-o", "json"))["data"]
-        return base64.b64decode(data["password"]).decode()
-
-    @property
-    def url(self) -> str:
-        return "http://" + self.kubectl("get", "service", "door", "-o", "jsonpath={.spec.clusterIP}")
-
-    def pods(self) -> dict[str, str]:
-        """Part -> the uid of its pod; of the operator, of one."""
-        items = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
-        label = "app.kubernetes.io/component"
-        return {pod["metadata"]["labels"][label]: pod["metadata"]["uid"] for pod in items}
-
-
-@pytest.fixture(scope="module")
-def program() -> Path:
-    return asyncio.run(helms.ensure(print))
+from .platform import PARTS, Platform, installed
 
 
 @pytest.fixture
-def platform(program, kubeconfig, kubectl, tmp_path) -> Iterator[Platform]:
-    assert kubectl("create", "namespace", NAMESPACE).returncode == 0
-    restricted = "pod-security.kubernetes.io/enforce=restricted"
-    assert kubectl("label", "namespace", NAMESPACE, restricted).returncode == 0
-    helm = Helm(program, folder=tmp_path, kubeconfig=kubeconfig, namespace=NAMESPACE)
-    helm.run("install", RELEASE, str(CHART))
-    try:
-        yield Platform(helm, kubectl)
-    finally:
-        helm.run("uninstall", RELEASE, "--ignore-not-found")
-        kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-        kubectl("delete", "crd", "tfjobs.kubeflow.org", "--ignore-not-found")
-        kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=60s")
+def platform(helm_program, kubeconfig, kubectl, tmp_path) -> Iterator[Platform]:
+    with installed(helm_program, kubeconfig, kubectl, tmp_path) as platform:
+        yield platform
 
 
 async def test_it_comes_up_and_stays_over_an_upgrade(platform):
