@@ -101,7 +101,7 @@ async def test_follow_survives_rotation_and_ends_with_the_container(containers):
     containers.stop(*WHO)
     async with asyncio.timeout(30):
         got += [chunk async for chunk in chunks]
-    assert b"".join(got).decode().split("\n") == [*lines, "no newline", ""]
+    assert b"".join(got).decode().split("\n") == [*lines, "no newline"]
 
 
 async def test_follow_goes_on_where_rotation_overtook_it(containers):

@@ -37,5 +37,6 @@ def _log_tail(path: Path) -> str:
         file.seek(0, 2)
         file.seek(max(0, file.tell() - 4 * LOG_LIMIT))
         lines = file.read().splitlines()[-LOG_LINES:]
-    texts = [line.split(b" ", 3)[3].decode(errors="replace") for line in lines if line.count(b" ") >= 3]
-    return "".join(f"{text}\n" for text in texts).encode()[-LOG_LIMIT:].decode(errors="ignore")
+    records = [line.split(b" ", 3) for line in lines if line.count(b" ") >= 3]
+    texts = (text.decode(errors="replace") + "\n" * (tag == b"F") for _, _, tag, text in records)
+    return "".join(texts).encode()[-LOG_LIMIT:].decode(errors="ignore")

@@ -94,7 +94,7 @@ class Log:
         for stream, rest in self._pending.items():
             if rest:
                 out = bytearray()
-                _append(out, _timestamp(), stream, rest, b"F")
+                _append(out, _timestamp(), stream, rest, b"P")  # it had no end of line, so it is not given one
                 self._write(out)
         self._file.close()
 
@@ -338,8 +338,6 @@ def not_executed(program: str, error: OSError) -> str:
     why = (error.strerror or "it cannot be started").lower()
     if isinstance(error, FileNotFoundError):
         why = f"stat {program}: no such file or directory" if "/" in program else "executable file not found in $PATH"
-    elif os.path.isdir(program):
-        why = "is a directory"
     return f'exec: "{program}": {why}'
 
 

@@ -15,7 +15,12 @@ from tests.node.pods import Pods, about, sh
 
 MANIFESTS = Path(__file__).parents[3] / "kf_spawner" / "localcluster" / "manifests"
 HOME = {"volumeMounts": [{"name": "home", "mountPath": "/home/someone"}]}
-VOLUMES = [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]
+
+
+def at_home(pods: Pods) -> dict:
+    """Fields of a pod with the claim. By the scheduler: a class may make its volumes for the node that was chosen."""
+    volumes = [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]
+    return {"nodeName": None, "nodeSelector": {"kubernetes.io/hostname": pods.place.node}, "volumes": volumes}
 
 
 @pytest.fixture
@@ -51,11 +56,11 @@ async def default_class(pods: Pods, root: Path) -> AsyncIterator[None]:
 
 
 async def test_a_claim_outlives_its_pods(pods: Pods, claim: dict) -> None:
-    first = await pods.pod({**sh("echo precious > /home/someone/f"), **HOME}, restartPolicy="Never", volumes=VOLUMES)
+    first = await pods.pod({**sh("echo precious > /home/someone/f"), **HOME}, restartPolicy="Never", **at_home(pods))
     await pods.phase(first, "Succeeded")
     await pods.delete(first)
     await pods.gone(first)
-    second = await pods.pod({**sh("cat /home/someone/f"), **HOME}, restartPolicy="Never", volumes=VOLUMES)
+    second = await pods.pod({**sh("cat /home/someone/f"), **HOME}, restartPolicy="Never", **at_home(pods))
     assert await pods.output(second) == "precious\n"
 
 
@@ -64,24 +69,24 @@ async def test_a_user_of_no_privilege_writes_into_it(pods: Pods, claim: dict) ->
     security = {"runAsUser": 1000, "runAsGroup": 100, "fsGroup": 100}
     script = "cd /home/someone && mkdir new && echo x > new/f && cat new/f"
     part = {**sh(script), **HOME}
-    pod = await pods.pod(part, restartPolicy="Never", volumes=VOLUMES, securityContext=security)
+    pod = await pods.pod(part, restartPolicy="Never", **at_home(pods), securityContext=security)
     assert await pods.output(pod) == "x\n"
 
 
 async def test_two_pods_of_one_node_share_it(pods: Pods, claim: dict) -> None:
     script = "echo up; until [ -e /home/someone/f ]; do sleep 0.1; done"
-    reader = await pods.pod({**sh(script), **HOME}, restartPolicy="Never", volumes=VOLUMES)
+    reader = await pods.pod({**sh(script), **HOME}, restartPolicy="Never", **at_home(pods))
     await pods.first_line(reader)
-    await pods.pod({**sh("touch /home/someone/f"), **HOME}, restartPolicy="Never", volumes=VOLUMES)
+    await pods.pod({**sh("touch /home/someone/f"), **HOME}, restartPolicy="Never", **at_home(pods))
     await pods.phase(reader, "Succeeded")
 
 
 async def test_a_sub_path_of_it(pods: Pods, claim: dict) -> None:
     part = sh("echo mine > /mine/f; cat /mine/f")
     part["volumeMounts"] = [{"name": "home", "mountPath": "/mine", "subPath": "users/ada"}]
-    pod = await pods.pod(part, restartPolicy="Never", volumes=VOLUMES)
+    pod = await pods.pod(part, restartPolicy="Never", **at_home(pods))
     await pods.phase(pod, "Succeeded")
-    look = await pods.pod({**sh("cat /home/someone/users/ada/f"), **HOME}, restartPolicy="Never", volumes=VOLUMES)
+    look = await pods.pod({**sh("cat /home/someone/users/ada/f"), **HOME}, restartPolicy="Never", **at_home(pods))
     assert await pods.output(look) == "mine\n"
 
 

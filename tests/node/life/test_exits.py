@@ -33,7 +33,7 @@ COMMANDS = {
     "no-such-program": (["no-such-program"], 'exec: "no-such-program": executable file not found in $PATH'),
     "no-such-file": (["/no/such/file"], 'exec: "/no/such/file": stat /no/such/file: no such file or directory'),
     "not-executable": (["/etc/passwd"], 'exec: "/etc/passwd": permission denied'),
-    "a-directory": (["/etc"], 'exec: "/etc": is a directory'),
+    "a-directory": (["/etc"], 'exec: "/etc": permission denied'),
 }
 
 

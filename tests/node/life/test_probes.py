@@ -46,8 +46,7 @@ PROBES = {
 async def test_readiness_follows_its_probe(pods: Pods, name: str) -> None:
     pod = await pods.pod(server(readinessProbe={**PROBES[name], **QUICK}), **DATA)
     assert (await pods.event(pod, "Unhealthy", "Readiness probe failed: "))[0] == "Warning"
-    now = await pods.get(pod)
-    assert now["status"]["phase"] == "Running"
+    now = await pods.phase(pod, "Running")
     assert about(now, "Ready")["message"] == "containers with unready status: [c0]"
     assert container(now)["started"] is True
     await pods.run(pod, "touch", "/data/ok")

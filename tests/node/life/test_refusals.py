@@ -76,7 +76,7 @@ CASES = {
     "terminal": ({}, {"tty": True}, "tty -s && echo ok", "ok", "spec.containers[0].tty"),
     "standard-input": ({}, {"stdin": True, "stdinOnce": True}, "echo ok", "ok", "spec.containers[0].stdin"),
     "file-key": (
-        {**DATA, "init": [with_data(sh("echo X=ok > /data/env"))]},
+        {**DATA, "init": [with_data(sh("echo \"X='ok'\" > /data/env"))]},
         {"env": [{"name": "X", "valueFrom": FILE_KEY}]},
         "echo $X",
         "ok",
