@@ -47,7 +47,7 @@ class Platform:
 
 @contextlib.contextmanager
 def installed(program: Path, kubeconfig: Path, kubectl, folder: Path) -> Iterator[Platform]:
-    """`program` is helm. In a namespace that takes only pods of the level `restricted`; users' namespaces go in the end as well."""
+    """`program` is helm. The namespace takes only pods of the level `restricted`; users' go in the end, too."""
     assert kubectl("create", "namespace", NAMESPACE).returncode == 0
     restricted = "pod-security.kubernetes.io/enforce=restricted"
     assert kubectl("label", "namespace", NAMESPACE, restricted).returncode == 0
