@@ -178,6 +178,21 @@ async def test_a_claim_made_anew_while_the_old_one_goes_gets_an_empty_directory(
         assert list(world.directory().iterdir()) == []
 
 
+async def test_a_cache_that_lags_removes_no_directory_of_the_next_claim(world):
+    async with provisioner(world):
+        await world.claim()
+        volume = await world.admin.get(VOLUMES, (await world.bound())["spec"]["volumeName"])
+        await world.remove()
+        await world.gone(volume["metadata"]["name"])
+        await eventually(world.claim)
+        await world.bound()
+    (world.directory() / "precious").write_text("x")
+    late = {**volume, "status": {"phase": "Released"}}
+    async with client(world.kubeconfig) as own, EventRecorder(own, component="test") as events:
+        assert await _Provisioner(own, world.root, events)._round([], [], [late])
+    assert (world.directory() / "precious").read_text() == "x"
+
+
 @pytest.mark.parametrize(
     ("spec", "said"),
     [({"volumeMode": "Block"}, "volumeMode"), ({"selector": {"matchLabels": {"a": "b"}}}, "selector")],

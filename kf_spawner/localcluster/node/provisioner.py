@@ -127,12 +127,21 @@ class _Provisioner:
             claim = None
         if claim is not None and claim["metadata"]["uid"] == reference.get("uid"):
             return  # released by mistake: its claim is there
+        if not await self._is_there(volume):
+            return  # removed before, and the directory may be a new claim's by now: the cache lags
         await asyncio.to_thread(self._throw_away, path, name)
         try:
             await self._client.delete(VOLUMES, name, uid=volume["metadata"]["uid"])
         except NotFound:
             return
         log.info("volume %s and its directory %s are removed", name, path)
+
+    async def _is_there(self, volume: dict) -> bool:
+        try:
+            found = await self._client.get(VOLUMES, volume["metadata"]["name"])
+        except NotFound:
+            return False
+        return found["metadata"]["uid"] == volume["metadata"]["uid"]
 
     def _throw_away(self, path: Path, volume: str) -> None:
         trash = self._root / TRASH / volume
