@@ -4,7 +4,6 @@ PORT ?= 8000
 ROUNDS ?= 10
 JOBS ?= 2
 VENV := .venv
-ON_CLUSTER := tests/on_cluster tests/node
 BIN := $(VENV)/bin
 
 .PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator images clean chart
@@ -48,14 +47,18 @@ cluster-down:
 
 test-cluster:
 	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python -m tests.fixtures.helm
 ifdef CLUSTER
-	@exec $(BIN)/python -m pytest $(or $(ARGS),$(ON_CLUSTER))
+	@exec scripts/test-parts $(BIN) $(ARGS)
 else
 	@$(BIN)/python -m tests.cluster up
-	@[ -e .cluster/plain.tar ] || $(BIN)/python -m tests.node.image .cluster/plain.tar
+	@$(MAKE) --no-print-directory .cluster/plain.tar
 	@$(BIN)/python -m tests.cluster load .cluster/plain.tar $(wildcard .images/*.tar)
-	@exec $(BIN)/python -m tests.cluster run -- $(abspath $(BIN))/python -m pytest $(or $(ARGS),$(ON_CLUSTER))
+	@exec $(BIN)/python -m tests.cluster run -- scripts/test-parts $(abspath $(BIN)) $(ARGS)
 endif
+
+.cluster/plain.tar: tests/node/image.py tests/node/pods.py tests/cluster/archive.py tests/cluster/debian.py
+	@$(BIN)/python -m tests.node.image $@
 
 check:
 	@scripts/setup $(VENV) requirements/test.txt

@@ -1,58 +1,49 @@
-"""A small container image as the archive that `docker save` writes. No image tools are needed."""
+"""A container image of one layer, as the archive that `docker save` writes. No image tools are needed."""
 
 import hashlib
-import io
 import json
 import platform
 import tarfile
-from collections.abc import Mapping
+import tempfile
 from pathlib import Path
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def write(
-    path: Path,
-    *,
-    image: str,
-    entrypoint: list[str],
-    files: Mapping[str, Path],
-    links: Mapping[str, str] | None = None,
-) -> None:
-    """An image named `image` of static programs: `files` by their name in it; `links` by name, with their target.
+def write(path: Path, *, image: str, tree: Path, config: dict) -> None:
+    """The image of that name with the files of the folder `tree`; `config` is how it is run, in Docker's words.
 
-    The same content gives the same bytes.
+    The same content gives the same bytes. The archive is there when it is whole.
     """
-    layer = _tar([_file(name, source.read_bytes(), 0o755) for name, source in files.items()], links or {})
-    configuration = {
-        "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
-        "os": "linux",
-        "config": {"Entrypoint": entrypoint, "Env": ["PATH=/bin"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(layer).hexdigest()}"]},
-    }
-    manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]
     path.parent.mkdir(parents=True, exist_ok=True)
-    parts = {
-        "config.json": json.dumps(configuration).encode(),
-        "layer.tar": layer,
-        "manifest.json": json.dumps(manifest).encode(),
-    }
-    path.write_bytes(_tar([_file(name, content, 0o644) for name, content in parts.items()], {}))
+    with tempfile.TemporaryDirectory(prefix=".image-", dir=path.parent) as name:
+        folder = Path(name)
+        layer = folder / "layer.tar"
+        _pack(layer, tree)
+        with layer.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        configuration = {
+            "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
+            "os": "linux",
+            "config": config,
+            "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
+        }
+        manifest = [{"Config": "config.json", "RepoTags": [image], "Layers": ["layer.tar"]}]
+        (folder / "config.json").write_text(json.dumps(configuration))
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        partial = path.with_name(f".partial-{path.name}")
+        _pack(partial, folder)
+        partial.replace(path)
 
 
-def _file(name: str, content: bytes, mode: int) -> tuple[tarfile.TarInfo, bytes]:
-    entry = tarfile.TarInfo(name)
-    entry.size, entry.mode = len(content), mode
-    return entry, content
+def _pack(path: Path, tree: Path) -> None:
+    """The content of `tree` as root's."""
 
+    def plain(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = entry.mtime = 0
+        entry.uname = entry.gname = ""
+        return entry
 
-def _tar(files: list[tuple[tarfile.TarInfo, bytes]], links: Mapping[str, str]) -> bytes:
-    output = io.BytesIO()
-    with tarfile.open(fileobj=output, mode="w") as tar:
-        for entry, content in files:
-            tar.addfile(entry, io.BytesIO(content))
-        for name, target in links.items():
-            link = tarfile.TarInfo(name)
-            link.type, link.linkname = tarfile.SYMTYPE, target
-            tar.addfile(link)
-    return output.getvalue()
+    with tarfile.open(path, "w") as tar:
+        for entry in sorted(tree.iterdir()):
+            tar.add(entry, arcname=entry.name, filter=plain)

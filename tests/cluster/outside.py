@@ -19,7 +19,7 @@ from kf_spawner.localcluster.controlplane.binaries import AssetsError
 from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.supervisor import log_tail, process_start
 
-from . import cgroups, images, namespaces, packages, programs
+from . import cgroups, debian, images, namespaces, packages, programs
 from .layout import ROOT, Layout
 
 START_TIMEOUT = 300.0
@@ -58,7 +58,7 @@ def _start(layout: Layout, nodes: int) -> subprocess.Popen[bytes]:
     try:
         packages.ensure()
         images.write(layout, asyncio.run(programs.ensure()))
-    except (packages.PackagesMissing, AssetsError, BuildError, images.ImageError) as error:
+    except (packages.PackagesMissing, AssetsError, BuildError, debian.PackagesUnavailable) as error:
         raise ClusterError(str(error)) from error
     layout.ready.unlink(missing_ok=True)
     layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -17,8 +17,16 @@ from kf_spawner.kube import Client, load_config
 from kf_spawner.localcluster.controlplane.binaries import Binaries
 from tests.node.pods import IMAGE, Place, Pods
 
+HERE = Path(__file__).parent
 OTHERS = ("kf-spawner://", "kwok")
 """How the runtimes of nodes begin that are no kubelet's."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each worker's pods have a namespace of their own: what has `pods` can run beside other tests."""
+    for item in items:
+        if item.path.parent == HERE and "pods" in getattr(item, "fixturenames", ()):
+            item.add_marker("independent")
 
 
 @pytest.fixture(scope="session")
