@@ -60,7 +60,7 @@ def _child(parent: int) -> int:
 def be(layout: Layout, number: int) -> None:
     """Be the first process of the machine. Ends when it does."""
     place = layout.node(number)
-    namespaces.mount(place)
+    namespaces.mount(place, layout.shared)
     _connect(place)
     cgroups.make(place.cgroup)
     namespaces.first_process(lambda: asyncio.run(_work(layout, place)))

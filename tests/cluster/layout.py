@@ -4,8 +4,11 @@ Knows no process. Nothing here can collide with the machine outside: the network
 """
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from kf_spawner.localcluster.controlplane.build import cache_root
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -79,6 +82,11 @@ class Layout:
     home: Path
 
     @property
+    def shared(self) -> list[Path]:
+        """Folders of the outside that all its machines see: checkout, Python, programs, and its own."""
+        return [ROOT, self.home, Path(sys.prefix), Path(sys.base_prefix), cache_root()]
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's; its address is one inside the cluster's network."""
         return self.home / "kubeconfig"
@@ -103,6 +111,11 @@ class Layout:
     def nodes(self) -> Path:
         """Holds how many nodes there are to be."""
         return self.home / "nodes"
+
+    @property
+    def version(self) -> Path:
+        """Names the sources that it was started from."""
+        return self.home / "version"
 
     @property
     def images(self) -> Path:

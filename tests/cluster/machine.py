@@ -27,7 +27,7 @@ def run(layout: Layout) -> None:
     """Be the first process: never returns before the cluster ends. Exits with 1 when it cannot start."""
     layout.ready.unlink(missing_ok=True)
     first = layout.node(1)
-    namespaces.mount(first)
+    namespaces.mount(first, layout.shared)
     _connect(first)
     cgroups.make(first.cgroup)
     namespaces.first_process(lambda: asyncio.run(_work(layout)))

@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,9 +31,14 @@ def command(*argv: str) -> list[str]:
     return [packages.program("unshare"), *namespaces, "--fork", "--kill-child", *argv]
 
 
-def mount(node: Node) -> None:
-    """Give the machine its name, its own /var (kept over its restarts) and /run (not kept), and kernel settings."""
+def mount(node: Node, shared: Sequence[Path]) -> None:
+    """Give the machine its name, its own /var (kept over its restarts) and /run (not kept), and kernel settings.
+
+    Folders of `shared` that these would hide stay where they are.
+    """
     socket.sethostname(node.name)
+    os.environ.pop("TMPDIR", None)  # may be hidden; /tmp is not
+    hidden = [(path, os.open(path, os.O_PATH)) for path in shared if _is_hidden(path) and path.exists()]
     for name, mode in (("lib", 0o755), ("log", 0o755), ("tmp", 0o1777)):
         folder = node.var / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -49,6 +54,15 @@ def mount(node: Node) -> None:
             do("mount", "--bind", str(file), f"/proc/sys/{name}")
     do("mount", "--bind", str(node.var), "/var")
     do("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
+    for path, opened in hidden:
+        path.mkdir(parents=True, exist_ok=True)
+        # By the open folder: its name means another one by now.
+        do("mount", "--no-canonicalize", "--bind", f"/proc/{os.getpid()}/fd/{opened}", str(path))
+        os.close(opened)
+
+
+def _is_hidden(path: Path) -> bool:
+    return path.is_relative_to("/var") or path.is_relative_to("/run")
 
 
 def first_process(work: Callable[[], int]) -> NoReturn:
