@@ -10,9 +10,8 @@ import yaml
 
 from tests.fixtures import helm as helms
 from tests.fixtures.control_plane import ControlPlane, running
-from tests.fixtures.helm import Helm
+from tests.fixtures.helm import Z2JH, Helm
 
-HERE = Path(__file__).resolve().parent
 _numbers = itertools.count()
 
 
@@ -23,7 +22,7 @@ def program() -> Path:
 
 @pytest.fixture(scope="session")
 def z2jh() -> dict:
-    return yaml.safe_load((HERE / "z2jh.yaml").read_text())
+    return yaml.safe_load(Z2JH.read_text())
 
 
 @pytest.fixture(scope="session")

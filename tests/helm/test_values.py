@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from kf_spawner import __version__
-from tests.fixtures.helm import CHART, HelmFailed, container, only, settings, variables
+from tests.fixtures.helm import CHART, HelmFailed, container, leaves, only, settings, variables
 
 ROOT = CHART.parents[1]
 
@@ -23,12 +23,6 @@ def test_what_is_made_of_something_else_is_up_to_date():
 def test_the_versions_are_one():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
-
-
-def leaves(node: object, path: tuple[str, ...] = ()) -> set[str]:
-    if isinstance(node, dict) and node:
-        return set().union(*(leaves(value, (*path, str(key))) for key, value in node.items()))
-    return {".".join(path)}
 
 
 def test_every_default_is_described():
@@ -178,6 +172,22 @@ def test_the_roles_are_the_packages(renderer):
         ("ClusterRoleBinding", "kf-spawner-dashboard", "dashboard"),
         ("RoleBinding", "kf-spawner-operator-leader", "operator"),
     }
+
+
+def test_the_door_has_an_image_of_its_own(renderer):
+    from_elsewhere = {"images": {"registry": "registry.example.com", "repository": "ml", "tag": "9"}}
+
+    def images(values: dict) -> dict[str, str]:
+        objects = renderer.render(values)
+        parts = [obj["metadata"]["name"] for obj in objects if obj["kind"] == "Deployment"]
+        return {part: container(objects, part)["image"] for part in parts}
+
+    others = dict.fromkeys(("hub", "proxy", "operator", "dashboard"), f"kf-spawner/hub:{__version__}")
+    assert images({}) == {**others, "door": f"kf-spawner/door:{__version__}"}
+    others = dict.fromkeys(others, "registry.example.com/ml/hub:9")
+    assert images(from_elsewhere) == {**others, "door": "registry.example.com/ml/door:9"}
+    one = {"proxy": {"traefik": {"image": {"name": "other/door", "tag": "8"}}}}
+    assert images({**from_elsewhere, **one}) == {**others, "door": "other/door:8"}
 
 
 def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):

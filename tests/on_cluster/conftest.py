@@ -40,7 +40,7 @@ async def client(kubeconfig: Path) -> AsyncIterator[Client]:
         yield client
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kubectl(kubeconfig: Path, control_plane_binaries: Binaries) -> Kubectl:
     """The real kubectl; look at .returncode yourself."""
 

@@ -1,33 +1,56 @@
-"""An installation of the chart without values on the cluster that CLUSTER names, and its end."""
+"""An installation of the chart on the cluster that CLUSTER names, and its end."""
 
 import base64
 import contextlib
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from tests.fixtures.helm import CHART, RELEASE, Helm
 
 NAMESPACE = "chart-test"
 PARTS = ("hub", "proxy", "door", "operator", "dashboard")
-COME_UP = 180
+DEFINITION = "tfjobs.kubeflow.org"
+COME_UP = 300.0
 """Seconds for all parts, on a machine that does other things as well."""
+
+GO = 180.0
+"""Seconds for namespaces and all that is in them to go."""
+
+PAUSE = 0.5
+
+Kubectl = Callable[..., CompletedProcess[str]]
 
 
 class Platform:
-    """An installation of the chart without values."""
+    """An installation of the chart; without values, unless it is given some."""
 
-    def __init__(self, helm: Helm, kubectl):
+    def __init__(self, helm: Helm, kubectl: Kubectl):
         self.helm, self._kubectl = helm, kubectl
 
-    def kubectl(self, *arguments: str) -> str:
-        done = self._kubectl("--namespace", NAMESPACE, *arguments)
+    def install(self, *arguments: str, values: dict | None = None) -> None:
+        """Bring it to these values and no others, whether it is there or not."""
+        self.helm.run("upgrade", "--install", "--reset-values", RELEASE, str(CHART), *arguments, values=values)
+
+    def uninstall(self) -> None:
+        """And wait until none of its pods is left."""
+        self.helm.run("uninstall", RELEASE, "--ignore-not-found")
+        _until_empty(self._kubectl, "pods", f"--namespace={NAMESPACE}")
+
+    def kubectl(self, *arguments: str, namespace: str = NAMESPACE) -> str:
+        done = self._kubectl("--namespace", namespace, *arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def until_up(self) -> None:
-        for part in PARTS:
-            self.kubectl("rollout", "status", f"deployment/{part}", f"--timeout={COME_UP}s")
+    def until_up(self, *workloads: str) -> None:
+        """All parts, and further workloads such as `daemonset/…`, run as they are wanted now."""
+        deadline = time.monotonic() + COME_UP
+        for workload in (*(f"deployment/{part}" for part in PARTS), *workloads):
+            rollout = ("--namespace", NAMESPACE, "rollout", "status", workload, "--timeout=30s")
+            while (done := self._kubectl(*rollout)).returncode:
+                assert time.monotonic() < deadline, f"{done.stderr}\n{self.kubectl('get', 'pods')}"
 
     @property
     def password(self) -> str:
@@ -39,25 +62,53 @@ class Platform:
         return "http://" + self.kubectl("get", "service", "door", "-o", "jsonpath={.spec.clusterIP}")
 
     def pods(self) -> dict[str, str]:
-        """Part -> the uid of its pod; of the operator, of one."""
+        """Part -> the uid of its pod; of the operator, of one. Without those that are about to go."""
         items = json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]
         label = "app.kubernetes.io/component"
-        return {pod["metadata"]["labels"][label]: pod["metadata"]["uid"] for pod in items}
+        return {
+            pod["metadata"]["labels"][label]: pod["metadata"]["uid"]
+            for pod in items
+            if "deletionTimestamp" not in pod["metadata"]
+        }
+
+    def pods_of(self, user: str) -> dict[str, tuple[str, int]]:
+        """The user's pods by name: the uid of each, and how often its containers were started again."""
+        items = json.loads(self.kubectl("get", "pods", "-o", "json", namespace=f"kf-{user}"))["items"]
+        return {
+            pod["metadata"]["name"]: (
+                pod["metadata"]["uid"],
+                sum(status["restartCount"] for status in pod["status"].get("containerStatuses", [])),
+            )
+            for pod in items
+        }
 
 
 @contextlib.contextmanager
-def installed(program: Path, kubeconfig: Path, kubectl, folder: Path) -> Iterator[Platform]:
+def installed(
+    program: Path, kubeconfig: Path, kubectl: Kubectl, folder: Path, *arguments: str, values: dict | None = None
+) -> Iterator[Platform]:
     """`program` is helm. The namespace takes only pods of the level `restricted`; users' go in the end, too."""
     assert kubectl("create", "namespace", NAMESPACE).returncode == 0
     restricted = "pod-security.kubernetes.io/enforce=restricted"
     assert kubectl("label", "namespace", NAMESPACE, restricted).returncode == 0
-    helm = Helm(program, folder=folder, kubeconfig=kubeconfig, namespace=NAMESPACE)
-    helm.run("install", RELEASE, str(CHART))
+    platform = Platform(Helm(program, folder=folder, kubeconfig=kubeconfig, namespace=NAMESPACE), kubectl)
+    users = ("namespaces", "-l", "app.kubernetes.io/managed-by=kf-spawner")
     try:
-        yield Platform(helm, kubectl)
+        platform.install(*arguments, values=values)
+        yield platform
     finally:
-        kubectl("delete", "namespace", "-l", "app.kubernetes.io/managed-by=kf-spawner", "--wait=false")
-        helm.run("uninstall", RELEASE, "--ignore-not-found")
+        # Users' namespaces first: what is in them may wait for a part of the platform.
+        kubectl("delete", *users, "--wait=false")
+        _until_empty(kubectl, *users)
+        platform.uninstall()
+        kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--wait=false")
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
-        kubectl("delete", "crd", "tfjobs.kubeflow.org", "--ignore-not-found", "--wait=false")
-        kubectl("wait", "--for=delete", f"namespace/{NAMESPACE}", "--timeout=55s")
+        _until_empty(kubectl, "crd", f"--field-selector=metadata.name={DEFINITION}")
+        _until_empty(kubectl, "namespaces", f"--field-selector=metadata.name={NAMESPACE}")
+
+
+def _until_empty(kubectl: Kubectl, *what: str) -> None:
+    deadline = time.monotonic() + GO
+    while left := kubectl("get", *what, "-o", "name").stdout.split():
+        assert time.monotonic() < deadline, f"still there: {left}"
+        time.sleep(PAUSE)
