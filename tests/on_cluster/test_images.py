@@ -1,7 +1,7 @@
 """The images as containers: nobody's root, nothing writable but what is mounted, what they hold, a server's start.
 
-On the cluster of `make cluster` an image that is not loaded is a failure, which says how to make it; on another cluster its
-tests are skipped.
+On the cluster of `make cluster` an image that is not loaded is a failure, which says how to make it; on another
+cluster its tests are skipped.
 """
 
 import json
@@ -32,8 +32,7 @@ PATIENCE = 180.0
 
 
 def pod(namespace: str, image: str, command: list[str] | None = None, **env: str) -> dict:
-    """A pod of `image` as strict as a cluster can ask for, with volumes at its home and /tmp; without a command it runs
-    the image's own."""
+    """A pod of `image` as strict as a cluster can ask for, with volumes at its home and /tmp. No command: its own."""
     mounts = {"home": "/home/jovyan", "tmp": "/tmp"}
     container = {
         "name": "main",
