@@ -6,7 +6,7 @@ The handlers answer it as JSON: {"reason", "message", "field"?, "name"?, "errors
 import re
 from collections.abc import Sequence
 
-from kf_spawner.kube import ApiError, ConfigError, Forbidden, NotFound, Unreachable
+from kf_spawner.kube import ApiError, ConfigError, NotFound, Unauthorized, Unreachable
 
 
 class RequestError(Exception):
@@ -54,7 +54,7 @@ def from_cluster(error: ApiError | ConfigError) -> RequestError:
         return RequestError(
             503, "ClusterUnreachable", f"the Kubernetes API gives no answer; try again soon ({error.message})"
         )
-    if isinstance(error, Forbidden) and error.status == 401:
+    if isinstance(error, Unauthorized):
         return RequestError(
             503, "ClusterCredentials", "the Kubernetes API does not accept this server's account: start it again"
         )

@@ -15,6 +15,7 @@ from .errors import (
     Gone,
     Invalid,
     NotFound,
+    Unauthorized,
     Unreachable,
 )
 from .events import EventRecorder
@@ -35,6 +36,7 @@ __all__ = [
     "Invalid",
     "NotFound",
     "Resource",
+    "Unauthorized",
     "Unreachable",
     "load_config",
 ]

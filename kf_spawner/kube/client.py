@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 import aiohttp
 
 from .config import ClusterConfig
-from .errors import Gone, Unreachable, from_status
+from .errors import ApiError, Gone, Unauthorized, Unreachable, from_status
 from .resources import PODS, Resource
 
 REQUEST_TIMEOUT = 30.0
@@ -18,6 +18,7 @@ CONNECT_TIMEOUT = 10.0
 WATCH_TIMEOUT = 300
 WATCH_SILENCE = 130.0  # the API server sends a bookmark every minute
 LINE_LIMIT = 16 * 1024 * 1024
+UNAUTHORIZED = 401
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
@@ -33,7 +34,8 @@ class Client:
     `timeout` is in seconds, for a whole request that is not a stream. Every method raises an ApiError: a subclass
     names the cause, Unreachable means that no answer came. `before_write` is called right before each request that is
     not a GET; what it raises is raised, and the request is not sent. `requests` counts by method (`WATCH`: a stream)
-    and status (0: no answer).
+    and status (0: no answer). `is_refused`: the newest answer was that the API server does not know who asks. Where
+    the token is by then another one, the request is sent once more with that.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Client:
     ):
         self.config = config
         self.requests: Counter[tuple[str, int]] = Counter()
+        self.is_refused = False
         self._before_write = before_write
         self._user_agent = user_agent
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
@@ -95,18 +98,25 @@ class Client:
     ) -> dict:
         """Any request, for what the verbs below do not cover; the answer's JSON."""
         assert self._session is not None, "use the client as an async context manager"
-        headers = {"Accept": "application/json", **self._identity()}
+        headers = {"Accept": "application/json"}
         data = None
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = content_type
         async with self._free_connection:  # so that nothing waits between `before_write` and its sending
-            if method != "GET":
-                self._before_write()
-            return await self._send(method, path, params=params, data=data, headers=headers)
+            identity = self._identity()
+            try:
+                return await self._send(method, path, params=params, data=data, headers={**headers, **identity})
+            except Unauthorized:
+                renewed = self._identity()
+                if renewed == identity:
+                    raise
+            return await self._send(method, path, params=params, data=data, headers={**headers, **renewed})
 
     async def _send(self, method: str, path: str, *, params: dict | None, data: bytes | None, headers: dict) -> dict:
         assert self._session is not None
+        if method != "GET":
+            self._before_write()
         status = 0
         try:
             async with self._session.request(
@@ -123,9 +133,20 @@ class Client:
             raise Unreachable(self._unreachable(error)) from error
         finally:
             self.requests[method, status] += 1
+        self.is_refused = status == UNAUTHORIZED
         if status >= 400:
-            raise from_status(status, _json_or_message(text))
+            raise self._refusal(status, text)
         return json.loads(text) if text else {}
+
+    def _refusal(self, status: int, text: bytes) -> ApiError:
+        if status != UNAUTHORIZED:
+            return from_status(status, _json_or_message(text))
+        self.config.token.forget()
+        message = (
+            f"the API server {self.config.server} does not accept {self.config.token.source}: "
+            "it has expired, or its account was deleted"
+        )
+        return Unauthorized(status, "Unauthorized", message)
 
     def _unreachable(self, error: BaseException) -> str:
         return f"the API server {self.config.server} does not answer: {error or type(error).__name__}"
@@ -278,8 +299,9 @@ class Client:
                     url, params=params, headers=self._identity(), timeout=timeout
                 ) as response:
                     self.requests["WATCH", response.status] += 1
+                    self.is_refused = response.status == UNAUTHORIZED
                     if response.status >= 400:
-                        raise from_status(response.status, _json_or_message(await response.read()))
+                        raise self._refusal(response.status, await response.read())
                     until_headers.reschedule(None)
                     async for line in _split_lines(response.content):
                         yield line

@@ -25,14 +25,35 @@ EXEC_TIMEOUT = 60.0
 TOKEN_RELOAD = 60.0
 
 
+class Token:
+    """Proves who we are: asked before each request, so that a renewed one is used.
+
+    `source` says in words where it comes from. `read` gives it and for how many seconds it is kept.
+    """
+
+    def __init__(self, source: str, read: Callable[[], tuple[str | None, float]]):
+        self.source, self._read = source, read
+        self._kept: tuple[str | None, float] | None = None
+
+    def __call__(self) -> str | None:
+        if self._kept is None or time.monotonic() >= self._kept[1]:
+            value, seconds = self._read()
+            self._kept = value, time.monotonic() + seconds
+        return self._kept[0]
+
+    def forget(self) -> None:
+        """It was refused: the next one is read anew, as the old one may have been replaced."""
+        self._kept = None
+
+
 @dataclass
 class ClusterConfig:
-    """Where the API server is and who we are; `token` is asked before each request, so a renewed one is used."""
+    """Where the API server is and who we are; where `token` gives none, `tls` has a certificate that says it."""
 
     server: str
     namespace: str
     tls: ssl.SSLContext | None
-    token: Callable[[], str | None] = field(repr=False, default=lambda: None)
+    token: Token = field(repr=False)
     ca: bytes | None = field(repr=False, default=None)
 
 
@@ -131,38 +152,30 @@ def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         context.load_cert_chain(file.name)
 
 
-def _token(user: dict, path: Path) -> Callable[[], str | None]:
+def _token(user: dict, path: Path) -> Token:
     if user.get("tokenFile"):
         return _file_token(path.parent / user["tokenFile"])
     if user.get("exec"):
         return _exec_token(user["exec"])
     token = user.get("token")
-    return lambda: token
+    what = "token" if token else "certificate"
+    return Token(f"the {what} of the kubeconfig {path}", lambda: (token, float("inf")))
 
 
-def _file_token(path: Path) -> Callable[[], str | None]:
-    cached: tuple[float, str] | None = None
+def _file_token(path: Path) -> Token:
+    def read() -> tuple[str, float]:
+        try:
+            return path.read_text().strip(), TOKEN_RELOAD
+        except OSError as error:
+            raise ConfigError(f"the token file {path} cannot be read: {error.strerror}") from error
 
-    def read() -> str | None:
-        nonlocal cached
-        if cached is None or time.monotonic() - cached[0] > TOKEN_RELOAD:
-            try:
-                cached = (time.monotonic(), path.read_text().strip())
-            except OSError as error:
-                raise ConfigError(f"the token file {path} cannot be read: {error.strerror}") from error
-        return cached[1]
-
-    return read
+    return Token(f"the token in {path}", read)
 
 
-def _exec_token(plugin: dict) -> Callable[[], str | None]:
+def _exec_token(plugin: dict) -> Token:
     """The token that an exec credential plugin prints, kept until it expires."""
-    cached: tuple[float, str] | None = None
 
-    def run() -> str | None:
-        nonlocal cached
-        if cached is not None and time.time() < cached[0]:
-            return cached[1]
+    def run() -> tuple[str, float]:
         argv = [plugin["command"], *(plugin.get("args") or [])]
         request = {
             "apiVersion": plugin.get("apiVersion"),
@@ -177,8 +190,7 @@ def _exec_token(plugin: dict) -> Callable[[], str | None]:
         except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
             raise ConfigError(f"the kubeconfig's credential plugin {argv[0]} gave no token: {error}") from error
         expiry = status.get("expirationTimestamp")
-        until = datetime.fromisoformat(expiry).timestamp() - 60 if expiry else float("inf")
-        cached = (until, status["token"])
-        return cached[1]
+        left = datetime.fromisoformat(expiry).timestamp() - 60 - time.time() if expiry else float("inf")
+        return status["token"], left
 
-    return run
+    return Token(f"the token of the credential plugin {plugin['command']}", run)

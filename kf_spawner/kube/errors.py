@@ -32,8 +32,12 @@ class Conflict(ApiError):
     """409: the object changed meanwhile, or a precondition does not hold."""
 
 
+class Unauthorized(ApiError):
+    """401: the API server does not know who asks. A token has expired, or its account is gone."""
+
+
 class Forbidden(ApiError):
-    """401 or 403, a quota or an admission plugin's refusal included."""
+    """403, a quota or an admission plugin's refusal included."""
 
 
 class Invalid(ApiError):
@@ -53,7 +57,7 @@ class Unreachable(ApiError):
 
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
-    401: Forbidden,
+    401: Unauthorized,
     403: Forbidden,
     404: NotFound,
     409: Conflict,

@@ -55,6 +55,8 @@ class Informer:
         self._objects: dict[str, dict] = {}
         self._version: str | None = None
         self._synced = asyncio.Event()
+        self.trouble: ApiError | None = None
+        """Why the first list is not there yet, as far as an attempt has failed."""
         self._task: asyncio.Task | None = None
 
     async def __aenter__(self) -> "Informer":
@@ -92,6 +94,7 @@ class Informer:
             except Gone:
                 self._version = None
             except ApiError as error:
+                self.trouble = error
                 log.warning("watching %s: %s; trying again in %.1f s", self._resource.plural, error, backoff)
             except Exception:
                 # Whatever this is, a cache that stands still in silence would be worse.

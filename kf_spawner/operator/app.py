@@ -25,6 +25,7 @@ from .web import WebServer
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 32
+RENEW = "it is read again until it is renewed; a pod gets another one when it is deleted and made anew"
 
 
 class OperatorApp(Application):
@@ -140,11 +141,18 @@ class OperatorApp(Application):
                     gang=Gang(self.gang_scheduler) if self.gang_scheduler else None,
                 )
             )
+
+            def why_unready() -> str:
+                if client.is_refused or (leader and leader.is_refused):
+                    return f"the API server does not accept {config.token.source}: {RENEW}"
+                is_synced = controller.is_synced and (routes is None or routes.is_synced)
+                return "" if is_synced else "the operator has not seen the cluster's state yet"
+
             server = WebServer(
                 self.metrics_host,
                 self.metrics_port,
                 metrics=metrics,
-                ready=lambda: controller.is_synced and (routes is None or routes.is_synced),
+                why_unready=why_unready,
                 routes=lambda: routes.configuration() if routes and routes.is_synced else None,
             )
             await stack.enter_async_context(server)

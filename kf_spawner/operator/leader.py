@@ -58,6 +58,11 @@ class Leader:
         self._until = float("-inf")
         self._holding: asyncio.Task[None] | None = None
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether the API server does not know who we are."""
+        return self._client.is_refused
+
     def check(self) -> None:
         """Raises NotLeading unless the Lease is surely ours at this moment."""
         if self._clock() > self._until:

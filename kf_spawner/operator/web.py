@@ -8,7 +8,10 @@ from .metrics import CONTENT_TYPE, Metrics
 
 
 class WebServer:
-    """Use as an async context manager; `port` 0 takes a free one, and `address` says which."""
+    """Use as an async context manager; `port` 0 takes a free one, and `address` says which.
+
+    `why_unready` says in words why the operator cannot work now; it is ready while that is empty.
+    """
 
     def __init__(
         self,
@@ -16,11 +19,11 @@ class WebServer:
         port: int,
         *,
         metrics: Metrics,
-        ready: Callable[[], bool],
+        why_unready: Callable[[], str],
         routes: Callable[[], dict | None],
     ):
         self._host, self._port = host, port
-        self._metrics, self._ready, self._routes = metrics, ready, routes
+        self._metrics, self._why_unready, self._routes = metrics, why_unready, routes
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "WebServer":
@@ -48,9 +51,8 @@ class WebServer:
         return web.Response(text="ok\n")
 
     async def _get_ready(self, _request: web.Request) -> web.Response:
-        if self._ready():
-            return web.Response(text="ok\n")
-        return web.Response(status=503, text="the operator has not seen the cluster's state yet\n")
+        why = self._why_unready()
+        return web.Response(status=503, text=f"{why}\n") if why else web.Response(text="ok\n")
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})

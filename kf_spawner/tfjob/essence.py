@@ -15,7 +15,7 @@ CONTAINER_STATUS = ("name", "image", "restartCount", "state")
 def essence_of_pod(pod: dict) -> dict:
     """The pod in a tenth of its memory; every function of `pods` says of it what it says of the whole."""
     status = pod.get("status") or {}
-    kept = _those(status, ("phase", "reason"))
+    kept = _those(status, ("phase", "reason", "message"))
     kept["conditions"] = [
         _those(entry, CONDITION) for entry in status.get("conditions") or () if entry.get("type") in TOLD_CONDITIONS
     ]

@@ -63,6 +63,14 @@ def exit_code(pod: dict) -> int | None:
     return None
 
 
+def disruption(pod: dict) -> str:
+    """In words, why its node or the cluster ended a failed pod; empty where they did not."""
+    status = pod.get("status") or {}
+    if status.get("reason") not in DISRUPTED:
+        return ""
+    return ": ".join(filter(None, (status["reason"], (status.get("message") or "").rstrip(" ."))))
+
+
 def restarts_in_place(pod: dict) -> int:
     """How often the pod's containers were started anew within the pod."""
     status = pod.get("status") or {}

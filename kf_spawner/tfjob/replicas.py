@@ -17,6 +17,7 @@ from .status import CREATE_REFUSED, parse_time, timestamp
 
 LONGEST_RESTART_DELAY = 60.0
 NODE_LOST = "TFJobNodeLost"
+DISRUPTED = "TFJobPodDisrupted"
 POLICY_OVERWRITTEN = Event(
     "Warning",
     "SetPodTemplateRestartPolicy",
@@ -126,6 +127,10 @@ class Replicas:
         if code is not None and is_news:
             message = f"Pod: {meta['namespace']}.{meta['name']} exited with code {code}"
             self.turn.events.append(Event("Normal", "ExitedWithCode", message))
+        disruption = pod_status.disruption(pod)
+        if disruption and is_news:
+            place = f"Pod {meta['name']} on node {pod_status.node_of(pod)}"
+            self.turn.events.append(Event("Warning", DISRUPTED, f"{place} was ended: {disruption}"))
         restarts = memory.get("restarts", 0) + pod_status.restarts_in_place(pod)
         again = pod_status.is_retryable(pod, replica.restart_policy)
         if again and is_news and replica.max_restarts is not None and restarts >= replica.max_restarts:

@@ -89,12 +89,12 @@ def test_an_exception_is_one_line():
     assert told["exception"].endswith("ValueError: two\nlines")
 
 
-@pytest.mark.parametrize(("ready", "status"), [(False, 503), (True, 200)])
-async def test_readiness(ready, status):
-    server = WebServer("127.0.0.1", 0, metrics=Metrics(), ready=lambda: ready, routes=lambda: None)
+@pytest.mark.parametrize(("why", "status", "text"), [("it waits", 503, "it waits\n"), ("", 200, "ok\n")])
+async def test_readiness(why, status, text):
+    server = WebServer("127.0.0.1", 0, metrics=Metrics(), why_unready=lambda: why, routes=lambda: None)
     async with server, ClientSession("http://{}:{}".format(*server.address)) as http:
         async with http.get("/readyz") as answer:
-            assert answer.status == status
+            assert (answer.status, await answer.text()) == (status, text)
         async with http.get("/healthz") as answer:
             assert answer.status == 200
         async with http.get("/routes") as answer:

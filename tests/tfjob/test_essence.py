@@ -41,7 +41,7 @@ def waiting(reason: str) -> dict:
         {},
         {"phase": "Running", "containerStatuses": [CONTAINER], "conditions": [{"type": "Ready", "status": "True"}]},
         {"phase": "Failed", "containerStatuses": [ended(137)]},
-        {"phase": "Failed", "reason": "Evicted"},
+        {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
         {"phase": "Failed", "containerStatuses": [ended(1)], "conditions": [DISRUPTED]},
         {"phase": "Pending", "conditions": [UNSCHEDULABLE]},
         {"phase": "Pending", "containerStatuses": [waiting("ImagePullBackOff")]},
@@ -58,6 +58,7 @@ def test_what_is_kept_answers_as_the_whole_does(status, end):
     assert pods.node_of(kept) == "n1"
     assert pods.has_started(kept) == pods.has_started(pod)
     assert pods.late_nodes([kept], NOW) == pods.late_nodes([pod], NOW)
+    assert pods.disruption(kept) == pods.disruption(pod)
     assert pods.is_retryable(kept, "ExitCode") == pods.is_retryable(pod, "ExitCode")
     assert kept["metadata"].items() >= {**end, "name": "mnist-worker-0", "uid": "u1", "resourceVersion": "7"}.items()
     assert essence_of_pod(kept) == kept

@@ -45,6 +45,15 @@ def test_an_evicted_pod_is_made_again_under_exit_code():
     assert "status" not in world.pods["mnist-worker-1"]
 
 
+@pytest.mark.parametrize("policy", ["Never", "ExitCode"])
+def test_why_a_node_ended_a_pod_is_told_once(policy):
+    world = running(Worker=2, restart=policy)
+    world.put("worker-1", "Failed", reason="Evicted", message="The node was low on resource: memory. ")
+    told = [event.message for event in world.step().events if event.reason == "TFJobPodDisrupted"]
+    assert [text.partition(" was ended: ")[2] for text in told] == ["Evicted: The node was low on resource: memory"]
+    assert not [event for event in world.step().events if event.reason == "TFJobPodDisrupted"]
+
+
 def test_a_restart_is_counted_once_even_if_the_deletion_is_lost():
     world = running(Worker=1, restart="OnFailure").put("worker-0", "Failed", code=1)
     failed = dict(world.pods)
