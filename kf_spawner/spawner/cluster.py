@@ -19,17 +19,19 @@ class Cluster:
 
     _shared: "asyncio.Task[None] | None" = None
     _opened: "asyncio.Future[Cluster] | None" = None
+    _opening: "Cluster | None" = None
 
     def __init__(self, client: Client, component: str):
         self.client = client
         self.pods = Informer(client, PODS, label_selector=f"component={component}", on_change=self._changed)
         self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._gone: dict[str, dict] = {}
 
     @classmethod
     async def shared(cls, *, component: str, timeout: float | None = None) -> "Cluster":
         """The connection, opened at first use; returns when the cache holds the pods that exist.
 
-        Raises Unreachable when that takes longer than `timeout` seconds; without one it waits for the API server.
+        Raises why not when that takes longer than `timeout` seconds; without one it waits for the API server.
         """
         if cls._shared is None or cls._shared.done() or cls._opened is None:
             cls._opened = asyncio.get_running_loop().create_future()
@@ -38,14 +40,15 @@ class Cluster:
             async with asyncio.timeout(timeout):
                 return await asyncio.shield(cls._opened)
         except TimeoutError as error:
-            raise Unreachable(f"the API server did not answer within {timeout:.0f} seconds") from error
+            trouble = cls._opening.pods.trouble if cls._opening else None
+            raise trouble or Unreachable(f"the API server did not answer within {timeout:.0f} seconds") from error
 
     @classmethod
     async def _hold(cls, opened: "asyncio.Future[Cluster]", component: str) -> None:
         # The hub cancels all tasks when it ends, and with this one goes the connection.
         try:
             async with Client(load_config(), user_agent="kf-spawner-hub") as client:
-                cluster = cls(client, component)
+                cluster = cls._opening = cls(client, component)
                 async with cluster.pods:
                     await cluster.pods.synced()
                     opened.set_result(cluster)
@@ -76,7 +79,15 @@ class Cluster:
             if not self._waiting[key]:
                 del self._waiting[key]
 
-    def _changed(self, key: str, _old: dict | None, _new: dict | None) -> None:
+    def take_gone(self, key: str) -> dict | None:
+        """The last that was seen of a pod that is gone, told once."""
+        return self._gone.pop(key, None)
+
+    def _changed(self, key: str, old: dict | None, new: dict | None) -> None:
+        if new is not None:
+            self._gone.pop(key, None)
+        elif old is not None:
+            self._gone[key] = old
         for event in self._waiting.get(key, ()):
             event.set()
 

@@ -42,7 +42,23 @@ _CONTAINER_REASONS = {"CreateContainerConfigError", "CreateContainerError", "Run
 _VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
 _AFTER_MOUNTING = {"Pulling", "Pulled", "Created", "Started"}
 _CLAIM_EVENTS = {"ProvisioningFailed", "FailedBinding"}
-_RESOURCES = {"cpu": "CPU", "memory": "memory", "nvidia.com/gpu": "GPUs", "ephemeral-storage": "disk"}
+_RESOURCES = {
+    "cpu": "CPU",
+    "memory": "memory",
+    "nvidia.com/gpu": "GPUs",
+    "ephemeral-storage": "disk space",
+    "inodes": "room for files",
+    "pids": "processes",
+}
+_PRESSURES = {"disk": "disk space", "memory": "memory", "pid": "processes"}
+_DISRUPTIONS = {
+    "EvictionByEvictionAPI": "its node was emptied, as is done for maintenance",
+    "PreemptionByScheduler": "it had to make way for a pod of higher priority",
+    "DeletionByTaintManager": "its node was lost, or is no longer for such pods",
+    "DeletionByPodGC": "its node was lost",
+    "TerminationByKubelet": "its node was shut down",
+}
+_AGAIN = "Start it again: what is on your home volume is still there."
 
 
 def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
@@ -67,6 +83,26 @@ def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
     if unscheduled is not None and unscheduled.cause != Cause.VOLUME:
         return unscheduled
     return _of_claims(pod, events) or unscheduled
+
+
+def of_end(pod: dict) -> Diagnosis:
+    """Why a server that had started has ended, without its user's doing; `pod` is the last that was seen of it."""
+    status = pod.get("status", {})
+    if status.get("reason") == "Evicted":
+        return _of_ended(status, [])
+    disrupted = _condition(status, "DisruptionTarget")
+    if disrupted.get("status") == "True":
+        why = _DISRUPTIONS.get(disrupted.get("reason", ""), "the cluster took its pod away")
+        return Diagnosis(Cause.ENDED, f"The server was ended: {why}.", _AGAIN, disrupted.get("message", ""))
+    containers = status.get("containerStatuses") or []
+    ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
+    if not ended:
+        return Diagnosis(Cause.GONE, "The server's pod was deleted.", _AGAIN)
+    if ended[-1].get("reason") == "OOMKilled":
+        message = "The server ended: it used more memory than it may have."
+        return Diagnosis(Cause.MEMORY, message, "Ask for more memory.")
+    message = f"The server ended with exit code {ended[-1].get('exitCode')}."
+    return Diagnosis(Cause.ENDED, message, _AGAIN, ended[-1].get("message", ""))
 
 
 def of_refusal(what: str, message: str) -> Diagnosis:
@@ -136,6 +172,11 @@ def _of_container(container: dict) -> Diagnosis | None:
 
 def _of_ended(status: dict, containers: list[dict]) -> Diagnosis:
     detail = " ".join(filter(None, (status.get("reason"), status.get("message"))))
+    if status.get("reason") == "Evicted":
+        short = re.search(r"low on resource: ([\w./-]*\w)", status.get("message", ""))
+        what = _RESOURCES.get(short[1], short[1]) if short else "something that it needs"
+        message = f"The server was ended: its node ran out of {what}."
+        return Diagnosis(Cause.ENDED, message, f"{_AGAIN} If it repeats, ask an administrator to free some.", detail)
     ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
     if ended and not detail:
         message = f"The server ended with exit code {ended[-1].get('exitCode')} before it could be used."
@@ -171,6 +212,17 @@ def _of_scheduling(status: dict) -> Diagnosis | None:
             Cause.ROOM,
             f"No node has enough free {' and '.join(short)}.",
             f"Ask for less {' and '.join(short)}, or stop what you do not need.",
+            detail,
+        )
+    pressed = [
+        _PRESSURES[name] for name in dict.fromkeys(re.findall(r"kubernetes\.io/(disk|memory|pid)-pressure", detail))
+    ]
+    if pressed:
+        lack = " and ".join(pressed)
+        return Diagnosis(
+            Cause.ROOM,
+            f"A node has run out of {lack}, and no other takes this server.",
+            "Try again in some minutes; if it lasts, ask an administrator to free some.",
             detail,
         )
     if "no nodes available" in detail or "0/0 nodes" in detail:

@@ -7,6 +7,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from . import options, quantity
 from .catalogue import Image
+from .diagnosis import Diagnosis
 from .facts import Facts
 from .options import Limits, Problem
 
@@ -19,10 +20,12 @@ def render(
     home_claim: str,
     values: Mapping[str, object],
     problems: Sequence[Problem] = (),
+    ended: Diagnosis | None = None,
 ) -> str:
     """The form's inside as HTML; JupyterHub puts the form element and the button around it.
 
     `values` are what to show as chosen (the last choice, or a refused one); what is missing shows its default.
+    `ended`: why the user's last server has ended, where that was not the user's doing.
     """
     chosen = options.default_image(catalogue, facts, limits)
     shown = {
@@ -46,6 +49,7 @@ def render(
         most_cpu=limits.max_cpu or (quantity.cores(facts.cpu) if facts.cpu else ""),
         most_memory=limits.max_memory or (quantity.size(facts.memory) if facts.memory else ""),
         ask_gpus=facts.grows or facts.gpus > 0 or shown["gpus"] != "0",
+        ended=ended,
         ready=bool(facts.nodes) or facts.grows,
     )
 

@@ -16,7 +16,7 @@ from sqlalchemy.orm import object_session
 from traitlets import default
 
 from .. import __version__, naming
-from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unreachable
+from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from ..kube.resources import (
     CLAIMS,
     NAMESPACES,
@@ -30,7 +30,7 @@ from ..kube.resources import (
 from . import facts, failures, form, manifests, options, quantity, token
 from .arrival import Arrival
 from .cluster import Cluster, PodCache
-from .diagnosis import Cause, Diagnosis, of_refusal
+from .diagnosis import Cause, Diagnosis, of_end, of_refusal
 from .journal import Journal
 from .settings import HOME, SpawnerSettings
 
@@ -76,6 +76,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._journal = Journal()
+        self._ended: Diagnosis | None = None
         self._accepted: dict = {}
         self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
         self._own_home = False
@@ -155,6 +156,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             home_claim=self.pvc_name,
             values=values,
             problems=problems,
+            ended=self._ended,
         )
 
     @default("options_from_form")
@@ -286,6 +288,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         pod = await arrival.wait()
         self._journal.say("The notebook server answers.", 95)
         self._accepted = dict(self.user_options)
+        self._ended = None
         return self._get_pod_url(pod)
 
     async def _ensure_namespace(self) -> None:
@@ -354,11 +357,17 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     async def poll(self) -> int | None:
         """None while the pod runs or may yet. One that was left without its Secret never will: it is removed."""
-        pod = (await self._start_watching_pods()).get(self._key)
-        if pod is None or not token.is_held(pod):
-            return await super().poll()
-        await self.stop(now=True)
-        return 1
+        cluster = await self._cluster()
+        pod = cluster.pods.get(self._key)
+        if pod is not None and token.is_held(pod):
+            await self.stop(now=True)
+            return 1
+        last = pod or cluster.take_gone(self._key)
+        status = await super().poll()
+        if status is not None and last is not None:
+            self._ended = of_end(last)
+            self.log.warning("%s: %s %s", self._log_name, self._ended.message, self._ended.detail)
+        return status
 
     async def stop(self, now: bool = False) -> None:
         """Deletes the pod and returns once it is gone; the home volume stays."""
@@ -373,6 +382,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
                 while cluster.pods.get(self._key) is not None:
                     await changed.wait()
                     changed.clear()
+        cluster.take_gone(self._key)  # this end is no news to anybody
 
     async def progress(self) -> AsyncGenerator[dict, None]:
         """What happens, in sentences, until JupyterHub stops asking."""
@@ -389,6 +399,13 @@ def _listed(configured: list | dict) -> list[dict]:
 def _of_api_error(error: ApiError) -> Diagnosis:
     if isinstance(error, Unreachable):
         return Diagnosis(Cause.REFUSED, "Kubernetes does not answer.", "Try again in a moment.", error.message)
+    if isinstance(error, Unauthorized):
+        return Diagnosis(
+            Cause.REFUSED,
+            "Kubernetes does not accept the hub's own account.",
+            "Ask an administrator to start the hub anew. Servers that run go on meanwhile.",
+            error.message,
+        )
     return of_refusal("what the server needs", error.message)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kf_spawner.spawner.diagnosis import Cause, diagnose, of_refusal
+from kf_spawner.spawner.diagnosis import Cause, diagnose, of_end, of_refusal
 
 
 def pod(phase="Pending", *, containers=(), conditions=(), **status):
@@ -86,7 +86,16 @@ CAUSES = [
     (pod(containers=[container(waiting={"reason": "CreateContainerConfigError", "message": "secret x not found"})]),
      Cause.CONTAINER, "cannot be started", "administrator", "secret x not found"),
     (pod("Failed", reason="Evicted", message="The node was low on resource: memory."),
-     Cause.ENDED, "was ended", "Try again", "Evicted The node was low"),
+     Cause.ENDED, "ran out of memory", "Start it again", "Evicted The node was low"),
+    (pod("Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. Threshold: 1"),
+     Cause.ENDED, "ran out of disk space", "home volume is still there", "Threshold: 1"),
+    (pod("Failed", reason="Evicted", message="Pod ephemeral local storage usage exceeds the total limit"),
+     Cause.ENDED, "something that it needs", "Start it again", "exceeds the total limit"),
+    (pod("Failed", reason="NodeAffinity", message="Pod was rejected"),
+     Cause.ENDED, "was ended", "Try again", "NodeAffinity Pod was rejected"),
+    (pod(conditions=[unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint "
+                                   "{node.kubernetes.io/disk-pressure: }.")]),
+     Cause.ROOM, "run out of disk space", "Try again in some minutes", "disk-pressure"),
     (pod("Succeeded", containers=[container(terminated={"exitCode": 0})]),
      Cause.ENDED, "exit code 0", "log", ""),
 ]  # fmt: skip
@@ -100,6 +109,32 @@ def test_a_cause_is_named_with_its_remedy(state, cause, message, remedy, detail)
     assert message in found.message
     assert remedy in found.remedy
     assert detail in found.detail
+
+
+def disrupted(reason):
+    return {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "Eviction API: evicting"}
+
+
+ENDS = [
+    (pod("Running", conditions=[disrupted("EvictionByEvictionAPI")]), Cause.ENDED, "its node was emptied"),
+    (pod("Running", conditions=[disrupted("DeletionByTaintManager")]), Cause.ENDED, "its node was lost"),
+    (pod("Running", conditions=[disrupted("Later")]), Cause.ENDED, "the cluster took its pod away"),
+    (pod("Failed", reason="Evicted", message="The node was low on resource: inodes.",
+         containers=[container(terminated={"exitCode": 137})], conditions=[disrupted("TerminationByKubelet")]),
+     Cause.ENDED, "ran out of room for files"),
+    (pod("Running", containers=[container(running={"startedAt": "now"})]), Cause.GONE, "pod was deleted"),
+    (pod("Running", containers=[container(terminated={"exitCode": 137, "reason": "OOMKilled"})]),
+     Cause.MEMORY, "more memory"),
+    (pod("Failed", containers=[container(terminated={"exitCode": 3})]), Cause.ENDED, "exit code 3"),
+    ({"metadata": {}}, Cause.GONE, "pod was deleted"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("last", "cause", "message"), ENDS, ids=lambda v: str(v)[:20])
+def test_why_a_server_that_ran_has_ended(last, cause, message):
+    found = of_end(last)
+    assert (found.cause, bool(found.remedy)) == (cause, True)
+    assert message in found.message
 
 
 PLACED = {"type": "PodScheduled", "status": "True"}
