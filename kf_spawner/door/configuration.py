@@ -19,6 +19,10 @@ ENVIRONMENT: Mapping[str, str] = {
 }
 
 
+PATIENCE: Mapping[str, Any] = {"attempts": 60, "initialInterval": "500ms"}
+"""How often the hub's proxy is tried while nothing listens there, and with which pause (at most twice as long): for
+about a minute, in which a pod is replaced. An open notebook would take a 502 for the end of its kernel."""
+
 NOBODY = "noop@internal"
 """Traefik's service that answers nothing: for routes whose every request the hub answers itself."""
 
@@ -130,7 +134,12 @@ def _dynamic(proxy_url: str, authorize_url: str, *, with_ping: bool) -> dict[str
     return {
         "http": {
             "routers": {
-                "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "service": "hub"},
+                "hub": {
+                    "rule": "PathPrefix(`/`)",
+                    "priority": 1,
+                    "middlewares": ["patience"],
+                    "service": "hub",
+                },
                 # Longer rules win: an endpoint's own route has a higher priority than this.
                 "serving": {
                     "rule": "Path(`/serving`) || PathPrefix(`/serving/`)",
@@ -141,6 +150,7 @@ def _dynamic(proxy_url: str, authorize_url: str, *, with_ping: bool) -> dict[str
                 **({"ping": ping} if with_ping else {}),
             },
             "middlewares": {
+                "patience": {"retry": dict(PATIENCE)},
                 "serving-authorize": ask_hub(authorize_url),
             },
             "services": {"hub": {"loadBalancer": {"servers": [{"url": proxy_url}]}}},

@@ -4,7 +4,8 @@
 
 Owns how a request is passed on. The package's own way holds an answer back until it is complete, which progress pages
 and log streams never are, passes ten at a time, ends a WebSocket at a message of 10 MiB, turns its binary messages
-into text and forgets which subprotocol was agreed upon. Routes, their REST API and options are the package's.
+into text and forgets which subprotocol was agreed upon; and it has no place for anybody until the hub has told it the
+first. Routes, their REST API and options are the package's.
 """
 
 import asyncio
@@ -21,6 +22,9 @@ from yarl import URL
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a server to take a connection."""
+
+ROUTES_TIMEOUT = 60.0
+"""Seconds that a request waits for the first route: a proxy that has just started has none until the hub tells it."""
 
 MESSAGE_LIMIT = 256 * 1024 * 1024
 """Bytes of one WebSocket message: a cell's output, with its pictures, is one."""
@@ -61,6 +65,14 @@ class StreamingHandler(ProxyHandler):
     def get_websocket_protocol(self):
         self.settings.setdefault("websocket_max_message_size", MESSAGE_LIMIT)
         return super().get_websocket_protocol()
+
+    async def get_target_url(self, path: str | None) -> str | None:
+        """Waits for the first route: before it, a page would be told that there is no such server."""
+        if not self.proxy.told.is_set():
+            self.proxy.log.debug("No route yet: %s %s waits", self.request.method, self.request.path)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.proxy.told.wait(), ROUTES_TIMEOUT)
+        return await super().get_target_url(path)
 
     async def call_proxy(self, path: str | None = None) -> None:
         target = await self.get_target_url(path)
@@ -159,8 +171,21 @@ def _passed_on(headers) -> CIMultiDict[str]:
     return kept
 
 
+class Proxy(configproxy.PythonProxy):
+    """Remembers whether the hub has told it a route."""
+
+    def __init__(self, options: dict) -> None:
+        self.told = asyncio.Event()
+        super().__init__(options)
+
+    def add_route(self, path: str, data: dict) -> None:
+        super().add_route(path, data)
+        self.told.set()
+
+
 def main() -> None:
     configproxy.ProxyHandler = StreamingHandler
+    cli.PythonProxy = Proxy
     cli.main()
 
 

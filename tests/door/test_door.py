@@ -317,3 +317,43 @@ async def test_nothing_of_traefiks_own_is_open_at_the_door(opened: Door) -> None
         status, text = await opened.request("GET", path)
         assert status in (302, 404), path
         assert "routers" not in text
+
+
+async def test_who_comes_while_the_hubs_proxy_is_replaced_waits_for_the_next(tmp_path) -> None:
+    """A request that cannot be repeated, too: nothing of it was sent before."""
+    async with AsyncExitStack() as stack:
+        port, ping, proxy = free_ports(3)
+        config = door.configuration(
+            host="127.0.0.1",
+            port=port,
+            proxy_url=f"http://127.0.0.1:{proxy}",
+            authorize_url=f"http://127.0.0.1:{proxy}/hub/kf/authorize",
+            routes_url=f"http://127.0.0.1:{proxy}/routes",
+            dynamic_file=str(tmp_path / "dynamic.yaml"),
+            ping_port=ping,
+            log_level="DEBUG",
+        )
+        (tmp_path / "static.yaml").write_text(json.dumps(config.static))
+        (tmp_path / "dynamic.yaml").write_text(json.dumps(config.dynamic))
+        argv = door.argv(str(BIN / "traefik"), str(tmp_path / "static.yaml"))
+        log = tmp_path / "traefik.log"
+        await stack.enter_async_context(Process(argv, log=log, cwd=tmp_path, env=dict(door.ENVIRONMENT)))
+        await until(f"http://127.0.0.1:{ping}/ping")
+        http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
+        page = asyncio.create_task(_body(http, "POST", "/hub/login", b"x" * 100_000))
+        socket_ = asyncio.create_task(http.ws_connect("/user/alice/api/kernels/1/channels"))
+        for path in ("/hub/login", "/user/alice/api/kernels/1/channels"):
+            async with asyncio.timeout(60):
+                while f"New attempt 2 for request: {path}" not in log.read_text():
+                    await asyncio.sleep(0.05)
+        await serve(stack, echo, "127.0.0.1", proxy)
+        async with asyncio.timeout(60):
+            assert len((await page)["body"]) == 100_000
+            async with await socket_ as opened_:
+                await opened_.send_str("hello")
+                assert await opened_.receive_str() == "hello"
+
+
+async def _body(http: aiohttp.ClientSession, method: str, path: str, data: bytes) -> dict[str, Any]:
+    async with http.request(method, path, data=data) as answer:
+        return await answer.json(content_type=None)

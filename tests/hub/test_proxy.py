@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sys
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -86,21 +87,40 @@ async def server():
     await runner.cleanup()
 
 
+class New:
+    """A proxy that nobody has told a route yet."""
+
+    def __init__(self, port: int, api: int, log: Path, target: str):
+        self.url, self._api, self._log, self._target = f"http://127.0.0.1:{port}", api, log, target
+
+    async def add_route(self, http: aiohttp.ClientSession, path: str, **headers: str) -> int:
+        routes = f"http://127.0.0.1:{self._api}/api/routes{path}"
+        async with http.post(routes, json={"target": self._target}, headers=headers) as answer:
+            return answer.status
+
+    async def until_logged(self, words: str) -> None:
+        async with asyncio.timeout(60):
+            while words not in self._log.read_text():
+                await asyncio.sleep(0.05)
+
+
 @pytest.fixture
-async def proxy(server, tmp_path):
+async def new(server, tmp_path):
     port, api = free_ports(2)
     argv = [sys.executable, "-m", "kf_spawner.hub.proxy", "--ip=127.0.0.1", f"--port={port}"]
-    argv += ["--api-ip=127.0.0.1", f"--api-port={api}", "--log-level=warning"]
-    async with Process(argv, log=tmp_path / "proxy.log", cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret"}):
+    argv += ["--api-ip=127.0.0.1", f"--api-port={api}", "--log-level=debug"]
+    log = tmp_path / "proxy.log"
+    async with Process(argv, log=log, cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret"}):
         await until(f"http://127.0.0.1:{port}/_chp_healthz")
-        headers = {"Authorization": "token secret"}
-        route = {"target": f"http://127.0.0.1:{server.port}"}
-        async with aiohttp.ClientSession() as http:
-            async with http.post(f"http://127.0.0.1:{api}/api/routes/user/x", json=route, headers=headers) as made:
-                assert made.status == 201
-            async with http.post(f"http://127.0.0.1:{api}/api/routes/user/y", json=route) as refused:
-                assert refused.status == 403
-            yield f"http://127.0.0.1:{port}", http
+        yield New(port, api, log, f"http://127.0.0.1:{server.port}")
+
+
+@pytest.fixture
+async def proxy(new):
+    async with aiohttp.ClientSession() as http:
+        assert await new.add_route(http, "/user/x", Authorization="token secret") == 201
+        assert await new.add_route(http, "/user/y") == 403
+        yield new.url, http
 
 
 async def test_an_answer_comes_as_it_is_given(server, proxy):
@@ -202,3 +222,23 @@ async def test_a_web_socket_to_nobody_is_refused(server, proxy):
     with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
         await http.ws_connect(f"{url}/nowhere")
     assert caught.value.status == 404
+
+
+async def test_who_comes_before_the_first_route_waits_for_it(new):
+    """The hub tells a new proxy its routes within ten seconds; until then nobody is told that there is nothing."""
+    async with aiohttp.ClientSession() as http:
+        page = asyncio.create_task(_status(http, f"{new.url}/user/x/nothing"))
+        socket = asyncio.create_task(http.ws_connect(f"{new.url}/user/x/sockets"))
+        await new.until_logged("No route yet: GET /user/x/nothing waits")
+        await new.until_logged("No route yet: GET /user/x/sockets waits")
+        assert await new.add_route(http, "/user/x", Authorization="token secret") == 201
+        async with asyncio.timeout(60):
+            assert await page == 204
+            async with await socket as opened:
+                await opened.send_str("hello")
+                assert await opened.receive_str() == "hello"
+
+
+async def _status(http: aiohttp.ClientSession, url: str) -> int:
+    async with http.get(url) as answer:
+        return answer.status
