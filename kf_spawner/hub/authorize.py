@@ -39,6 +39,9 @@ _MESSAGES = {
     404: "There is no such endpoint here, or its route is not there yet: see the endpoint's status.",
     503: "The endpoint has no pod that is ready: see the endpoint's status.",
 }
+_UNKNOWN = (
+    "The hub does not accept this token: it has expired or was revoked. Make a new one on the hub's page /hub/token."
+)
 _REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 503: "EndpointNotReady"}
 
 
@@ -74,7 +77,7 @@ class AuthorizeHandler(BaseHandler):
     async def get(self, namespace: str | None = None, name: str | None = None, unready: str | None = None) -> None:
         if self.current_user is None:
             self.set_header("WWW-Authenticate", 'Bearer realm="kf-spawner"')
-            self._answer(401)
+            self._answer(401, _UNKNOWN if self.get_auth_token() else "")
             return
         routed = namespace is not None
         if namespace is None:
@@ -101,10 +104,10 @@ class AuthorizeHandler(BaseHandler):
         caller = None if isinstance(user, orm.Service) else user.name
         return may_use(namespace, caller=caller, scopes=self.parsed_scopes, db=self.db)
 
-    def _answer(self, status: int) -> None:
+    def _answer(self, status: int, message: str = "") -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"reason": _REASONS[status], "message": _MESSAGES[status]}))
+        self.finish(json.dumps({"reason": _REASONS[status], "message": message or _MESSAGES[status]}))
 
     def _log(self) -> None:
         """A line for each refusal; none for each of the many predictions that are let through, only the metrics."""

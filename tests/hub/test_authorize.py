@@ -56,7 +56,9 @@ async def test_refusals_are_json_with_a_remedy(hub: BareHub) -> None:
     assert headers["WWW-Authenticate"].startswith("Bearer")
     assert headers["Content-Type"] == "application/json"
     assert body["reason"] == "Unauthorized"
-    assert "token" in body["message"]
+    assert body["message"].startswith("Send a token")
+    _, _, body = await ask(hub, "/kf-alice/digits", Authorization="token made-up")
+    assert "has expired or was revoked. Make a new one" in body["message"]
 
 
 async def test_a_token_in_the_query_or_a_cookie_does_not_count(hub: BareHub) -> None:
