@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from ..kube import Client, Informer, Unreachable, load_config
 from ..kube.resources import PODS
+from .diagnosis import Diagnosis
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ class Cluster:
         self.pods = Informer(client, PODS, label_selector=f"component={component}", on_change=self._changed)
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._gone: dict[str, dict] = {}
+        self.ends: dict[str, Diagnosis] = {}
+        """By pod, why servers have ended that their users did not stop; until they run again."""
 
     @classmethod
     async def shared(cls, *, component: str, timeout: float | None = None) -> "Cluster":

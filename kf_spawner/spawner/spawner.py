@@ -76,7 +76,6 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self._journal = Journal()
-        self._ended: Diagnosis | None = None
         self._accepted: dict = {}
         self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
         self._own_home = False
@@ -147,6 +146,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self._tried = None
         try:
             known = await self.ask_cluster()
+            cluster = await self._cluster()
         except ApiError as error:
             return failures.failed(_of_api_error(error)).message_html
         return form.render(
@@ -156,7 +156,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             home_claim=self.pvc_name,
             values=values,
             problems=problems,
-            ended=self._ended,
+            ended=cluster.ends.get(self._key),
         )
 
     @default("options_from_form")
@@ -288,7 +288,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         pod = await arrival.wait()
         self._journal.say("The notebook server answers.", 95)
         self._accepted = dict(self.user_options)
-        self._ended = None
+        cluster.ends.pop(self._key, None)
         return self._get_pod_url(pod)
 
     async def _ensure_namespace(self) -> None:
@@ -365,8 +365,9 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         last = pod or cluster.take_gone(self._key)
         status = await super().poll()
         if status is not None and last is not None:
-            self._ended = of_end(last)
-            self.log.warning("%s: %s %s", self._log_name, self._ended.message, self._ended.detail)
+            # Not kept in this object: JupyterHub makes another one for the next start.
+            ended = cluster.ends[self._key] = of_end(last)
+            self.log.warning("%s: %s %s", self._log_name, ended.message, ended.detail)
         return status
 
     async def stop(self, now: bool = False) -> None:
