@@ -74,6 +74,7 @@ c.KubeflowSpawner.images = read_folder(folder_of_images("KF_IMAGES_DIR"), **wher
 c.KubeflowSpawner.default_image = env.get("DEFAULT_IMAGE", "")
 c.KubeflowSpawner.model_server_image = env.get("KF_MODEL_SERVER_IMAGE", reference("model-server", **where))
 c.KubeflowSpawner.serving_url = env.get("KF_SERVING_URL", f"{public_url}/serving")
+c.KubeflowSpawner.hub_connect_url = env.get("KF_SERVERS_CONNECT_URL") or None
 c.KubeflowSpawner.serving_connect_url = env.get("KF_SERVING_CONNECT_URL", "")
 c.KubeflowSpawner.home_mount = optional("NOTEBOOK_PVC_MOUNT", default="/home/jovyan")
 c.KubeflowSpawner.extra_claims = sorted(names("KF_PVC_LIST", default=""))

@@ -39,6 +39,7 @@ PASSED_ON = (
     "KF_IMAGE_TAG",
     "KF_MODEL_SERVER_IMAGE",
     "KF_PVC_LIST",
+    "KF_SERVERS_CONNECT_URL",
     "KF_USERS",
     "NOTEBOOK_PVC_MOUNT",
     "REGISTRY",
@@ -127,8 +128,11 @@ def proxy(settings: Settings, *, token: str) -> ProcessSpec:
     return ProcessSpec("proxy", argv, environment(CONFIGPROXY_AUTH_TOKEN=token), ready)
 
 
-def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: str) -> ProcessSpec:
-    """JupyterHub with `jupyterhub_config.py`, which reads all of these variables."""
+def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: str, by_the_door: bool) -> ProcessSpec:
+    """JupyterHub with `jupyterhub_config.py`, which reads all of these variables.
+
+    `by_the_door`: that is how servers reach the hub, as they are not on this machine.
+    """
     env = environment(
         CONFIGPROXY_AUTH_TOKEN=token,
         KF_BIND_HOST=settings.host,
@@ -142,6 +146,8 @@ def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: st
         KF_PUBLIC_URL=settings.url,
         KUBECONFIG=str(kubeconfig),
     )
+    if by_the_door:
+        env.setdefault("KF_SERVERS_CONNECT_URL", settings.url)
     if settings.password_file is not None:
         env["KF_PASSWORD_FILE"] = str(settings.password_file)
     argv = [sys.executable, "-m", "jupyterhub", f"--config={settings.share / 'jupyterhub_config.py'}"]

@@ -136,7 +136,13 @@ class Up(HomeApplication):
             *specs,
             components.operator(settings, kubeconfig=operator_config, after=after),
             components.proxy(settings, token=token),
-            components.hub(settings, kubeconfig=hub_config, token=token, dashboard_token=dashboard_token),
+            components.hub(
+                settings,
+                kubeconfig=hub_config,
+                token=token,
+                dashboard_token=dashboard_token,
+                by_the_door=bool(self.kubeconfig),
+            ),
             components.door(settings),
         ]
         others = tuple(spec.name for spec in specs)

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -45,12 +46,16 @@ class Platform:
         return done.stdout
 
     def until_up(self, *workloads: str) -> None:
-        """All parts, and further workloads such as `daemonset/…`, run as they are wanted now."""
+        """All parts and further workloads, such as `daemonset/…`, run as they are wanted; the door leads to the hub."""
         deadline = time.monotonic() + COME_UP
         for workload in (*(f"deployment/{part}" for part in PARTS), *workloads):
             rollout = ("--namespace", NAMESPACE, "rollout", "status", workload, "--timeout=30s")
             while (done := self._kubectl(*rollout)).returncode:
                 assert time.monotonic() < deadline, f"{done.stderr}\n{self.kubectl('get', 'pods')}"
+        # A Service leads to a pod only some time after the pod is ready.
+        while not _is_healthy(self.url.removeprefix("http://")):
+            assert time.monotonic() < deadline, "the door does not lead to the hub"
+            time.sleep(PAUSE)
 
     @property
     def password(self) -> str:
@@ -92,19 +97,35 @@ def installed(
     restricted = "pod-security.kubernetes.io/enforce=restricted"
     assert kubectl("label", "namespace", NAMESPACE, restricted).returncode == 0
     platform = Platform(Helm(program, folder=folder, kubeconfig=kubeconfig, namespace=NAMESPACE), kubectl)
-    users = ("namespaces", "-l", "app.kubernetes.io/managed-by=kf-spawner")
     try:
         platform.install(*arguments, values=values)
         yield platform
     finally:
         # Users' namespaces first: what is in them may wait for a part of the platform.
-        kubectl("delete", *users, "--wait=false")
-        _until_empty(kubectl, *users)
+        remove_users(kubectl)
         platform.uninstall()
         kubectl("delete", "crd", DEFINITION, "--ignore-not-found", "--wait=false")
         kubectl("delete", "namespace", NAMESPACE, "--wait=false")
         _until_empty(kubectl, "crd", f"--field-selector=metadata.name={DEFINITION}")
         _until_empty(kubectl, "namespaces", f"--field-selector=metadata.name={NAMESPACE}")
+
+
+def remove_users(kubectl: Kubectl) -> None:
+    """Users' namespaces with all that is in them."""
+    users = ("namespaces", "-l", "app.kubernetes.io/managed-by=kf-spawner")
+    kubectl("delete", *users, "--wait=false")
+    _until_empty(kubectl, *users)
+
+
+def _is_healthy(host: str) -> bool:
+    connection = http.client.HTTPConnection(host, timeout=10)
+    try:
+        connection.request("GET", "/hub/health")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def _until_empty(kubectl: Kubectl, *what: str) -> None:
