@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 import aiohttp
 
 from ..kube import ApiError, Informer
-from ..kube.resources import EVENTS
+from ..kube.resources import EVENTS, NODES
 from . import failures, sentences
 from .cluster import Cluster
-from .diagnosis import Cause, Diagnosis, diagnose
+from .diagnosis import Cause, Diagnosis, diagnose, of_taints
 from .journal import Journal
 
 log = logging.getLogger(__name__)
@@ -100,6 +100,9 @@ class Arrival:
     async def _check(self, pod: dict | None) -> float | None:
         """Seconds that the present trouble may still last; None without any. Raises SpawnFailed when it is final."""
         found = self._diagnose(pod)
+        if found is not None and found.cause == Cause.ROOM:
+            with contextlib.suppress(ApiError):
+                found = of_taints(found, (await self._cluster.client.list(NODES))["items"])
         if found is None:
             self._suspected = None
             return None

@@ -50,7 +50,14 @@ _RESOURCES = {
     "inodes": "room for files",
     "pids": "processes",
 }
-_PRESSURES = {"disk": "disk space", "memory": "memory", "pid": "processes"}
+_NEEDS = {
+    "disk-pressure": "has run out of disk space",
+    "memory-pressure": "has run out of memory",
+    "pid-pressure": "has run out of processes",
+    "not-ready": "is not ready",
+    "unreachable": "does not answer",
+}
+"""What a node's taint says of it; the key without its prefix."""
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "its node was emptied, as is done for maintenance",
     "PreemptionByScheduler": "it had to make way for a pod of higher priority",
@@ -83,6 +90,25 @@ def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
     if unscheduled is not None and unscheduled.cause != Cause.VOLUME:
         return unscheduled
     return _of_claims(pod, events) or unscheduled
+
+
+def of_taints(found: Diagnosis, nodes: list[dict]) -> Diagnosis:
+    """The same cause in better words where nodes are in need: the scheduler does not say what their taints are."""
+    short: dict[str, list[str]] = {}
+    for node in nodes:
+        for taint in node["spec"].get("taints") or []:
+            need = _NEEDS.get(taint["key"].removeprefix("node.kubernetes.io/"))
+            if need:
+                short.setdefault(need, []).append(node["metadata"]["name"])
+    if "untolerated taint" not in found.detail or not short:
+        return found
+    said = "; ".join(f"{', '.join(names)} {need}" for need, names in short.items())
+    return Diagnosis(
+        found.cause,
+        f"No node takes this server: {said}.",
+        "Try again in some minutes; if it lasts, ask an administrator.",
+        found.detail,
+    )
 
 
 def of_end(pod: dict) -> Diagnosis:
@@ -212,17 +238,6 @@ def _of_scheduling(status: dict) -> Diagnosis | None:
             Cause.ROOM,
             f"No node has enough free {' and '.join(short)}.",
             f"Ask for less {' and '.join(short)}, or stop what you do not need.",
-            detail,
-        )
-    pressed = [
-        _PRESSURES[name] for name in dict.fromkeys(re.findall(r"kubernetes\.io/(disk|memory|pid)-pressure", detail))
-    ]
-    if pressed:
-        lack = " and ".join(pressed)
-        return Diagnosis(
-            Cause.ROOM,
-            f"A node has run out of {lack}, and no other takes this server.",
-            "Try again in some minutes; if it lasts, ask an administrator to free some.",
             detail,
         )
     if "no nodes available" in detail or "0/0 nodes" in detail:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kf_spawner.spawner.diagnosis import Cause, diagnose, of_end, of_refusal
+from kf_spawner.spawner.diagnosis import Cause, diagnose, of_end, of_refusal, of_taints
 
 
 def pod(phase="Pending", *, containers=(), conditions=(), **status):
@@ -93,9 +93,6 @@ CAUSES = [
      Cause.ENDED, "something that it needs", "Start it again", "exceeds the total limit"),
     (pod("Failed", reason="NodeAffinity", message="Pod was rejected"),
      Cause.ENDED, "was ended", "Try again", "NodeAffinity Pod was rejected"),
-    (pod(conditions=[unschedulable("0/1 nodes are available: 1 node(s) had untolerated taint "
-                                   "{node.kubernetes.io/disk-pressure: }.")]),
-     Cause.ROOM, "run out of disk space", "Try again in some minutes", "disk-pressure"),
     (pod("Succeeded", containers=[container(terminated={"exitCode": 0})]),
      Cause.ENDED, "exit code 0", "log", ""),
 ]  # fmt: skip
@@ -109,6 +106,24 @@ def test_a_cause_is_named_with_its_remedy(state, cause, message, remedy, detail)
     assert message in found.message
     assert remedy in found.remedy
     assert detail in found.detail
+
+
+def node(name, *taints):
+    return {"metadata": {"name": name}, "spec": {"taints": [{"key": key, "effect": "NoSchedule"} for key in taints]}}
+
+
+def test_nodes_that_are_in_need_are_named():
+    found = diagnose(
+        pod(conditions=[unschedulable("0/2 nodes are available: 2 node(s) had untolerated taint(s).")]), []
+    )
+    full = node("n1", "node.kubernetes.io/disk-pressure")
+    lost = node("n2", "node.kubernetes.io/unreachable")
+    told = of_taints(found, [full, lost, node("n3", "ours")])
+    assert told.message == "No node takes this server: n1 has run out of disk space; n2 does not answer."
+    assert (told.cause, told.detail) == (Cause.ROOM, found.detail)
+    assert of_taints(found, [node("n3", "ours"), {"metadata": {"name": "n4"}, "spec": {}}]) is found
+    other = diagnose(pod(conditions=[unschedulable("0/2 nodes are available: 2 Insufficient cpu.")]), [])
+    assert of_taints(other, [full]) is other
 
 
 def disrupted(reason):
