@@ -14,7 +14,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from kf_spawner.kube import NotFound
 from kf_spawner.operator.apply import TFJOBS
 from tests.dashboard.stage import Stage
-from tests.e2e.test_browser import ARGUMENTS, CHROMIUM, picture
+from tests.e2e.browser import ARGUMENTS, CHROMIUM, picture
 from tests.fixtures.platform import PLAIN_IMAGE
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(600)]

@@ -8,23 +8,27 @@ import uuid
 from collections.abc import AsyncIterator
 
 import aiohttp
+from yarl import URL
 
 SPAWN_TIMEOUT = 600.0  # a first spawn builds the image's environment
 CELL_TIMEOUT = 300.0
 
 
 class HubClient:
-    """One user at one hub; use it as an async context manager."""
+    """One user at one hub; use it as an async context manager. `further` are headers of every request."""
 
-    def __init__(self, url: str, user: str = "admin", password: str = ""):
+    def __init__(self, url: str, user: str = "admin", password: str = "", further: dict[str, str] | None = None):
         self.url = url.rstrip("/").removesuffix("/hub")
         self.user = user
         self.password = password
         self.token = ""
+        self._further = further
 
     async def __aenter__(self) -> "HubClient":
+        # A load balancer that has the certificate brings cookies of HTTPS by HTTP.
+        cookies = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=URL(self.url))
         self.session = aiohttp.ClientSession(
-            cookie_jar=aiohttp.CookieJar(unsafe=True), timeout=aiohttp.ClientTimeout(total=60)
+            headers=self._further, cookie_jar=cookies, timeout=aiohttp.ClientTimeout(total=60)
         )
         return self
 
@@ -130,16 +134,23 @@ class HubClient:
 
     @contextlib.asynccontextmanager
     async def kernel(self) -> AsyncIterator["Kernel"]:
+        """A kernel of one's own."""
         status, model = await self.server("POST", "/api/kernels", json={})
         assert status == 201, model
-        url = f"{self.url}/user/{self.user}/api/kernels/{model['id']}/channels"
         try:
-            async with self.session.ws_connect(
-                url.replace("http", "ws", 1), headers=self.headers, max_msg_size=0
-            ) as socket:
-                yield Kernel(socket, model["id"])
+            async with self.connected(model["id"]) as kernel:
+                yield kernel
         finally:
             await self.server("DELETE", f"/api/kernels/{model['id']}")
+
+    @contextlib.asynccontextmanager
+    async def connected(self, kernel_id: str) -> AsyncIterator["Kernel"]:
+        """A connection to a kernel that is there, as a page that is opened again makes it."""
+        url = f"{self.url}/user/{self.user}/api/kernels/{kernel_id}/channels"
+        async with self.session.ws_connect(
+            url.replace("http", "ws", 1), headers=self.headers, max_msg_size=0
+        ) as socket:
+            yield Kernel(socket, kernel_id)
 
 
 class CellFailed(AssertionError):

@@ -1,5 +1,7 @@
 """The main job through HTTP alone, for both images: log in, token, spawn by API, every cell of the notebook."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 
 from .client import HubClient
@@ -28,11 +30,14 @@ async def test_every_cell_of_the_notebook(product, unavailable_images, image, no
 
 async def run_notebook(client: HubClient, path: str) -> str:
     """Runs every code cell, top to bottom, and returns all that they showed."""
+    return "\n".join([shown async for _, shown in cells(client, path)])
+
+
+async def cells(client: HubClient, path: str) -> AsyncIterator[tuple[str, str]]:
+    """Runs the code cells of a notebook, top to bottom: the source of each, and what it showed."""
     status, document = await client.server("GET", f"/api/contents/{path}")
     assert status == 200, document
-    shown = []
     async with client.kernel() as kernel:
         for cell in document["content"]["cells"]:
             if cell["cell_type"] == "code":
-                shown.append(await kernel.run(cell["source"]))
-    return "\n".join(shown)
+                yield cell["source"], await kernel.run(cell["source"])

@@ -46,7 +46,7 @@ class Platform:
         return done.stdout
 
     def until_up(self, *workloads: str) -> None:
-        """All parts and further workloads, such as `daemonset/…`, run as they are wanted; the door leads to the hub."""
+        """All parts (and workloads such as `daemonset/…`) run as they are wanted, and the door leads to the hub."""
         deadline = time.monotonic() + COME_UP
         for workload in (*(f"deployment/{part}" for part in PARTS), *workloads):
             rollout = ("--namespace", NAMESPACE, "rollout", "status", workload, "--timeout=30s")
