@@ -93,11 +93,14 @@ async def test_the_hub_is_as_the_file_says(platform, grace):
     assert (claim["spec"]["storageClassName"], claim["status"]["phase"]) == (CLASS, "Bound")
 
 
-async def test_what_comes_by_a_load_balancer_with_the_certificate_is_https(grace):
+async def test_a_login_by_a_load_balancer_that_has_the_certificate(platform, address):
+    """Its cookies never go over plain HTTP."""
     offloaded = {"Host": "hub.example.com", "X-Forwarded-Proto": "https"}
-    async with grace.session.get(f"{grace.url}/hub/login", headers=offloaded) as page:
-        assert page.status == 200
-        assert all("secure" in cookie.lower() for cookie in page.headers.getall("Set-Cookie"))
+    url = f"http://{address}:30080"
+    async with HubClient(url, user="grace", password=platform.password, further=offloaded) as client:
+        answer = await client.login()
+        assert answer.status == 302
+        assert answer.cookies["jupyterhub-hub-login"]["secure"]
 
 
 async def test_a_user_of_the_file_works(platform, grace):
