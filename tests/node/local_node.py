@@ -144,7 +144,8 @@ class LocalNode:
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
             self.stop()
-        assert not eventually(lambda: self.container_processes() or self.shims(), wanted=False)
+        left = eventually(lambda: self.container_processes() or self.shims(), wanted=False)
+        assert not left, f"{left}\n{self.log.read_text()[-3000:]}"
 
 
 def eventually(value: Callable[[], object], *, wanted: bool = True, timeout: float = 30.0) -> object:

@@ -15,9 +15,15 @@ import pytest
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.localcluster.controlplane.binaries import Binaries
+from tests.cluster import outside
+from tests.cluster.layout import Layout
+from tests.node.conftest import make_namespace
 from tests.node.pods import IMAGE, Place, Pods
 
+from .outage import Outage, of_kubelet, of_local_node
+
 HERE = Path(__file__).parent
+QUICK = ("--backoff-first=1", "--reserved-memory=0", "--refresh-interval=0.5")
 OTHERS = ("kf-spawner://", "kwok")
 """How the runtimes of nodes begin that are no kubelet's."""
 
@@ -91,3 +97,29 @@ async def pods(client: Client, place: Place) -> AsyncIterator[Pods]:
     pods = Pods(client, place)
     yield pods
     await pods.clear()
+
+
+@pytest.fixture
+def outage(request: pytest.FixtureRequest) -> Outage:
+    """A node that the test can take away: one of ours for it alone, or the kubelet of `make cluster`."""
+    if kubeconfig := os.environ.get("CLUSTER"):
+        layout = Layout(Path(kubeconfig).resolve().parent)
+        if outside.machine(layout) is None:
+            pytest.skip("the kubelet of a cluster that was not made by 'make cluster' is left alone")
+        return of_kubelet(request.getfixturevalue("place"), layout)
+    node = request.getfixturevalue("new_node")
+    node.start(*QUICK)
+    return of_local_node(node, "outage", *QUICK)
+
+
+@pytest.fixture
+async def exposed(outage: Outage) -> AsyncIterator[Pods]:
+    """The pods of one test on the node of `outage`, which is back and has ended them when the test is over."""
+    async with Client(load_config(outage.place.kubeconfig), user_agent="node-tests") as client:
+        await make_namespace(client, outage.place.namespace)
+        pods = Pods(client, outage.place)
+        yield pods
+        left = await pods.pods()
+        await pods.clear()
+        for pod in left:
+            await pods.gone(pod)

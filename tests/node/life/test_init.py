@@ -111,7 +111,7 @@ async def test_a_sidecars_startup_probe_holds_the_rest_back(pods: Pods) -> None:
     sidecar = {**with_data(sh("sleep 100")), "restartPolicy": "Always", "startupProbe": probe}
     pod = await pods.pod(sh("sleep 100"), init=[sidecar], **DATA)
     await pods.event(pod, "Unhealthy", "Startup probe failed: ")
-    now = await pods.get(pod)
+    now = await pods.running(pod, "init0")
     assert (now["status"]["phase"], waits(now)["reason"]) == ("Pending", "PodInitializing")
     assert container(now, "init0")["started"] is False
     await pods.run(pod, "touch", "/data/ok", name="init0")

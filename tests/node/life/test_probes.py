@@ -126,7 +126,7 @@ async def test_a_startup_probe_holds_the_others_back(pods: Pods) -> None:
     }
     pod = await pods.pod(server(**probes), **DATA)
     await pods.event(pod, "Unhealthy", "Startup probe failed")
-    now = await pods.get(pod)
+    now = await pods.running(pod)
     assert (container(now)["started"], container(now)["ready"], container(now)["restartCount"]) == (False, False, 0)
     await pods.run(pod, "touch", "/data/alive", "/data/ok")
     now = await pods.until(pod, lambda now: container(now).get("started"))
@@ -167,4 +167,4 @@ async def test_a_readiness_probe_counts_its_successes(pods: Pods) -> None:
 async def test_a_command_that_does_not_exist_is_no_health(pods: Pods) -> None:
     pod = await pods.pod(sh("sleep 100", readinessProbe={"exec": {"command": ["no-such-program"]}, **QUICK}))
     await pods.event(pod, "Unhealthy", "no-such-program")
-    assert condition(await pods.get(pod), "Ready") == "False"
+    assert condition(await pods.running(pod), "Ready") == "False"

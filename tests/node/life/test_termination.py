@@ -72,7 +72,7 @@ async def test_a_forced_deletion_is_done_at_once(pods: Pods) -> None:
     pod = await pods.pod(sh(DEAF), terminationGracePeriodSeconds=600)
     await pods.first_line(pod)
     await pods.delete(pod, grace_period=0)
-    await pods.gone(pod, timeout=2)
+    await pods.gone(pod)
 
 
 async def test_a_pod_deleted_while_its_image_is_missing_is_gone(pods: Pods) -> None:
@@ -201,4 +201,4 @@ async def test_an_endless_pre_stop_is_bounded_by_the_grace_period(pods: Pods) ->
     pod = await pods.pod(sh("sleep 100", lifecycle=hook), terminationGracePeriodSeconds=1)
     pod = await pods.ready(pod)
     await pods.delete(pod)
-    await pods.gone(pod, timeout=20)
+    await pods.gone(pod)

@@ -100,8 +100,8 @@ async def test_what_is_not_there_is_said_and_holds_the_pod(pods: Pods, objects: 
     kind, _, message = await pods.event(pod, "FailedMount", said)
     assert kind == "Warning"
     assert message.startswith('MountVolume.SetUp failed for volume "v" : ')
-    now = await pods.get(pod)
-    assert (now["status"]["phase"], waits(now).get("reason")) == ("Pending", "ContainerCreating")
+    now = await pods.waiting(pod, "ContainerCreating")
+    assert now["status"]["phase"] == "Pending"
     assert condition(now, "PodReadyToStartContainers") == "False"
 
 
