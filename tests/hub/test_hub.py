@@ -244,6 +244,31 @@ async def test_a_pod_deleted_while_it_starts_ends_the_start(node, browser, user,
     assert "was deleted while it started" in last["message"]
 
 
+async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_again(node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    condition = {
+        "type": "DisruptionTarget",
+        "status": "True",
+        "reason": "EvictionByEvictionAPI",
+        "message": "evicting",
+    }
+    await world.client.patch(
+        PODS, world.pod_name, {"status": {"conditions": [condition]}}, world.namespace, subresource="status"
+    )
+    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=0)
+
+    async def is_told() -> bool:
+        page = html.unescape(await browser.form(user))
+        return "its node was emptied" in page and "Kubernetes says: evicting" in page
+
+    await until(is_told)
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    await stopped(browser, user)
+    assert 'id="ended"' not in await browser.form(user)
+
+
 async def test_a_killed_hub_finds_servers_and_sessions_again(hub, node, browser, user, world):
     await browser.submit(user, image=CPU_IMAGE)
     await until(lambda: is_ready(browser, user))
