@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, default=ROOT / ".cluster", help="the cluster's folder")
     commands = parser.add_subparsers(dest="command", required=True)
     nodes = commands.add_parser("up", help="bring the cluster up")
-    nodes.add_argument("--nodes", type=int, default=1, help="how many; counts at the start only (default: 1)")
+    nodes.add_argument("--nodes", type=int, help="how many; counts at the start only (default: as before, or 1)")
     commands.add_parser("down", help="leave nothing of it")
     commands.add_parser("load", help="load images").add_argument("archives", nargs="+", type=Path)
     commands.add_parser("run", help="run a command in its network").add_argument("argv", nargs=argparse.REMAINDER)

@@ -19,7 +19,7 @@ from kf_spawner.localcluster.controlplane.binaries import AssetsError
 from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.supervisor import log_tail, process_start
 
-from . import cgroups, debian, images, namespaces, packages, programs
+from . import cgroups, debian, images, namespaces, packages, programs, version
 from .layout import ROOT, Layout
 
 START_TIMEOUT = 300.0
@@ -31,9 +31,16 @@ class ClusterError(Exception):
     """The cluster cannot be started, used or removed; the message says why and what to do."""
 
 
-def up(layout: Layout, nodes: int = 1) -> None:
-    """Bring the cluster up with so many nodes, or do nothing if it is up. Raises ClusterError."""
-    _check_machine(layout)
+def up(layout: Layout, nodes: int | None = None) -> None:
+    """Bring the cluster up, or do nothing if it is up from these sources. Raises ClusterError.
+
+    `nodes`: how many it has when it starts; without a word as many as before, or one.
+    """
+    _check_machine()
+    running = _machine_processes(layout)
+    if running and _text(layout.version) != version.current():
+        print("the cluster that is up is of other sources: starting it again, with what is in it", flush=True)
+        _end(running)
     started = None if _machine_processes(layout) else _start(layout, nodes)
     deadline = time.monotonic() + START_TIMEOUT
     while not layout.ready.exists():
@@ -45,12 +52,9 @@ def up(layout: Layout, nodes: int = 1) -> None:
         time.sleep(PAUSE)
 
 
-def _check_machine(layout: Layout) -> None:
+def _check_machine() -> None:
     if sys.platform != "linux" or os.geteuid() != 0:
         raise ClusterError("a cluster needs Linux and root: kubelet and containerd do not run otherwise")
-    for path in (layout.home, ROOT, Path(sys.executable)):
-        if path.is_relative_to("/var") or path.is_relative_to("/run"):
-            raise ClusterError(f"{path}: the cluster has a /var and a /run of its own; put the checkout elsewhere")
 
 
 def _start(layout: Layout, nodes: int) -> subprocess.Popen[bytes]:
@@ -62,7 +66,9 @@ def _start(layout: Layout, nodes: int) -> subprocess.Popen[bytes]:
         raise ClusterError(str(error)) from error
     layout.ready.unlink(missing_ok=True)
     layout.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-    layout.nodes.write_text(f"{nodes}\n")
+    if nodes or not layout.nodes.exists():
+        layout.nodes.write_text(f"{nodes or 1}\n")
+    layout.version.write_text(version.current())
     argv = namespaces.command(sys.executable, "-m", "tests.cluster", "machine", "--home", str(layout.home))
     with layout.machine_log.open("ab") as log:
         return subprocess.Popen(
@@ -112,21 +118,24 @@ def run(layout: Layout, command: Sequence[str]) -> NoReturn:
 
 def down(layout: Layout) -> None:
     """Leave nothing of the cluster, whatever state it is in. Raises ClusterError."""
-    ending = [*_machine_processes(layout), *_command_processes(layout)]
-    for pid in ending:
-        _kill(pid)
-    deadline = time.monotonic() + END_TIMEOUT
-    # The first process is gone only when everything in its namespaces is.
-    while left := [pid for pid in ending if process_start(pid) is not None]:
-        if time.monotonic() > deadline:
-            raise ClusterError(f"processes {left} do not end; they may wait for a disk: look at them, then try again")
-        time.sleep(PAUSE)
+    _end([*_machine_processes(layout), *_command_processes(layout)])
     try:
         cgroups.remove(layout.cgroup)
         if layout.home.exists():
             shutil.rmtree(layout.home)
     except OSError as error:
         raise ClusterError(f"cannot remove all of the cluster: {error}; try again") from error
+
+
+def _end(pids: Sequence[int]) -> None:
+    for pid in pids:
+        _kill(pid)
+    deadline = time.monotonic() + END_TIMEOUT
+    # The first process is gone only when everything in its namespaces is.
+    while left := [pid for pid in pids if process_start(pid) is not None]:
+        if time.monotonic() > deadline:
+            raise ClusterError(f"processes {left} do not end; they may wait for a disk: look at them, then try again")
+        time.sleep(PAUSE)
 
 
 def _running(layout: Layout) -> int:
@@ -157,6 +166,10 @@ def _command_processes(layout: Layout) -> list[int]:
 
 def _processes() -> list[int]:
     return [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+
+
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
 
 
 def _words(pid: int, name: str) -> list[str]:

@@ -22,7 +22,7 @@ DNS = "k8s-app=kube-dns"
 @pytest.fixture
 def configuration(kubeconfig: Path) -> Path:
     """The file that tells the node's container runtime how a pod gets its network."""
-    file = Layout(kubeconfig.resolve().parent).configuration / "network" / "pods.conflist"
+    file = Layout(kubeconfig.resolve().parent).node(1).configuration / "network" / "pods.conflist"
     if not file.exists():
         pytest.skip("this cluster was not made by 'make cluster'")
     return file

@@ -97,6 +97,16 @@ def test_up_twice_is_up_once(layout: Layout):
     assert outside.machine(layout) == first
 
 
+def test_of_other_sources_it_is_started_again(layout: Layout):
+    first = outside.machine(layout)
+    assert kubectl(layout, "create", "namespace", "kept").returncode == 0
+    layout.version.write_text("another commit's")
+    outside.up(layout)
+    assert outside.machine(layout) != first
+    assert kubectl(layout, "get", "namespace", "kept").returncode == 0
+    assert len(kubectl(layout, "get", "nodes", "--output=name").stdout.split()) == 2
+
+
 @pytest.mark.parametrize("program", ["kubelet", "containerd", "kube-proxy", "kf-control-plane"])
 def test_what_is_killed_comes_back_and_the_pod_runs_on(layout: Layout, program: str):
     if kubectl(layout, "get", "pod", "pod").returncode:
