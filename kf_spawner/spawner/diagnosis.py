@@ -114,10 +114,12 @@ def of_taints(found: Diagnosis, nodes: list[dict]) -> Diagnosis:
 def of_end(pod: dict) -> Diagnosis:
     """Why a server that had started has ended, without its user's doing; `pod` is the last that was seen of it."""
     status = pod.get("status", {})
+    disrupted = _condition(status, "DisruptionTarget")
     if status.get("reason") == "Evicted":
         return _of_ended(status, [])
-    disrupted = _condition(status, "DisruptionTarget")
     if disrupted.get("status") == "True":
+        if "low on resource" in disrupted.get("message", ""):  # said before the pod is Evicted
+            return _of_eviction(disrupted["message"])
         why = _DISRUPTIONS.get(disrupted.get("reason", ""), "the cluster took its pod away")
         return Diagnosis(Cause.ENDED, f"The server was ended: {why}.", _AGAIN, disrupted.get("message", ""))
     containers = status.get("containerStatuses") or []
@@ -199,10 +201,7 @@ def _of_container(container: dict) -> Diagnosis | None:
 def _of_ended(status: dict, containers: list[dict]) -> Diagnosis:
     detail = " ".join(filter(None, (status.get("reason"), status.get("message"))))
     if status.get("reason") == "Evicted":
-        short = re.search(r"low on resource: ([\w./-]*\w)", status.get("message", ""))
-        what = _RESOURCES.get(short[1], short[1]) if short else "something that it needs"
-        message = f"The server was ended: its node ran out of {what}."
-        return Diagnosis(Cause.ENDED, message, f"{_AGAIN} If it repeats, ask an administrator to free some.", detail)
+        return _of_eviction(detail)
     ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
     if ended and not detail:
         message = f"The server ended with exit code {ended[-1].get('exitCode')} before it could be used."
@@ -210,6 +209,13 @@ def _of_ended(status: dict, containers: list[dict]) -> Diagnosis:
     return Diagnosis(
         Cause.ENDED, "The server's pod was ended.", "Try again; if it repeats, ask an administrator.", detail
     )
+
+
+def _of_eviction(detail: str) -> Diagnosis:
+    short = re.search(r"low on resource: ([\w./-]*\w)", detail)
+    what = _RESOURCES.get(short[1], short[1]) if short else "something that it needs"
+    message = f"The server was ended: its node ran out of {what}."
+    return Diagnosis(Cause.ENDED, message, f"{_AGAIN} If it repeats, ask an administrator to free some.", detail)
 
 
 def _of_scheduling(status: dict) -> Diagnosis | None:

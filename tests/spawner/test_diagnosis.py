@@ -126,13 +126,17 @@ def test_nodes_that_are_in_need_are_named():
     assert of_taints(other, [full]) is other
 
 
-def disrupted(reason):
-    return {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": "Eviction API: evicting"}
+def disrupted(reason, message="Eviction API: evicting"):
+    return {"type": "DisruptionTarget", "status": "True", "reason": reason, "message": message}
 
 
 ENDS = [
     (pod("Running", conditions=[disrupted("EvictionByEvictionAPI")]), Cause.ENDED, "its node was emptied"),
     (pod("Running", conditions=[disrupted("DeletionByTaintManager")]), Cause.ENDED, "its node was lost"),
+    (pod("Running", conditions=[disrupted("TerminationByKubelet", "The node was low on resource: inodes. ")]),
+     Cause.ENDED, "ran out of room for files"),
+    (pod("Running", conditions=[disrupted("TerminationByKubelet", "Pod was ended: node shutdown.")]),
+     Cause.ENDED, "its node was shut down"),
     (pod("Running", conditions=[disrupted("Later")]), Cause.ENDED, "the cluster took its pod away"),
     (pod("Failed", reason="Evicted", message="The node was low on resource: inodes.",
          containers=[container(terminated={"exitCode": 137})], conditions=[disrupted("TerminationByKubelet")]),
