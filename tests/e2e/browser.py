@@ -121,13 +121,22 @@ async def run_quickstart(page: Page, person: HubClient) -> str:
 async def saved_cells(page: Page, person: HubClient) -> list[dict]:
     """The code cells as JupyterLab saves them, once the last one has run or one has failed."""
     async with asyncio.timeout(CELLS_TIMEOUT):
+        document = await saved(person, after="")
         while True:
-            await asyncio.sleep(2)
+            # One at a time: a second save would not find the file that the first one is just writing.
             await page.keyboard.press("Control+s")
-            status, document = await person.server("GET", "/api/contents/examples/quickstart.ipynb")
-            if status != 200:  # it is just being written
-                continue
+            document = await saved(person, after=document["last_modified"])
             cells = [cell for cell in document["content"]["cells"] if cell["cell_type"] == "code"]
             failed = any(out["output_type"] == "error" for cell in cells for out in cell["outputs"])
             if failed or cells[-1]["execution_count"]:
                 return cells
+            await asyncio.sleep(2)
+
+
+async def saved(person: HubClient, *, after: str) -> dict:
+    """The quickstart once it is another one than that of the time `after`."""
+    while True:
+        status, document = await person.server("GET", "/api/contents/examples/quickstart.ipynb")
+        if status == 200 and document["last_modified"] != after:
+            return document
+        await asyncio.sleep(0.5)
