@@ -5,8 +5,9 @@ ROUNDS ?= 10
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
-.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator images clean chart
+.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator bench-spawn images clean chart
 
 help:
 	@echo "make run    [HOME_DIR=.home] [PORT=8000]  start everything on this machine and print the link"
@@ -17,6 +18,7 @@ help:
 	@echo "make test-cluster [CLUSTER=kubeconfig]    the tests that want a cluster: there, or on the one named"
 	@echo "make check                                format, lint, types and the walls between rooms"
 	@echo "make bench                                the figures in docs/benchmarks.md, measured again"
+	@echo "make bench-spawn [ARGS='--rounds 5']      Start to ready server: on our local node, and on a real kubelet (root)"
 	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
 	@echo "make images [ONLY=\"hub …\"] [BASE=…]      build the container images into .images/"
 	@echo "make chart                                the chart's schema, page of values and copies, made again"
@@ -82,6 +84,12 @@ chart:
 bench:
 	@scripts/setup $(VENV) requirements/test.txt
 	@$(BIN)/python -m benchmarks.startup
+
+bench-spawn:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python -m tests.cluster up
+	@$(BIN)/python -m tests.cluster load $(foreach name,$(SPAWNED),.images/$(name).tar)
+	@exec $(BIN)/python -m tests.cluster run -- $(abspath $(BIN))/python -m benchmarks.spawn_to_ready $(ARGS)
 
 bench-operator:
 	@scripts/setup $(VENV) requirements/test.txt
