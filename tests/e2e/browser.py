@@ -11,7 +11,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, Response, async_playwright, expect
 
 from .client import HubClient
 
@@ -121,11 +121,13 @@ async def run_quickstart(page: Page, person: HubClient) -> str:
 async def saved_cells(page: Page, person: HubClient) -> list[dict]:
     """The code cells as JupyterLab saves them, once the last one has run or one has failed."""
     async with asyncio.timeout(CELLS_TIMEOUT):
-        document = await saved(person, after="")
         while True:
-            # One at a time: a second save would not find the file that the first one is just writing.
-            await page.keyboard.press("Control+s")
-            document = await saved(person, after=document["last_modified"])
+            # One after the other: the server takes a file that is read while it is written for a broken one.
+            async with page.expect_response(_is_a_save, timeout=PATIENCE) as answer:
+                await page.keyboard.press("Control+s")
+            assert (await answer.value).ok
+            status, document = await person.server("GET", "/api/contents/examples/quickstart.ipynb")
+            assert status == 200, document
             cells = [cell for cell in document["content"]["cells"] if cell["cell_type"] == "code"]
             failed = any(out["output_type"] == "error" for cell in cells for out in cell["outputs"])
             if failed or cells[-1]["execution_count"]:
@@ -133,10 +135,5 @@ async def saved_cells(page: Page, person: HubClient) -> list[dict]:
             await asyncio.sleep(2)
 
 
-async def saved(person: HubClient, *, after: str) -> dict:
-    """The quickstart once it is another one than that of the time `after`."""
-    while True:
-        status, document = await person.server("GET", "/api/contents/examples/quickstart.ipynb")
-        if status == 200 and document["last_modified"] != after:
-            return document
-        await asyncio.sleep(0.5)
+def _is_a_save(answer: Response) -> bool:
+    return answer.request.method == "PUT" and "/api/contents/examples/quickstart.ipynb" in answer.url
