@@ -101,8 +101,13 @@ class Job:
         """The message of an event of the job, once there is one of that reason."""
         return await event(self._client, USERS, self.name, reason)
 
-    async def pod(self, replica: str) -> dict:
-        return await self._client.get(PODS, f"{self.name}-{replica}", USERS)
+    async def running(self, replica: str) -> dict:
+        """The status of its container, once that says that it runs: the program notes its start before."""
+        pod = await patiently(
+            lambda: self._client.get(PODS, f"{self.name}-{replica}", USERS),
+            lambda pod: any("running" in each["state"] for each in pod["status"].get("containerStatuses", [])),
+        )
+        return pod["status"]["containerStatuses"][0]
 
 
 class Scene:

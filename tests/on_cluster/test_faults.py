@@ -117,7 +117,7 @@ async def test_a_part_of_the_platform_is_killed(scene, part):
 
 async def test_a_replica_that_is_killed_is_started_again(scene):
     job = await scene.job("again").start()
-    kill_replica(await job.pod("worker-1"))
+    faults.kill(faults.container_processes(await job.running("worker-1"))[:1])
     assert "worker-1 exited with code 137" in await job.told("ExitedWithCode")
     assert "Worker replica(s) failed" in await job.told("TFJobRestarting")
     await job.until_started(4)
@@ -128,7 +128,7 @@ async def test_a_replica_that_is_killed_is_started_again(scene):
 
 async def test_without_a_restart_policy_the_job_fails_and_says_so(scene):
     job = await scene.job("never").start(restart="Never")
-    kill_replica(await job.pod("worker-1"))
+    faults.kill(faults.container_processes(await job.running("worker-1"))[:1])
     failed = await job.until("Failed")
     assert failed["message"] == f"TFJob {USERS}/never has failed because 1 Worker replica(s) failed."
     assert f"{USERS}.never-worker-1 exited with code 137" in await job.told("ExitedWithCode")
@@ -263,11 +263,6 @@ def is_restarted(before: dict) -> Callable[[dict], bool]:
         )
 
     return good
-
-
-def kill_replica(pod: dict) -> None:
-    (container,) = pod["status"]["containerStatuses"]
-    faults.kill(faults.container_processes(container)[:1])
 
 
 async def move_to(scene: Scene, layout: Layout, node: Node) -> None:
