@@ -40,7 +40,8 @@ def layout(kubeconfig: Path) -> Layout:
 @pytest.fixture(scope="module")
 def archive() -> Path:
     """The smallest image that notebooks run in."""
-    found = (ROOT / ".images").glob("tensorflow-*-notebook-cpu.tar")
+    found = list((ROOT / ".images").glob("tensorflow-*-notebook-cpu.tar"))
+    assert found, "a further node needs an image's archive: run 'make images'"
     return min(found, key=lambda path: path.stat().st_size)
 
 
