@@ -49,13 +49,15 @@ cluster-down:
 
 test-cluster:
 	@scripts/setup $(VENV) requirements/test.txt
+	@scripts/test-machine
 	@$(BIN)/python -m tests.fixtures.helm
 ifdef CLUSTER
 	@exec scripts/test-parts $(BIN) $(ARGS)
 else
+	@$(if $(ARGS),:,$(MAKE) --no-print-directory images)
 	@$(BIN)/python -m tests.cluster up
 	@$(MAKE) --no-print-directory .cluster/plain.tar
-	@$(BIN)/python -m tests.cluster load .cluster/plain.tar $(wildcard .images/*.tar)
+	@$(BIN)/python -m tests.cluster load .cluster/plain.tar $$(ls -d .images/*.tar 2>/dev/null)
 	@exec $(BIN)/python -m tests.cluster run -- scripts/test-parts $(abspath $(BIN)) $(ARGS)
 endif
 
