@@ -159,6 +159,12 @@ class Pods:
     async def restarted(self, pod: dict, name: str = "c0", times: int = 1) -> dict:
         return await self.until(pod, lambda now: container(now, name).get("restartCount", 0) >= times)
 
+    async def again(self, pod: dict) -> dict:
+        """The pod once its container runs again after an end."""
+        return await self.until(
+            pod, lambda now: container(now).get("restartCount", 0) >= 1 and "running" in container(now)["state"]
+        )
+
     async def waiting(self, pod: dict, reason: str, name: str = "c0") -> dict:
         return await self.until(pod, lambda now: waits(now, name).get("reason") == reason)
 

@@ -124,7 +124,7 @@ async def test_within_its_memory_limit_a_container_goes_on(pods: Pods) -> None:
 async def test_an_active_deadline_ends_the_pod(pods: Pods) -> None:
     said = "Pod was active on the node longer than the specified deadline"
     script = "trap 'exit 5' TERM; echo up; while :; do sleep 0.1; done"
-    pod = await pods.pod(sh(script), activeDeadlineSeconds=3)
+    pod = await pods.pod(sh(script), activeDeadlineSeconds=10)
     pod = await pods.phase(pod, "Failed")
     assert (pod["status"]["reason"], pod["status"]["message"]) == ("DeadlineExceeded", said)
     assert ended(pod)["exitCode"] == 5  # the phase comes with the containers' end, not before

@@ -23,7 +23,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 DATA = os.environ['DATA']
 http.server.HTTPServer((os.environ['LISTEN'], 8000), Handler).serve_forever()
 """
-QUICK = {"periodSeconds": 1, "failureThreshold": 1}
+PATIENT = {"periodSeconds": 1, "timeoutSeconds": 30}
+"""Asks often, and an answer may take its time: the machine may have other work."""
+QUICK = {**PATIENT, "failureThreshold": 1}
 
 
 def server(**fields: object) -> dict:
@@ -106,7 +108,7 @@ async def test_failed_liveness_in_a_pod_that_never_restarts(pods: Pods) -> None:
 
 
 async def test_liveness_by_http(pods: Pods) -> None:
-    pod = await pods.pod(server(livenessProbe={**HTTP, "periodSeconds": 1, "failureThreshold": 2}), **DATA)
+    pod = await pods.pod(server(livenessProbe={**HTTP, **PATIENT, "failureThreshold": 2}), **DATA)
     await pods.restarted(pod)
     await pods.event(pod, "Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: 500")
 
@@ -121,7 +123,7 @@ async def test_a_probes_own_grace_period(pods: Pods) -> None:
 
 async def test_a_startup_probe_holds_the_others_back(pods: Pods) -> None:
     probes = {
-        "startupProbe": {**EXEC, "periodSeconds": 1, "failureThreshold": 60},
+        "startupProbe": {**EXEC, **PATIENT, "failureThreshold": 60},
         "livenessProbe": {"exec": {"command": ["test", "-e", "/data/alive"]}, **QUICK},
     }
     pod = await pods.pod(server(**probes), **DATA)
@@ -140,7 +142,7 @@ async def test_a_failed_startup_probe_restarts_the_container(pods: Pods) -> None
 
 
 async def test_a_slow_command_times_out(pods: Pods) -> None:
-    probe = {"exec": {"command": ["sleep", "30"]}, "timeoutSeconds": 1, **QUICK}
+    probe = {"exec": {"command": ["sleep", "30"]}, **QUICK, "timeoutSeconds": 1}
     pod = await pods.pod(sh("sleep 100", readinessProbe=probe))
     said = 'Readiness probe failed: command timed out: "sleep 30" timed out after 1s'
     await pods.event(pod, "Unhealthy", said)
@@ -149,7 +151,7 @@ async def test_a_slow_command_times_out(pods: Pods) -> None:
 async def test_a_threshold_of_failures(pods: Pods) -> None:
     """Three failures in a row, so that a single one does nothing: the command fails each second time."""
     script = "if [ -e /data/x ]; then rm /data/x; else touch /data/x; exit 1; fi"
-    probe = {"exec": {"command": ["sh", "-c", script]}, "periodSeconds": 1, "failureThreshold": 2}
+    probe = {"exec": {"command": ["sh", "-c", script]}, **PATIENT, "failureThreshold": 2}
     pod = await pods.pod(with_data(sh("sleep 100", livenessProbe=probe)), **DATA)
     ticks = "import time; time.sleep(6)"
     await pods.running(pod)
@@ -158,7 +160,7 @@ async def test_a_threshold_of_failures(pods: Pods) -> None:
 
 
 async def test_a_readiness_probe_counts_its_successes(pods: Pods) -> None:
-    probe = {"exec": {"command": ["sh", "-c", "echo x >> /data/asked"]}, "periodSeconds": 1, "successThreshold": 3}
+    probe = {"exec": {"command": ["sh", "-c", "echo x >> /data/asked"]}, **PATIENT, "successThreshold": 3}
     pod = await pods.pod(with_data(sh("sleep 100", readinessProbe=probe)), **DATA)
     await pods.ready(pod)
     assert len((await pods.run(pod, "cat", "/data/asked")).split()) >= 3

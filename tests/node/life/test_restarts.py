@@ -95,35 +95,31 @@ async def test_a_containers_own_never_in_a_pod_that_restarts(pods: Pods) -> None
 
 async def test_logs_of_the_attempt_before(pods: Pods) -> None:
     script = COUNT + "[ $(wc -l < /data/n) = 1 ] && exit 1; sleep 100"
-    pod = await pods.pod(with_data(sh(script)), **DATA)
-    await pods.until(
-        pod, lambda now: container(now).get("restartCount") == 1 and "running" in container(now)["state"]
-    )
+    pod = await pods.again(await pods.pod(with_data(sh(script)), **DATA))
     assert await pods.logs(pod, previous=True) == "attempt 1\n"
     assert await pods.first_line(pod) == "attempt 2\n"
 
 
 async def test_logs_while_a_container_waits_to_start_again(pods: Pods) -> None:
     """Of the attempt that ended last; of the one before it a kubelet may have forgotten the log."""
-    pod = await pods.pod(with_data(sh(COUNT + "exit 1")), **DATA)
+    pod = await pods.pod(with_data(sh(COUNT + "exit 1")), with_data(sh("sleep 1000")), **DATA)
     told, wanted = [""], ["never asked"]
     try:
         async with asyncio.timeout(TIMEOUT):
-            # The next attempt may begin between question and answer: then both are of another one.
+            # The next attempt may begin between two questions: then their answers are of different ones.
             while told != wanted:
-                restarts = container(await pods.waiting(pod, "CrashLoopBackOff"))["restartCount"]
-                told, wanted = [await pods.logs(pod)], [f"attempt {restarts + 1}\n"]
+                await pods.waiting(pod, "CrashLoopBackOff")
+                attempts = int(await pods.run(pod, "sh", "-c", "wc -l < /data/n", name="c1"))
+                told, wanted = [await pods.logs(pod)], [f"attempt {attempts}\n"]
                 if not pods.place.containers:
                     told.append(await pods.logs(pod, previous=True))
-                    wanted.append(f"attempt {restarts}\n")
+                    wanted.append(f"attempt {attempts - 1}\n")
     except TimeoutError:
         pytest.fail(f"{told}, and not {wanted}")
 
 
 async def test_what_a_volume_holds_outlives_the_container_and_what_a_container_holds_does_not(pods: Pods) -> None:
-    script = "ls /data; ls /work; touch /data/volume /work/own; exit 1"
-    part = with_data({**sh(script), "workingDir": "/work"})
-    pod = await pods.pod(part, **DATA)
-    await pods.waiting(pod, "CrashLoopBackOff")
-    words = re.findall(r"volume|own", await pods.logs(pod))
-    assert words == ["volume"]
+    look = "[ -e /data/volume ] && { echo $(ls /data) $(ls /work); sleep 100; }"
+    part = with_data({**sh(f"{look}; touch /data/volume /work/own; exit 1"), "workingDir": "/work"})
+    pod = await pods.again(await pods.pod(part, **DATA))
+    assert re.findall(r"volume|own", await pods.first_line(pod)) == ["volume"]

@@ -36,7 +36,7 @@ async def test_a_deleted_pod_shows_its_end_before_it_goes(pods: Pods, code: int,
 async def test_while_it_ends_a_pod_is_not_ready(pods: Pods) -> None:
     probe = {"exec": {"command": ["test", "!", "-e", "/data/ending"]}, "periodSeconds": 1, "failureThreshold": 1}
     script = "trap 'touch /data/ending' TERM; echo up; while :; do sleep 0.1; done"
-    pod = await pods.pod(with_data(sh(script, readinessProbe=probe)), terminationGracePeriodSeconds=8, **DATA)
+    pod = await pods.pod(with_data(sh(script, readinessProbe=probe)), terminationGracePeriodSeconds=30, **DATA)
     await pods.ready(pod)
     await pods.first_line(pod)
     await pods.delete(pod)
