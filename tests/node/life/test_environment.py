@@ -130,10 +130,12 @@ MISSING = {
 async def test_what_is_not_there_holds_the_container(pods: Pods, objects: None, name: str) -> None:
     fields, said = MISSING[name]
     said = said.replace("NAMESPACE", pods.namespace)
-    pod = await pods.waiting(await pods.pod(sh("true", **fields)), "CreateContainerConfigError")
-    assert waits(pod)["message"] == said
+    pod = await pods.pod(sh("true", **fields))
+    # A kubelet that is slow to get an object says that first.
+    pod = await pods.until(pod, lambda now: waits(now).get("message") == said)
+    assert waits(pod)["reason"] == "CreateContainerConfigError"
     assert pod["status"]["phase"] == "Pending"
-    assert await pods.event(pod, "Failed") == ("Warning", "Failed", f"Error: {said}")
+    assert await pods.event(pod, "Failed", said) == ("Warning", "Failed", f"Error: {said}")
 
 
 async def test_a_config_map_that_comes_late_is_found(pods: Pods) -> None:
