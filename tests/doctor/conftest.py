@@ -94,6 +94,7 @@ async def stage(client, request) -> AsyncIterator[Stage]:
     namespace = f"kf-{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**8}"
     await make_namespace(client, namespace)
     stage = Stage(client, namespace)
+    await stage.take_over()
     playing = asyncio.create_task(stage.run())
     try:
         yield stage

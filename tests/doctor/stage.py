@@ -43,10 +43,16 @@ class Stage:
         self.provide: Play = gives_volume
         self._seen: set[str] = set()
 
+    async def take_over(self) -> None:
+        """The pods that are there have been played: nothing but the test itself changes them from here on."""
+        self._seen |= {pod["metadata"]["uid"] for pod in await self._pods()}
+
+    async def _pods(self) -> list[dict]:
+        return (await self.client.list(PODS, field_selector=f"spec.nodeName={NODE}"))["items"]
+
     async def run(self) -> None:
         while True:
-            pods = (await self.client.list(PODS, field_selector=f"spec.nodeName={NODE}"))["items"]
-            await self._each(pods, self.play)
+            await self._each(await self._pods(), self.play)
             claims = (await self.client.list(CLAIMS))["items"]
             await self._each([claim for claim in claims if claim["status"].get("phase") == "Pending"], self.provide)
             await self._recycle()
