@@ -124,11 +124,11 @@ def of_end(pod: dict) -> Diagnosis:
         return Diagnosis(Cause.ENDED, f"The server was ended: {why}.", _AGAIN, disrupted.get("message", ""))
     containers = status.get("containerStatuses") or []
     ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
-    if not ended:
-        return Diagnosis(Cause.GONE, "The server's pod was deleted.", _AGAIN)
-    if ended[-1].get("reason") == "OOMKilled":
+    if ended and ended[-1].get("reason") == "OOMKilled":
         message = "The server ended: it used more memory than it may have."
         return Diagnosis(Cause.MEMORY, message, "Ask for more memory.")
+    if not ended or "deletionTimestamp" in pod["metadata"]:
+        return Diagnosis(Cause.GONE, "The server's pod was deleted.", _AGAIN)
     message = f"The server ended with exit code {ended[-1].get('exitCode')}."
     return Diagnosis(Cause.ENDED, message, _AGAIN, ended[-1].get("message", ""))
 

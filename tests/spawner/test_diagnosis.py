@@ -146,6 +146,8 @@ ENDS = [
      Cause.MEMORY, "more memory"),
     (pod("Failed", containers=[container(terminated={"exitCode": 3})]), Cause.ENDED, "exit code 3"),
     ({"metadata": {}}, Cause.GONE, "pod was deleted"),
+    ({**pod("Running", containers=[container(terminated={"exitCode": 0})]),
+      "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, Cause.GONE, "pod was deleted"),
 ]  # fmt: skip
 
 
