@@ -10,13 +10,17 @@ first. Routes, their REST API and options are the package's.
 
 import asyncio
 import contextlib
+import signal
+from collections.abc import Iterator
 
 import aiohttp
 from configurable_http_proxy import cli, configproxy
 from configurable_http_proxy.handlers import ProxyHandler
 from multidict import CIMultiDict
 from tornado.httpclient import HTTPClientError
+from tornado.httpserver import HTTPServer
 from tornado.iostream import StreamClosedError
+from tornado.web import Application
 from tornado.websocket import WebSocketClosedError, websocket_connect
 from yarl import URL
 
@@ -25,6 +29,9 @@ CONNECT_TIMEOUT = 10.0
 
 ROUTES_TIMEOUT = 60.0
 """Seconds that a request waits for the first route: a proxy that has just started has none until the hub tells it."""
+
+LAST_ANSWERS = 3.0
+"""Seconds that answers have to come to their end once the proxy is asked to."""
 
 MESSAGE_LIMIT = 256 * 1024 * 1024
 """Bytes of one WebSocket message: a cell's output, with its pictures, is one."""
@@ -42,6 +49,7 @@ HOP_BY_HOP = {
 """Headers that are between two neighbours only (RFC 9110, 7.6.1)."""
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
+_servers: list[HTTPServer] = []
 
 
 def _session() -> aiohttp.ClientSession:
@@ -75,6 +83,10 @@ class StreamingHandler(ProxyHandler):
         return await super().get_target_url(path)
 
     async def call_proxy(self, path: str | None = None) -> None:
+        with self.proxy.answering():
+            await self._call(path)
+
+    async def _call(self, path: str | None) -> None:
         target = await self.get_target_url(path)
         if target is None:
             return
@@ -143,6 +155,8 @@ class StreamingHandler(ProxyHandler):
         self.clear_header("Date")
         for name, value in _passed_on(answer.headers.items()).items():
             self.add_header(name, value)
+        if self.proxy.end:
+            self.set_header("Connection", "close")
         try:
             async for piece in answer.content.iter_any():
                 self.write(piece)
@@ -172,20 +186,59 @@ def _passed_on(headers) -> CIMultiDict[str]:
 
 
 class Proxy(configproxy.PythonProxy):
-    """Remembers whether the hub has told it a route."""
+    """Remembers whether the hub has told it a route, and what it is answering; SIGTERM ends it after that."""
 
     def __init__(self, options: dict) -> None:
         self.told = asyncio.Event()
+        self.end: asyncio.Task | None = None
+        self._answers = 0
+        self._quiet = asyncio.Event()
+        self._quiet.set()
         super().__init__(options)
+        # A container's first process ignores a signal without a handler, and the next proxy waits for its end.
+        asyncio.get_event_loop().add_signal_handler(signal.SIGTERM, self._begin_to_end)
 
     def add_route(self, path: str, data: dict) -> None:
         super().add_route(path, data)
         self.told.set()
 
+    @contextlib.contextmanager
+    def answering(self) -> Iterator[None]:
+        """Around each request: whoever asked is to have an answer. WebSockets are connected again."""
+        self._answers += 1
+        self._quiet.clear()
+        try:
+            yield
+        finally:
+            self._answers -= 1
+            if not self._answers:
+                self._quiet.set()
+
+    def _begin_to_end(self) -> None:
+        self.end = self.end or asyncio.ensure_future(self._end())
+
+    async def _end(self) -> None:
+        for server in _servers:
+            server.stop()  # who is refused a connection asks the next proxy; who has one and no answer might not
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_ANSWERS):
+                await self._quiet.wait()
+        for server in _servers:
+            await server.close_all_connections()
+        asyncio.get_running_loop().stop()
+
+
+def _server(application: Application) -> HTTPServer:
+    server = HTTPServer(application)
+    _servers.append(server)
+    return server
+
 
 def main() -> None:
     configproxy.ProxyHandler = StreamingHandler
     cli.PythonProxy = Proxy
+    cli.HTTPServer = _server
+    asyncio.set_event_loop(asyncio.new_event_loop())  # tornado takes it up
     cli.main()
 
 

@@ -90,8 +90,9 @@ async def server():
 class New:
     """A proxy that nobody has told a route yet."""
 
-    def __init__(self, port: int, api: int, log: Path, target: str):
-        self.url, self._api, self._log, self._target = f"http://127.0.0.1:{port}", api, log, target
+    def __init__(self, process: Process, port: int, api: int, log: Path, target: str):
+        self.process, self.url, self.log = process, f"http://127.0.0.1:{port}", log
+        self._api, self._target = api, target
 
     async def add_route(self, http: aiohttp.ClientSession, path: str, **headers: str) -> int:
         routes = f"http://127.0.0.1:{self._api}/api/routes{path}"
@@ -100,7 +101,7 @@ class New:
 
     async def until_logged(self, words: str) -> None:
         async with asyncio.timeout(60):
-            while words not in self._log.read_text():
+            while words not in self.log.read_text():
                 await asyncio.sleep(0.05)
 
 
@@ -110,9 +111,9 @@ async def new(server, tmp_path):
     argv = [sys.executable, "-m", "kf_spawner.hub.proxy", "--ip=127.0.0.1", f"--port={port}"]
     argv += ["--api-ip=127.0.0.1", f"--api-port={api}", "--log-level=debug"]
     log = tmp_path / "proxy.log"
-    async with Process(argv, log=log, cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret"}):
+    async with Process(argv, log=log, cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret"}) as process:
         await until(f"http://127.0.0.1:{port}/_chp_healthz")
-        yield New(port, api, log, f"http://127.0.0.1:{server.port}")
+        yield New(process, port, api, log, f"http://127.0.0.1:{server.port}")
 
 
 @pytest.fixture
@@ -239,6 +240,42 @@ async def test_who_comes_before_the_first_route_waits_for_it(new):
                 assert await opened.receive_str() == "hello"
 
 
+async def test_it_ends_when_it_is_asked_to_whoever_is_connected(new, proxy):
+    """As a container's first process, too: one that only leaves the signal to its default is not ended by it."""
+    url, http = proxy
+    async with (
+        asyncio.timeout(60),
+        http.ws_connect(f"{url}/user/x/sockets"),
+        http.get(f"{url}/user/x/stream") as answer,
+    ):
+        assert await answer.content.readline() == b"one\n"
+        new.process.child.terminate()
+        assert await new.process.child.wait() == 0
+    said = new.log.read_text()
+    assert "Traceback" not in said
+    assert "was destroyed" not in said
+
+
+async def test_before_it_ends_answers_come_to_their_end(server, new, proxy):
+    """Who comes then is refused, and can ask the next proxy."""
+    url, http = proxy
+    async with asyncio.timeout(60), http.get(f"{url}/user/x/stream") as answer:
+        assert await answer.content.readline() == b"one\n"
+        new.process.child.terminate()
+        await _refused(http, f"{url}/user/x/nothing")
+        server.go_on.set()
+        assert await answer.content.readline() == b"two\n"
+        assert await answer.content.read() == b""
+        assert await new.process.child.wait() == 0
+
+
 async def _status(http: aiohttp.ClientSession, url: str) -> int:
     async with http.get(url) as answer:
         return answer.status
+
+
+async def _refused(http: aiohttp.ClientSession, url: str) -> None:
+    """Until nobody takes a connection."""
+    with contextlib.suppress(aiohttp.ClientConnectorError):
+        while True:
+            assert await _status(http, url) == 204

@@ -4,6 +4,7 @@ Needs the platform's own images on the nodes (`make images`, then `python -m tes
 """
 
 import asyncio
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from tests.e2e.client import HubClient
 from tests.fixtures.helm import RELEASE
 
-from .platform import Platform, installed
+from .conftest import until
+from .platform import PARTS, Platform, installed
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -52,3 +54,18 @@ async def test_the_doctor_looks_from_inside(platform):
     said = platform.helm.run("test", RELEASE, "--logs", timeout=300)
     assert "Succeeded" in said
     assert "kf-spawner-doctor" not in platform.kubectl("get", "serviceaccounts,roles", "-o", "name")
+
+
+@pytest.mark.parametrize("part", PARTS)
+async def test_a_part_ends_when_it_is_asked_to(platform, part):
+    """Else a pod that goes stays for its whole grace period, and what replaces it waits for that."""
+    selector = f"app.kubernetes.io/component={part}"
+    name = json.loads(platform.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"][0]["metadata"]["name"]
+
+    async def ask() -> dict:
+        return json.loads(platform.kubectl("get", "pod", name, "-o", "json"))["status"]["containerStatuses"][0]
+
+    before = await ask()
+    platform.kubectl("exec", name, "--", "sh", "-c", "kill -TERM 1")
+    after = await until(ask, lambda now: now["restartCount"] > before["restartCount"])
+    assert after["lastState"]["terminated"]["exitCode"] == 0
