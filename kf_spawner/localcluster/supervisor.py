@@ -60,14 +60,24 @@ class Supervisor:
 
     Each process has a session of its own (a Ctrl-C in the terminal reaches the supervisor alone), its output goes
     to `<log_dir>/<name>.log`, and `<run_dir>/<name>.json` tells its pid and start time, so that whoever comes
-    after a killed supervisor finds what it left (see `reap`).
+    after a killed supervisor finds what it left (see `reap`). The pause before one that ended is started again
+    doubles from half a second to `max_backoff` seconds.
     """
 
-    def __init__(self, specs: list[ProcessSpec], *, run_dir: Path, log_dir: Path, say: Callable[[str], None]):
+    def __init__(
+        self,
+        specs: list[ProcessSpec],
+        *,
+        run_dir: Path,
+        log_dir: Path,
+        say: Callable[[str], None],
+        max_backoff: float = MAX_BACKOFF,
+    ):
         self._components = {spec.name: _Component(spec) for spec in specs}
         self._run_dir = run_dir
         self._log_dir = log_dir
         self._say = say
+        self._max_backoff = max_backoff
         self._tasks: dict[str, asyncio.Task] = {}
         self._stopping = False
         for folder in (run_dir, log_dir):
@@ -137,7 +147,7 @@ class Supervisor:
             component.restarts += 1
             self._say(f"{component.spec.name} {component.last_exit}; starting it again in {backoff:g} s")
             await asyncio.sleep(backoff)
-            backoff = min(backoff * 2, MAX_BACKOFF)
+            backoff = min(backoff * 2, self._max_backoff)
 
     async def _launch(self, component: _Component) -> None:
         spec = component.spec

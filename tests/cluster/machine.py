@@ -21,6 +21,8 @@ from .programs import Programs
 
 START_TIMEOUT = 180.0
 PAUSE = 0.2
+MAX_BACKOFF = 1.0
+"""Seconds before a part that ended is started again: here its end is most often a test's doing, many times over."""
 
 
 def run(layout: Layout) -> None:
@@ -50,7 +52,9 @@ async def _work(layout: Layout) -> int:
     """Start all, say so, and watch over it until it is stopped or cannot go on."""
     started = time.monotonic()
     found = await programs.ensure()
-    supervisor = Supervisor(_specs(layout, found), run_dir=layout.home / "run", log_dir=layout.logs, say=_say)
+    supervisor = Supervisor(
+        _specs(layout, found), run_dir=layout.home / "run", log_dir=layout.logs, say=_say, max_backoff=MAX_BACKOFF
+    )
     try:
         await supervisor.start()
         async with asyncio.timeout(START_TIMEOUT):

@@ -29,8 +29,9 @@ def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=30.0, late=Fals
 def make(tmp_path):
     said = []
 
-    def build(*specs):
-        return Supervisor(list(specs), run_dir=tmp_path / "run", log_dir=tmp_path / "logs", say=said.append)
+    def build(*specs, **options):
+        folders = {"run_dir": tmp_path / "run", "log_dir": tmp_path / "logs"}
+        return Supervisor(list(specs), say=said.append, **folders, **options)
 
     build.said = said
     build.path = tmp_path
@@ -75,6 +76,15 @@ async def test_restarts_what_is_killed_and_says_so(make):
     assert running.status()[0]["pid"] != pid
     assert any("victim was killed by SIGKILL; starting it again" in line for line in make.said)
     await running.stop()
+
+
+async def test_the_pause_before_a_restart_doubles_up_to_its_limit(make):
+    running = make(spec("failing", "raise SystemExit(1)", late=True), max_backoff=0.7)
+    await running.start()
+    await until(lambda: running.status()[0]["restarts"] == 3)
+    await running.stop()
+    pauses = [line.rpartition("again in ")[2] for line in make.said if "starting it again" in line]
+    assert pauses[:3] == ["0.5 s", "0.7 s", "0.7 s"]
 
 
 async def test_what_cannot_start_stops_all_with_its_log(make, monkeypatch):
