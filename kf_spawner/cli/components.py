@@ -45,7 +45,7 @@ PASSED_ON = (
     "REGISTRY",
     "REPO_NAME",
 )
-"""The only variables of the caller's environment that reach a component: a KUBECONFIG that happens to be set, or
+"""The only variables of the caller's environment that reach every component: a KUBECONFIG that happens to be set, or
 somebody's cloud credentials, do not."""
 
 

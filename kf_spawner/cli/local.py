@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,20 @@ from .ready import serving
 
 NODE_NAME = "this-machine"
 PORTS = (*processes.PORTS, "node", "node-healthz")
+PULLING = (
+    "ALL_PROXY",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NETRC",
+    "NO_PROXY",
+    "PIP_CERT",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_FIND_LINKS",
+    "PIP_INDEX_URL",
+    "SSL_CERT_DIR",
+)
+"""What the caller's environment says of the network, for the programs that build images: beside UV_*, and in either
+case. The node's alone: it starts them. Its own requests heed no proxy; all other components stay on this machine."""
 
 
 class SetUpError(Exception):
@@ -107,4 +122,6 @@ def _node(settings: Settings, keys: credentials.Credentials) -> ProcessSpec:
         f"--client-ca={keys.authority}",
     ]
     ready = serving(settings.ports["node-healthz"], "/healthz")
-    return ProcessSpec("node", argv, environment(), ready, after=(processes.API_SERVER,), stop_timeout=60.0)
+    pulling = {name: value for name, value in os.environ.items() if name.upper() in PULLING or name.startswith("UV_")}
+    env = environment(**pulling)
+    return ProcessSpec("node", argv, env, ready, after=(processes.API_SERVER,), stop_timeout=60.0)
