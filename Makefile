@@ -10,7 +10,7 @@ SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 .PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator bench-spawn images clean chart
 
 help:
-	@echo "make run    [HOME_DIR=.home] [PORT=8000]  start everything on this machine and print the link"
+	@echo "make run    [HOME_DIR=.home] [PORT=8000] [ARGS='--password-file FILE']  start everything here and print the link"
 	@echo "make test   [ARGS=...] [JOBS=2]           run all tests (ARGS go to pytest), JOBS files at a time"
 	@echo "make test-faults [ROUNDS=10]              kill every component many times while jobs run"
 	@echo "make cluster                              a whole Kubernetes cluster on this machine, for tests (root; Debian)"
@@ -22,11 +22,11 @@ help:
 	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
 	@echo "make images [ONLY=\"hub …\"] [BASE=…]      build the container images into .images/"
 	@echo "make chart                                the chart's schema, page of values and copies, made again"
-	@echo "make clean                                remove what make made in this folder"
+	@echo "make clean                                remove what make made in this folder, but not .home: that holds users' files"
 
 run:
 	@scripts/setup $(VENV) requirements/run.txt
-	@exec $(BIN)/kf-spawner up --home "$(HOME_DIR)" --port $(PORT)
+	@exec $(BIN)/kf-spawner up --home "$(HOME_DIR)" --port $(PORT) $(ARGS)
 
 test:
 	@scripts/setup $(VENV) requirements/test.txt
@@ -102,4 +102,4 @@ images:
 	@exec $(BIN)/python -m scripts.images $(if $(BASE),--base $(BASE)) $(ONLY)
 
 clean:
-	rm -rf $(VENV) .home .images build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .images build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
