@@ -39,6 +39,7 @@ c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
 c.JupyterHub.last_activity_interval = 10  # also how soon a restarted proxy knows its routes again
 c.JupyterHub.db_url = env.get("KF_HUB_DB", f"sqlite:///{state}/jupyterhub.sqlite")
+c.JupyterHub.upgrade_db = c.JupyterHub.db_url.startswith("sqlite")  # of others JupyterHub makes no copy before
 c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
 
 # Pages

@@ -118,6 +118,13 @@ def test_a_z2jh_file_means_what_it_says(renderer, z2jh):
     assert only(objects, "PodDisruptionBudget", "proxy")["spec"]["maxUnavailable"] == 1
 
 
+def test_the_database_is_upgraded_as_the_value_says(renderer):
+    """Without one the hub decides: tests/hub/test_database.py."""
+    assert "upgrade_db" not in settings(renderer.render())["JupyterHub"]
+    for said in (True, False):
+        assert settings(renderer.render({"hub": {"db": {"upgrade": said}}}))["JupyterHub"]["upgrade_db"] is said
+
+
 def test_without_values_nothing_lets_a_stranger_in(renderer):
     objects = renderer.render()
     assert {obj["spec"]["type"] for obj in objects if obj["kind"] == "Service"} == {"ClusterIP"}

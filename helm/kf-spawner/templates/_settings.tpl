@@ -23,6 +23,7 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
   (list "JupyterHub" "shutdown_on_logout" $hub.shutdownOnLogout)
   (list "JupyterHub" "redirect_to_server" $hub.redirectToServer)
   (list "JupyterHub" "authenticate_prometheus" $hub.authenticatePrometheus)
+  (list "JupyterHub" "upgrade_db" $hub.db.upgrade)
   (list "KubeflowSpawner" "consecutive_failure_limit" $hub.consecutiveFailureLimit)
   (list "KubeflowSpawner" "default_url" $user.defaultUrl)
   (list "KubeflowSpawner" "start_timeout" $user.startTimeout)
