@@ -1,4 +1,4 @@
-"""The hub's database when a new version brings another schema: upgraded, with a copy; where none is made, left alone."""
+"""The hub's database when a new version brings another schema: upgraded, with a copy; or left alone."""
 
 import sqlite3
 from pathlib import Path
