@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -20,19 +21,27 @@ MIN_BACKOFF = 0.5
 MAX_BACKOFF = 10.0
 STEADY = 30.0  # seconds of life after which the back-off starts anew
 LOG_LIMIT = 20 * 1024 * 1024
+LOG_POLL = 10.0  # seconds from one look at the logs' sizes to the next
 TAIL_LINES = 20
+MARK = "KF_RUN_DIR"
+"""In the environment of every component and of what it starts: the folder of its supervisor's records."""
 
 
 class ComponentFailed(Exception):
     """A component that cannot start: its name, why, and the end of its log."""
 
 
+class NotReady(Exception):
+    """What `ready` may raise in place of answering false: the reason, which is told if it stays so for too long."""
+
+
 @dataclass(frozen=True)
 class ProcessSpec:
     """One process: `ready` is polled until it answers true; `after` names those that must be ready first.
 
-    `env` is the whole environment; `stop_timeout` is the seconds from SIGTERM to SIGKILL. The start does not
-    wait for a `late` one, and when it cannot start at all, the others go on and it is tried again and again.
+    `ready` may raise NotReady; whatever else it raises ends the start. `env` is the whole environment but MARK;
+    `stop_timeout` is the seconds from SIGTERM to SIGKILL. The start does not wait for a `late` one, and when it
+    cannot start at all, the others go on and it is tried again and again.
     """
 
     name: str
@@ -53,15 +62,16 @@ class _Component:
     restarts: int = 0
     started: float = 0.0
     last_exit: str = ""
+    reason: str = ""
 
 
 class Supervisor:
     """Runs `specs`; what happens is told to `say`, one sentence at a time.
 
     Each process has a session of its own (a Ctrl-C in the terminal reaches the supervisor alone), its output goes
-    to `<log_dir>/<name>.log`, and `<run_dir>/<name>.json` tells its pid and start time, so that whoever comes
-    after a killed supervisor finds what it left (see `reap`). The pause before one that ended is started again
-    doubles from half a second to `max_backoff` seconds.
+    to `<log_dir>/<name>.log` (a long one goes on empty, `.log.1` has what was in it), and `<run_dir>/<name>.json`
+    tells its pid and start time, so that whoever comes after a killed supervisor finds what it left (see `reap`).
+    The pause before one that ended is started again doubles from half a second to `max_backoff` seconds.
     """
 
     def __init__(
@@ -79,6 +89,7 @@ class Supervisor:
         self._say = say
         self._max_backoff = max_backoff
         self._tasks: dict[str, asyncio.Task] = {}
+        self._logs: asyncio.Task | None = None
         self._stopping = False
         for folder in (run_dir, log_dir):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -87,6 +98,7 @@ class Supervisor:
         """Returns when every component but late ones is ready; raises ComponentFailed when one cannot start."""
         for name, component in self._components.items():
             self._tasks[name] = asyncio.create_task(self._keep(component), name=name)
+        self._logs = asyncio.create_task(self._keep_logs_short())
         ready = asyncio.create_task(self._all_ready(self._awaited()))
         failed = asyncio.create_task(self.failure())
         try:
@@ -115,9 +127,10 @@ class Supervisor:
     async def stop(self) -> None:
         """Stops all, those first that need others; returns when no process is left."""
         self._stopping = True
-        for task in self._tasks.values():
+        tasks = [*self._tasks.values(), *([self._logs] if self._logs else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         for level in _stop_order([component.spec for component in self._components.values()]):
             await asyncio.gather(*(self._end(self._components[name]) for name in level))
 
@@ -151,14 +164,11 @@ class Supervisor:
 
     async def _launch(self, component: _Component) -> None:
         spec = component.spec
-        path = self._log_dir / f"{spec.name}.log"
-        if path.exists() and path.stat().st_size > LOG_LIMIT:
-            path.replace(path.with_suffix(".log.1"))
         try:
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)) as log:
+            with os.fdopen(os.open(self._log(spec.name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)) as log:
                 component.process = await asyncio.create_subprocess_exec(
                     *spec.argv,
-                    env=spec.env,
+                    env={**spec.env, MARK: str(self._run_dir)},
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
@@ -167,19 +177,19 @@ class Supervisor:
         except OSError as error:
             raise ComponentFailed(f"{spec.name} cannot start: {error}") from error
         component.started = time.monotonic()
+        component.reason = ""
         self._record(component)
 
     async def _until_ready(self, component: _Component) -> bool:
-        """True once the component is ready; False when it ended before."""
-        process, probe = component.process, component.spec.ready
+        """True once the component is ready; False when it ended before, if only because that took too long."""
+        process = component.process
         assert process is not None
-        while probe is not None and process.returncode is None:
-            if await probe():
+        while process.returncode is None:
+            if await self._answers(component):
                 break
-            too_long = time.monotonic() - component.started > START_TIMEOUT
-            if too_long and not component.first_ready.is_set() and not component.spec.late:
-                component.last_exit = f"was not ready within {START_TIMEOUT:g} s"
-                raise ComponentFailed(self._cannot_start(component))
+            if time.monotonic() - component.started > START_TIMEOUT:
+                self._give_up(component)
+                return False
             await asyncio.sleep(READY_POLL)
         if process.returncode is not None:
             return False
@@ -189,10 +199,38 @@ class Supervisor:
         component.first_ready.set()
         return True
 
+    async def _answers(self, component: _Component) -> bool:
+        """Whether the component says that it is ready."""
+        try:
+            return component.spec.ready is None or await component.spec.ready()
+        except NotReady as error:
+            component.reason = f": {error}"
+            return False
+
+    def _give_up(self, component: _Component) -> None:
+        """It runs and will not be ready: a first start has failed, a later one is killed to be tried again."""
+        component.last_exit = f"was not ready within {START_TIMEOUT:g} s{component.reason}"
+        if not component.first_ready.is_set() and not component.spec.late:
+            raise ComponentFailed(self._cannot_start(component))
+        self._say(f"{component.spec.name} {component.last_exit}; killing it. {self._log_end(component)}")
+        assert component.process is not None
+        _kill_group(component.process.pid)
+
     def _cannot_start(self, component: _Component) -> str:
-        name = component.spec.name
-        path = self._log_dir / f"{name}.log"
-        return f"{name} cannot start: it {component.last_exit}. The end of {path}:\n{log_tail(path)}"
+        return f"{component.spec.name} cannot start: it {component.last_exit}. {self._log_end(component)}"
+
+    def _log_end(self, component: _Component) -> str:
+        path = self._log(component.spec.name)
+        return f"The end of {path}:\n{log_tail(path)}"
+
+    def _log(self, name: str) -> Path:
+        return self._log_dir / f"{name}.log"
+
+    async def _keep_logs_short(self) -> None:
+        while True:
+            for name in self._components:
+                await asyncio.to_thread(_shorten, self._log(name))
+            await asyncio.sleep(LOG_POLL)
 
     def _record(self, component: _Component) -> None:
         assert component.process is not None
@@ -265,6 +303,17 @@ def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
             return "\n".join(file.read().decode(errors="replace").splitlines()[-lines:])
     except OSError:
         return "(there is no log)"
+
+
+def _shorten(path: Path) -> None:
+    """Empties a log that is too long and keeps what was in it beside it, in place of what was there.
+
+    Its writer goes on at the new end, as it opened the file to append; what it writes during the copy may be lost.
+    """
+    with contextlib.suppress(OSError):  # not there yet, or a full disk: it is tried again
+        if path.stat().st_size > LOG_LIMIT:
+            shutil.copy(path, path.with_suffix(".log.1"))
+            os.truncate(path, 0)
 
 
 def _kill_group(pid: int) -> None:

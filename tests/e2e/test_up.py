@@ -167,6 +167,8 @@ def test_a_named_cluster_is_used_and_none_is_started(another, tmp_path):
         names = {entry["name"] for entry in running.status()["components"] if entry["running"]}
         assert names == {"operator", "proxy", "hub", "door", "dashboard"}
         assert not (home / "etcd").exists()
+        seen = {int(line.split()[0]) for line in products.processes_of(home)}
+        assert {entry["pid"] for entry in running.status()["components"]} <= seen, "left_of would miss one"
     finally:
         assert running.stop() == 0
     assert not products.left_of(home)

@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
 from kf_spawner.localcluster import supervisor
-from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
+from kf_spawner.localcluster.supervisor import ComponentFailed, NotReady, ProcessSpec, Supervisor, reap
 
 SLEEP = "import time; time.sleep(600)"
 
@@ -26,16 +27,19 @@ def spec(name, code=SLEEP, *, ready=None, after=(), stop_timeout=30.0, late=Fals
 
 
 @pytest.fixture
-def make(tmp_path):
-    said = []
+async def make(tmp_path):
+    said, made = [], []
 
     def build(*specs, **options):
         folders = {"run_dir": tmp_path / "run", "log_dir": tmp_path / "logs"}
-        return Supervisor(list(specs), say=said.append, **folders, **options)
+        made.append(Supervisor(list(specs), say=said.append, **folders, **options))
+        return made[-1]
 
     build.said = said
     build.path = tmp_path
-    return build
+    yield build
+    for running in made:
+        await running.stop()
 
 
 def file_there(path):
@@ -95,6 +99,64 @@ async def test_what_cannot_start_stops_all_with_its_log(make, monkeypatch):
         await running.start()
     await running.stop()
     assert all(entry["pid"] is None for entry in running.status())
+
+
+async def test_the_reason_why_it_is_not_ready_is_told(make, monkeypatch):
+    monkeypatch.setattr(supervisor, "START_TIMEOUT", 0.1)
+
+    async def refused():
+        raise NotReady("its objects are refused")
+
+    running = make(spec("hanging", ready=refused))
+    with pytest.raises(ComponentFailed, match=r"hanging cannot start: .*within 0.1 s: its objects are refused\."):
+        await running.start()
+
+
+async def test_what_comes_back_and_is_never_ready_is_killed_and_tried_again(make, monkeypatch):
+    monkeypatch.setattr(supervisor, "MIN_BACKOFF", 0.01)
+    there = make.path / "there"
+    there.touch()
+    running = make(spec("hanging", f"print('the lock is held', flush=True); {SLEEP}", ready=file_there(there)))
+    await running.start()
+    await until(lambda: "the lock is held" in (make.path / "logs" / "hanging.log").read_text())
+    monkeypatch.setattr(supervisor, "START_TIMEOUT", 0.1)
+    there.unlink()
+    os.kill(running.status()[0]["pid"], signal.SIGKILL)
+    await until(lambda: running.status()[0]["restarts"] >= 3)
+    told = [line for line in make.said if "hanging was not ready within 0.1 s; killing it." in line]
+    assert len(told) >= 2
+    assert "the lock is held" in told[0]
+    there.touch()
+    await until(lambda: running.status()[0]["state"] == "running")
+
+
+async def test_a_late_one_that_hangs_is_tried_again(make, monkeypatch):
+    monkeypatch.setattr(supervisor, "START_TIMEOUT", 0.1)
+    monkeypatch.setattr(supervisor, "MIN_BACKOFF", 0.01)
+    running = make(spec("main"), spec("extra", ready=file_there(make.path / "never"), late=True))
+    await running.start()
+    await until(lambda: running.status()[1]["restarts"] >= 2)
+
+
+async def test_a_log_that_is_too_long_goes_on_empty(make, monkeypatch):
+    monkeypatch.setattr(supervisor, "LOG_LIMIT", 1000)
+    monkeypatch.setattr(supervisor, "LOG_POLL", 0.02)
+    go = make.path / "go"
+    code = f"import os, time; print('x' * 2000, flush=True)\nwhile not os.path.exists('{go}'): time.sleep(0.02)\n"
+    running = make(spec("talking", f"{code}print('more', flush=True); {SLEEP}"))
+    await running.start()
+    log, older = make.path / "logs" / "talking.log", make.path / "logs" / "talking.log.1"
+    await until(lambda: older.exists() and log.stat().st_size == 0)
+    go.touch()
+    await until(lambda: log.stat().st_size)
+    assert (log.read_text(), older.read_text()) == ("more\n", "x" * 2000 + "\n")
+
+
+async def test_each_process_names_its_supervisor(make):
+    running = make(spec("marked"))
+    await running.start()
+    environ = (Path("/proc") / str(running.status()[0]["pid"]) / "environ").read_bytes()
+    assert f"{supervisor.MARK}={make.path / 'run'}".encode() in environ.split(b"\0")
 
 
 async def test_a_late_one_delays_and_ends_nothing(make, monkeypatch):
