@@ -44,6 +44,16 @@ def binding(namespace: str) -> dict:
     }
 
 
+def network_policy(namespace: str, spec: dict) -> dict:
+    """Who may reach the user's pods, and what they may reach."""
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "kf-spawner", "namespace": namespace, "labels": MANAGED},
+        "spec": spec,
+    }
+
+
 def belongs_to(namespace: dict, user: str) -> bool:
     """Whether an existing namespace is this user's."""
     return (namespace["metadata"].get("annotations") or {}).get(USER_ANNOTATION) == user

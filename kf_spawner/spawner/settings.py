@@ -83,6 +83,13 @@ class SpawnerSettings(Configurable):
         config=True,
         help="Claims of the user's namespace that every server gets, each at /mnt/<claim>. Default: none.",
     )
+    network_policy = Dict(
+        config=True,
+        help="""
+        `spec` of a NetworkPolicy for all pods of a user's namespace, applied at each start of a server. Default: none,
+        and no policy is made.
+        """,
+    )
     nodes_on_demand = Bool(
         False,
         config=True,

@@ -20,6 +20,7 @@ from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauth
 from ..kube.resources import (
     CLAIMS,
     NAMESPACES,
+    NETWORKPOLICIES,
     NODES,
     PODS,
     ROLEBINDINGS,
@@ -308,9 +309,14 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             if not manifests.belongs_to(existing, user):
                 raise failures.failed(_foreign_namespace(self.namespace, user))
             await client.apply(NAMESPACES, wanted, field_manager=_FIELD_MANAGER)
+        furniture = [
+            (SERVICEACCOUNTS, manifests.account(self.namespace)),
+            (ROLEBINDINGS, manifests.binding(self.namespace)),
+        ]
+        if self.network_policy:
+            furniture.append((NETWORKPOLICIES, manifests.network_policy(self.namespace, self.network_policy)))
         await asyncio.gather(
-            client.apply(SERVICEACCOUNTS, manifests.account(self.namespace), field_manager=_FIELD_MANAGER),
-            client.apply(ROLEBINDINGS, manifests.binding(self.namespace), field_manager=_FIELD_MANAGER),
+            *(client.apply(resource, obj, field_manager=_FIELD_MANAGER) for resource, obj in furniture)
         )
 
     async def _ensure_claim(self) -> None:

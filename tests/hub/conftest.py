@@ -19,6 +19,8 @@ from tests.fixtures.hub_node import HandNode
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
 UNAVAILABLE = json.dumps({"tensorflow-1.8.0-notebook-cpu": "there is no Python 3.6 on this machine"})
 USERS = ["admin", *(f"user{number}" for number in range(40))]
+POLICY = {"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}]}]}
+"""The chart's is like it, only longer."""
 IMPATIENT = (
     "--KubeflowSpawner.room_patience=2",
     "--KubeflowSpawner.image_patience=1",
@@ -74,7 +76,8 @@ async def node(one_node):
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hub(control_plane, hub_roles, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
-    async with ProductHub(folder, control_plane, *IMPATIENT, KF_USERS=",".join(USERS)) as running:
+    policy = f"--KubeflowSpawner.network_policy={json.dumps(POLICY)}"
+    async with ProductHub(folder, control_plane, *IMPATIENT, policy, KF_USERS=",".join(USERS)) as running:
         yield running
 
 

@@ -8,10 +8,10 @@ import pytest
 
 from kf_spawner import __version__
 from kf_spawner.kube import Client, Forbidden, load_config
-from kf_spawner.kube.resources import NAMESPACES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
+from kf_spawner.kube.resources import NAMESPACES, NETWORKPOLICIES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
 from tests.fixtures.hub import Browser
 
-from .conftest import CPU_IMAGE, failure, is_ready, limit, progress, stopped, until, whose
+from .conftest import CPU_IMAGE, POLICY, failure, is_ready, limit, progress, stopped, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -41,6 +41,8 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
     binding = await world.client.get(ROLEBINDINGS, "notebook", world.namespace)
     assert binding["roleRef"]["name"] == "kf-spawner-notebook"
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "notebook", "namespace": world.namespace}]
+    policy = await world.client.get(NETWORKPOLICIES, "kf-spawner", world.namespace)
+    assert policy["spec"] == POLICY
     claim = await world.claim()
     assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
 
