@@ -1,13 +1,14 @@
 """Brings a cluster's own objects to what this version needs: the manifests, in order, by server-side apply."""
 
 import asyncio
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
 
-from kf_spawner.kube import Client, Resource, Unreachable, load_config
-from kf_spawner.kube.errors import NotFound
+from kf_spawner.kube import ApiError, Client, Resource, Unreachable, load_config
+from kf_spawner.kube.errors import Forbidden, NotFound, Unauthorized
 from kf_spawner.kube.resources import BUILT_IN
 
 PACKAGE = Path(__file__).resolve().parent.parent
@@ -16,6 +17,20 @@ LOCAL_CLUSTER = PACKAGE / "localcluster" / "manifests"
 FIELD_MANAGER = "kf-spawner"
 PATIENCE = 30.0
 PAUSE = 0.1
+REMEDIES: dict[type[ApiError], str] = {
+    Unreachable: "start that cluster, or name another one's kubeconfig",
+    Unauthorized: "name a kubeconfig that is still valid",
+    Forbidden: "name the kubeconfig of an administrator, who may make resource definitions and roles there",
+}
+"""What to do when a cluster that somebody named refuses."""
+
+
+class SetUpError(Exception):
+    """The cluster cannot be made or brought to what we need; says why and what to do."""
+
+
+class CannotApply(Exception):
+    """An object was refused, or nobody answered: says which and why. Its cause is the ApiError."""
 
 
 def manifests(*folders: Path) -> list[dict]:
@@ -25,18 +40,35 @@ def manifests(*folders: Path) -> list[dict]:
     return sorted(filter(None, documents), key=lambda obj: obj["kind"] != "CustomResourceDefinition")
 
 
+async def prepare_named(kubeconfig: Path) -> None:
+    """Brings the cluster of a kubeconfig that somebody named to what this version needs. Raises SetUpError."""
+    try:
+        await apply_all(kubeconfig, manifests(PLATFORM))
+    except CannotApply as error:
+        remedy = next((text for kind, text in REMEDIES.items() if isinstance(error.__cause__, kind)), "")
+        raise SetUpError(f"--kubeconfig {kubeconfig}: {error}{remedy and f'; {remedy}'}") from error
+
+
 async def apply_all(kubeconfig: Path, objects: Iterable[dict]) -> None:
-    """Applies every object; waits for an API server that has just started to serve what it needs."""
+    """Applies every object; waits for an API server to serve what it was just told of. Raises CannotApply."""
     async with Client(load_config(kubeconfig), user_agent="kf-spawner-up") as client:
-        await asyncio.gather(*(_apply(client, obj) for obj in objects))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for obj in objects:
+                    group.create_task(_apply(client, obj))
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from failed.exceptions[0].__cause__
 
 
 async def _apply(client: Client, obj: dict) -> None:
     resource: Resource = BUILT_IN[(obj["apiVersion"], obj["kind"])]
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                await client.apply(resource, obj, field_manager=FIELD_MANAGER)
-                return
-            except (NotFound, Unreachable):  # its group or namespace is not served yet
-                await asyncio.sleep(PAUSE)
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            await client.apply(resource, obj, field_manager=FIELD_MANAGER)
+            return
+        except ApiError as error:
+            # NotFound: its group or namespace is not served yet.
+            if not isinstance(error, NotFound) or time.monotonic() > deadline:
+                raise CannotApply(f"cannot make the {obj['kind']} {obj['metadata']['name']}: {error}") from error
+        await asyncio.sleep(PAUSE)

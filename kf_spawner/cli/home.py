@@ -9,9 +9,12 @@ from pathlib import Path
 
 from kf_spawner.localcluster.supervisor import is_alive, process_start, read_record, write_record
 
+NAMES = {"door", "etcd", "hub", "kubeconfig", "kubeconfigs", "logs", "node", "pki", "run", "volumes"}
+"""All that is ever made in a home directory."""
 
-class HomeInUse(Exception):
-    """Another `kf-spawner up` runs on this home directory."""
+
+class HomeError(Exception):
+    """This folder cannot be the home directory: somebody runs on it, or it is something else; says what to do."""
 
 
 class Home:
@@ -29,17 +32,29 @@ class Home:
         self.volumes = self.root / "volumes"
 
     def make(self) -> None:
+        """Makes what is missing. Raises HomeError for a folder with other files: whoever uses those is locked out."""
+        if self.root.exists() and not self._is_ours():
+            raise HomeError(
+                f"{self.root} holds files that are not kf-spawner's, and a home directory is closed to everybody "
+                f"else: name a new folder with --home, such as {self.root / 'kf-spawner'}"
+            )
         for path in (self.root, self.logs, self.run, self.components, self.hub, self.node, self.door, self.volumes):
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
+    def _is_ours(self) -> bool:
+        """Whether an earlier `up` used it, or there is nothing in it that one does not make."""
+        if (self.run / "ports.json").exists():
+            return True
+        return {path.name for path in self.root.iterdir()} <= NAMES
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the home directory for one `up`; raises HomeInUse when another one has it."""
+        """Holds the home directory for one `up`; raises HomeError when another one has it."""
         with (self.run / "lock").open("w") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise HomeInUse(
+                raise HomeError(
                     f"kf-spawner already runs on {self.root}: use it, stop it with "
                     f"'kf-spawner down --home {self.root}', or choose another --home"
                 ) from error

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kf_spawner import naming
-from kf_spawner.kube import ApiError
+from kf_spawner.kube.errors import Invalid
 from kf_spawner.localcluster.controlplane import credentials, processes
 from kf_spawner.localcluster.controlplane.binaries import AssetsError, ensure
 from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.controlplane.pki import PkiError
-from kf_spawner.localcluster.supervisor import ProcessSpec
+from kf_spawner.localcluster.supervisor import NotReady, ProcessSpec
 from kf_spawner.spawner.manifests import namespace as users_namespace
 
-from .bootstrap import LOCAL_CLUSTER, PLATFORM, apply_all, manifests
+from .bootstrap import LOCAL_CLUSTER, PLATFORM, CannotApply, SetUpError, apply_all, manifests
 from .components import Settings, environment
 from .ready import serving
 
@@ -39,15 +39,12 @@ PULLING = (
 case. The node's alone: it starts them. Its own requests heed no proxy; all other components stay on this machine."""
 
 
-class SetUpError(Exception):
-    """The local cluster cannot be made; says why and what to do."""
-
-
 @dataclass(frozen=True)
 class LocalCluster:
-    """The processes of the local cluster, and the kubeconfig files of those who use it."""
+    """The processes of the local cluster, the kubeconfig files of those who use it, and a kubectl for people."""
 
     specs: list[ProcessSpec]
+    kubectl: Path
     hub_kubeconfig: Path
     operator_kubeconfig: Path
     dashboard_kubeconfig: Path
@@ -77,6 +74,7 @@ async def prepare(settings: Settings, *, user: str, progress: Callable[[str], No
     ]
     return LocalCluster(
         specs=[*specs, _node(settings, keys)],
+        kubectl=binaries.kubectl,
         hub_kubeconfig=keys.client(credentials.HUB),
         operator_kubeconfig=keys.client(credentials.OPERATOR),
         dashboard_kubeconfig=keys.client(credentials.DASHBOARD),
@@ -96,8 +94,12 @@ def _bootstrapped(spec: ProcessSpec, kubeconfig: Path, objects: list[dict]) -> P
         if not done:
             try:
                 await apply_all(kubeconfig, objects)
-            except (ApiError, TimeoutError):
-                return False
+            except CannotApply as error:
+                if isinstance(error.__cause__, Invalid):  # for good
+                    raise SetUpError(
+                        f"{error}; if another version of kf-spawner made this home, name a new one with --home"
+                    ) from error
+                raise NotReady(str(error)) from error
             done = True
         return True
 

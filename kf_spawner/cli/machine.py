@@ -1,5 +1,6 @@
-"""What `up` asks the machine before it starts: who else is here, and whether the port is free."""
+"""What `up` asks the machine: who else is here, whether the port is free, and what to do where it says no."""
 
+import errno
 import ipaddress
 import os
 import pwd
@@ -9,6 +10,14 @@ from pathlib import Path
 NO_LOGIN = ("nologin", "false", "sync")
 FIRST_PERSON = 1000
 NOBODY = 65534
+REMEDIES = {
+    errno.ENOSPC: "free some space on that disk",
+    errno.EDQUOT: "free some of your quota on that disk",
+    errno.EACCES: "name a folder of yours with --home",
+    errno.EPERM: "name a folder of yours with --home",
+    errno.EROFS: "name a folder that can be written to with --home",
+    errno.ENOTDIR: "that is a file: name a folder with --home",
+}
 
 
 def is_loopback(host: str) -> bool:
@@ -51,6 +60,14 @@ def secret_file_problem(path: Path) -> str | None:
         content = path.read_text().strip()
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        return "it is no text: write a password into it"
     if mode & 0o077:
         return f"others can read it (mode {mode & 0o777:04o}): run 'chmod 600 {path}'"
     return None if content else "it is empty: write a password into it"
+
+
+def refusal(error: OSError, home: Path) -> str:
+    """What the machine refused while something was written below `home`, and what to do."""
+    remedy = REMEDIES.get(error.errno or 0, "")
+    return f"{error.filename or home}: {error.strerror or repr(error)}{remedy and f'; {remedy}'}"

@@ -7,6 +7,7 @@ from traitlets import Bool
 from kf_spawner.localcluster.supervisor import is_alive, read_record
 
 from .base import HomeApplication
+from .greeting import export
 
 NOT_RUNNING = 3
 
@@ -42,7 +43,7 @@ def _words(facts: dict) -> str:
     if facts["running"]:
         state = "running" if facts["ready"] else "starting"
         lines = [f"kf-spawner is {state} on {facts['home']}", f"Hub: {facts['hub']}"]
-        lines.append(f"export KUBECONFIG={facts['kubeconfig']}")
+        lines.append(export(facts["kubeconfig"]))
     else:
         lines = [f"kf-spawner is not running on {facts['home']}"]
         left = [entry["name"] for entry in facts["components"] if entry["running"]]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import shutil
 import signal
 import sys
@@ -19,10 +20,10 @@ from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Sup
 
 from . import components, local, machine
 from .base import HomeApplication
-from .bootstrap import PLATFORM, apply_all, manifests
-from .home import HomeInUse
+from .bootstrap import SetUpError, prepare_named
+from .greeting import ADMIN, greeting
+from .home import HomeError
 
-ADMIN = "admin"
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -57,12 +58,14 @@ class Up(HomeApplication):
     def start(self) -> None:
         self._check()
         home = self.home
-        home.make()
         try:
+            home.make()
             with home.locked():
                 asyncio.run(self._run())
-        except (HomeInUse, ComponentFailed, PortError, ConfigError, local.SetUpError) as error:
+        except (HomeError, ComponentFailed, PortError, ConfigError, SetUpError) as error:
             self.fail(str(error))
+        except OSError as error:
+            self.fail(machine.refusal(error, home.root))
 
     def _check(self) -> None:
         """Says at once what would go wrong later."""
@@ -106,27 +109,29 @@ class Up(HomeApplication):
         home.announce(facts)
         try:
             with hold(settings.ports.values()):
-                supervisor = await unless(stop, self._prepare(settings))
-                if supervisor is not None:
-                    await self._serve(supervisor, stop, facts)
+                prepared = await unless(stop, self._prepare(settings))
+                if prepared is not None:
+                    supervisor, kubectl = prepared
+                    await self._serve(supervisor, kubectl, stop, facts)
         finally:
             home.retract()
 
     def _kubeconfig(self) -> Path:
         return Path(self.kubeconfig).resolve() if self.kubeconfig else self.home.kubeconfig
 
-    async def _prepare(self, settings: components.Settings) -> Supervisor:
-        """Everything that must be there before the first process starts."""
+    async def _prepare(self, settings: components.Settings) -> tuple[Supervisor, Path | None]:
+        """Everything that must be there before the first process starts; with the kubectl of a cluster of ours."""
         for path, content in components.door_files(settings).items():
             write_private(path, json.dumps(content, indent=1).encode())
         if self.kubeconfig:
             kubeconfig = self._kubeconfig()
-            await apply_all(kubeconfig, manifests(PLATFORM))
+            await prepare_named(kubeconfig)
             specs: list[ProcessSpec] = []
+            kubectl = None
             hub_config = operator_config = dashboard_config = kubeconfig
         else:
             cluster = await local.prepare(settings, user=ADMIN, progress=say_progress)
-            specs = cluster.specs
+            specs, kubectl = cluster.specs, cluster.kubectl
             hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
             dashboard_config = cluster.dashboard_kubeconfig
         token = settings.home.secret("proxy-token")
@@ -147,33 +152,33 @@ class Up(HomeApplication):
         ]
         others = tuple(spec.name for spec in specs)
         specs.append(components.dashboard(settings, kubeconfig=dashboard_config, token=dashboard_token, after=others))
-        return Supervisor(specs, run_dir=settings.home.components, log_dir=settings.home.logs, say=say)
+        supervisor = Supervisor(specs, run_dir=settings.home.components, log_dir=settings.home.logs, say=say)
+        return supervisor, kubectl
 
-    async def _serve(self, supervisor: Supervisor, stop: asyncio.Event, facts: dict) -> None:
+    async def _serve(self, supervisor: Supervisor, kubectl: Path | None, stop: asyncio.Event, facts: dict) -> None:
         try:
             say("starting")
             if await unless(stop, supervisor.start(), default=False) is False:
                 return
             self.home.announce({**facts, "ready": True})
-            self._greet(facts)
+            self._greet(facts, kubectl)
             await unless(stop, supervisor.failure())
         finally:
             say("stopping")
             await supervisor.stop()
             say("stopped")
 
-    def _greet(self, facts: dict) -> None:
-        say(f"Hub: {facts['hub']}", sys.stdout)
-        say(f"export KUBECONFIG={facts['kubeconfig']}", sys.stdout)
-        people = machine.other_people()
-        if not self.password_file:
-            say(f"Log in as {ADMIN} with an empty password.", sys.stdout)
-            if people:
-                say(
-                    f"Other people have accounts on this machine ({', '.join(people[:5])}): each of them can log in "
-                    "so, too, and run programs as you. To prevent it, start with --password-file FILE.",
-                    sys.stdout,
-                )
+    def _greet(self, facts: dict, kubectl: Path | None) -> None:
+        lines = greeting(
+            hub=facts["hub"],
+            kubeconfig=facts["kubeconfig"],
+            kubectl=None if shutil.which("kubectl") else kubectl,
+            authenticator=os.environ.get("KF_AUTHENTICATOR", ""),
+            password_file=self.password_file,
+            people=machine.other_people(),
+        )
+        for line in lines:
+            say(line, sys.stdout)
 
 
 def say(sentence: str, file: TextIO | None = None) -> None:

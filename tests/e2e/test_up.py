@@ -6,8 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
+import yaml
+
+from kf_spawner.cli import bootstrap
 
 from . import product as products
 from .kubectl import Kubectl
@@ -110,6 +114,7 @@ WRONG = [
     (["--host", "0.0.0.0"], "--password-file"),
     (["--password-file", "{tmp}/none"], "--password-file"),
     (["--password-file", "{open_file}"], "chmod 600"),
+    (["--password-file", "{tmp}/picture"], "it is no text"),
     (["--port", "0"], "port"),
     (["--port", "http"], "port"),
     (["--kubeconfig", "{tmp}/none"], "does not exist"),
@@ -121,6 +126,7 @@ WRONG = [
 def test_wrong_arguments_start_nothing(tmp_path, arguments, words):
     (tmp_path / "open").write_text("secret")
     (tmp_path / "open").chmod(0o644)
+    (tmp_path / "picture").write_bytes(b"\x89PNG")
     filled = [word.format(tmp=tmp_path, open_file=tmp_path / "open") for word in arguments]
     done = products.run_cli("up", "--home", str(tmp_path / "home"), *filled)
     assert done.returncode != 0
@@ -135,6 +141,74 @@ def test_a_port_in_use(product, tmp_path):
     assert f"port {product.port}" in done.stderr
     assert "--port" in done.stderr
     assert not (tmp_path / "home").exists()
+
+
+def test_a_file_is_no_home(tmp_path):
+    (tmp_path / "home").write_text("")
+    done = products.run_cli("up", "--home", str(tmp_path / "home"), "--port", str(products.free_port()))
+    assert done.returncode == 1
+    assert "Not a directory; that is a file: name a folder with --home" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_folder_of_others_is_no_home(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    tmp_path.chmod(0o755)
+    done = products.run_cli("up", "--home", str(tmp_path), "--port", str(products.free_port()))
+    assert done.returncode == 1
+    assert "holds files that are not kf-spawner's" in done.stderr
+    assert f"--home, such as {tmp_path}/kf-spawner" in done.stderr
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def of_another(kubeconfig: Path, **changes: str) -> str:
+    """The kubeconfig with a token in place of its certificate, or another server."""
+    document = yaml.safe_load(kubeconfig.read_text())
+    if "token" in changes:
+        document["users"][0]["user"] = changes
+    else:
+        document["clusters"][0]["cluster"] |= changes
+    return yaml.safe_dump(document)
+
+
+@pytest.mark.parametrize(
+    ("who", "words"),
+    [
+        ("nobody answers", ["does not answer", "start that cluster, or name another one's kubeconfig"]),
+        ("a stranger", ["does not accept the token", "name a kubeconfig that is still valid"]),
+        ("the hub", ["cannot make the ", "(403 Forbidden); name the kubeconfig of an administrator"]),
+    ],
+)
+def test_a_named_cluster_that_refuses(product, tmp_path, who, words):
+    administrator = Path(product.kubeconfig)
+    kubeconfigs = {
+        "nobody answers": lambda: of_another(administrator, server=f"https://127.0.0.1:{products.free_port()}"),
+        "a stranger": lambda: of_another(administrator, token="expired"),
+        "the hub": (product.home / "kubeconfigs" / "hub.kubeconfig").read_text,
+    }
+    file = tmp_path / "kubeconfig"
+    file.write_text(kubeconfigs[who]())
+    arguments = ("--port", str(products.free_port()), "--kubeconfig", str(file))
+    done = products.run_cli("up", "--home", str(tmp_path / "home"), *arguments)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for part in (f"--kubeconfig {file}: ", *words):
+        assert part in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "words"),
+    [
+        ("Capitals", "default", 'cannot make the ConfigMap Capitals: ConfigMap "Capitals" is invalid'),
+        ("early", "nowhere", 'cannot make the ConfigMap early: namespaces "nowhere" not found'),
+    ],
+)
+async def test_an_object_that_cannot_be_made_is_named(product, monkeypatch, name, namespace, words):
+    monkeypatch.setattr(bootstrap, "PATIENCE", 0.3)
+    bad = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace}}
+    with pytest.raises(bootstrap.CannotApply, match=words):
+        await bootstrap.apply_all(Path(product.kubeconfig), [bad])
 
 
 def test_damaged_keys_are_named(tmp_path):

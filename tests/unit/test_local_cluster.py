@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from kf_spawner.cli import components, local
+from kf_spawner.cli.bootstrap import CannotApply, SetUpError
 from kf_spawner.cli.home import Home
+from kf_spawner.kube.errors import ApiError, Forbidden, Invalid, Unreachable
 from kf_spawner.localcluster.controlplane.binaries import KUBECTL, SERVERS
 from kf_spawner.localcluster.node.image_build import PIP_SETTINGS, REMEDIES, build_environ
+from kf_spawner.localcluster.supervisor import NotReady, ProcessSpec
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "images.md"
 VARIABLE = re.compile(r"\b[A-Z]+(?:_[A-Z]+)+\b")
@@ -47,3 +50,24 @@ async def test_what_an_image_is_pulled_with_reaches_the_node_alone(settings, mon
     specs["operator"] = components.operator(settings, kubeconfig=settings.home.kubeconfig, after=())
     for spec in specs.values():
         assert not {name for name in spec.env if "PROXY" in name.upper() or name.startswith(("UV_", "PIP_"))}, spec
+
+
+@pytest.mark.parametrize(
+    ("cause", "told"),
+    [
+        (Invalid(422, "Invalid", "roleRef cannot be changed"), SetUpError),
+        (Forbidden(403, "Forbidden", "the namespace is being terminated"), NotReady),
+        (Unreachable("it is starting"), NotReady),
+    ],
+)
+async def test_why_the_platforms_objects_are_not_there_is_told(monkeypatch, cause: ApiError, told: type[Exception]):
+    async def answers() -> bool:
+        return True
+
+    async def refuse(kubeconfig, objects):
+        raise CannotApply(f"cannot make it: {cause}") from cause
+
+    monkeypatch.setattr(local, "apply_all", refuse)
+    spec = local._bootstrapped(ProcessSpec("kube-apiserver", [], {}, answers), Path("kubeconfig"), [])
+    with pytest.raises(told, match=cause.message):
+        await spec.ready()

@@ -1,0 +1,44 @@
+"""What `up` tells a person once everything runs: the link, how to log in, and who else could. Pure."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+ADMIN = "admin"
+NAMES_TOLD = 5
+
+
+def greeting(
+    *, hub: str, kubeconfig: str, kubectl: Path | None, authenticator: str, password_file: str, people: Sequence[str]
+) -> list[str]:
+    """The lines. `kubectl`: one that is not on PATH; `people`: who else has an account on this machine."""
+    lines = [f"Hub: {hub}", export(kubeconfig)]
+    if kubectl:
+        lines.append(f"alias kubectl={shlex.quote(str(kubectl))}")
+    if authenticator == "iap":
+        lines.append("Log in by the identity-aware proxy that is in front of it.")
+    else:
+        who = "as anybody" if authenticator == "null" else f"as {ADMIN}"
+        password = f"the password in {password_file}" if password_file else "an empty password"
+        lines.append(f"Log in {who} with {password}.")
+    if people and (authenticator == "iap" or not password_file):
+        lines.append(_warning(people, authenticator))
+    return lines
+
+
+def export(kubeconfig: str) -> str:
+    """The line for a shell that lets kubectl find the cluster."""
+    return f"export KUBECONFIG={shlex.quote(kubeconfig)}"
+
+
+def _warning(people: Sequence[str], authenticator: str) -> str:
+    there = f"Other people have accounts on this machine ({', '.join(people[:NAMES_TOLD])}): each of them can "
+    if authenticator == "iap":
+        return (
+            f"{there}reach the hub without that proxy, log in as anybody and run programs as you. "
+            "KF_AUTHENTICATOR=iap is for machines where nobody else has one."
+        )
+    return (
+        f"{there}log in so, too, and run programs as you. To keep them out of the hub, start with --password-file "
+        "FILE; what running jobs and endpoints listen on asks nobody for a password (docs/up.md)."
+    )

@@ -1,0 +1,88 @@
+"""What `up` says once everything runs, and what it asks the machine for that."""
+
+import errno
+import os
+import pwd
+from pathlib import Path
+
+import pytest
+
+from kf_spawner.cli import machine
+from kf_spawner.cli.greeting import greeting
+
+FACTS = {"hub": "http://127.0.0.1:8000/hub", "kubeconfig": "/h/kubeconfig", "kubectl": None}
+
+
+def told(*, authenticator="", password_file="", people=(), **facts) -> str:
+    lines = greeting(
+        **{**FACTS, **facts}, authenticator=authenticator, password_file=password_file, people=list(people)
+    )
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("authenticator", "password_file", "sentence"),
+    [
+        ("", "", "Log in as admin with an empty password."),
+        ("local", "", "Log in as admin with an empty password."),
+        ("local", "/p", "Log in as admin with the password in /p."),
+        ("null", "", "Log in as anybody with an empty password."),
+        ("null", "/p", "Log in as anybody with the password in /p."),
+        ("iap", "", "Log in by the identity-aware proxy that is in front of it."),
+    ],
+)
+def test_how_to_log_in(authenticator, password_file, sentence):
+    assert told(authenticator=authenticator, password_file=password_file).splitlines()[-1] == sentence
+
+
+@pytest.mark.parametrize(
+    ("authenticator", "password_file", "words"),
+    [
+        (
+            "",
+            "",
+            "(eve, mallory): each of them can log in so, too, and run programs as you. To keep them out of the hub",
+        ),
+        ("null", "", "start with --password-file FILE; what running jobs and endpoints listen on asks nobody"),
+        ("iap", "", "reach the hub without that proxy"),
+        ("iap", "/p", "reach the hub without that proxy"),
+    ],
+)
+def test_other_peoples_accounts_are_warned_of(authenticator, password_file, words):
+    warned = told(authenticator=authenticator, password_file=password_file, people=["eve", "mallory"])
+    assert words in warned
+    assert "Other people" not in told(authenticator=authenticator, password_file=password_file)
+
+
+def test_a_password_keeps_other_people_out_of_the_hub():
+    assert "Other people" not in told(password_file="/p", people=["eve"])
+
+
+def test_names_with_spaces_can_be_pasted_into_a_shell():
+    lines = told(kubeconfig="/my home/kubeconfig", kubectl=Path("/my cache/kubectl")).splitlines()
+    assert lines[1:3] == ["export KUBECONFIG='/my home/kubeconfig'", "alias kubectl='/my cache/kubectl'"]
+
+
+def account(name: str, uid: int, shell: str = "/bin/bash") -> pwd.struct_passwd:
+    return pwd.struct_passwd((name, "x", uid, uid, "", f"/home/{name}", shell))
+
+
+def test_people_are_those_who_can_log_in_and_are_not_us(monkeypatch):
+    accounts = [
+        account("root", 0),
+        account("daemon", 1),
+        account("service", 1005, "/usr/sbin/nologin"),
+        account("backup", 1006, "/bin/false"),
+        account("me", 1000),
+        account("mallory", 1002),
+        account("eve", 1001, "/bin/zsh"),
+        account("nobody", 65534),
+    ]
+    monkeypatch.setattr(machine.pwd, "getpwall", lambda: accounts)
+    monkeypatch.setattr(machine.os, "getuid", lambda: 1000)
+    assert machine.other_people() == ["eve", "mallory"]
+
+
+def test_a_full_disk_is_named_with_its_remedy():
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert machine.refusal(full, Path("/h")) == "/h: No space left on device; free some space on that disk"
