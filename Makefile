@@ -17,7 +17,7 @@ help:
 	@echo "make cluster-down                         nothing of it is left"
 	@echo "make test-cluster [CLUSTER=kubeconfig]    the tests that want a cluster: there, or on the one named"
 	@echo "make check                                format, lint, types and the walls between rooms"
-	@echo "make bench                                the figures in docs/benchmarks.md, measured again"
+	@echo "make bench                                starts and memory in docs/benchmarks.md, measured again"
 	@echo "make bench-spawn [ARGS='--rounds 5']      Start to ready server: on our local node, and on a real kubelet (root)"
 	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
 	@echo "make images [ONLY=\"hub …\"] [BASE=…]      build the container images into .images/"
