@@ -22,7 +22,8 @@ c = get_config()
 env = os.environ
 state = Path(env.get("KF_HUB_DIR", "."))
 public_url = env.get("KF_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
-hub_address = f"http://{env.get('KF_HUB_HOST', '127.0.0.1')}:{env.get('KF_HUB_PORT', '8081')}"
+hub_host = env.get("KF_HUB_HOST", "127.0.0.1")
+hub_address = f"http://{hub_host}:{env.get('KF_HUB_PORT', '8081')}"
 where = {
     "registry": env.get("REGISTRY", ""),
     "repository": env.get("REPO_NAME", "kf-spawner"),
@@ -52,6 +53,7 @@ c.JupyterHub.authenticator_class = choice("KF_AUTHENTICATOR", AUTHENTICATORS, de
 c.Authenticator.admin_users = {"admin"}
 c.Authenticator.allowed_users = names("KF_USERS", default="admin")
 c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", urlsplit(public_url).hostname)
+c.LocalAuthenticator.hub_host = hub_host
 c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
 
 # The TFJob dashboard: a service that somebody else starts, and watches over.

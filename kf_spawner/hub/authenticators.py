@@ -1,8 +1,8 @@
 """Who may log in: on this machine without a password, with one, or as a proxy in front says.
 
 Owns the three ways and what each refuses. An empty password is possible only where nobody else can reach the login
-page: the address that browsers use must be this machine's loopback, and so must the name that they call it by (a page
-on the internet can point a name of its own at 127.0.0.1).
+page: the addresses of the door and of the hub itself must be this machine's loopback, and so must the name that
+browsers call it by (a page on the internet can point a name of its own at 127.0.0.1).
 """
 
 import hmac
@@ -60,6 +60,7 @@ class LocalAuthenticator(Authenticator):
     bind_host = Unicode(
         "127.0.0.1", config=True, help="Address at which browsers reach the product. Default 127.0.0.1."
     )
+    hub_host = Unicode("127.0.0.1", config=True, help="Address at which the hub itself listens. Default 127.0.0.1.")
     password_file = Unicode(
         "",
         config=True,
@@ -72,12 +73,9 @@ class LocalAuthenticator(Authenticator):
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._password = read_password(Path(self.password_file)) if self.password_file else None
-        if self._password is None and not is_loopback(self.bind_host):
-            raise UnsafeLogin(
-                f"an empty password is possible only on loopback, and others can reach {self.bind_host}: "
-                "set KF_PASSWORD_FILE to a file with a password (kf-spawner up --password-file), configure "
-                "KF_AUTHENTICATOR=iap behind an identity-aware proxy, or bind to 127.0.0.1"
-            )
+        if self._password is None:
+            self._refuse_strangers("KF_BIND_HOST", self.bind_host)
+            self._refuse_strangers("KF_HUB_HOST", self.hub_host)
 
     @default("allow_all")
     def _default_allow_all(self) -> bool:
@@ -96,6 +94,15 @@ class LocalAuthenticator(Authenticator):
             self._refuse_foreign_names(handler)
             right = not given or self.any_user
         return data["username"] if right else None
+
+    @staticmethod
+    def _refuse_strangers(variable: str, host: str) -> None:
+        if not is_loopback(host):
+            raise UnsafeLogin(
+                f"an empty password is possible only on loopback, and others can reach {host or 'all addresses'} "
+                f"({variable}): set KF_PASSWORD_FILE to a file with a password (kf-spawner up --password-file), "
+                f"configure KF_AUTHENTICATOR=iap behind an identity-aware proxy, or set {variable}=127.0.0.1"
+            )
 
     def _refuse_foreign_names(self, handler: web.RequestHandler) -> None:
         host = urlsplit(f"//{handler.request.host}").hostname or ""

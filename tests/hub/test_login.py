@@ -66,10 +66,11 @@ async def test_the_word_of_an_identity_aware_proxy(control_plane, hub_roles, tmp
 
 
 REFUSALS = [
-    ({"KF_BIND_HOST": "0.0.0.0"}, "set KF_PASSWORD_FILE"),
+    ({"KF_BIND_HOST": "0.0.0.0"}, "set KF_BIND_HOST=127.0.0.1"),
+    ({"KF_HUB_HOST": "0.0.0.0"}, "set KF_HUB_HOST=127.0.0.1"),
     ({"KF_AUTHENTICATOR": "ldap"}, "give one of local, null, iap"),
 ]
-"""One of an authenticator and one of a variable; the others of both are tested where they are read."""
+"""What reaches the authenticator, and one of a variable; the others are tested where they are read."""
 
 
 async def test_the_hub_refuses_to_start_and_says_what_to_set(control_plane, tmp_path):

@@ -73,5 +73,15 @@ async def test_any_user_where_that_is_configured():
     assert login["name"] == "whoever"
     with pytest.raises(web.HTTPError, match="localhost only"):
         await authenticator.get_authenticated_user(browser_at("evil.example"), {"username": "who"})
-    with pytest.raises(UnsafeLogin, match="an empty password is possible only on loopback"):
-        AUTHENTICATORS["null"](bind_host="192.168.1.5")
+
+
+@pytest.mark.parametrize("name", ["local", "null"])
+@pytest.mark.parametrize(("trait", "variable"), [("bind_host", "KF_BIND_HOST"), ("hub_host", "KF_HUB_HOST")])
+@pytest.mark.parametrize("host", ["192.168.1.5", "0.0.0.0", ""])
+def test_without_a_password_neither_door_nor_hub_can_be_reached_by_others(tmp_path, name, trait, variable, host):
+    with pytest.raises(UnsafeLogin, match=f"only on loopback.*set KF_PASSWORD_FILE .* or set {variable}=127.0.0.1"):
+        AUTHENTICATORS[name](**{trait: host})
+    file = tmp_path / "password"
+    file.write_text("x")
+    file.chmod(0o600)
+    AUTHENTICATORS[name](**{trait: host}, password_file=str(file))
