@@ -97,6 +97,25 @@ time.sleep(60)
     assert not local.node.container_processes(pod["metadata"]["uid"])
 
 
+async def test_memory_of_what_went_into_the_background_counts(local: LocalPods) -> None:
+    """A process whose parent has ended is still its container's."""
+    script = """
+import os, time
+if os.fork() == 0:
+    if os.fork() == 0:
+        os.setsid()
+        data = bytearray(180 * 1024 * 1024); data[::4096] = b'x' * len(data[::4096])
+        time.sleep(60)
+    os._exit(0)
+os.wait()
+time.sleep(60)
+"""
+    pod = await local.pod(python(script, resources={"limits": {"memory": "120Mi"}}), restartPolicy="Never")
+    pod = await local.over(pod)
+    assert ended(pod)["reason"] == "OOMKilled"
+    assert not local.node.container_processes(pod["metadata"]["uid"])
+
+
 async def test_a_log_rotates_and_stays_whole(local: LocalPods) -> None:
     """100 kB a file in this node: 500 kB become five files and the log of those kept has no hole."""
     pod = await local.over(await local.pod(sh("seq -f %0100.0f 1 5000"), restartPolicy="Never"))

@@ -253,7 +253,7 @@ class Shim:
         now = time.monotonic()
         if not limit or now < self._next_memory:
             return
-        pids = [self._child, *descendants(self._child)]
+        pids = descendants(os.getpid())  # not the child's: whose parent has ended is a child of ours
         used = sum(_resident(pid) for pid in pids)
         if used > limit:
             # Pages shared after a fork were counted for each process; now count each page once.
