@@ -46,7 +46,7 @@ def _named(message: str) -> str:
 
 
 def _nothing(_message: str) -> None:
-    """For what the diagnosis says better, from the pod's state."""
+    """For what the diagnosis says better, from the pod's state, and for what is no step of a start."""
     return
 
 
@@ -65,6 +65,7 @@ _SAID = {
     "ProvisioningSucceeded": lambda message: (16, "The home volume is ready."),
     "SuccessfulAttachVolume": lambda message: (22, "The volume is attached to the node."),
     "Created": _nothing,
+    "NotEnforced": _nothing,
     "Failed": _nothing,
     "BackOff": _nothing,
     "Started": lambda message: (75, "Starting the notebook server."),

@@ -34,7 +34,9 @@ def go(node: LocalNode, pod: dict) -> None:
 async def test_killed_node_adopts_what_runs(own: LocalPods) -> None:
     node = own.node
     node.start(*QUICK)
-    pod = await own.ready(await own.pod(sh("n=0; while :; do echo $n; n=$((n + 1)); sleep 0.05; done")))
+    part = sh("n=0; while :; do echo $n; n=$((n + 1)); sleep 0.05; done", resources={"limits": {"cpu": "1"}})
+    pod = await own.ready(await own.pod(part))
+    await own.event(pod, "NotEnforced")
     before = eventually(lambda: node.container_processes(pod["metadata"]["uid"]))
     await own.first_line(pod)
     node.kill()
@@ -49,6 +51,8 @@ async def test_killed_node_adopts_what_runs(own: LocalPods) -> None:
     numbers = [int(line) for line in (await own.logs(pod)).splitlines()]
     assert numbers == list(range(len(numbers)))
     await own.delete(again)
+    await own.event(pod, "Killing")  # events are written in order
+    assert [event[1] for event in await own.events(pod)].count("NotEnforced") == 1
     await own.gone(pod)
     assert not node.container_processes()
 

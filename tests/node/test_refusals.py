@@ -1,10 +1,10 @@
-"""What a pod cannot have here is refused by the name of its field, with a remedy; what it can have is not."""
+"""What a pod cannot have here is refused by the name of its field, or named where it only lowers the pod's rights."""
 
 import copy
 
 import pytest
 
-from kf_spawner.localcluster.node.refusals import refuse, refuse_ephemeral
+from kf_spawner.localcluster.node.refusals import refuse, refuse_ephemeral, unenforced
 
 POD = {
     "metadata": {"name": "p", "namespace": "n", "uid": "u"},
@@ -113,3 +113,45 @@ def test_debug_containers_are_refused_apart_so_that_the_pod_goes_on():
     pod = changed("ephemeralContainers", [{"name": "debugger"}])
     assert refuse(pod) == []
     assert "kubectl exec" in refuse_ephemeral(pod)[0]
+
+
+def test_what_has_no_effect_is_named():
+    assert unenforced(POD) == [
+        "spec.securityContext.runAsUser",
+        "spec.securityContext.runAsNonRoot",
+        "spec.securityContext.fsGroup",
+        "spec.securityContext.supplementalGroups",
+        "spec.volumes[1].emptyDir.sizeLimit",
+        "spec.containers[0].securityContext.readOnlyRootFilesystem",
+        "spec.containers[0].securityContext.allowPrivilegeEscalation",
+        "spec.containers[0].securityContext.capabilities.drop",
+        "spec.containers[0].securityContext.seccompProfile",
+    ]
+
+
+UNENFORCED = [
+    ("containers.0.resources", {"limits": {"cpu": "1", "memory": "1Gi"}}, "spec.containers[0].resources.limits.cpu"),
+    ("containers.0.volumeMounts.0.readOnly", True, "spec.containers[0].volumeMounts[0].readOnly"),
+    ("volumes.0.persistentVolumeClaim.readOnly", True, "spec.volumes[0].persistentVolumeClaim.readOnly"),
+    ("containers.0.securityContext.runAsUser", 0, "spec.containers[0].securityContext.runAsUser"),
+    ("initContainers", [{"name": "i", "securityContext": {"runAsGroup": 1}}], "spec.initContainers[0]"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "said"), UNENFORCED, ids=[case[0] for case in UNENFORCED])
+def test_each_field_without_effect(path, value, said):
+    (field,) = set(unenforced(changed(path, value))) - set(unenforced(POD))
+    assert field.startswith(said)
+
+
+def test_what_is_so_by_itself_is_not_named():
+    """Every pod with an account has such a mount, and a file of a ConfigMap is read-only in a container too."""
+    pod = {
+        "metadata": POD["metadata"],
+        "spec": {
+            "securityContext": {"seccompProfile": {"type": "Unconfined"}, "runAsNonRoot": False},
+            "volumes": POD["spec"]["volumes"][6:],
+            "containers": [{"name": "c", "volumeMounts": [{"name": "account", "mountPath": "/a", "readOnly": True}]}],
+        },
+    }
+    assert unenforced(pod) == []

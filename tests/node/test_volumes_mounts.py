@@ -10,7 +10,7 @@ POD = {
         "nodeName": "n",
         "volumes": [
             {"name": "home", "persistentVolumeClaim": {"claimName": "c"}},
-            {"name": "data", "persistentVolumeClaim": {"claimName": "d", "readOnly": True}},
+            {"name": "data", "persistentVolumeClaim": {"claimName": "d"}},
         ],
     },
 }
@@ -20,15 +20,15 @@ def container(**mount) -> dict:
     return {"name": "main", "volumeMounts": [{"name": "home", "mountPath": "/home/jovyan", **mount}]}
 
 
-def test_mounts_name_their_directories_and_the_wish_for_read_only(tmp_path):
+def test_mounts_name_their_directories(tmp_path):
     volumes = {"home": tmp_path / "home", "data": tmp_path / "data"}
     for path in volumes.values():
         path.mkdir()
-    both = container(readOnly=True)
+    both = container()
     both["volumeMounts"].append({"name": "data", "mountPath": "data/"})
     assert container_mounts(POD, both, volumes) == [
-        Mount("/home/jovyan", volumes["home"], True),
-        Mount("/data", volumes["data"], True),
+        Mount("/home/jovyan", volumes["home"]),
+        Mount("/data", volumes["data"]),
     ]
 
 

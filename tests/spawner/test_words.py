@@ -38,6 +38,7 @@ def test_a_warning_is_told_and_noise_is_not():
         "Problem: disk is slow",
     )
     assert sentence({"reason": "Created", "message": "Created container", "type": "Normal"}) is None
+    assert sentence({"reason": "NotEnforced", "message": "no effect: runAsUser", "type": "Normal"}) is None
     assert sentence({"reason": "Quiet", "type": "Normal"}) is None
 
 

@@ -19,20 +19,14 @@ class MountError(Exception):
 
 @dataclass(frozen=True)
 class Mount:
-    """`mount_path` in the container's words is `host_path` here. `read_only` is the pod's wish, not a lock."""
+    """`mount_path` in the container's words is `host_path` here."""
 
     mount_path: str
     host_path: Path
-    read_only: bool = False
 
 
 def container_mounts(pod: dict, container: dict, volumes: Mapping[str, Path]) -> list[Mount]:
     """The mounts of `container`; `volumes` are the directories of the pod's volumes by name. Raises MountError."""
-    read_only = {
-        volume["name"]
-        for volume in pod["spec"].get("volumes") or []
-        if (volume.get("persistentVolumeClaim") or {}).get("readOnly")
-    }
     mounts = []
     for mount in container.get("volumeMounts") or []:
         directory = volumes.get(mount["name"])
@@ -40,8 +34,7 @@ def container_mounts(pod: dict, container: dict, volumes: Mapping[str, Path]) ->
             raise MountError(f'container "{container["name"]}": volumeMounts names no volume "{mount["name"]}"')
         below = mount.get("subPath") or _expanded(pod, container, mount.get("subPathExpr") or "")
         path = "/" + mount["mountPath"].strip("/")
-        wish = bool(mount.get("readOnly")) or mount["name"] in read_only
-        mounts.append(Mount(path, inside(directory, below), wish))
+        mounts.append(Mount(path, inside(directory, below)))
     return mounts
 
 

@@ -1,7 +1,8 @@
-"""What a pod asks for that a plain process cannot have. Pure: a pod in, sentences out.
+"""What a pod asks for that a plain process cannot have. Pure: a pod in, sentences or fields out.
 
 Each sentence names the field, why it cannot be had and what to use instead. What merely lowers a pod's rights
-(runAsNonRoot, dropped capabilities, a default seccomp profile) is not refused: docs/node-volumes.md lists it.
+(runAsNonRoot, dropped capabilities, a default seccomp profile) is not refused, every notebook's pod asks for some of
+it, but `unenforced` names it: docs/node-volumes.md lists both.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,10 @@ VOLUME_KINDS = frozenset(
     {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "ephemeral"}
 )
 PROJECTED_KINDS = frozenset({"serviceAccountToken", "configMap", "secret", "downwardAPI"})
+
+WRITABLE_KINDS = frozenset({"persistentVolumeClaim", "emptyDir", "ephemeral"})
+"""The others are read-only in a container in any case."""
+LOWERING = ("runAsUser", "runAsGroup", "runAsNonRoot", "fsGroup", "supplementalGroups", "readOnlyRootFilesystem")
 
 _CLUSTER = "run it on a cluster whose nodes have containers"
 _CLAIM = "use a persistentVolumeClaim"
@@ -33,6 +38,45 @@ def refuse_ephemeral(pod: dict) -> list[str]:
         f'spec.ephemeralContainers "{container["name"]}": a running pod stays as it is here; use kubectl exec'
         for container in pod["spec"].get("ephemeralContainers") or []
     ]
+
+
+def unenforced(pod: dict) -> list[str]:
+    """The fields of `pod` that hold in a container and have no effect here: each only takes or limits something."""
+    spec = pod["spec"]
+    volumes = spec.get("volumes") or []
+    fields = [*_lowered(spec.get("securityContext") or {}, "spec.securityContext")]
+    for index, volume in enumerate(volumes):
+        if (volume.get("persistentVolumeClaim") or {}).get("readOnly"):
+            fields.append(f"spec.volumes[{index}].persistentVolumeClaim.readOnly")
+        if (volume.get("emptyDir") or {}).get("sizeLimit"):
+            fields.append(f"spec.volumes[{index}].emptyDir.sizeLimit")
+    writable = {volume["name"] for volume in volumes if WRITABLE_KINDS & volume.keys()}
+    for part in ("initContainers", "containers"):
+        for index, container in enumerate(spec.get(part) or []):
+            path = f"spec.{part}[{index}]"
+            fields += _lowered(container.get("securityContext") or {}, f"{path}.securityContext")
+            limits = (container.get("resources") or {}).get("limits") or {}
+            fields += [f"{path}.resources.limits.{name}" for name in ("cpu", "ephemeral-storage") if name in limits]
+            fields += [
+                f"{path}.volumeMounts[{number}].readOnly"
+                for number, mount in enumerate(container.get("volumeMounts") or [])
+                if mount.get("readOnly") and mount["name"] in writable
+            ]
+    return fields
+
+
+def _lowered(context: dict, path: str) -> Iterator[str]:
+    for field in LOWERING:
+        value = context.get(field)
+        if value is not None and value is not False and value != []:  # user 0 is a wish like others
+            yield f"{path}.{field}"
+    if context.get("allowPrivilegeEscalation") is False:
+        yield f"{path}.allowPrivilegeEscalation"
+    if (context.get("capabilities") or {}).get("drop"):
+        yield f"{path}.capabilities.drop"
+    for field in ("seccompProfile", "appArmorProfile"):
+        if (context.get(field) or {}).get("type") == "RuntimeDefault":
+            yield f"{path}.{field}"
 
 
 def _pod_fields(spec: dict) -> Iterator[str]:

@@ -18,7 +18,7 @@ from .devices import NoDevice
 from .environment import Untranslatable
 from .files import write_json
 from .podstate import PodState
-from .refusals import refuse, refuse_ephemeral
+from .refusals import refuse, refuse_ephemeral, unenforced
 from .restarts import SIDECAR, Backoff, kind_of
 from .runner import ContainerRunner
 from .status import TERMINAL, PodView, pod_status, rfc3339
@@ -202,6 +202,9 @@ class PodWorker:
         reasons = refuse(self.state.pod)
         if reasons:
             return "NotSupported", "; ".join(reasons)
+        fields = unenforced(self.state.pod)
+        if fields and not self.known:
+            self._event("Normal", "NotEnforced", f"no effect on a plain process: {', '.join(fields)}")
         folder = layout.pod(self._context.settings.root, self.state.uid)
         folder.mkdir(parents=True, exist_ok=True)
         write_json(layout.pod_record(self._context.settings.root, self.state.uid), self.state.pod)

@@ -232,46 +232,70 @@ async def test_port_forward(pods: Pods) -> None:
 
 
 LOWER = {
-    # What only lowers a pod's rights or names a user has no effect on a process, and does not fail the pod.
-    "user": ({"securityContext": {"runAsUser": 1000, "runAsGroup": 100}}, {}, "id -u; id -g", "1000\n100\n"),
-    "group": ({"securityContext": {"fsGroup": 100}, **DATA}, {}, "stat -c %g /data", "100\n"),
-    "groups": ({"securityContext": {"supplementalGroups": [77]}}, {}, "id -G | grep -ow 77", "77\n"),
+    # What only lowers a pod's rights or names a user has no effect on a process: the pod runs, and an event names it.
+    # name: (fields of the pod, fields of its container, script, what it says in a container, the fields' names)
+    "user": (
+        {"securityContext": {"runAsUser": 1000, "runAsGroup": 100}},
+        {},
+        "id -u; id -g",
+        "1000\n100\n",
+        "spec.securityContext.runAsUser, spec.securityContext.runAsGroup",
+    ),
+    "group": (
+        {"securityContext": {"fsGroup": 100}, **DATA},
+        {},
+        "stat -c %g /data",
+        "100\n",
+        "spec.securityContext.fsGroup",
+    ),
+    "groups": (
+        {"securityContext": {"supplementalGroups": [77]}},
+        {},
+        "id -G | grep -ow 77",
+        "77\n",
+        "spec.securityContext.supplementalGroups",
+    ),
     "no-capabilities": (
         {},
         {"securityContext": {"capabilities": {"drop": ["ALL"]}}},
         "sed -n 's/^CapEff:\\t//p' /proc/self/status",
         "0" * 16 + "\n",
+        "spec.containers[0].securityContext.capabilities.drop",
     ),
     "read-only-root": (
         {},
         {"securityContext": {"readOnlyRootFilesystem": True}},
         "touch /usr/x 2>/dev/null || echo no",
         "no\n",
+        "spec.containers[0].securityContext.readOnlyRootFilesystem",
     ),
     "read-only-mount": (
         DATA,
         {"volumeMounts": [{"name": "data", "mountPath": "/data", "readOnly": True}]},
         "touch /data/x 2>/dev/null || echo no",
         "no\n",
+        "spec.containers[0].volumeMounts[0].readOnly",
     ),
     "no-new-privileges": (
         {},
         {"securityContext": {"allowPrivilegeEscalation": False}},
         "sed -n 's/^NoNewPrivs:\\t//p' /proc/self/status",
         "1\n",
+        "spec.containers[0].securityContext.allowPrivilegeEscalation",
     ),
     "seccomp": (
         {"securityContext": {"seccompProfile": {"type": "RuntimeDefault"}}},
         {},
         "sed -n 's/^Seccomp:\\t//p' /proc/self/status",
         "2\n",
+        "spec.securityContext.seccompProfile",
     ),
 }
 
 
 @pytest.mark.parametrize("name", LOWER)
-async def test_a_right_less_does_not_fail_a_pod(pods: Pods, name: str) -> None:
-    fields, container, script, said = LOWER[name]
+async def test_a_right_less_does_not_fail_a_pod_and_is_named(pods: Pods, name: str) -> None:
+    fields, container, script, said, named = LOWER[name]
     part = {**sh(f"{script}; true" if pods.place.containers else "true"), **container}
     if "volumes" in fields and "volumeMounts" not in part:
         part = with_data(part)
@@ -279,3 +303,7 @@ async def test_a_right_less_does_not_fail_a_pod(pods: Pods, name: str) -> None:
     pod = await pods.phase(pod, "Succeeded")
     if pods.place.containers:
         assert await pods.logs(pod) == said
+    else:
+        words = ("Normal", "NotEnforced", f"no effect on a plain process: {named}")
+        assert await pods.event(pod, "NotEnforced") == words
+        assert [event[1] for event in await pods.events(pod)].count("NotEnforced") == 1
