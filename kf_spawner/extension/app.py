@@ -38,7 +38,9 @@ class KubeflowExtension(ExtensionApp):
         30.0, help="How long one request to the Kubernetes API may take, in seconds. Default 30."
     ).tag(config=True)
     predict_timeout = Float(
-        300.0, help="How long a model may take to answer a prediction, in seconds. Default 300."
+        300.0,
+        help="""How long a model may take to answer a prediction, in seconds. Default 300, as long as the model server
+        runs one.""",
     ).tag(config=True)
     heartbeat = Float(
         15.0,
@@ -132,6 +134,7 @@ class KubeflowExtension(ExtensionApp):
         self._sweeping.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._sweeping
+        self._endpoints.close()
         await self._cluster.close()
 
     async def _sweep(self) -> None:

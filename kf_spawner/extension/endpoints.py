@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
@@ -24,6 +25,10 @@ from .errors import RequestError
 from .follow import Stream, follow_pods, read_pods
 from .volume import model_folder
 
+PREDICTIONS = 128
+"""Predictions of one server that are asked for at one time: as many as a model server takes."""
+CONNECT_TIMEOUT = 10.0
+"""Seconds that a connection to the door may take, and a prediction may wait for its turn."""
 ROUTE_PATIENCE = 15.0
 RETRY_EVERY = 0.5
 OPTIONS = ("name", "path", "image", "replicas", "resources", "env")
@@ -49,6 +54,14 @@ class Endpoints:
         self._cluster = cluster
         self._defaults = defaults
         self._predict_timeout = predict_timeout
+
+    @cached_property
+    def _http(self) -> AsyncHTTPClient:
+        """Its own: the one that all of a Jupyter server share asks ten things at one time."""
+        return AsyncHTTPClient(force_instance=True, max_clients=PREDICTIONS)
+
+    def close(self) -> None:
+        self._http.close()
 
     async def views(self) -> list[dict]:
         """The views of all endpoints, by name."""
@@ -163,18 +176,32 @@ class Endpoints:
             method="POST",
             body=body,
             headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
-            connect_timeout=10.0,
+            connect_timeout=CONNECT_TIMEOUT,
             request_timeout=self._predict_timeout,
             follow_redirects=False,
         )
         try:
-            return await AsyncHTTPClient().fetch(request, raise_error=False)
+            return await self._http.fetch(request, raise_error=False)
         except HTTPTimeoutError as error:
-            raise RequestError(
-                504, "PredictTimeout", f"the endpoint {name!r} gave no answer in {self._predict_timeout:g} seconds"
-            ) from error
+            raise self._late(name, str(error)) from error
         except (OSError, HTTPStreamClosedError, HTTPClientError) as error:
             raise RequestError(502, "DoorUnreachable", f"{door} cannot be reached: {error}") from error
+
+    def _late(self, name: str, said: str) -> RequestError:
+        """Which of the three waits was too long; tornado tells them apart by their words alone."""
+        if "in request queue" in said:
+            return RequestError(
+                429,
+                "TooManyPredictions",
+                f"this server waits for {PREDICTIONS} predictions already: ask again when some of them are answered",
+            )
+        if "during request" in said:
+            return RequestError(
+                504, "PredictTimeout", f"the endpoint {name!r} gave no answer in {self._predict_timeout:g} seconds"
+            )
+        return RequestError(
+            502, "DoorUnreachable", f"{self._defaults.door} takes no connection within {CONNECT_TIMEOUT:g} seconds"
+        )
 
     async def sweep(self, *, older_than: float) -> int:
         """See `bundle.sweep`: Services whose submission was cut off."""

@@ -35,7 +35,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     add("--rest-api-host", default="127.0.0.1", help="address to listen on")
     add("--rest-api-port", default=8501, type=_whole(0, 65535), help="port to listen on; 0: any free one")
     add("--max-body-mib", default=64, type=_whole(1, 1024), help="largest body of a request, in MiB")
-    add("--request-timeout", default=60, type=_whole(1, 3600), help="seconds to read a request, and to run it")
+    add("--request-timeout", default=300, type=_whole(1, 3600), help="seconds to read a request, and to run it")
     add("--poll-interval", default=1, type=_whole(1, 3600), help="seconds between looks for new versions")
     add("--wait-for-model", default=60, type=_whole(0, 86400), help="seconds to wait for a first version")
     add("--threads", default=max(4, os.cpu_count() or 1), type=_whole(1, 256), help="predictions at one time")
