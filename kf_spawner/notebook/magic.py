@@ -81,10 +81,13 @@ class TFJobMagics(Magics):
     @line_cell_magic
     def tfjob(self, line: str, cell: Any = None) -> None:
         """Runs the cell's body as a TFJob; `%%tfjob --help` says how."""
+        parser = _parser()
         try:
-            arguments = vars(_parser().parse_args(_split(line)))
+            arguments = vars(parser.parse_args(_split(line)))
         except _Helped:
             return
+        if cell is None:
+            _refuse_without_body({key: value for key, value in arguments.items() if value != parser.get_default(key)})
         stop, replace, detach = (arguments.pop(key) for key in ("stop_on_interrupt", "replace", "detach"))
         name = arguments.pop("name")
         if cell is None:
@@ -99,6 +102,19 @@ class TFJobMagics(Magics):
         _show(job, stop)
 
 
+def _refuse_without_body(given: Dict[str, Any]) -> None:
+    """Somebody forgot a percent sign: the job that is shown would not be the one that was asked for."""
+    flags = ["--" + {"args": "arg"}.get(key, key.replace("_", "-")) for key in given]
+    flags = sorted(set(flags) - {"--name", "--stop-on-interrupt"})
+    if flags:
+        raise KfError(
+            "only with a program: begin the cell with %%tfjob and write the program below it. "
+            "%tfjob NAME only shows a job that is there",
+            field=", ".join(flags),
+            reason="BadRequest",
+        )
+
+
 def _split(line: str) -> List[str]:
     try:
         return shlex.split(line)
@@ -107,7 +123,7 @@ def _split(line: str) -> List[str]:
 
 
 def _options(arguments: Dict[str, Any]) -> Dict[str, Any]:
-    options = {key: value for key, value in arguments.items() if value not in (None, False)}
+    options = {key: value for key, value in arguments.items() if value is not None and value is not False}
     options["env"] = dict(options["env"]) or None
     if options.pop("no_home", False):
         options["home"] = False
