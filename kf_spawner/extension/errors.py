@@ -56,7 +56,9 @@ def from_cluster(error: ApiError | ConfigError) -> RequestError:
         )
     if isinstance(error, Unauthorized):
         return RequestError(
-            503, "ClusterCredentials", "the Kubernetes API does not accept this server's account: start it again"
+            503,
+            "ClusterCredentials",
+            f"the Kubernetes API does not accept this server's account: start it again ({error.message})",
         )
     if isinstance(error, NotFound) and not error.details.get("name"):
         return RequestError(

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, Callable
 import aiohttp
 
 from .config import ClusterConfig
-from .errors import ApiError, Gone, Unauthorized, Unreachable, from_status
+from .errors import ApiError, ConfigError, Gone, Unauthorized, Unreachable, from_status
 from .resources import PODS, Resource
 
 REQUEST_TIMEOUT = 30.0
@@ -34,8 +34,8 @@ class Client:
     `timeout` is in seconds, for a whole request that is not a stream. Every method raises an ApiError: a subclass
     names the cause, Unreachable means that no answer came. `before_write` is called right before each request that is
     not a GET; what it raises is raised, and the request is not sent. `requests` counts by method (`WATCH`: a stream)
-    and status (0: no answer). `is_refused`: the newest answer was that the API server does not know who asks. Where
-    the token is by then another one, the request is sent once more with that.
+    and status (0: no answer). `is_refused`: the newest answer was that the API server does not know who asks, or
+    there was no token to ask with. Where the token is by then another one, the request is sent once more with that.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class Client:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = content_type
         async with self._free_connection:  # so that nothing waits between `before_write` and its sending
-            identity = self._identity()
+            identity = await self._identity()
             try:
                 return await self._send(method, path, params=params, data=data, headers={**headers, **identity})
             except Unauthorized:
-                renewed = self._identity()
+                renewed = await self._identity()
                 if renewed == identity:
                     raise
             return await self._send(method, path, params=params, data=data, headers={**headers, **renewed})
@@ -151,8 +151,12 @@ class Client:
     def _unreachable(self, error: BaseException) -> str:
         return f"the API server {self.config.server} does not answer: {error or type(error).__name__}"
 
-    def _identity(self) -> dict[str, str]:
-        token = self.config.token()
+    async def _identity(self) -> dict[str, str]:
+        try:
+            token = await self.config.token.current()
+        except ConfigError as error:
+            self.is_refused = True
+            raise Unauthorized(UNAUTHORIZED, "Unauthorized", str(error)) from error
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return {**headers, "Impersonate-User": self._acting_as} if self._acting_as else headers
 
@@ -293,11 +297,10 @@ class Client:
         assert self._streams is not None, "use the client as an async context manager"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout)
         url = self.config.server + path
+        identity = await self._identity()
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT) as until_headers:
-                async with self._streams.get(
-                    url, params=params, headers=self._identity(), timeout=timeout
-                ) as response:
+                async with self._streams.get(url, params=params, headers=identity, timeout=timeout) as response:
                     self.requests["WATCH", response.status] += 1
                     self.is_refused = response.status == UNAUTHORIZED
                     if response.status >= 400:

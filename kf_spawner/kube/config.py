@@ -4,6 +4,7 @@ Covers what a kubeconfig can hold for authentication here: certificates, tokens,
 (client.authentication.k8s.io). Format: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
 
+import asyncio
 import base64
 import json
 import os
@@ -28,18 +29,21 @@ TOKEN_RELOAD = 60.0
 class Token:
     """Proves who we are: asked before each request, so that a renewed one is used.
 
-    `source` says in words where it comes from. `read` gives it and for how many seconds it is kept.
+    `source` says in words where it comes from. `read` gives it and for how many seconds it is kept; it may block.
     """
 
     def __init__(self, source: str, read: Callable[[], tuple[str | None, float]]):
         self.source, self._read = source, read
         self._kept: tuple[str | None, float] | None = None
+        self._reading = asyncio.Lock()
 
-    def __call__(self) -> str | None:
-        if self._kept is None or time.monotonic() >= self._kept[1]:
-            value, seconds = self._read()
-            self._kept = value, time.monotonic() + seconds
-        return self._kept[0]
+    async def current(self) -> str | None:
+        """Read in a thread where it is not kept any more, once for all who ask. Raises ConfigError."""
+        async with self._reading:
+            if self._kept is None or time.monotonic() >= self._kept[1]:
+                value, seconds = await asyncio.to_thread(self._read)
+                self._kept = value, time.monotonic() + seconds
+            return self._kept[0]
 
     def forget(self) -> None:
         """It was refused: the next one is read anew, as the old one may have been replaced."""
@@ -185,12 +189,27 @@ def _exec_token(plugin: dict) -> Token:
         env = {**os.environ, "KUBERNETES_EXEC_INFO": json.dumps(request)}
         env.update({entry["name"]: entry["value"] for entry in plugin.get("env") or []})
         try:
-            done = subprocess.run(argv, env=env, capture_output=True, check=True, timeout=EXEC_TIMEOUT)
+            done = subprocess.run(
+                argv, env=env, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=EXEC_TIMEOUT
+            )
             status = json.loads(done.stdout)["status"]
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-            raise ConfigError(f"the kubeconfig's credential plugin {argv[0]} gave no token: {error}") from error
-        expiry = status.get("expirationTimestamp")
-        left = datetime.fromisoformat(expiry).timestamp() - 60 - time.time() if expiry else float("inf")
-        return status["token"], left
+            expiry = status.get("expirationTimestamp")
+            left = datetime.fromisoformat(expiry).timestamp() - 60 - time.time() if expiry else float("inf")
+            return status["token"], left
+        except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError, AttributeError) as error:
+            why = _why_no_token(error)
+            raise ConfigError(f"the kubeconfig's credential plugin {argv[0]} gave no token: {why}") from error
 
     return Token(f"the token of the credential plugin {plugin['command']}", run)
+
+
+def _why_no_token(error: Exception) -> str:
+    """Without the plugin's arguments, which may be secret; its own last words are meant to be read."""
+    if isinstance(error, subprocess.CalledProcessError):
+        said = error.stderr.decode(errors="replace").strip().splitlines()
+        return f"it ended with {error.returncode}{f' ({said[-1].strip()})' if said else ''}"
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took longer than {EXEC_TIMEOUT:g} seconds"
+    if isinstance(error, OSError):
+        return f"{error.strerror}; install it, or put it on PATH"
+    return "what it printed is no ExecCredential with a token"

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,17 @@ from kf_spawner.kube.resources import CONFIGMAPS, NAMESPACES, ROLEBINDINGS, SERV
 from tests.fixtures.tokens import sign
 
 PATIENCE = 120.0
+
+PLUGIN = """
+import json, sys
+folder = sys.argv[1]
+with open(f"{folder}/runs", "a") as runs:
+    runs.write("run;")
+open(f"{folder}/go").read()
+token = open(f"{folder}/token").read()
+print(json.dumps({"kind": "ExecCredential", "status": {"token": token}}))
+"""
+"""A credential plugin that waits until somebody writes to the pipe `go`."""
 
 
 class Account:
@@ -55,7 +68,7 @@ class Account:
         key = self._plane.credentials.service_account_key
         self.file.write_text(sign(key, self._made, seconds=seconds))
 
-    def kubeconfig(self) -> Path:
+    def kubeconfig(self, user: dict | None = None) -> Path:
         document = {
             "current-context": "x",
             "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x", "namespace": self.namespace}}],
@@ -68,7 +81,7 @@ class Account:
                     },
                 }
             ],
-            "users": [{"name": "x", "user": {"tokenFile": "token"}}],
+            "users": [{"name": "x", "user": user or {"tokenFile": "token"}}],
         }
         path = self._folder / "kubeconfig"
         path.write_text(json.dumps(document))
@@ -124,3 +137,50 @@ async def test_a_cache_says_that_its_token_is_refused_and_goes_on_with_the_next(
                 assert not informer.is_synced
                 account.write_token()
                 await informer.synced()
+
+
+def plugin(*argv: str) -> dict:
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": argv[0], "args": list(argv[1:])}}
+
+
+async def test_a_slow_credential_plugin_holds_nobody_up_and_runs_once_for_all(account, tmp_path):
+    account.write_token()
+    os.mkfifo(tmp_path / "go")
+    user = plugin(sys.executable, "-c", PLUGIN, str(tmp_path))
+    async with Client(load_config(account.kubeconfig(user)), user_agent="test") as client:
+        requests = [asyncio.create_task(client.request("GET", "/api")) for _ in range(3)]
+        async with asyncio.timeout(PATIENCE):
+            while not (tmp_path / "runs").exists():  # the loop goes on while it runs
+                await asyncio.sleep(0.01)
+            (tmp_path / "go").write_text("go")
+            await asyncio.gather(*requests)
+    assert (tmp_path / "runs").read_text() == "run;"
+
+
+PLUGINS = {
+    "not there": (["/nowhere/login"], "login gave no token: No such file or directory; install it"),
+    "failed": (["sh", "-c", "echo first; echo 'log in first' >&2; exit 7"], "it ended with 7 (log in first)"),
+    "no JSON": (["echo", "token"], "is no ExecCredential with a token"),
+    "no token": (["echo", '{"status": {"clientCertificateData": "x"}}'], "is no ExecCredential with a token"),
+    "no status": (["echo", "[]"], "is no ExecCredential with a token"),
+}
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+async def test_a_credential_plugin_without_a_token_is_named_with_its_words(account, name):
+    argv, words = PLUGINS[name]
+    async with Client(load_config(account.kubeconfig(plugin(*argv))), user_agent="test") as client:
+        with pytest.raises(Unauthorized) as caught:
+            await client.request("GET", "/api")
+        assert caught.value.message.startswith(f"the kubeconfig's credential plugin {argv[0]} gave no token: ")
+        assert words in caught.value.message
+        assert client.is_refused
+        with pytest.raises(Unauthorized):
+            await anext(client.watch(CONFIGMAPS, account.namespace, resource_version="1"))
+
+
+async def test_a_credential_plugin_that_does_not_end_is_told(account, monkeypatch):
+    monkeypatch.setattr("kf_spawner.kube.config.EXEC_TIMEOUT", 0.2)
+    async with Client(load_config(account.kubeconfig(plugin("sleep", "60"))), user_agent="test") as client:
+        with pytest.raises(Unauthorized, match=r"sleep gave no token: it took longer than 0.2 seconds"):
+            await client.request("GET", "/api")
