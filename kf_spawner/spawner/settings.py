@@ -86,8 +86,8 @@ class SpawnerSettings(Configurable):
     network_policy = Dict(
         config=True,
         help="""
-        `spec` of a NetworkPolicy for all pods of a user's namespace, applied at each start of a server. Default: none,
-        and no policy is made.
+        `spec` of a NetworkPolicy for all pods of a user's namespace, applied at each start of a server. Default:
+        none, and no policy is made.
         """,
     )
     nodes_on_demand = Bool(
