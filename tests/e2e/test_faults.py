@@ -1,4 +1,5 @@
-"""kill -9 of every process at a random moment while a job runs: the job ends right, no replica is made twice.
+"""kill -9 of every process at a random moment while a job runs: the job ends right, no replica is made twice, and
+what the API server acknowledged before, meanwhile and after is there.
 
 One round a component by default; `make test-faults` does ten (KF_FAULT_ROUNDS). The seed is printed, and taken from
 KF_FAULT_SEED to play a run again.
@@ -6,18 +7,23 @@ KF_FAULT_SEED to play a run again.
 
 import asyncio
 import collections
+import contextlib
+import itertools
 import json
 import os
 import random
 import re
 import signal
 import time
+from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
 import kf_spawner
+from kf_spawner.kube import ApiError, Client, load_config
+from kf_spawner.kube.resources import CONFIGMAPS
 
 from .client import HubClient
 
@@ -31,10 +37,13 @@ COMPONENTS = [
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
+    "kube-scheduler",
     "node",
     "operator",
     "hub",
     "proxy",
+    "door",
+    "dashboard",
     "notebook server",
 ]
 CLAIM = "faults"
@@ -50,6 +59,9 @@ while len({{line for line in open("/mnt/faults/starts") if line.startswith(job +
 time.sleep(3)
 """
 JOB_TIMEOUT = 240.0
+BACK_TIMEOUT = 180.0
+WRITE_PAUSE = 0.02
+LABEL = "written-by"
 
 
 def manifest(name: str) -> dict:
@@ -106,35 +118,72 @@ async def test_kill(product, kubectl, server, starts, component, turn):
     delay = random.Random(f"{SEED} {component} {turn}").uniform(0, 5)
     print(f"seed {SEED}: kill -9 of {component} {delay:.2f} s after the job was made")
     name = f"faults-{re.sub('[^a-z]', '', component)}-{turn}"
-    await asyncio.to_thread(kubectl, "apply", "-f", "-", stdin=json.dumps(manifest(name)))
-    await asyncio.to_thread(kubectl, "create", "configmap", f"ack-{name}", "--from-literal=kept=yes")
-    await asyncio.sleep(delay)
-    os.kill(await running(product, component), signal.SIGKILL)
-
-    job = await outcome(kubectl, name)
+    async with writing(product.kubeconfig, name) as acknowledged:
+        await asyncio.to_thread(kubectl, "apply", "-f", "-", stdin=json.dumps(manifest(name)))
+        await until(lambda: acknowledged)
+        await asyncio.sleep(delay)
+        pid = await running(product, component)
+        os.kill(pid, signal.SIGKILL)
+        before = len(acknowledged)
+        job = await outcome(kubectl, name)
+        await until(lambda: len(acknowledged) > before + 1)  # one may have been under way
     assert job["status"]["conditions"][-1]["type"] == "Succeeded", job["status"]
     assert job["status"]["replicaStatuses"]["Chief"]["succeeded"] == 1
     started = collections.Counter(line for line in starts.read_text().split("\n") if line.startswith(name + " "))
     assert sorted(started.values()) == [1] * sum(REPLICAS.values()), started
-    assert kubectl("get", "configmap", f"ack-{name}", "-o", "jsonpath={.data.kept}") == "yes"
-    await answers(server)
+    written = json.loads(kubectl("get", "configmaps", "-l", f"{LABEL}={name}", "-o", "json"))["items"]
+    kept = {item["metadata"]["name"]: item["data"]["number"] for item in written}
+    assert {key: kept.get(key) for key in acknowledged} == acknowledged
+    await answers(server, f"/user/{server.user}/api/status")
+    await answers(server, "/services/tfjobs/healthz")
+    await running(product, component, since=pid)
     if component == "notebook server":  # a new pod: Kubernetes makes one that died often wait longer each time
         await server.stop_server()
         await server.spawn({"image": NOTEBOOK})
     kubectl("delete", "tfjob", name, "--wait=false")
-    kubectl("delete", "configmap", f"ack-{name}")
+    kubectl("delete", "configmaps", "-l", f"{LABEL}={name}")
 
 
-async def running(product, component: str, timeout: float = 120.0) -> int:
-    """The pid of the component, which may be waiting for its next start after the round before."""
-    async with asyncio.timeout(timeout):
+@contextlib.asynccontextmanager
+async def writing(kubeconfig: str, name: str) -> AsyncIterator[dict[str, str]]:
+    """Makes one ConfigMap after the other until the end: those that were acknowledged, and what is in each."""
+    acknowledged: dict[str, str] = {}
+
+    async def write(client: Client) -> None:
+        for number in itertools.count():
+            meta = {"name": f"{name}-{number}", "namespace": client.config.namespace, "labels": {LABEL: name}}
+            obj = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": {"number": str(number)}}
+            with contextlib.suppress(ApiError):  # not acknowledged
+                await client.create(CONFIGMAPS, obj)
+                acknowledged[meta["name"]] = str(number)
+            await asyncio.sleep(WRITE_PAUSE)
+
+    async with Client(load_config(kubeconfig), user_agent="kf-test-writer") as client:
+        task = asyncio.create_task(write(client))
+        try:
+            yield acknowledged
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(BACK_TIMEOUT):
+        while not holds():
+            await asyncio.sleep(0.05)
+
+
+async def running(product, component: str, *, since: int | None = None) -> int:
+    """The pid of the component, which may be waiting for its next start; not `since`, which was killed."""
+    async with asyncio.timeout(BACK_TIMEOUT):
         while True:
             if component == "notebook server":
                 pid = server_pid(product)
             else:
                 status = await asyncio.to_thread(product.status)
                 pid = next((e["pid"] for e in status["components"] if e["name"] == component and e["running"]), None)
-            if pid:
+            if pid and pid != since:
                 return pid
             await asyncio.sleep(0.1)
 
@@ -171,14 +220,12 @@ async def outcome(kubectl, name: str) -> dict:
     raise AssertionError(f"{name} has not ended within {JOB_TIMEOUT:g} s: {done.stdout}{done.stderr}")
 
 
-async def answers(server: HubClient, timeout: float = 180.0) -> None:
-    """The notebook server is reached through the door again, with the token from before."""
-    async with asyncio.timeout(timeout):
+async def answers(server: HubClient, path: str) -> None:
+    """What is behind the door answers there again, to the token from before."""
+    async with asyncio.timeout(BACK_TIMEOUT):
         while True:
-            try:
-                status, _ = await server.server("GET", "/api/status")
-                if status == 200:
-                    return
-            except (aiohttp.ClientError, OSError, TimeoutError):
-                pass
+            with contextlib.suppress(aiohttp.ClientError, OSError, TimeoutError):
+                async with server.session.get(f"{server.url}{path}", headers=server.headers) as answer:
+                    if answer.status == 200:
+                        return
             await asyncio.sleep(0.2)
