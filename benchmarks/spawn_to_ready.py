@@ -19,7 +19,7 @@ from benchmarks.startup import report, time_spawn
 from tests.e2e import product as products
 from tests.e2e.client import HubClient
 from tests.fixtures import helm
-from tests.on_cluster.platform import installed
+from tests.on_cluster.platform import ClusterInUse, installed
 
 
 def main() -> None:
@@ -29,7 +29,10 @@ def main() -> None:
     if not os.environ.get("CLUSTER"):
         sys.exit("CLUSTER names no kubeconfig: run 'make bench-spawn'")
     with tempfile.TemporaryDirectory(prefix="kf-bench-") as folder:
-        measure(Path(os.environ["CLUSTER"]), Path(folder), rounds)
+        try:
+            measure(Path(os.environ["CLUSTER"]), Path(folder), rounds)
+        except ClusterInUse as error:
+            sys.exit(str(error))
 
 
 def measure(kubeconfig: Path, folder: Path, rounds: int) -> None:

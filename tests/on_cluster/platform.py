@@ -14,6 +14,15 @@ from tests.fixtures.helm import CHART, RELEASE, Helm
 NAMESPACE = "chart-test"
 PARTS = ("hub", "proxy", "door", "operator", "dashboard")
 DEFINITION = "tfjobs.kubeflow.org"
+USERS = ("namespaces", "-l", "app.kubernetes.io/managed-by=kf-spawner")
+TAKEN = (
+    ("crd", f"--field-selector=metadata.name={DEFINITION}"),
+    ("clusterroles,clusterrolebindings", "-l", "app.kubernetes.io/name=kf-spawner"),
+    USERS,
+    ("namespaces", f"--field-selector=metadata.name={NAMESPACE}"),
+)
+"""What an installation has that is one per cluster: where there is some already, it is somebody's."""
+
 COME_UP = 300.0
 """Seconds for all parts, on a machine that does other things as well."""
 
@@ -23,6 +32,10 @@ GO = 180.0
 PAUSE = 0.5
 
 Kubectl = Callable[..., CompletedProcess[str]]
+
+
+class ClusterInUse(Exception):
+    """The cluster has what an installation would share, and its end remove; the message says what."""
 
 
 class Platform:
@@ -92,7 +105,11 @@ class Platform:
 def installed(
     program: Path, kubeconfig: Path, kubectl: Kubectl, folder: Path, *arguments: str, values: dict | None = None
 ) -> Iterator[Platform]:
-    """`program` is helm. The namespace takes only pods of the level `restricted`; users' go in the end, too."""
+    """`program` is helm. The namespace takes only pods of the level `restricted`; users' go in the end, too.
+
+    What is removed in the end was made meanwhile: raises ClusterInUse where some of it is there already.
+    """
+    refuse_taken(kubectl)
     assert kubectl("create", "namespace", NAMESPACE).returncode == 0
     restricted = "pod-security.kubernetes.io/enforce=restricted"
     assert kubectl("label", "namespace", NAMESPACE, restricted).returncode == 0
@@ -110,11 +127,24 @@ def installed(
         _until_empty(kubectl, "namespaces", f"--field-selector=metadata.name={NAMESPACE}")
 
 
+def refuse_taken(kubectl: Kubectl) -> None:
+    """Raises ClusterInUse where there is an installation, users' files or TFJobs: they are not ours to remove."""
+    found = []
+    for what in TAKEN:
+        done = kubectl("get", *what, "-o", "name")
+        assert done.returncode == 0, done.stderr
+        found += done.stdout.split()
+    if found:
+        raise ClusterInUse(
+            f"the cluster has {', '.join(found)}. What is installed here goes in the end, with all users' files and "
+            "TFJobs: use a cluster that has none, or that of 'make cluster', which 'make cluster-down' empties"
+        )
+
+
 def remove_users(kubectl: Kubectl) -> None:
-    """Users' namespaces with all that is in them."""
-    users = ("namespaces", "-l", "app.kubernetes.io/managed-by=kf-spawner")
-    kubectl("delete", *users, "--wait=false")
-    _until_empty(kubectl, *users)
+    """Users' namespaces with all that is in them; only after `refuse_taken`."""
+    kubectl("delete", *USERS, "--wait=false")
+    _until_empty(kubectl, *USERS)
 
 
 def _is_healthy(host: str) -> bool:

@@ -13,7 +13,7 @@ from tests.e2e.client import HubClient
 from tests.fixtures.helm import RELEASE
 
 from .conftest import until
-from .platform import PARTS, Platform, installed
+from .platform import DEFINITION, PARTS, ClusterInUse, Platform, installed
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -54,6 +54,18 @@ async def test_the_doctor_looks_from_inside(platform):
     said = platform.helm.run("test", RELEASE, "--logs", timeout=300)
     assert "Succeeded" in said
     assert "kf-spawner-doctor" not in platform.kubectl("get", "serviceaccounts,roles", "-o", "name")
+
+
+def test_the_tests_leave_an_installation_alone(platform, helm_program, kubeconfig, kubectl, tmp_path):
+    """Somebody's cluster may have one: nothing is made there, and nothing removed."""
+    before = platform.pods()
+    with (
+        pytest.raises(ClusterInUse, match=f"has customresourcedefinition.*{DEFINITION}, clusterrole.*kf-spawner-hub"),
+        installed(helm_program, kubeconfig, kubectl, tmp_path),
+    ):
+        pytest.fail("installed into a cluster that is in use")
+    assert platform.pods() == before
+    platform.kubectl("get", "crd", DEFINITION)
 
 
 @pytest.mark.parametrize("part", PARTS)

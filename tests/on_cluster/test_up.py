@@ -15,7 +15,7 @@ from tests.e2e.client import HubClient
 from tests.e2e.test_http_journey import JOURNEYS, run_notebook
 
 from .conftest import Kubectl
-from .platform import remove_users
+from .platform import refuse_taken, remove_users
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -35,6 +35,7 @@ def address() -> str:
 
 @pytest.fixture
 def product(address: str, kubeconfig, kubectl: Kubectl, tmp_path) -> Iterator[products.Product]:
+    refuse_taken(kubectl)
     secret = tmp_path / "password"
     secret.touch(mode=0o600)
     secret.write_text(PASSWORD)
