@@ -15,7 +15,7 @@ import pytest
 from kf_spawner import __version__
 from kf_spawner.kube import Client
 from kf_spawner.kube.resources import PODS
-from tests.cluster.layout import Layout
+from tests.cluster.layout import ROOT, Layout
 
 from .conftest import Kubectl, until
 
@@ -106,6 +106,15 @@ async def says(client: Client, made: dict) -> str:
     said = b"".join([line async for line in lines]).decode()
     assert found["status"]["phase"] == "Succeeded", said
     return said
+
+
+@pytest.mark.parametrize(("image", "limit"), [(HUB, 400e6), (TF2, 2.2e9)])
+def test_it_is_no_larger_than_promised(image: str, limit: float):
+    """The archive is of unpacked layers: what a node keeps."""
+    archive = ROOT / ".images" / f"{image}.tar"
+    if not archive.exists():
+        missing(f"kf-spawner/{image}:{__version__}")
+    assert archive.stat().st_size < limit
 
 
 PROGRAM = {
