@@ -82,7 +82,9 @@ class Right:
 
 
 EVERYTHING = Right("*", "*", "*")
-ESCALATE = Right("rbac.authorization.k8s.io", "clusterroles", "escalate")
+GIVE_AWAY = tuple(Right("rbac.authorization.k8s.io", "clusterroles", verb) for verb in ("escalate", "bind"))
+"""Who has these may make and bind roles with rights that it has not."""
+MAKE_NAMESPACE = Right("", "namespaces", "create")
 
 _IN_NAMESPACE = {
     "": ("services", "configmaps", "secrets", "serviceaccounts", "persistentvolumeclaims"),
@@ -95,14 +97,17 @@ _OF_CLUSTER = {
     "apiextensions.k8s.io": ("customresourcedefinitions",),
     "rbac.authorization.k8s.io": ("clusterroles", "clusterrolebindings"),
 }
-_VERBS = ("get", "create", "patch")
+_VERBS = ("get", "create", "patch", "delete")
+_OF_RELEASES = [Right("", "secrets", verb, True) for verb in ("list", "update")]
+"""Helm keeps each revision of a release in a Secret, and writes there what became of it."""
 
 
 def to_install() -> list[Right]:
-    """What making the platform's objects takes, roles' contents aside."""
+    """What making, upgrading and removing the platform's objects takes, roles' contents aside."""
     inside = [
         Right(group, name, verb, True) for group, names in _IN_NAMESPACE.items() for name in names for verb in _VERBS
     ]
+    inside += _OF_RELEASES
     outside = [Right(group, name, verb) for group, names in _OF_CLUSTER.items() for name in names for verb in _VERBS]
     return outside + inside
 

@@ -19,6 +19,8 @@ from .findings import CHECKS, Severity
 from .prober import Patience
 
 INTERRUPTED = 130
+ALWAYS = {"api", "rights", "leftovers"}
+"""Checks that every account may make."""
 
 
 class Doctor(Application):
@@ -51,6 +53,10 @@ class Doctor(Application):
     pull_secrets = Unicode(
         "", help="Pull secrets of the probe namespace for the images, comma-separated. Default: none."
     ).tag(config=True)
+    tolerations = Unicode(
+        "[]",
+        help="Tolerations of the probe pods, a JSON list as in a pod's manifest: users' servers'. Default: none.",
+    ).tag(config=True)
     skip = Unicode("", help=f"Checks to leave out, comma-separated, of: {', '.join(CHECKS)}. Default: none.").tag(
         config=True
     )
@@ -69,6 +75,7 @@ class Doctor(Application):
         "images": "Doctor.images",
         "storage-class": "Doctor.storage_class",
         "pull-secrets": "Doctor.pull_secrets",
+        "tolerations": "Doctor.tolerations",
         "skip": "Doctor.skip",
         "timeout": "Doctor.timeout",
         "patience": "Doctor.patience",
@@ -82,14 +89,17 @@ class Doctor(Application):
         unknown = _names(self.skip).difference(CHECKS)
         if unknown:
             self._fail(f"--skip: there is no check {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}")
+        tolerations = self.pod_tolerations()
         try:
             config = load_config(self.kubeconfig or None)
             self._report = Report()
-            report = asyncio.run(self._examine(config))
+            report = asyncio.run(self._examine(config, tolerations))
         except ConfigError as error:
             self._fail(str(error))
         except asyncio.CancelledError:
             self._end_early()
+        if report.passed_over and not report.findings and not made(report, _names(self.skip)) - ALWAYS:
+            self._fail(f"this account may look at nothing: {next(iter(report.passed_over.values()))}")
         print(as_json(report) if self.as_json else as_text(report), end="")
         if not self.as_json:
             print(f"{self.name}: {summary(report, skipped=_names(self.skip))}", file=sys.stderr)
@@ -105,7 +115,16 @@ class Doctor(Application):
         print(as_text(Report(findings=left)), end="", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
-    async def _examine(self, config: ClusterConfig) -> Report:
+    def pod_tolerations(self) -> tuple[dict, ...]:
+        try:
+            found = json.loads(self.tolerations)
+        except ValueError:
+            found = None
+        if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
+            self._fail(f"--tolerations: {self.tolerations!r} is no JSON list of tolerations")
+        return tuple(found)
+
+    async def _examine(self, config: ClusterConfig, tolerations: tuple[dict, ...]) -> Report:
         wishes = Wishes(
             namespace=self.namespace or config.namespace,
             place=self.probe_namespace,
@@ -113,6 +132,7 @@ class Doctor(Application):
             images=tuple(sorted(_names(self.images))),
             storage_class=self.storage_class,
             pull_secrets=tuple(sorted(_names(self.pull_secrets))),
+            tolerations=tolerations,
             skip=_names(self.skip),
             patience=Patience(timeout=self.timeout, trouble=self.patience),
         )
@@ -145,11 +165,15 @@ def as_json(report: Report) -> str:
     return json.dumps(body, indent=2) + "\n"
 
 
+def made(report: Report, skipped: frozenset[str]) -> set[str]:
+    """The checks that were made."""
+    return CHECKS.keys() - report.passed_over.keys() - skipped
+
+
 def summary(report: Report, *, skipped: frozenset[str]) -> str:
     """What was looked at, and what was not and why."""
-    made = [check for check in CHECKS if check not in report.passed_over and check not in skipped]
     errors = sum(finding.severity == Severity.ERROR for finding in report.findings)
-    parts = [f"{errors} errors, {len(report.findings) - errors} warnings in {len(made)} checks"]
+    parts = [f"{errors} errors, {len(report.findings) - errors} warnings in {len(made(report, skipped))} checks"]
     if not report.installed:
         parts.append("the platform is not installed in that namespace")
     parts += [f"not looked at: {check} ({why})" for check, why in report.passed_over.items()]

@@ -51,6 +51,7 @@ class Wishes:
     images: tuple[str, ...] = ()
     storage_class: str = ""
     pull_secrets: tuple[str, ...] = ()
+    tolerations: tuple[dict, ...] = ()
     skip: frozenset[str] = frozenset()
     patience: Patience = field(default_factory=lambda: Patience(timeout=300.0, trouble=30.0))
 
@@ -153,11 +154,22 @@ class Examination:
         if await self._may(api.EVERYTHING):
             return
         wanted = api.to_install()
-        if not await self._may(api.ESCALATE):
+        if not all([await self._may(right) for right in api.GIVE_AWAY]):
             wanted += api.to_grant(_roles())
+        if not await self._is_there(self._wishes.namespace):
+            wanted.append(api.MAKE_NAMESPACE)
         allowed = await asyncio.gather(*(self._may(right) for right in wanted))
         missing = [right for right, yes in zip(wanted, allowed, strict=True) if not yes]
         self._add(api.rights(missing, account=self._account, namespace=self._wishes.namespace))
+
+    async def _is_there(self, namespace: str) -> bool:
+        try:
+            await self._client.get(NAMESPACES, namespace)
+        except NotFound:
+            return False
+        except Forbidden:
+            pass  # who may not look makes none: somebody else has
+        return True
 
     async def _may(self, right: api.Right, *, namespace: str | None = None) -> bool:
         place = self._wishes.namespace if namespace is None else namespace
@@ -166,7 +178,7 @@ class Examination:
         return (await self._client.request("POST", _MAY, body=body))["status"]["allowed"]
 
     async def _nodes(self) -> None:
-        self._add(nodes.nodes(await self._list(NODES)))
+        self._add(nodes.nodes(await self._list(NODES), tolerations=self._wishes.tolerations))
 
     async def _storage(self) -> None:
         self._add(storage.classes(await self._list(STORAGECLASSES), wanted=self._wishes.storage_class))
@@ -256,24 +268,14 @@ class Examination:
 
     def _probes(self, place: str, run: str) -> list[probe.Probe]:
         wishes = self._wishes
-        made = [probe.of_network(place, run, image=wishes.image, pull_secrets=wishes.pull_secrets)]
+        terms = probe.Terms(place, run, pull_secrets=wishes.pull_secrets, tolerations=wishes.tolerations)
+        made = [probe.of_network(terms, image=wishes.image)]
         if self._has_error("storage"):
             self._pass_over(["claim"], "there is no storage class for it")
         elif "claim" not in wishes.skip:
-            made.append(
-                probe.of_claim(
-                    place,
-                    run,
-                    image=wishes.image,
-                    storage_class=wishes.storage_class,
-                    pull_secrets=wishes.pull_secrets,
-                )
-            )
+            made.append(probe.of_claim(terms, image=wishes.image, storage_class=wishes.storage_class))
         if "images" not in wishes.skip:
-            made += [
-                probe.of_image(place, run, number=number, image=image, pull_secrets=wishes.pull_secrets)
-                for number, image in enumerate(wishes.images)
-            ]
+            made += [probe.of_image(terms, number=number, image=image) for number, image in enumerate(wishes.images)]
         return made
 
     async def _dns_pods(self) -> list[dict] | None:

@@ -1,5 +1,7 @@
 """Nodes: whether one takes pods, and why the others do not. Pure."""
 
+from collections.abc import Sequence
+
 from .findings import Finding, Severity, error, quoting, warning
 
 _PRESSURE = {
@@ -8,10 +10,11 @@ _PRESSURE = {
     "PIDPressure": "process numbers",
 }
 _KEEPS_OUT = ("NoSchedule", "NoExecute")
+_NAMED = 5  # closed nodes that are named one by one
 
 
-def nodes(items: list[dict]) -> list[Finding]:
-    """Errors while no node takes pods; a node that does not is a warning where another one does."""
+def nodes(items: list[dict], *, tolerations: Sequence[dict] = ()) -> list[Finding]:
+    """Errors while no node takes pods with `tolerations`; one that does not is a warning where another does."""
     if not items:
         return [
             error(
@@ -25,11 +28,12 @@ def nodes(items: list[dict]) -> list[Finding]:
     severity = Severity.WARNING if ready else Severity.ERROR
     found = [_not_ready(node, severity) for node in items if node not in ready]
     found += [_pressed(node, kind) for node in ready for kind in _PRESSURE if _is_true(node, kind)]
-    if ready and not any(map(_takes_pods, ready)):
+    closed = [f"{_name(node)} {why}" for node in ready if (why := _why_closed(node, tolerations))]
+    if ready and len(closed) == len(ready):
         found.append(
             error(
                 "nodes",
-                f"No node takes pods: {'; '.join(f'{_name(node)} {_why_closed(node)}' for node in ready[:5])}.",
+                f"No node takes pods: {'; '.join(closed[:_NAMED])}.",
                 remedy="Open a node with 'kubectl uncordon NODE' or remove its taint, or add a node.",
                 command="kubectl describe nodes",
             )
@@ -73,15 +77,22 @@ def _pressed(node: dict, kind: str) -> Finding:
     )
 
 
-def _takes_pods(node: dict) -> bool:
-    return not _why_closed(node)
-
-
-def _why_closed(node: dict) -> str:
+def _why_closed(node: dict, tolerations: Sequence[dict]) -> str:
     if node["spec"].get("unschedulable"):
         return "is cordoned"
     taints = [taint for taint in node["spec"].get("taints") or [] if taint.get("effect") in _KEEPS_OUT]
-    return f"has the taint {taints[0]['key']}" if taints else ""
+    kept_out = [taint for taint in taints if not any(_tolerates(each, taint) for each in tolerations)]
+    return f"has the taint {kept_out[0]['key']}" if kept_out else ""
+
+
+def _tolerates(toleration: dict, taint: dict) -> bool:
+    """As the scheduler compares them: an empty key (with Exists) or effect is every one."""
+    if toleration.get("effect", "") not in ("", taint["effect"]) or toleration.get("key", "") not in (
+        "",
+        taint["key"],
+    ):
+        return False
+    return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
 
 
 def _is_true(node: dict, kind: str) -> bool:

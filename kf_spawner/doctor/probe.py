@@ -11,7 +11,7 @@ from typing import Literal
 
 from . import dns, storage
 from .events import about, newest
-from .findings import Finding, error, quoting
+from .findings import Finding, error, quoting, warning
 from .platform import finding
 from .pods import label, trouble
 
@@ -57,6 +57,16 @@ with open(os.environ["REPORT"], "w") as report:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What the pods of one run have in common: their namespace, how their names begin, how they are let in."""
+
+    place: str
+    run: str
+    pull_secrets: tuple[str, ...] = ()
+    tolerations: tuple[dict, ...] = ()
+
+
+@dataclass(frozen=True)
 class Probe:
     """A pod that answers one question, and the claim that it mounts, if any."""
 
@@ -81,32 +91,30 @@ def namespace(name: str) -> dict:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
-def of_network(place: str, run: str, *, image: str, pull_secrets: tuple[str, ...] = ()) -> Probe:
+def of_network(terms: Terms, *, image: str) -> Probe:
     command, env = ["python3", "-c", _NETWORK], {"NAME": "kubernetes.default.svc"}
-    return Probe("network", _pod(f"{run}-network", place, image, pull_secrets, command, env=env))
+    return Probe("network", _pod(terms, "network", image, command, env=env))
 
 
-def of_claim(
-    place: str, run: str, *, image: str, storage_class: str = "", pull_secrets: tuple[str, ...] = ()
-) -> Probe:
-    name = f"{run}-claim"
+def of_claim(terms: Terms, *, image: str, storage_class: str = "") -> Probe:
+    name = f"{terms.run}-claim"
     claim: dict = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name, "namespace": place, "labels": LABELS},
+        "metadata": {"name": name, "namespace": terms.place, "labels": LABELS},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": CLAIM_SIZE}}},
     }
     if storage_class:
         claim["spec"]["storageClassName"] = storage_class
-    pod = _pod(name, place, image, pull_secrets, ["python3", "-c", _CLAIM], env={"FOLDER": MOUNT})
+    pod = _pod(terms, "claim", image, ["python3", "-c", _CLAIM], env={"FOLDER": MOUNT})
     pod["spec"]["volumes"] = [{"name": "home", "persistentVolumeClaim": {"claimName": name}}]
     pod["spec"]["containers"][0]["volumeMounts"] = [{"name": "home", "mountPath": MOUNT}]
     return Probe("claim", pod, claim)
 
 
-def of_image(place: str, run: str, *, number: int, image: str, pull_secrets: tuple[str, ...] = ()) -> Probe:
+def of_image(terms: Terms, *, number: int, image: str) -> Probe:
     """Whether `image` can be pulled; whether it has a program `true` does not matter."""
-    return Probe("image", _pod(f"{run}-image-{number}", place, image, pull_secrets, ["true"]))
+    return Probe("image", _pod(terms, f"image-{number}", image, ["true"]))
 
 
 def verdict(probe: Probe, sight: Sight, *, dns_pods: list[dict] | None) -> list[Finding] | None:
@@ -152,31 +160,27 @@ def too_late(probe: Probe, sight: Sight, *, timeout: float) -> Finding:
         assert sight.claim is not None
         return storage.unbound(sight.claim, about(sight.events, sight.claim))
     last = next(iter(about(sight.events, sight.pod)[::-1]), {}).get("message", "")
-    cause = f"Pod {label(sight.pod)}, which the doctor made, has not done its work within {timeout:.0f} seconds."
     remedy = "If it still pulls its image, allow more time with --timeout; else look at its node."
-    check = "images" if probe.question == "image" else "pod"
-    return error(check, quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
+    if probe.question == "image":  # gigabytes take minutes, and nobody has said that they cannot be had
+        image = sight.pod["spec"]["containers"][0]["image"]
+        cause = f"The image {image} has not been pulled within {timeout:.0f} seconds: a first start may take long."
+        return warning("images", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
+    cause = f"Pod {label(sight.pod)}, which the doctor made, has not done its work within {timeout:.0f} seconds."
+    return error("pod", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
 
 
-def _pod(
-    name: str,
-    place: str,
-    image: str,
-    pull_secrets: tuple[str, ...],
-    command: list[str],
-    *,
-    env: dict[str, str] | None = None,
-) -> dict:
+def _pod(terms: Terms, name: str, image: str, command: list[str], *, env: dict[str, str] | None = None) -> dict:
     variables = {"REPORT": REPORT, **(env or {})}
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": name, "namespace": place, "labels": LABELS},
+        "metadata": {"name": f"{terms.run}-{name}", "namespace": terms.place, "labels": LABELS},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 0,
-            "imagePullSecrets": [{"name": secret} for secret in pull_secrets],
+            "imagePullSecrets": [{"name": secret} for secret in terms.pull_secrets],
+            "tolerations": list(terms.tolerations),
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": UID,

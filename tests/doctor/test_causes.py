@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kf_spawner.doctor import api, clock, nodes, quota, refusals, sandboxes, tfjobs
+from kf_spawner.doctor import api, clock, nodes, probe, quota, refusals, sandboxes, tfjobs
 from kf_spawner.doctor.pods import trouble
+from kf_spawner.doctor.probe import Sight
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -174,6 +175,14 @@ def test_a_pod_that_used_too_much_memory():
     assert found.command.endswith("--previous")
 
 
+def test_an_image_that_takes_long_is_not_missing():
+    asked = probe.of_image(probe.Terms("kf", "kf-doctor-1"), number=0, image="large:1")
+    made = {**asked.pod, "metadata": {**asked.pod["metadata"], "uid": "u"}}
+    found = probe.too_late(asked, Sight(made, None, [], NOW), timeout=120)
+    assert (found.check, found.severity) == ("images", "warning")
+    assert "The image large:1 has not been pulled within 120 seconds" in found.cause
+
+
 def test_a_pod_that_starts_anew_has_not_crashed():
     ended = {"terminated": {"exitCode": 255, "reason": "Unknown"}}
     initialised = container({"terminated": {"exitCode": 0}})
@@ -264,6 +273,12 @@ def test_nodes():
     assert (lost.severity, "Node b does not report" in lost.cause) == ("warning", True)
     [closed] = nodes.nodes([node("a", unschedulable=True), node("b", taints=[{"key": "k", "effect": "NoSchedule"}])])
     assert (closed.severity, "a is cordoned; b has the taint k" in closed.cause) == ("error", True)
+    taint = {"key": "k", "value": "v", "effect": "NoSchedule"}
+    tainted = [node("a", taints=[taint])]
+    for let_in in ({"key": "k", "value": "v"}, {"key": "k", "operator": "Exists"}, {"operator": "Exists"}):
+        assert nodes.nodes(tainted, tolerations=[let_in]) == []
+    for other in ({"key": "k", "value": "w"}, {"key": "l", "operator": "Exists"}, {**taint, "effect": "NoExecute"}):
+        assert len(nodes.nodes(tainted, tolerations=[other])) == 1
     full = node("a")
     full["status"]["conditions"].append({"type": "DiskPressure", "status": "True", "message": "low"})
     [pressed] = nodes.nodes([full])

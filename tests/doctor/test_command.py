@@ -131,12 +131,21 @@ async def test_a_certificate_of_somebody_else(control_plane, tmp_path: Path):
     [
         (["--skip=pods"], "there is no check pods"),
         (["now"], "does not know 'now'"),
+        (["--tolerations=dedicated"], "--tolerations: 'dedicated' is no JSON list"),
     ],
 )
 async def test_what_it_cannot_begin_with(control_plane, arguments, words):
     code, out, err = await doctor(control_plane.admin_kubeconfig, *arguments)
     assert (code, out) == (2, "")
     assert words in err
+
+
+async def test_an_account_that_may_look_at_nothing(control_plane):
+    """Nothing found is no good news then; what it may not install it is not asked about here."""
+    code, out, err = await doctor(control_plane.kubeconfig("blind"), "--skip=rights")
+    assert (code, out) == (2, "")
+    assert "this account may look at nothing: " in err
+    assert "is forbidden" in err
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import yaml
 
 from kf_spawner.doctor import tfjobs
 from kf_spawner.doctor.examination import MANIFESTS, PROBES, Report
-from kf_spawner.doctor.findings import CHECKS, Finding, Severity
-from kf_spawner.kube import ApiError, Client, Resource, load_config
-from kf_spawner.kube.resources import CRDS, DEPLOYMENTS, LEASES, NAMESPACES, PODS, RESOURCEQUOTAS, STATEFULSETS
+from kf_spawner.doctor.findings import Finding, Severity
+from kf_spawner.kube import ApiError, Resource
+from kf_spawner.kube.resources import CRDS, DEPLOYMENTS, LEASES, NAMESPACES, NODES, PODS, RESOURCEQUOTAS, STATEFULSETS
 from tests.fixtures.ports import free_port
 
 from . import stage as play
@@ -161,6 +161,18 @@ async def test_missing_images_of_several(stage: Stage):
     assert ["absent:1" in report.findings[0].cause, "absent:2" in report.findings[1].cause] == [True, True]
 
 
+async def test_nodes_for_users_alone(stage: Stage):
+    taint = {"key": "hub.jupyter.org/dedicated", "value": "user", "effect": "NoSchedule"}
+    await stage.client.patch(NODES, play.NODE, {"spec": {"taints": [taint]}})
+    try:
+        finding = only(await stage.examine(), "nodes")
+        report = await stage.examine(tolerations=({**taint, "operator": "Equal"},))
+    finally:
+        await stage.client.patch(NODES, play.NODE, {"spec": {"taints": []}})
+    assert "stage has the taint hub.jupyter.org/dedicated" in finding.cause
+    assert (report.findings, report.passed_over) == ([], {})
+
+
 async def test_a_missing_configmap(stage: Stage):
     message = 'MountVolume.SetUp failed for volume "config" : configmap "hub-config" not found'
     stage.play = play.tells("FailedMount", message, of=play.is_part("hub"))
@@ -310,17 +322,6 @@ async def test_a_quota_in_the_way_of_claims(stage: Stage):
     await stage.until(lambda: has_status(stage))
     finding = only(await stage.examine(place=stage.namespace, skip={"quota"}), "claim")
     assert finding.cause.startswith(f"Claims in namespace {stage.namespace} are refused: the quota none")
-
-
-async def test_no_rights(stage: Stage, control_plane):
-    stranger = load_config(control_plane.kubeconfig("stranger"))
-    async with Client(stranger, user_agent="test") as client:
-        report = await stage.examine(client=client)
-    finding = only(report, "rights")
-    assert "stranger may not install the platform" in finding.cause
-    assert "clusterroles.rbac.authorization.k8s.io (get, create, patch)" in finding.cause
-    assert "lacks customresourcedefinitions.apiextensions.k8s.io (get, create, patch)" in finding.cause
-    assert set(report.passed_over) == set(CHECKS) - {"api", "rights", "leftovers"}
 
 
 async def test_the_operator_is_turned_off(stage: Stage):

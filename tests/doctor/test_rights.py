@@ -1,79 +1,87 @@
-"""With the rights that docs/doctor.md lists for `helm test`, and no more, the doctor looks at everything."""
+"""Whether an account may install the platform: what it lacks is named."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
-from kf_spawner.doctor import tfjobs
-from kf_spawner.doctor.findings import Severity
+from kf_spawner.doctor import api
+from kf_spawner.doctor.findings import CHECKS
 from kf_spawner.kube import Client, load_config
-from kf_spawner.kube.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, VOLUMES
+from kf_spawner.kube.resources import CLUSTERROLEBINDINGS, CLUSTERROLES
 
 from .stage import Stage
 
-USER = "doctor"
 GROUP = "rbac.authorization.k8s.io"
-IN_NAMESPACE = [
-    {
-        "apiGroups": [""],
-        "resources": ["pods", "persistentvolumeclaims"],
-        "verbs": ["get", "list", "create", "delete"],
-    },
-    {"apiGroups": [""], "resources": ["events", "resourcequotas"], "verbs": ["list"]},
-    {"apiGroups": ["apps"], "resources": ["deployments", "statefulsets", "daemonsets"], "verbs": ["list"]},
-    {
-        "apiGroups": ["coordination.k8s.io"],
-        "resources": ["leases"],
-        "resourceNames": [tfjobs.LEASE],
-        "verbs": ["get"],
-    },
-]
-OF_CLUSTER = [
-    {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]},
-    {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["list"]},
-    {"apiGroups": ["kubeflow.org"], "resources": ["tfjobs"], "verbs": ["list"]},
-    {
-        "apiGroups": ["apiextensions.k8s.io"],
-        "resources": ["customresourcedefinitions"],
-        "resourceNames": [tfjobs.CRD],
-        "verbs": ["get"],
-    },
-]
-NOT_FOR_AN_ACCOUNT = {"rights", "clock"}
+OTHERS = set(CHECKS) - {"rights"}
 
 
 @pytest.fixture
-async def account(stage: Stage, control_plane) -> AsyncIterator[Client]:
-    """A client with these rights, and the probes' in the platform's namespace."""
-    subjects = [{"kind": "User", "name": USER, "apiGroup": GROUP}]
-    kinds = (
-        (ROLES, ROLEBINDINGS, IN_NAMESPACE, stage.namespace),
-        (CLUSTERROLES, CLUSTERROLEBINDINGS, OF_CLUSTER, None),
-    )
-    for roles, bindings, rules, namespace in kinds:
-        meta = {"name": USER, **({"namespace": namespace} if namespace else {})}
-        role = {"apiVersion": f"{GROUP}/v1", "kind": roles.kind, "metadata": meta}
-        await stage.client.apply(roles, {**role, "rules": rules}, field_manager="test")
-        reference = {"apiGroup": GROUP, "kind": roles.kind, "name": USER}
-        binding = {**role, "kind": bindings.kind, "roleRef": reference, "subjects": subjects}
-        await stage.client.apply(bindings, binding, field_manager="test")
-    async with Client(load_config(control_plane.kubeconfig(USER)), user_agent="test") as client:
-        yield client
+def having(stage: Stage, control_plane) -> Callable:
+    """A client of an account with these rights, in every namespace."""
+
+    @asynccontextmanager
+    async def made(name: str, rights: list[api.Right]) -> AsyncIterator[Client]:
+        meta = {"apiVersion": f"{GROUP}/v1", "metadata": {"name": name}}
+        rules = [
+            {
+                "apiGroups": [right.group],
+                "resources": [right.resource],
+                "verbs": [right.verb],
+                **({"resourceNames": [right.name]} if right.name else {}),
+            }
+            for right in rights
+        ]
+        await stage.client.apply(CLUSTERROLES, {**meta, "kind": "ClusterRole", "rules": rules}, field_manager="test")
+        reference = {"apiGroup": GROUP, "kind": "ClusterRole", "name": name}
+        subjects = [{"kind": "User", "name": name, "apiGroup": GROUP}]
+        binding = {**meta, "kind": "ClusterRoleBinding", "roleRef": reference, "subjects": subjects}
+        await stage.client.apply(CLUSTERROLEBINDINGS, binding, field_manager="test")
+        async with Client(load_config(control_plane.kubeconfig(name)), user_agent="test") as client:
+            yield client
+
+    return made
 
 
-async def test_they_suffice(stage: Stage, account: Client):
-    await stage.installed()
-    report = await stage.examine(client=account, place=stage.namespace, skip=NOT_FOR_AN_ACCOUNT)
-    assert (report.findings, report.passed_over, report.installed) == ([], {}, True)
-    assert await stage.left() == []
+async def lacks(stage: Stage, client: Client, **wishes) -> str:
+    """What the only finding says, if there is one."""
+    report = await stage.examine(client=client, skip=OTHERS, **wishes)
+    assert len(report.findings) <= 1
+    return report.findings[0].cause.rpartition(" it lacks ")[2] if report.findings else ""
 
 
-async def test_a_volume_that_it_may_not_remove_is_named(stage: Stage, account: Client):
-    async with stage.storage_class(reclaimPolicy="Retain"):
-        report = await stage.examine(client=account, place=stage.namespace, skip=NOT_FOR_AN_ACCOUNT)
-    left = await stage.left()
-    for volume in (await stage.client.list(VOLUMES))["items"]:
-        await stage.client.delete(VOLUMES, volume["metadata"]["name"])
-    [finding] = report.findings
-    assert (finding.check, finding.severity, report.healthy) == ("leftovers", Severity.WARNING, True)
-    assert left == [" ".join(finding.command.split()[2:]).replace("persistentvolume", "PersistentVolume")]
+async def test_none_at_all(stage: Stage, control_plane):
+    async with Client(load_config(control_plane.kubeconfig("stranger")), user_agent="test") as client:
+        report = await stage.examine(client=client)
+    [finding] = [finding for finding in report.findings if finding.check == "rights"]
+    assert "stranger may not install the platform" in finding.cause
+    assert "lacks customresourcedefinitions.apiextensions.k8s.io (get, create, patch, delete)" in finding.cause
+    assert "clusterroles.rbac.authorization.k8s.io (get, create, patch, delete)" in finding.cause
+    assert set(report.passed_over) == set(CHECKS) - {"api", "rights", "leftovers"}
+
+
+async def test_all_that_is_needed(stage: Stage, having):
+    async with having("installs", [*api.to_install(), *api.GIVE_AWAY]) as client:
+        assert await lacks(stage, client) == ""
+
+
+async def test_to_make_but_not_to_upgrade_or_remove(stage: Stage, having):
+    """Its first `helm install` would succeed, and everything after it fail."""
+    makes = [right for right in api.to_install() if right.verb in ("get", "create", "patch")]
+    async with having("makes", [*makes, *api.GIVE_AWAY]) as client:
+        said = await lacks(stage, client)
+    assert "secrets (delete, list, update)" in said
+    assert "services (delete)" in said
+
+
+async def test_to_make_roles_but_not_to_bind_them(stage: Stage, having):
+    async with having("escalates", [*api.to_install(), api.GIVE_AWAY[0]]) as client:
+        assert "pods (create, delete, " in await lacks(stage, client)
+
+
+async def test_to_make_a_namespace_that_is_not_there(stage: Stage, having):
+    look = api.Right("", "namespaces", "get")
+    async with having("inside", [*api.to_install(), *api.GIVE_AWAY, look]) as client:
+        assert await lacks(stage, client) == ""
+        stage.namespace = "not-yet"
+        assert await lacks(stage, client) == "namespaces (create)."

@@ -1,0 +1,116 @@
+"""`helm test`: with the rights and arguments that the chart gives it, and no more, the doctor looks at everything."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from kf_spawner.doctor.app import Doctor
+from kf_spawner.doctor.findings import Severity
+from kf_spawner.kube import Client, load_config
+from kf_spawner.kube.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, VOLUMES
+from tests.fixtures.helm import Helm, only
+
+from .stage import Stage
+
+USER = "doctor"
+ACCOUNT = "kf-spawner-doctor"
+GROUP = "rbac.authorization.k8s.io"
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "doctor.md"
+
+
+@pytest.fixture(scope="module")
+def renderer(tmp_path_factory) -> Helm:
+    folder = tmp_path_factory.mktemp("helm")
+    return Helm.at(folder / "none", "platform", folder)
+
+
+@pytest.fixture(scope="module")
+def chart(renderer: Helm) -> list[dict]:
+    return renderer.render()
+
+
+def settings(objects: list[dict]) -> Doctor:
+    """What the chart's pod tells the doctor."""
+    [container] = only(objects, "Pod", "doctor")["spec"]["containers"]
+    assert container["args"][:2] == ["kf-spawner", "doctor"]
+    app = Doctor()
+    app.parse_command_line(container["args"][2:])
+    return app
+
+
+@pytest.fixture
+async def account(stage: Stage, control_plane, chart: list[dict]) -> AsyncIterator[Client]:
+    """A client with the chart's rights, and the probes' in the platform's namespace."""
+    subjects = [{"kind": "User", "name": USER, "apiGroup": GROUP}]
+    for roles, bindings, namespace in (
+        (ROLES, ROLEBINDINGS, stage.namespace),
+        (CLUSTERROLES, CLUSTERROLEBINDINGS, None),
+    ):
+        meta = {"name": USER, **({"namespace": namespace} if namespace else {})}
+        role = {"apiVersion": f"{GROUP}/v1", "kind": roles.kind, "metadata": meta}
+        rules = only(chart, roles.kind, ACCOUNT)["rules"]
+        await stage.client.apply(roles, {**role, "rules": rules}, field_manager="test")
+        reference = {"apiGroup": GROUP, "kind": roles.kind, "name": USER}
+        binding = {**role, "kind": bindings.kind, "roleRef": reference, "subjects": subjects}
+        await stage.client.apply(bindings, binding, field_manager="test")
+    async with Client(load_config(control_plane.kubeconfig(USER)), user_agent="test") as client:
+        yield client
+
+
+async def test_its_rights_suffice(stage: Stage, account: Client, chart: list[dict]):
+    await stage.installed()
+    skip = settings(chart).skip.split(",")
+    report = await stage.examine(client=account, place=stage.namespace, skip=skip)
+    assert (report.findings, report.passed_over, report.installed) == ([], {}, True)
+    assert skip == ["rights"]
+    assert await stage.left() == []
+
+
+async def test_a_volume_that_it_may_not_remove_is_named(stage: Stage, account: Client):
+    async with stage.storage_class(reclaimPolicy="Retain"):
+        report = await stage.examine(client=account, place=stage.namespace, skip={"rights"})
+    left = await stage.left()
+    for volume in (await stage.client.list(VOLUMES))["items"]:
+        await stage.client.delete(VOLUMES, volume["metadata"]["name"])
+    [finding] = report.findings
+    assert (finding.check, finding.severity, report.healthy) == ("leftovers", Severity.WARNING, True)
+    assert left == [" ".join(finding.command.split()[2:]).replace("persistentvolume", "PersistentVolume")]
+
+
+def test_its_rights_are_documented(chart: list[dict]):
+    text = " ".join(DOCS.read_text().split())
+    for kind in ("Role", "ClusterRole"):
+        for rule in only(chart, kind, ACCOUNT)["rules"]:
+            words = [", ".join(f"`{word}`" for word in rule[key]) for key in ("verbs", "resources")]
+            assert " of ".join(words) in text
+
+
+def test_without_roles_of_the_chart_it_has_none(renderer: Helm):
+    objects = renderer.render({"rbac": {"create": False}})
+    assert not [obj for obj in objects if re.match(r"(Cluster)?Role(Binding)?$", obj["kind"])]
+    assert only(objects, "ServiceAccount", ACCOUNT)
+
+
+def test_it_ends_before_helm_loses_its_patience(chart: list[dict]):
+    assert settings(chart).timeout < 300
+
+
+def test_what_users_pods_are_told_its_probes_are_told(renderer: Helm):
+    ours = {"key": "team", "operator": "Equal", "value": "vision, and more", "effect": "NoSchedule"}
+    user = {"extraTolerations": [ours], "storage": {"dynamic": {"storageClass": "fast"}}}
+    values = {
+        "images": {"registry": "registry.example.com", "tag": "9"},
+        "imagePullSecrets": ["pull"],
+        "prePuller": {"images": ["model-server"]},
+        "singleuser": {**user, "image": {"name": "mine", "tag": "2", "label": "Mine"}},
+    }
+    told = settings(renderer.render(values))
+    assert [each["key"] for each in told.pod_tolerations()] == ["hub.jupyter.org/dedicated", "team"]
+    assert told.pod_tolerations()[1] == ours
+    assert told.images == "registry.example.com/kf-spawner/model-server:9,mine:2"
+    assert (told.storage_class, told.pull_secrets) == ("fast", "pull")
+    # Its secret is one of users' namespaces: a pod of the release's could not pull it.
+    values["singleuser"]["image"]["pullSecrets"] = ["theirs"]
+    assert settings(renderer.render(values)).images == "registry.example.com/kf-spawner/model-server:9"
