@@ -13,7 +13,7 @@ from pathlib import Path
 
 from playwright.async_api import Page, Response, async_playwright, expect
 
-from .client import HubClient
+from .client import START_SAYS, HubClient
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 ARGUMENTS = [
@@ -28,6 +28,14 @@ ARGUMENTS = [
 SPAWN_TIMEOUT = 600_000  # ms; a first start builds the image's environment
 PATIENCE = 60_000  # ms, for all that is not said otherwise: a machine may have other work
 CELLS_TIMEOUT = 600.0  # s
+# Hands each line that the page of a start gets to kfProgress: when the server answers, the page and they are gone.
+WATCH_PROGRESS = """
+new MutationObserver((records) => {
+  for (const record of records)
+    if (record.target.id === "progress-log")
+      for (const line of record.addedNodes) kfProgress(line.textContent);
+}).observe(document, { childList: true, subtree: true });
+"""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -62,6 +70,9 @@ async def main_job(page: Page, person: HubClient) -> None:
 
     `person` says who and where; what JupyterLab has saved is read with its token.
     """
+    progress: list[str] = []
+    await page.expose_function("kfProgress", lambda line: progress.append(line))
+    await page.add_init_script(WATCH_PROGRESS)
     await page.goto(f"{person.url}/hub")
     await picture(page, "1-login")
     await log_in(page, person)
@@ -82,6 +93,8 @@ async def main_job(page: Page, person: HubClient) -> None:
     await picture(page, "4-progress")
     await page.wait_for_url(f"**/user/{person.user}/lab**", timeout=SPAWN_TIMEOUT)
     await expect(page.locator("#jp-main-dock-panel")).to_be_visible()
+    for sentence in START_SAYS:
+        assert sentence in "\n".join(progress)
     await picture(page, "5-lab")
 
     outputs = await run_quickstart(page, person)

@@ -12,6 +12,8 @@ from yarl import URL
 
 SPAWN_TIMEOUT = 600.0  # a first spawn builds the image's environment
 CELL_TIMEOUT = 300.0
+START_SAYS = ("Found a place on node ", "Starting the notebook server.", "The notebook server answers.")
+"""What every start tells its user among other things, whatever the node is."""
 
 
 class HubClient:
