@@ -219,3 +219,17 @@ async def test_events_count_repetitions(client, namespace):
     assert events["Broken"]["involvedObject"]["name"] == "thing"
     assert events["Mended"]["message"].endswith("...")
     assert len(events["Mended"]["message"]) <= 1024
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/b", "../../../namespaces"])
+async def test_a_name_cannot_lead_to_another_path(client, namespace, name):
+    with pytest.raises(NotFound, match="cannot exist"):
+        await client.get(CONFIGMAPS, name, namespace)
+    with pytest.raises(NotFound, match="cannot exist"):
+        await client.get(CONFIGMAPS, "kube-root-ca.crt", name)
+
+
+@pytest.mark.parametrize("name", ["a?watch=1", "a#b", "a%2Fb", "a b", "é", "\ud800"])
+async def test_an_odd_name_is_asked_for_as_it_is(client, namespace, name):
+    with pytest.raises((NotFound, Invalid)):
+        await client.get(CONFIGMAPS, name, namespace)
