@@ -14,6 +14,7 @@ from tornado.iostream import StreamClosedError
 
 from .errors import RequestError
 from .follow import with_heartbeats
+from .plain import from_json
 
 
 class Answers(web.RequestHandler):
@@ -60,10 +61,7 @@ class Answers(web.RequestHandler):
 
     def json_object(self, *, limit: int) -> dict:
         """The body as a JSON object."""
-        try:
-            value = json.loads(self.body_of(limit=limit))
-        except ValueError as error:
-            raise RequestError(400, "BadRequest", f"the body is not JSON: {error}", field="body") from error
+        value = from_json(self.body_of(limit=limit), field="body")
         if not isinstance(value, dict):
             raise RequestError(400, "BadRequest", "the body must be a JSON object", field="body")
         return value

@@ -9,8 +9,6 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import yaml
-
 from kf_spawner.kube import AlreadyExists, NotFound, Resource
 from kf_spawner.kube.resources import CONFIGMAPS, EVENTS, PODS
 from kf_spawner.tfjob import names
@@ -21,6 +19,7 @@ from . import bundle, preflight
 from .cluster import Place
 from .errors import RequestError
 from .follow import Stream, follow_job, read_pods
+from .plain import from_yaml
 from .views import event_view, job_selector, job_view, replica_name
 
 NameOf = Callable[[dict], str | None]
@@ -194,7 +193,7 @@ class Jobs:
         return {**{key: value for key, value in defaults.items() if value}, **options}
 
     def _from_manifest(self, body: dict) -> dict:
-        if body.get("apiVersion") not in WRITTEN_AS or body["kind"] != names.KIND:
+        if str(body.get("apiVersion")) not in WRITTEN_AS or body["kind"] != names.KIND:
             raise RequestError(
                 400,
                 "BadRequest",
@@ -223,14 +222,13 @@ class Jobs:
 
 def parse_manifest(text: str) -> dict:
     """The one TFJob in a YAML (or JSON) text."""
-    try:
-        documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except yaml.YAMLError as error:
-        raise RequestError(400, "BadRequest", f"is not valid YAML: {error}", field="manifest") from error
-    if len(documents) != 1 or not isinstance(documents[0], dict):
+    documents = from_yaml(text, field="manifest")
+    if len(documents) != 1:
         raise RequestError(
             400, "BadRequest", f"must hold one TFJob, and holds {len(documents)} documents", field="manifest"
         )
+    if not isinstance(documents[0], dict):
+        raise RequestError(400, "BadRequest", "must be an object that begins with kind: TFJob", field="manifest")
     if "kind" not in documents[0]:
         raise RequestError(400, "BadRequest", "is missing; write kind: TFJob", field="kind")
     return documents[0]

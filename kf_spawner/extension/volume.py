@@ -37,6 +37,13 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
             "NoVolume",
             "this notebook server has no home volume, so no other pod can read the model: start one with it",
         )
+    try:
+        return _on_volume(path, home, claim)
+    except OSError as error:
+        raise _refusal(422, "NoSavedModel", f"{path} cannot be read: {error.strerror}") from error
+
+
+def _on_volume(path: str, home: str, claim: str) -> ModelFolder:
     root = Path(os.path.realpath(home))
     folder = Path(os.path.realpath(_under_home(path, home)))
     if not folder.is_relative_to(root):
@@ -48,11 +55,7 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
         raise _refusal(422, "NoSavedModel", f"{path} {what}: give the folder that the model was exported to")
     if folder == root:
         raise _refusal(422, "NoSavedModel", f"{path} is the home directory: move the model to a folder below it")
-    try:
-        found = _holds_model(folder, root)
-    except OSError as error:
-        raise _refusal(422, "NoSavedModel", f"{path} cannot be read: {error.strerror}") from error
-    if not found:
+    if not _holds_model(folder, root):
         raise _refusal(
             422,
             "NoSavedModel",

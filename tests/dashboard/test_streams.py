@@ -81,7 +81,7 @@ async def test_logs_of_all_replicas_and_of_some(as_user):
             assert answer.headers["Content-Disposition"] == 'attachment; filename="talk-worker-0.log"'
             assert answer.content_type == "text/plain"
             assert await answer.text() == "".join(f"talk-worker-0 {n}\n" for n in range(5))
-        for query in ("tail=0", "tail=x", "tail=10001", "follow=maybe"):
+        for query in ("tail=0", "tail=x", "tail=10001", "tail=" + "9" * 5000, "follow=maybe"):
             status, answer = await alice.call("GET", f"{path}/logs?{query}")
             assert (status, answer["field"]) == (400, query.partition("=")[0])
         for rest in ("logs?replica=ps-0", "logs/ps-0/download"):

@@ -89,6 +89,9 @@ CASES = {
         "spec.tfReplicaSpecs",
         "name at",
     ),
+    "a version that is a list": ("tfjobs", manifest(apiVersion=["v1"]), 400, "kind", "can be made"),
+    "half of a character": ("tfjobs", program(program="\ud800"), 400, "body", "half of a character"),
+    "a claim that leads elsewhere": ("tfjobs", program(home_claim="../pods"), 422, "home_claim", "claim-admin"),
     "an unknown field of a manifest": (
         "tfjobs",
         json.dumps({**json.loads(manifest()), "sepc": {}}),
@@ -127,6 +130,7 @@ CASES = {
     "an endpoint without a path": ("endpoints", '{"name": "m"}', 400, "path", "SavedModel"),
     "a model that is not there": ("endpoints", '{"name": "m", "path": "~/nothing"}', 422, "path", "does not exist"),
     "a model outside of the volume": ("endpoints", '{"name": "m", "path": "/etc"}', 422, "path", "home volume"),
+    "a path too long": ("endpoints", json.dumps({"name": "m", "path": "x" * 300}), 422, "path", "File name too long"),
     "a folder without a model": ("endpoints", '{"name": "m", "path": "~/empty"}', 422, "path", "no SavedModel"),
     "a link that leads off the volume": ("endpoints", '{"name": "m", "path": "~/link"}', 422, "path", "home volume"),
     "a version that leads off the volume": (
@@ -189,6 +193,8 @@ async def test_what_is_not_there(server):
         ("GET", "tfjobs/nothing/logs", "name"),
         ("GET", "tfjobs/nothing/watch", "name"),
         ("GET", "tfjobs/nothing/events", "name"),
+        ("GET", "tfjobs/nothing%2F..%2F..%2Fpods", "name"),
+        ("GET", "tfjobs/nothing%3Fwatch=1", "name"),
         ("GET", "endpoints/nothing", "name"),
         ("GET", "endpoints/nothing/logs", "name"),
         ("DELETE", "endpoints/nothing", "name"),

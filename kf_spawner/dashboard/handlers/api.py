@@ -98,7 +98,7 @@ class JobLogs(Handler):
         text = self.get_query_argument("tail", "")
         if not text:
             return None
-        if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= MAX_TAIL):
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and 1 <= int(text) <= MAX_TAIL):
             raise RequestError(400, "BadRequest", f"is {text}: use a number of lines, 1 to {MAX_TAIL}", field="tail")
         return int(text)
 
