@@ -19,6 +19,8 @@ spec:
           containers: [{name: tensorflow, image: "busybox:1"}]
 """
 
+CLUSTER_WIDE = "clusterroles,clusterrolebindings,validatingadmissionpolicies,validatingadmissionpolicybindings"
+
 
 @pytest.fixture
 def kubectl(plane, helm):
@@ -41,7 +43,12 @@ def revision_of(kubectl, deployment: str) -> str:
 
 def test_install_upgrade_rollback_uninstall(helm, kubectl, plane, tmp_path):
     notes = helm.run("install", RELEASE, str(CHART))
-    assert f"kubectl -n {helm.namespace} get secret hub" in notes
+    commands = [line.strip() for line in notes.splitlines() if line.strip().startswith("kubectl")]
+    assert [command.partition(" -o ")[0].partition("  ")[0] for command in commands] == [
+        f"kubectl -n {helm.namespace} rollout status deployment/hub deployment/door",
+        f"kubectl -n {helm.namespace} get secret hub",
+        f"kubectl -n {helm.namespace} port-forward service/door 8000:80",
+    ]
     first = secrets(kubectl)
     assert len(first["password"]) >= 20
     assert len(bytes.fromhex(first["cookie-secret"])) == 32
@@ -70,7 +77,7 @@ def test_install_upgrade_rollback_uninstall(helm, kubectl, plane, tmp_path):
     helm.run("uninstall", RELEASE)
     kept = kubectl("get", "tfjobs,persistentvolumeclaims", "-o", "name").split()
     assert kept == ["tfjob.kubeflow.org/kept", "persistentvolumeclaim/hub-db"]
-    assert "kf-spawner" not in kubectl("get", "clusterroles,clusterrolebindings", "-o", "name")
+    assert "kf-spawner" not in kubectl("get", CLUSTER_WIDE, "-o", "name")
 
     # What was kept is taken up again; and asked for, all of it goes.
     helm.run(
@@ -83,9 +90,12 @@ def test_install_upgrade_rollback_uninstall(helm, kubectl, plane, tmp_path):
 
 
 def test_an_upgrade_brings_the_definition_of_jobs_up_to_date(helm, kubectl):
+    """What somebody changed by hand is theirs: helm says so, and takes it back only where it is told to."""
     helm.run("install", RELEASE, str(CHART))
     shorter = json.dumps([{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns"}])
     kubectl("patch", "crd", "tfjobs.kubeflow.org", "--type=json", "-p", shorter)
+    with pytest.raises(HelmFailed, match=r'conflict.* with "kubectl-patch"'):
+        helm.run("upgrade", RELEASE, str(CHART))
     helm.run("upgrade", RELEASE, str(CHART), "--force-conflicts")
     path = "jsonpath={.spec.versions[0].additionalPrinterColumns}"
     columns = kubectl("get", "crd", "tfjobs.kubeflow.org", "-o", path)

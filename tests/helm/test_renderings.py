@@ -91,6 +91,7 @@ COMBINATIONS: dict[str, dict] = {
     "images pulled beforehand": {
         "prePuller": {"continuous": {"enabled": True}, "extraImages": {"side": {"name": "busybox", "tag": "1"}}},
         "singleuser": {"image": {"name": "own", "label": "own"}},
+        "scheduling": {"userPods": {"nodeAffinity": {"matchNodePurpose": "require"}}},
     },
     "many of each": {
         "operator": {"replicas": 3, "gangScheduler": "volcano", "clusterDomain": "cluster.local"},

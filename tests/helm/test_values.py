@@ -1,5 +1,6 @@
 """The chart's values: what they turn into, what is refused and how, and that all of it is documented."""
 
+import base64
 import json
 import runpy
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from kf_spawner import __version__
+from kf_spawner.doctor import api
 from tests.fixtures.helm import CHART, HelmFailed, container, leaves, only, settings, variables
 
 ROOT = CHART.parents[1]
@@ -23,6 +25,12 @@ def test_what_is_made_of_something_else_is_up_to_date():
 def test_the_versions_are_one():
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert (chart["version"], chart["appVersion"]) == (__version__, __version__)
+
+
+def test_the_oldest_kubernetes_is_the_doctors():
+    oldest = ".".join(map(str, api.OLDEST))
+    assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={oldest}.0-0"
+    assert f"Kubernetes {oldest} or newer" in (ROOT / "docs" / "helm.md").read_text()
 
 
 def test_every_default_is_described():
@@ -52,6 +60,7 @@ WRONG = [
     ({"singleuser": {"storage": {"capacity": "ten"}}}, "/singleuser/storage/capacity"),
     ({"singleuser": {"image": {"name": "registry.example.com/own"}}}, "/singleuser/image"),
     ({"singleuser": {"profileList": []}}, "profileList"),
+    ({"hub": {"extraFiles": {"x": {"mountPath": "/x"}}}}, "/hub/extraFiles/x"),
     ({"prePuller": {"extraImages": {"x": {"name": "y"}}}}, "/prePuller/extraImages/x"),
     ({"ingress": {"hosts": "hub.example.com"}}, "/ingress/hosts"),
     ({"cull": {"enabled": True}}, "cull"),
@@ -65,11 +74,14 @@ def test_a_wrong_value_is_refused_with_its_path(renderer, values, path):
     assert path in str(refused.value)
 
 
+CERTIFICATE = {"https": {"enabled": True, "secret": {"name": "tls"}}}
 UNSAFE = [
     ({"hub": {"config": {"JupyterHub": {"authenticator_class": "dummy"}}}}, "hub.config.DummyAuthenticator.password"),
     ({"hub": {"db": {"type": "postgres"}}}, "hub.db.url"),
     ({"proxy": {"https": {"enabled": True}}}, "proxy.https.secret.name"),
     ({"httpRoute": {"enabled": True}}, "httpRoute.gateway.name"),
+    ({"proxy": CERTIFICATE, "ingress": {"enabled": True}}, "set proxy.https.type to offload"),
+    ({"proxy": CERTIFICATE, "httpRoute": {"enabled": True, "gateway": {"name": "g"}}}, "proxy.https.type: secret"),
 ]
 
 
@@ -123,6 +135,59 @@ def test_the_database_is_upgraded_as_the_value_says(renderer):
     assert "upgrade_db" not in settings(renderer.render())["JupyterHub"]
     for said in (True, False):
         assert settings(renderer.render({"hub": {"db": {"upgrade": said}}}))["JupyterHub"]["upgrade_db"] is said
+
+
+def test_the_image_puller_goes_where_servers_go(renderer):
+    """To the same nodes, and with every Secret that one of its images may need."""
+    term = {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}
+    values = {
+        "imagePullSecrets": ["all"],
+        "hub": {"image": {"pullSecrets": ["platform"]}},
+        "singleuser": {
+            "image": {"name": "own", "label": "own", "pullSecrets": ["all", "own"]},
+            "nodeSelector": {"pool": "users"},
+            "extraNodeAffinity": {"required": [term]},
+        },
+        "scheduling": {"userPods": {"nodeAffinity": {"matchNodePurpose": "require"}}},
+        "prePuller": {"continuous": {"enabled": True}},
+    }
+    objects = renderer.render(values)
+    puller = only(objects, "DaemonSet", "continuous-image-puller")["spec"]["template"]["spec"]
+    servers = settings(objects)["KubeflowSpawner"]
+    assert puller["imagePullSecrets"] == [{"name": "all"}, {"name": "platform"}, {"name": "own"}]
+    assert puller["nodeSelector"] == servers["node_selector"]
+    assert puller["tolerations"] == servers["tolerations"]
+    required = puller["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert required["nodeSelectorTerms"] == servers["node_affinity_required"]
+    # Terms are alternatives, so each has to say both.
+    purpose = {"key": "hub.jupyter.org/node-purpose", "operator": "In", "values": ["user"]}
+    assert servers["node_affinity_required"] == [{"matchExpressions": [*term["matchExpressions"], purpose]}]
+    default = renderer.render({"prePuller": {"continuous": {"enabled": True}}})
+    assert "affinity" not in only(default, "DaemonSet", "continuous-image-puller")["spec"]["template"]["spec"]
+
+
+def test_files_of_the_hub(renderer):
+    content = {"a": ["b"]}
+    files = {
+        "sheet": {"mountPath": "/srv/sheet.yaml", "data": content},
+        "table.json": {"mountPath": "/srv/table.json", "data": content, "mode": 0o440},
+        "text": {"mountPath": "/srv/text", "stringData": ""},
+        "picture": {"mountPath": "/srv/picture.png", "binaryData": base64.b64encode(b"\x89PNG").decode()},
+    }
+    objects = renderer.render({"hub": {"extraFiles": files}})
+    found = {name: base64.b64decode(data) for name, data in only(objects, "Secret", "hub-files")["data"].items()}
+    assert yaml.safe_load(found.pop("sheet")) == json.loads(found.pop("table.json")) == content
+    assert found == {"text": b"", "picture": b"\x89PNG"}
+    pod = only(objects, "Deployment", "hub")["spec"]["template"]
+    mounts = {m["subPath"]: m["mountPath"] for m in pod["spec"]["containers"][0]["volumeMounts"] if "subPath" in m}
+    assert mounts == {name: file["mountPath"] for name, file in files.items()}
+    (volume,) = (volume for volume in pod["spec"]["volumes"] if volume["name"] == "files")
+    assert {item["key"]: item.get("mode") for item in volume["secret"]["items"]} == {
+        name: file.get("mode") for name, file in files.items()
+    }
+    changed = renderer.render({"hub": {"extraFiles": {**files, "text": {**files["text"], "stringData": "new"}}}})
+    again = only(changed, "Deployment", "hub")["spec"]["template"]
+    assert again["metadata"]["annotations"] != pod["metadata"]["annotations"], "the hub does not start anew"
 
 
 def test_without_values_nothing_lets_a_stranger_in(renderer):
@@ -200,7 +265,7 @@ def test_the_door_has_an_image_of_its_own(renderer):
 def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
     from kf_spawner.door.app import DoorApp
 
-    values = {"proxy": {"https": {"enabled": True, "secret": {"name": "tls"}}}, "ingress": {"enabled": True}}
+    values = {"proxy": {**CERTIFICATE, "traefik": {"trustedProxies": ["10.0.0.0/8"]}}}
     door = container(renderer.render(values), "door")
     assert door["args"][:3] == ["python", "-m", "kf_spawner.door"]
     app = DoorApp()
@@ -208,7 +273,7 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
     made = app.configuration(tmp_path / "dynamic.yaml")
     ports = {int(entry["address"].rpartition(":")[2]) for entry in made.static["entryPoints"].values()}
     assert ports == {port["containerPort"] for port in door["ports"]}
-    assert made.static["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"][0] == "10.0.0.0/8"
+    assert made.static["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"] == ["10.0.0.0/8"]
     assert made.dynamic["tls"]["stores"]["default"]["defaultCertificate"]["certFile"].endswith("/tls.crt")
     assert made.dynamic["http"]["services"]["hub"]["loadBalancer"]["servers"] == [{"url": "http://proxy-http:8000"}]
 

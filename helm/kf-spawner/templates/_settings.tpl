@@ -8,11 +8,8 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
 {{- $storage := $user.storage }}
 {{- $pods := .Values.scheduling.userPods }}
 {{- $purpose := include "kf.nodePurpose" (dict "match" $pods.nodeAffinity.matchNodePurpose "purpose" "user") | fromYaml }}
-{{- $required := $user.extraNodeAffinity.required }}
 {{- $preferred := $user.extraNodeAffinity.preferred }}
-{{- if $purpose.required }}
-{{- $required = append $required $purpose.term }}
-{{- else if $purpose.term }}
+{{- if and $purpose.term (not $purpose.required) }}
 {{- $preferred = append $preferred (dict "weight" 100 "preference" $purpose.term) }}
 {{- end }}
 {{- $rows := list
@@ -31,6 +28,7 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
   (list "KubeflowSpawner" "fs_gid" $user.fsGid)
   (list "KubeflowSpawner" "cmd" $user.cmd)
   (list "KubeflowSpawner" "allow_privilege_escalation" $user.allowPrivilegeEscalation)
+  (list "KubeflowSpawner" "network_policy" (include "kf.userPolicy" . | fromYaml))
   (list "KubeflowSpawner" "environment" $user.extraEnv)
   (list "KubeflowSpawner" "extra_labels" $user.extraLabels)
   (list "KubeflowSpawner" "extra_annotations" $user.extraAnnotations)
@@ -56,7 +54,7 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
   (list "KubeflowSpawner" "volume_mounts" $storage.extraVolumeMounts)
   (list "KubeflowSpawner" "node_selector" $user.nodeSelector)
   (list "KubeflowSpawner" "tolerations" (concat $pods.tolerations $user.extraTolerations))
-  (list "KubeflowSpawner" "node_affinity_required" $required)
+  (list "KubeflowSpawner" "node_affinity_required" (include "kf.userNodes" . | fromJsonArray))
   (list "KubeflowSpawner" "node_affinity_preferred" $preferred)
   (list "KubeflowSpawner" "pod_affinity_required" $user.extraPodAffinity.required)
   (list "KubeflowSpawner" "pod_affinity_preferred" $user.extraPodAffinity.preferred)
@@ -84,6 +82,63 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
 {{- $_ := set $settings $class (mergeOverwrite (get $settings $class | default dict) (deepCopy $traits)) }}
 {{- end }}
 {{- $settings | toPrettyJson }}
+{{- end }}
+
+{{- /* The terms of which a node for users' servers fulfils one, as JSON. */ -}}
+{{- define "kf.userNodes" -}}
+{{- $purpose := include "kf.nodePurpose" (dict "match" .Values.scheduling.userPods.nodeAffinity.matchNodePurpose "purpose" "user") | fromYaml }}
+{{- $terms := .Values.singleuser.extraNodeAffinity.required }}
+{{- if $purpose.required }}
+{{- $both := list }}
+{{- range $terms | default (list dict) }}
+{{- $both = append $both (merge (dict "matchExpressions" (concat (.matchExpressions | default list) $purpose.term.matchExpressions)) .) }}
+{{- end }}
+{{- $terms = $both }}
+{{- end }}
+{{- $terms | toJson }}
+{{- end }}
+
+{{- /* The spec of the NetworkPolicy of users' namespaces; empty where that is off. */ -}}
+{{- define "kf.userPolicy" -}}
+{{- with .Values.singleuser.networkPolicy }}
+{{- if .enabled }}
+podSelector: {}
+policyTypes: [Ingress, Egress]
+ingress:
+  - from:
+      - podSelector: {}
+      {{- range $component := list "hub" "proxy" "door" }}
+      - namespaceSelector:
+          matchLabels:
+            kubernetes.io/metadata.name: {{ $.Release.Namespace }}
+        podSelector:
+          matchLabels:
+            {{- include "kf.selector" (dict "root" $ "component" $component) | nindent 12 }}
+      {{- end }}
+  {{- with .ingress }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+egress:
+  # All but the clouds' metadata, where a pod would get its node's identity. Some networks count pods with no block.
+  - to:
+      - namespaceSelector: {}
+      - ipBlock:
+          cidr: 0.0.0.0/0
+          except: [169.254.169.254/32]
+      - ipBlock:
+          cidr: ::/0
+          except: ["fd00:ec2::254/128"]
+  # Names, which some clouds answer at that address, and the API server, whose node some networks count with no block.
+  - ports:
+      - {port: 53, protocol: UDP}
+      - {port: 53, protocol: TCP}
+      - {port: 443, protocol: TCP}
+      - {port: 6443, protocol: TCP}
+  {{- with .egress }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* What is appended to the hub's own lists: class -> trait -> list, as JSON. */ -}}
