@@ -134,7 +134,7 @@ def connect() -> Connection:
 
 def quoted(name: str) -> str:
     """A name as a part of a path."""
-    return parse.quote(str(name), safe="")
+    return parse.quote(str(name), safe="", errors="replace")
 
 
 def _runtime_folders() -> List[str]:

@@ -62,7 +62,7 @@ class TFJob:
     @classmethod
     def from_manifest(cls, manifest: str) -> "TFJob":
         """A job from the YAML text of a TFJob, or from the path of such a file; its name is in the manifest."""
-        text = manifest if "\n" in manifest else program._read(manifest)
+        text = manifest if isinstance(manifest, str) and "\n" in manifest else program._read(manifest)
         job = cls("")
         job._manifest = text
         return job
@@ -236,10 +236,12 @@ def _body(name: str, source: str, options: Dict[str, Any]) -> Dict[str, Any]:
         body["resources"] = resources
     if rest.pop("home", True) is False:
         body["home_claim"] = None
-    policy = dict(rest.pop("run_policy", None) or {})
+    policy = rest.pop("run_policy", None) or {}
+    if not isinstance(policy, dict):
+        raise KfError("must be a dict, as spec.runPolicy of a TFJob", field="run_policy")
     deadline = rest.pop("deadline", None)
     if deadline is not None:
-        policy["activeDeadlineSeconds"] = deadline
+        policy = dict(policy, activeDeadlineSeconds=deadline)
     if policy:
         body["run_policy"] = policy
     body.update((key, value) for key, value in rest.items() if value is not None and key not in REPLICA_TYPES)

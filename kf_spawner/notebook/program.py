@@ -85,5 +85,5 @@ def _read(path: str) -> str:
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError) as problem:
+    except (OSError, ValueError, TypeError) as problem:  # the last: it is no path at all
         raise KfError("%s cannot be read: %s" % (path, problem), field="path")
