@@ -87,6 +87,8 @@ class LocalAuthenticator(Authenticator):
         return self._password is None
 
     async def authenticate(self, handler: web.RequestHandler, data: dict) -> str | None:
+        if "username" not in data:  # JupyterHub's own page would fail on it
+            raise web.HTTPError(400, "the form has no username")
         given: str = data.get("password") or ""
         if self._password is not None:
             right = hmac.compare_digest(given.encode(), self._password.encode())

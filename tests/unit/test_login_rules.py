@@ -76,6 +76,12 @@ async def test_any_user_where_that_is_configured():
 
 
 @pytest.mark.parametrize("name", ["local", "null"])
+async def test_a_form_without_a_user_is_told_so(name):
+    with pytest.raises(web.HTTPError, match="the form has no username"):
+        await AUTHENTICATORS[name]().authenticate(browser_at("127.0.0.1:8000"), {"password": ""})
+
+
+@pytest.mark.parametrize("name", ["local", "null"])
 @pytest.mark.parametrize(("trait", "variable"), [("bind_host", "KF_BIND_HOST"), ("hub_host", "KF_HUB_HOST")])
 @pytest.mark.parametrize("host", ["192.168.1.5", "0.0.0.0", ""])
 def test_without_a_password_neither_door_nor_hub_can_be_reached_by_others(tmp_path, name, trait, variable, host):
