@@ -57,6 +57,7 @@ setup(
             "import-linter>=2",
             "jupyter-server>=2.14",
             "ipython>=8",
+            "jupyterhub-idle-culler>=2",
             "mypy>=1.14",
             "nbformat>=5.10",
             "numpy>=2",

@@ -63,7 +63,7 @@ WRONG = [
     ({"hub": {"extraFiles": {"x": {"mountPath": "/x"}}}}, "/hub/extraFiles/x"),
     ({"prePuller": {"extraImages": {"x": {"name": "y"}}}}, "/prePuller/extraImages/x"),
     ({"ingress": {"hosts": "hub.example.com"}}, "/ingress/hosts"),
-    ({"cull": {"enabled": True}}, "cull"),
+    ({"cull": {"timeout": 0}}, "/cull/timeout"),
 ]
 
 

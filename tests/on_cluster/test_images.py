@@ -118,7 +118,8 @@ def test_it_is_no_larger_than_promised(image: str, limit: float):
 
 
 PROGRAM = {
-    HUB: "import kubespawner, oauthenticator, psycopg2, kf_spawner.operator.app, kf_spawner.dashboard.app",
+    HUB: "import kubespawner, oauthenticator, psycopg2, jupyterhub_idle_culler\n"
+    "import kf_spawner.operator.app, kf_spawner.dashboard.app",
     DOOR: "import kf_spawner.door.app",
     TF2: "import tensorflow as tf; print(tf.__version__, int(tf.reduce_sum(tf.constant([1, 2]))))",
     TF1: "import tensorflow as tf; print(tf.__version__, tf.Session().run(tf.constant(3)))",

@@ -149,12 +149,31 @@ egress:
 {{- $entry := dict "name" $image.label "reference" (printf "%s:%s" . ($image.tag | default "latest")) "description" $image.description }}
 {{- $_ := set $additions "KubeflowSpawner" (dict "images" (list $entry)) }}
 {{- end }}
-{{- with .Values.hub.loadRoles }}
 {{- $roles := list }}
-{{- range $name, $role := . }}
+{{- range $name, $role := .Values.hub.loadRoles }}
 {{- $roles = append $roles (merge (dict "name" $name) $role) }}
 {{- end }}
-{{- $_ := set $additions "JupyterHub" (dict "load_roles" $roles) }}
+{{- $services := list }}
+{{- with .Values.cull }}
+{{- if .enabled }}
+{{- $name := "jupyterhub-idle-culler" }}
+{{- $command := list "python" "-m" "jupyterhub_idle_culler"
+  (printf "--timeout=%d" (int .timeout))
+  (printf "--cull-every=%d" (int .every))
+  (printf "--max-age=%d" (int .maxAge))
+  (printf "--cull-users=%t" .users)
+  (printf "--cull-admin-users=%t" .adminUsers)
+  (printf "--remove-named-servers=%t" .removeNamedServers)
+  (printf "--concurrency=%d" (int .concurrency))
+}}
+{{- $services = append $services (dict "name" $name "command" $command) }}
+{{- $scopes := list "list:users" "read:users:activity" "read:servers" "delete:servers" }}
+{{- if .users }}
+{{- $scopes = append $scopes "delete:users" }}
 {{- end }}
+{{- $roles = append $roles (dict "name" $name "services" (list $name) "scopes" $scopes) }}
+{{- end }}
+{{- end }}
+{{- $_ := set $additions "JupyterHub" (dict "load_roles" $roles "services" $services) }}
 {{- $additions | toPrettyJson }}
 {{- end }}
