@@ -13,17 +13,17 @@ from kf_spawner.hub.authenticators import AUTHENTICATORS
 from kf_spawner.hub.authorize import handlers
 from kf_spawner.hub.further import apply_folder
 from kf_spawner.hub.pages import TEMPLATES
-from kf_spawner.hub.variables import choice, flag, folder_of_images, names, optional
+from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, names, optional, port
 from kf_spawner.spawner.catalogue import read_folder, reference
 from kf_spawner.spawner.spawner import KubeflowSpawner
 
 c = get_config()
 
 env = os.environ
-state = Path(env.get("KF_HUB_DIR", "."))
-public_url = env.get("KF_PUBLIC_URL", "http://127.0.0.1:8000").rstrip("/")
+state = folder("KF_HUB_DIR", default=".")
+public_url = address("KF_PUBLIC_URL", default="http://127.0.0.1:8000")
 hub_host = env.get("KF_HUB_HOST", "127.0.0.1")
-hub_address = f"http://{hub_host}:{env.get('KF_HUB_PORT', '8081')}"
+hub_address = f"http://{hub_host}:{port('KF_HUB_PORT', default=8081)}"
 where = {
     "registry": env.get("REGISTRY", ""),
     "repository": env.get("REPO_NAME", "kf-spawner"),

@@ -1,10 +1,11 @@
-"""How the values of deployment variables are read: lists, flags, choices, `null` for nothing."""
+"""How the values of deployment variables are read: lists, flags, choices, addresses, `null` for nothing."""
 
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 
@@ -45,6 +46,35 @@ def choice(name: str, choices: Mapping[str, T], *, default: str) -> T:
     if value not in choices:
         raise BadVariable(f"{name}={value}: give one of {', '.join(choices)}")
     return choices[value]
+
+
+def address(name: str, *, default: str) -> str:
+    """An address of the web, without a slash at its end."""
+    value = os.environ.get(name, "").strip() or default
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise BadVariable(f"{name}={value}: give an address such as https://hub.example.com or http://127.0.0.1:8000")
+    return value.rstrip("/")
+
+
+def port(name: str, *, default: int) -> int:
+    """A port to listen at."""
+    value = os.environ.get(name, "").strip() or str(default)
+    if not (value.isascii() and value.isdecimal() and len(value) <= 5 and 0 < int(value) < 65536):
+        raise BadVariable(f"{name}={value}: give a port, a whole number from 1 to 65535")
+    return int(value)
+
+
+def folder(name: str, *, default: str) -> Path:
+    """A folder that is there."""
+    value = Path(os.environ.get(name) or default)
+    if not value.is_dir():
+        raise BadVariable(f"{name}={value} is no folder: make it, or name another")
+    return value
 
 
 def shared_files() -> Path:

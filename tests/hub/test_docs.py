@@ -16,7 +16,8 @@ def headings(page: str) -> set[str]:
 
 def test_variables():
     config = (ROOT / "jupyterhub_config.py").read_text()
-    read = set(re.findall(r"(?:env\.get|choice|names|flag|optional|folder_of_images)\([\"']([A-Z_]+)[\"']", config))
+    readers = "env\\.get|address|choice|flag|folder|folder_of_images|names|optional|port"
+    read = set(re.findall(rf"(?:{readers})\([\"']([A-Z_]+)[\"']", config))
     traits = {f"LocalAuthenticator.{name}" for name in LocalAuthenticator.class_own_traits(config=True)}
     assert len(read) > 15
     assert headings("hub.md") >= read

@@ -2,7 +2,17 @@
 
 import pytest
 
-from kf_spawner.hub.variables import BadVariable, choice, flag, folder_of_images, names, optional
+from kf_spawner.hub.variables import (
+    BadVariable,
+    address,
+    choice,
+    flag,
+    folder,
+    folder_of_images,
+    names,
+    optional,
+    port,
+)
 from kf_spawner.spawner.catalogue import CatalogueError, read_folder
 
 
@@ -41,3 +51,41 @@ def test_a_folder_of_images_that_is_not_there(monkeypatch):
     monkeypatch.setenv("KF_IMAGES_DIR", "/nowhere")
     with pytest.raises(CatalogueError, match="set KF_IMAGES_DIR"):
         read_folder(folder_of_images("KF_IMAGES_DIR"), registry="", repository="r", tag="1")
+
+
+def test_an_address(monkeypatch):
+    monkeypatch.setenv("V", "https://hub.example.com/base/")
+    assert address("V", default="http://a") == "https://hub.example.com/base"
+    monkeypatch.setenv("V", "")
+    assert address("V", default="http://[::1]:8000") == "http://[::1]:8000"
+
+
+@pytest.mark.parametrize(
+    "value", ["hub.example.com", "ftp://a", "http://", "http://a:x", "http://a:99999", "http://[a"]
+)
+def test_an_address_that_is_none(monkeypatch, value):
+    monkeypatch.setenv("V", value)
+    with pytest.raises(BadVariable, match=r"^V=.*: give an address such as"):
+        address("V", default="http://a")
+
+
+def test_a_port(monkeypatch):
+    monkeypatch.setenv("V", "8082")
+    assert port("V", default=8081) == 8082
+    monkeypatch.setenv("V", "")
+    assert port("V", default=8081) == 8081
+
+
+@pytest.mark.parametrize("value", ["abc", "0", "65536", "-1", "8081.0", "9" * 5000, "²"])
+def test_a_port_that_is_none(monkeypatch, value):
+    monkeypatch.setenv("V", value)
+    with pytest.raises(BadVariable, match="give a port, a whole number from 1 to 65535"):
+        port("V", default=8081)
+
+
+def test_a_folder_that_is_not_there(monkeypatch, tmp_path):
+    monkeypatch.setenv("V", str(tmp_path))
+    assert folder("V", default=".") == tmp_path
+    monkeypatch.setenv("V", str(tmp_path / "none"))
+    with pytest.raises(BadVariable, match="none is no folder: make it"):
+        folder("V", default=".")
