@@ -17,18 +17,8 @@ from traitlets import default
 
 from .. import __version__, naming
 from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
-from ..kube.resources import (
-    CLAIMS,
-    NAMESPACES,
-    NETWORKPOLICIES,
-    NODES,
-    PODS,
-    ROLEBINDINGS,
-    SECRETS,
-    SERVICEACCOUNTS,
-    STORAGECLASSES,
-)
-from . import facts, failures, form, manifests, options, quantity, token
+from ..kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
+from . import facts, failures, form, manifests, namespace, options, quantity, token
 from .arrival import Arrival
 from .cluster import Cluster, PodCache
 from .diagnosis import Cause, Diagnosis, of_end, of_refusal
@@ -40,8 +30,6 @@ STOP_TIMEOUT = 60.0
 
 ASK_TIMEOUT = 10.0
 """Seconds that a page waits for the API server."""
-
-_FIELD_MANAGER = "kf-spawner-hub"
 
 
 class KubeflowSpawner(SpawnerSettings, KubeSpawner):
@@ -293,31 +281,13 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         return self._get_pod_url(pod)
 
     async def _ensure_namespace(self) -> None:
-        client, user = (await self._cluster()).client, self.user.name
         wanted = manifests.namespace(
             self.namespace,
-            user=user,
+            user=self.user.name,
             labels=self._expand_all(self.user_namespace_labels),
             annotations=self._expand_all(self.user_namespace_annotations),
         )
-        try:
-            existing = await client.get(NAMESPACES, self.namespace)
-        except NotFound:
-            with contextlib.suppress(AlreadyExists):  # by a second server of the same user
-                await client.create(NAMESPACES, wanted)
-        else:
-            if not manifests.belongs_to(existing, user):
-                raise failures.failed(_foreign_namespace(self.namespace, user))
-            await client.apply(NAMESPACES, wanted, field_manager=_FIELD_MANAGER)
-        furniture = [
-            (SERVICEACCOUNTS, manifests.account(self.namespace)),
-            (ROLEBINDINGS, manifests.binding(self.namespace)),
-        ]
-        if self.network_policy:
-            furniture.append((NETWORKPOLICIES, manifests.network_policy(self.namespace, self.network_policy)))
-        await asyncio.gather(
-            *(client.apply(resource, obj, field_manager=_FIELD_MANAGER) for resource, obj in furniture)
-        )
+        await namespace.ensure((await self._cluster()).client, wanted, network_policy=self.network_policy)
 
     async def _ensure_claim(self) -> None:
         client = (await self._cluster()).client
@@ -414,11 +384,3 @@ def _of_api_error(error: ApiError) -> Diagnosis:
             error.message,
         )
     return of_refusal("what the server needs", error.message)
-
-
-def _foreign_namespace(name: str, user: str) -> Diagnosis:
-    return Diagnosis(
-        Cause.NAMESPACE,
-        f"The namespace {name} exists and is not yours.",
-        f"Ask an administrator: the annotation {manifests.USER_ANNOTATION}={user} on it would make it yours.",
-    )
