@@ -1,19 +1,22 @@
 """The chart on a real cluster, without values: all parts come up and look after themselves.
 
-Needs the platform's own images on the nodes (`make images`, then `python -m tests.cluster load .images/*.tar`).
+Needs all CPU images on the nodes, as `helm test` asks for them (`make images`; `python -m tests.cluster load …`).
 """
 
 import asyncio
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
+from kf_spawner.doctor.findings import CHECKS
 from tests.e2e.client import HubClient
-from tests.fixtures.helm import RELEASE
+from tests.fixtures.helm import RELEASE, HelmFailed
 
 from .conftest import until
-from .platform import DEFINITION, PARTS, ClusterInUse, Platform, installed
+from .platform import DEFINITION, NAMESPACE, PARTS, ClusterInUse, Platform, installed
+from .test_doctor import doctor
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -50,10 +53,41 @@ async def test_one_operator_leads_and_the_other_takes_over(platform):
     assert second.startswith("operator-")
 
 
+async def test_the_doctor_looks_from_outside(platform, kubeconfig):
+    """Silent, and with exit code 0: `doctor` compares."""
+    report = await doctor(kubeconfig, f"--namespace={NAMESPACE}")
+    assert report == {"healthy": True, "installed": True, "findings": [], "passed_over": {}}
+
+
 async def test_the_doctor_looks_from_inside(platform):
-    said = platform.helm.run("test", RELEASE, "--logs", timeout=300)
+    """At everything but the rights of who installs; and its account and rights go."""
+    said = platform.helm.run("test", RELEASE, "--logs", timeout=400)
     assert "Succeeded" in said
-    assert "kf-spawner-doctor" not in platform.kubectl("get", "serviceaccounts,roles", "-o", "name")
+    made = len(CHECKS) - len({"rights"})
+    assert re.search(rf"kf-spawner doctor: 0 errors, 0 warnings in {made} checks$", said, re.MULTILINE), said
+    assert doctors_objects(platform) == ""
+
+
+async def test_the_doctor_names_a_defect_from_inside(platform):
+    """`helm test` fails, and its pod stays for its log."""
+    platform.kubectl("scale", "deployment", "operator", "--replicas=0")
+    try:
+        platform.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/component=operator", "--timeout=50s")
+        with pytest.raises(HelmFailed):
+            platform.helm.run("test", RELEASE, timeout=400)
+        log = platform.kubectl("logs", "doctor")
+    finally:
+        platform.kubectl("delete", "pod", "doctor", "--ignore-not-found")
+        platform.kubectl("scale", "deployment", "operator", "--replicas=2")
+    [first] = [line for line in log.splitlines() if line.startswith(("error: ", "warning: "))]
+    turned_off = f"The operator is turned off: Deployment {NAMESPACE}/operator is scaled to 0 replicas."
+    assert first == f"error: operator: {turned_off}"
+    assert doctors_objects(platform) == ""
+
+
+def doctors_objects(platform: Platform) -> str:
+    kinds = "serviceaccounts,roles,rolebindings,clusterroles,clusterrolebindings"
+    return platform.kubectl("get", kinds, "-l", "app.kubernetes.io/component=doctor", "-o", "name")
 
 
 def test_the_tests_leave_an_installation_alone(platform, helm_program, kubeconfig, kubectl, tmp_path):
