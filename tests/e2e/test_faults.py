@@ -141,7 +141,8 @@ async def test_kill(product, kubectl, server, starts, component, turn):
         await server.stop_server()
         await server.spawn({"image": NOTEBOOK})
     kubectl("delete", "tfjob", name, "--wait=false")
-    kubectl("delete", "configmaps", "-l", f"{LABEL}={name}")
+    # All in one request: kubectl's own way takes a minute for a thousand of them.
+    kubectl("delete", "--raw", f"/api/v1/namespaces/kf-admin/configmaps?labelSelector={LABEL}%3D{name}")
 
 
 @contextlib.asynccontextmanager
