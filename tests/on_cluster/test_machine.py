@@ -25,8 +25,18 @@ pytestmark = [
 ]
 
 
+def mounts() -> str:
+    return Path("/proc/mounts").read_text()
+
+
 @pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
+def before() -> str:
+    """The mounts of this machine, which are none of a cluster's."""
+    return mounts()
+
+
+@pytest.fixture(scope="module")
+def layout(tmp_path_factory: pytest.TempPathFactory, before: str) -> Iterator[Layout]:
     made = Layout(tmp_path_factory.mktemp("cluster") / "home")
     outside.up(made, nodes=2)
     yield made
@@ -60,8 +70,11 @@ def containers(layout: Layout) -> list[int]:
 
 
 def running(name: str) -> list[int]:
-    found = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in found if Path(_link(pid, "exe")).name == name]
+    return [pid for pid in everybody() if Path(_link(pid, "exe")).name == name]
+
+
+def everybody() -> list[int]:
+    return [int(path.name) for path in Path("/proc").glob("[0-9]*")]
 
 
 def _cgroups(pid: int) -> str:
@@ -76,6 +89,11 @@ def _link(pid: int, name: str) -> str:
         return os.readlink(f"/proc/{pid}/{name}")
     except OSError:
         return ""
+
+
+def namespaces(pid: int) -> set[str]:
+    """Of the kinds that a machine, and in it a pod, has of its own; none of a process that has ended."""
+    return {_link(pid, f"ns/{kind}") for kind in ("mnt", "net", "pid", "uts")} - {""}
 
 
 def start_pod(layout: Layout) -> None:
@@ -207,10 +225,9 @@ def test_a_power_cut(layout: Layout):
     until(layout, "1", *RESTARTS)
 
 
-def test_down_leaves_nothing(tmp_path: Path):
-    """Not of a start that was cut short, either."""
+def test_down_leaves_nothing_of_a_start_that_was_cut_short(tmp_path: Path):
     layout = Layout(tmp_path / "home")
-    outer = Path("/proc/mounts").read_text()
+    before = mounts()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.cluster", "--home", str(layout.home), "up"], cwd=ROOT, stdout=subprocess.DEVNULL
     )
@@ -223,9 +240,31 @@ def test_down_leaves_nothing(tmp_path: Path):
     process.kill()
     process.wait()
     outside.down(layout)
-    assert outside.machine(layout) is None
     assert process_start(inside) is None
+    assert_gone(layout, before)
+    outside.down(layout)  # and again: nothing to do is no error
+
+
+def test_down_leaves_nothing_of_a_cluster_with_pods_on_two_nodes(layout: Layout, before: str):
+    """The last test with that cluster."""
+    if kubectl(layout, "get", "pod", "pod").returncode:
+        start_pod(layout)
+    machines = [outside.machine(layout), *outside.further_machines(layout)]
+    assert len(machines) == 2
+    inside = {_link(pid, "ns/mnt") for pid in machines if pid}
+    its_own = [pid for pid in everybody() if _link(pid, "ns/mnt") in inside or layout.cgroup in _cgroups(pid)]
+    assert {"kubelet", "containerd", "kube-proxy", "busybox"} <= {Path(_link(pid, "exe")).name for pid in its_own}
+    made = {name for pid in its_own for name in namespaces(pid)} - namespaces(os.getpid())
+    started = {pid: process_start(pid) for pid in everybody() if namespaces(pid) & made}
+    outside.down(layout)
+    # Without a process or a mount there is no namespace either, nor its links; its number is given to others.
+    assert [pid for pid, start in started.items() if start and process_start(pid) == start] == []
+    assert_gone(layout, before)
+
+
+def assert_gone(layout: Layout, before: str) -> None:
+    assert outside.machine(layout) is None
+    assert outside.further_machines(layout) == []
     assert not layout.home.exists()
     assert not [path for path in cgroups.hierarchies() if (path / layout.cgroup).exists()]
-    assert Path("/proc/mounts").read_text() == outer
-    outside.down(layout)  # and again: nothing to do is no error
+    assert mounts() == before
