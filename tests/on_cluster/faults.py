@@ -73,13 +73,19 @@ def further_node(layout: Layout, number: int, archives: list[Path]) -> Iterator[
                 _inside(machine, "ctr", "--namespace=k8s.io", "images", "import", "-", stdin=file)
         yield place
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            kill(_all_of(layout, place))
+        if left := _all_of(layout, place):
+            with contextlib.suppress(ProcessLookupError):
+                kill(left)
         joined.wait(PATIENCE)
         _inside(first, "umount", "--lazy", str(place.var))
         cgroups.remove(place.cgroup)
         shutil.rmtree(place.home)
         disk.unlink()
+
+
+def lose(layout: Layout, place: Node) -> None:
+    """End a further node's machine for good, with all that runs on it: nobody says that it has ended."""
+    kill(_all_of(layout, place))
 
 
 def fill(layout: Layout, place: Node) -> None:

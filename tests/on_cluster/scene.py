@@ -6,7 +6,8 @@ Needs the platform's images and one for notebooks on the nodes (`make images`).
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
@@ -37,7 +38,7 @@ class Job:
     def __init__(self, client: Client, folder: Path, name: str):
         self._client, self._folder, self.name = client, folder, name
 
-    async def start(self, restart: str = "ExitCode") -> "Job":
+    async def start(self, restart: str = "ExitCode", tolerations: Sequence[dict] = ()) -> "Job":
         """Made, and each replica started once."""
         node = {"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
         container = {
@@ -49,7 +50,8 @@ class Job:
         }
         volume = {"name": "faults", "persistentVolumeClaim": {"claimName": CLAIM}}
         # A shell as a container's first process takes no notice of SIGTERM.
-        template = {"spec": {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 1}}
+        pod = {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 1}
+        template = {"spec": {**pod, "tolerations": list(tolerations)}}
         replicas = {
             kind: {"replicas": count, "restartPolicy": restart, "template": template}
             for kind, count in self.REPLICAS.items()
@@ -183,6 +185,16 @@ class Scene:
                     text = await page.text()
                 await asyncio.sleep(PAUSE)
         return text
+
+    async def logged(self, part: str, words: str, *, since: datetime) -> None:
+        """Until the log of a pod of the part has the words, in what it wrote since then."""
+        options = ("--prefix", f"--since-time={since.isoformat(timespec='seconds').replace('+00:00', 'Z')}")
+        log = ""
+        async with asyncio.timeout(PATIENCE):
+            while words not in log:
+                selector = f"--selector=app.kubernetes.io/component={part}"
+                log = await asyncio.to_thread(self.platform.kubectl, "logs", selector, "--tail=-1", *options)
+                await asyncio.sleep(PAUSE)
 
     async def progress(self, word: str) -> None:
         """Until the user's start that is under way says the word."""

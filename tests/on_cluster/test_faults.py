@@ -1,4 +1,4 @@
-"""Parts are killed, a node is drained, a disk is full: the job ends right, the home is intact, and somebody says why.
+"""Parts are killed, a node is drained or lost, a disk full: jobs end right, homes are intact, and somebody says so.
 
 Only on the cluster of `make cluster`, whose machines can be killed; see `scene.py` for what goes on meanwhile.
 """
@@ -6,6 +6,7 @@ Only on the cluster of `make cluster`, whose machines can be killed; see `scene.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +26,10 @@ from .scene import PATIENCE, USERS, Scene, patiently
 LEASE = "kf-spawner-operator"
 ONCE = {"chief-0": 1, "worker-0": 1, "worker-1": 1}
 TWICE = {"chief-0": 2, "worker-0": 2, "worker-1": 2}
+SOON = [
+    {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}
+]
+"""Kubernetes' default is 300 s from the moment at which a node counts as lost."""
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(900)]
 
@@ -77,13 +82,14 @@ def second(layout, archive, platform, kubectl) -> Iterator[Node]:
         platform.kubectl("wait", "--for=condition=Ready", f"node/{node.name}", "--timeout=50s")
         yield node
         platform.kubectl("uncordon", layout.node(1).name)
-    platform.kubectl("delete", "node", node.name)
+    platform.kubectl("delete", "node", node.name, "--ignore-not-found")
 
 
 @pytest.mark.parametrize("program", ["kubelet", "containerd", "kube-apiserver"])
 async def test_a_part_of_the_cluster_is_killed(scene, layout, program):
     job = await scene.job(f"without-{program}").start()
-    before = faults.processes(layout, program)
+    before, moment = faults.processes(layout, program), datetime.now(UTC)
+    written = layout.machine_log.stat().st_size
     faults.kill(before)
     async with asyncio.timeout(PATIENCE):
         while len([pid for pid in faults.processes(layout, program) if pid not in before]) < len(before):
@@ -92,7 +98,9 @@ async def test_a_part_of_the_cluster_is_killed(scene, layout, program):
     await scene.until_all_is_well()
     await job.end()
     assert job.started() == ONCE
-    assert f"{program} was killed by SIGKILL" in layout.machine_log.read_text()
+    assert f"{program} was killed by SIGKILL" in layout.machine_log.read_bytes()[written:].decode()
+    if program == "kube-apiserver":
+        await scene.logged("operator", "watching tfjobs: the API server", since=moment)
 
 
 @pytest.mark.parametrize("part", ["hub", "operator"])
@@ -142,11 +150,33 @@ async def test_a_drained_node(scene, layout, second, platform):
     job = await scene.job("drained").start()
     assert {node for _, node in job.starts()} == {second.name}
     platform.kubectl("uncordon", layout.node(1).name)
+    moment = datetime.now(UTC)
     options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=55s")
     await asyncio.to_thread(platform.kubectl, "drain", second.name, *options)
     await job.until_started(6)
     told = await scene.form("its node was emptied, as is done for maintenance")
     assert "what is on your home volume is still there" in told
+    await scene.logged("hub", "The server was ended: its node was emptied", since=moment)
+    await scene.spawn()
+    await scene.until_all_is_well()
+    await job.end()
+    assert job.started() == TWICE
+    assert {node for _, node in job.starts()[3:]} == {layout.node(1).name}
+
+
+async def test_a_lost_node(scene, layout, second, platform):
+    """Its replicas are made anew as soon as Kubernetes gives them up, the server when the Node object is gone."""
+    await move_to(scene, layout, second)
+    job = await scene.job("lost").start(tolerations=SOON)
+    assert {node for _, node in job.starts()} == {second.name}
+    platform.kubectl("uncordon", layout.node(1).name)
+    faults.lose(layout, second)
+    await job.until_started(6)
+    assert await job.told("TFJobNodeLost") in {
+        f"Pod lost-{name} is lost with its node {second.name}" for name in ONCE
+    }
+    platform.kubectl("delete", "node", second.name)
+    assert "what is on your home volume is still there" in await scene.form("its node was lost")
     await scene.spawn()
     await scene.until_all_is_well()
     await job.end()
@@ -182,12 +212,12 @@ async def test_a_full_disk(scene, layout, second, platform):
 async def test_accounts_that_are_made_anew(scene, platform):
     """What has their tokens is refused, says so, and works again with the next token; servers and jobs go on."""
     job = await scene.job("refused").start()
+    moment = datetime.now(UTC)
     for part in ("operator", "hub"):
         await scene.renew_account(part, NAMESPACE)
     for pod in await scene.part("operator"):
         assert "does not accept the token in /var/run/secrets" in await readiness(pod)
-        log = await asyncio.to_thread(platform.kubectl, "logs", pod["metadata"]["name"])
-        assert "token: it has expired, or its account was deleted" in log
+    await scene.logged("operator", "token: it has expired, or its account was deleted", since=moment)
     await scene.refused_start("Kubernetes does not accept the hub's own account. Ask an administrator")
     await scene.until_all_is_well()
     await asyncio.to_thread(platform.kubectl, "rollout", "restart", "deployment/operator", "deployment/hub")
