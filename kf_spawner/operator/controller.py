@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ..kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
+from ..kube.nodes import find_lost
 from ..kube.resources import PODS, SERVICES
 from ..tfjob import ownership
 from ..tfjob.essence import essence_of_pod, essence_of_service
@@ -20,7 +21,6 @@ from ..tfjob.pods import digest, late_nodes
 from ..tfjob.reconcile import decide
 from .apply import TFJOBS, UNSEEN_AFTER, Applier, pod_groups_of
 from .metrics import Metrics
-from .nodes import find_lost
 from .queue import QueueClosed, WorkQueue
 from .view import POD, POD_GROUP, SERVICE, View
 

@@ -17,6 +17,7 @@ from traitlets import default
 
 from .. import __version__, naming
 from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
+from ..kube.nodes import is_stranded
 from ..kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
 from . import facts, failures, form, manifests, namespace, options, quantity, token
 from .arrival import Arrival
@@ -27,6 +28,9 @@ from .settings import HOME, SpawnerSettings
 
 STOP_TIMEOUT = 60.0
 """Seconds beyond the grace period for a deleted pod to be gone."""
+
+LOST_POLL = 10.0
+"""Seconds between looks at whether the node of a pod that does not end is lost."""
 
 ASK_TIMEOUT = 10.0
 """Seconds that a page waits for the API server."""
@@ -338,6 +342,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         if pod is not None and token.is_held(pod):
             await self.stop(now=True)
             return 1
+        if pod is not None and await is_stranded(cluster.client, pod):
+            await self.stop(now=True)
         last = pod or cluster.take_gone(self._key)
         status = await super().poll()
         if status is not None and last is not None:
@@ -356,8 +362,12 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             except NotFound:
                 return
             async with asyncio.timeout(grace + STOP_TIMEOUT):
-                while cluster.pods.get(self._key) is not None:
-                    await changed.wait()
+                while (pod := cluster.pods.get(self._key)) is not None:
+                    if await is_stranded(cluster.client, pod):
+                        with contextlib.suppress(NotFound):
+                            await cluster.client.delete(PODS, self.pod_name, self.namespace, grace_period=0)
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(changed.wait(), LOST_POLL)
                     changed.clear()
         cluster.take_gone(self._key)  # this end is no news to anybody
 

@@ -67,7 +67,7 @@ async def one_node(cluster):
 @pytest_asyncio.fixture(loop_scope="session")
 async def node(one_node):
     """The node, in a good mood, and taken for a living one: its heart does not beat while other files' tests run."""
-    one_node.behaviour = "run"
+    one_node.behaviour, one_node.lost = "run", False
     await one_node.beat()
     await until(one_node.takes_pods)
     return one_node

@@ -271,6 +271,27 @@ async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_ag
     assert 'id="ended"' not in await browser.form(user)
 
 
+async def test_a_server_whose_node_is_lost_ends_when_its_pod_is_given_up(node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    await node.lose()
+    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=1)  # as Kubernetes does, later
+
+    async def is_told() -> bool:
+        return "The server's pod was deleted." in html.unescape(await browser.form(user))
+
+    await until(is_told)
+    assert await world.pod() is None
+
+
+async def test_a_server_whose_node_is_lost_can_be_stopped(node, browser, user, world):
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    await node.lose()
+    await stopped(browser, user)
+    assert await world.pod() is None
+
+
 async def test_a_killed_hub_finds_servers_and_sessions_again(hub, node, browser, user, world):
     await browser.submit(user, image=CPU_IMAGE)
     await until(lambda: is_ready(browser, user))

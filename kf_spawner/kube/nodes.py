@@ -3,11 +3,19 @@
 import asyncio
 import logging
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
-from ..kube import Client, Forbidden, NotFound
-from ..kube.resources import NODES
+from .client import Client
+from .errors import Forbidden, NotFound
+from .resources import NODES
 
 log = logging.getLogger(__name__)
+
+
+def is_overdue(pod: dict, now: datetime) -> bool:
+    """Whether the pod's node should have said by now that the pod has ended."""
+    end = pod["metadata"].get("deletionTimestamp")  # its grace is counted in
+    return bool(end and pod["spec"].get("nodeName")) and datetime.fromisoformat(end) <= now
 
 
 async def find_lost(client: Client, names: Iterable[str]) -> frozenset[str]:
@@ -15,6 +23,11 @@ async def find_lost(client: Client, names: Iterable[str]) -> frozenset[str]:
     names = list(names)
     lost = await asyncio.gather(*(_is_lost(client, name) for name in names))
     return frozenset(name for name, is_lost in zip(names, lost, strict=True) if is_lost)
+
+
+async def is_stranded(client: Client, pod: dict) -> bool:
+    """Whether a pod should have ended, and its node, which has to say so, is lost. Raises ApiError."""
+    return is_overdue(pod, datetime.now(UTC)) and bool(await find_lost(client, [pod["spec"]["nodeName"]]))
 
 
 async def _is_lost(client: Client, name: str) -> bool:
