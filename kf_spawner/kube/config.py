@@ -173,6 +173,7 @@ def _file_token(path: Path) -> Token:
         except OSError as error:
             raise ConfigError(f"the token file {path} cannot be read: {error.strerror}") from error
 
+    read()  # whoever named a file that is not there hears of it now
     return Token(f"the token in {path}", read)
 
 

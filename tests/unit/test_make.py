@@ -1,5 +1,6 @@
 """The Makefile's commands, read and not run."""
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -7,7 +8,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def commands(*arguments: str) -> str:
-    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, capture_output=True, text=True, check=True)
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of `make test` itself
+    done = subprocess.run(["make", "-n", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
     return done.stdout
 
 
