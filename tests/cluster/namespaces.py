@@ -56,8 +56,8 @@ def mount(node: Node, shared: Sequence[Path]) -> None:
     do("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run")
     for path, opened in hidden:
         path.mkdir(parents=True, exist_ok=True)
-        # By the open folder: its name means another one by now.
-        do("mount", "--no-canonicalize", "--bind", f"/proc/{os.getpid()}/fd/{opened}", str(path))
+        # By the open folder: its name means another one by now. With what is mounted in it: a further node's disk.
+        do("mount", "--no-canonicalize", "--rbind", f"/proc/{os.getpid()}/fd/{opened}", str(path))
         os.close(opened)
 
 
