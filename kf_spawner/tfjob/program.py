@@ -71,25 +71,31 @@ def _option_errors(options: dict) -> Iterator[FieldError]:
             "program",
             f"has {len(program.encode())} bytes, more than {PROGRAM_LIMIT}; move data and code to the home volume",
         )
-    yield from _replica_errors(options.get("replicas"))
-    env = options.get("env") or {}
+    yield from _replica_errors(_given(options, "replicas", {}))
+    env = _given(options, "env", {})
     if not isinstance(env, dict) or not all(isinstance(value, str) for value in env.values()):
         yield FieldError("env", "must map names to texts")
-    args = options.get("args") or []
+    args = _given(options, "args", [])
     if not isinstance(args, list) or not all(isinstance(value, str) for value in args):
         yield FieldError("args", "must be a list of texts")
-    resources = options.get("resources") or {}
+    resources = _given(options, "resources", {})
     if not isinstance(resources, dict) or resources.keys() - set(RESOURCES):
         yield FieldError("resources", f"must map {', '.join(RESOURCES)} to amounts")
-    if not isinstance(options.get("run_policy") or {}, dict):
+    if not isinstance(_given(options, "run_policy", {}), dict):
         yield FieldError("run_policy", "must be an object, as spec.runPolicy of a TFJob")
 
 
+def _given(options: dict, name: str, default: Any) -> Any:
+    """What was given, be it wrong; null and nothing are the same."""
+    value = options.get(name)
+    return default if value is None else value
+
+
 def _replica_errors(replicas: Any) -> Iterator[FieldError]:
-    if not isinstance(replicas or {}, dict):
+    if not isinstance(replicas, dict):
         yield FieldError("replicas", "must map replica types to counts")
         return
-    for key in replicas or {}:
+    for key in replicas:
         if str(key).lower() not in CANONICAL_TYPE:
             known = ", ".join(kind.lower() for kind in REPLICA_TYPES)
             yield FieldError(f"replicas.{key}", f"is not a replica type; use one of {known}")
