@@ -13,6 +13,7 @@ from kf_spawner.hub.authenticators import AUTHENTICATORS
 from kf_spawner.hub.authorize import handlers
 from kf_spawner.hub.further import apply_folder
 from kf_spawner.hub.pages import TEMPLATES
+from kf_spawner.hub.routes import OrderedProxy
 from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, names, optional, port
 from kf_spawner.spawner.catalogue import read_folder, reference
 from kf_spawner.spawner.spawner import KubeflowSpawner
@@ -34,6 +35,7 @@ where = {
 c.JupyterHub.bind_url = public_url
 c.JupyterHub.hub_bind_url = hub_address
 c.JupyterHub.hub_connect_url = env.get("KF_HUB_CONNECT_URL", hub_address)
+c.JupyterHub.proxy_class = OrderedProxy
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = env.get("KF_PROXY_API_URL", "http://127.0.0.1:8001")
 c.JupyterHub.cleanup_servers = False

@@ -52,6 +52,17 @@ class DoorApp(Application):
     tls_redirect_port = Integer(
         8080, min=1, max=65535, help="TCP port that sends browsers to HTTPS at port 443. Default: 8080."
     ).tag(config=True)
+    accept_grace = Integer(
+        door.NO_GRACE.accept,
+        min=0,
+        help="""Seconds after SIGTERM in which connections are still taken, while /ping answers 503: until nothing
+        leads here any more. Default: 0.""",
+    ).tag(config=True)
+    answer_grace = Integer(
+        door.NO_GRACE.answer,
+        min=0,
+        help="Seconds after that in which requests and WebSockets may come to their end. Default: 3.",
+    ).tag(config=True)
     folder = Unicode(".", help="Folder for Traefik's two files. Default: the current one.").tag(config=True)
     debug = Bool(False, help="Let Traefik tell everything that it does. Default: off.").tag(config=True)
 
@@ -66,6 +77,8 @@ class DoorApp(Application):
         "trusted-proxies": "DoorApp.trusted_proxies",
         "tls-certificate": "DoorApp.tls_certificate",
         "tls-key": "DoorApp.tls_key",
+        "accept-grace": "DoorApp.accept_grace",
+        "answer-grace": "DoorApp.answer_grace",
         "folder": "DoorApp.folder",
     }
     flags = {"debug": ({"DoorApp": {"debug": True}}, debug.help)}
@@ -99,6 +112,7 @@ class DoorApp(Application):
             ping_port=self.ping_port,
             trusted_proxies=self.trusted_proxies,
             tls=tls,
+            grace=door.Grace(accept=self.accept_grace, answer=self.answer_grace),
             log_level="DEBUG" if self.debug else "ERROR",
         )
 

@@ -43,6 +43,17 @@ class Tls(NamedTuple):
     key: str
 
 
+class Grace(NamedTuple):
+    """Seconds: `accept` after SIGTERM, connections are taken and `/ping` answers 503; `answer` after that, whoever is
+    connected may finish, be it a request or a WebSocket."""
+
+    accept: int
+    answer: int
+
+
+NO_GRACE = Grace(accept=0, answer=3)
+
+
 def configuration(
     *,
     host: str,
@@ -55,6 +66,7 @@ def configuration(
     ping_port: int | None = None,
     trusted_proxies: Sequence[str] = (),
     tls: Tls | None = None,
+    grace: Grace = NO_GRACE,
     log_level: str = "ERROR",
 ) -> DoorConfiguration:
     """The door on `host:port`.
@@ -62,13 +74,14 @@ def configuration(
     `proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`; `routes_url`: the operator's
     `/routes`; `dynamic_file`: where the second of the two results will be; `ping_port`: a port on `ping_host` that
     answers `/ping` with 200 once the door serves, default none; `trusted_proxies`: networks of proxies in front,
-    whose X-Forwarded-… headers hold; `tls`: HTTPS beside the plain port, default none.
+    whose X-Forwarded-… headers hold; `tls`: HTTPS beside the plain port, default none; `grace`: how
+    it ends.
     """
     static: dict[str, Any] = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         # No access log, which would write paths, and no dashboard or API at all.
         "log": {"level": log_level},
-        "entryPoints": {ENTRY_POINT: _entry_point(host, port, trusted_proxies)},
+        "entryPoints": {ENTRY_POINT: _entry_point(host, port, trusted_proxies, grace)},
         "providers": {
             "providersThrottleDuration": "200ms",
             "file": {"filename": dynamic_file, "watch": False},
@@ -76,16 +89,20 @@ def configuration(
         },
     }
     if tls is not None:
-        secure = _entry_point(host, tls.port, trusted_proxies)
+        secure = _entry_point(host, tls.port, trusted_proxies, grace)
         static["entryPoints"]["secure"] = {**secure, "http": {"tls": {}}}
         # A port, not the entry point: outside, HTTPS is at its usual port.
         redirect = {"entryPoint": {"to": ":443", "scheme": "https", "permanent": True}}
         static["entryPoints"]["redirect"] = {
             "address": _address(host, tls.redirect_port),
+            "transport": _transport(grace),
             "http": {"redirections": redirect},
         }
     if ping_port is not None:
-        static["entryPoints"]["ping"] = {"address": _address(ping_host, ping_port)}
+        static["entryPoints"]["ping"] = {
+            "address": _address(ping_host, ping_port),
+            "transport": _transport(grace),
+        }
         # Its own route stands in the file with the others, so it answers when they do and not before.
         static["ping"] = {"manualRouting": True}
     dynamic = _dynamic(proxy_url, authorize_url, with_ping=ping_port is not None)
@@ -115,7 +132,7 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _entry_point(host: str, port: int, trusted_proxies: Sequence[str]) -> dict[str, Any]:
+def _entry_point(host: str, port: int, trusted_proxies: Sequence[str], grace: Grace) -> dict[str, Any]:
     return {
         "address": _address(host, port),
         "asDefault": True,
@@ -124,9 +141,13 @@ def _entry_point(host: str, port: int, trusted_proxies: Sequence[str]) -> dict[s
             # Reading a request: a large upload over a slow line. Neither an answer that streams nor a
             # WebSocket has a limit.
             "respondingTimeouts": {"readTimeout": "600s", "writeTimeout": "0s", "idleTimeout": "180s"},
-            "lifeCycle": {"requestAcceptGraceTimeout": "0s", "graceTimeOut": "3s"},
+            **_transport(grace),
         },
     }
+
+
+def _transport(grace: Grace) -> dict[str, Any]:
+    return {"lifeCycle": {"requestAcceptGraceTimeout": f"{grace.accept}s", "graceTimeOut": f"{grace.answer}s"}}
 
 
 def _dynamic(proxy_url: str, authorize_url: str, *, with_ping: bool) -> dict[str, Any]:

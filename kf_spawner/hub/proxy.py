@@ -4,14 +4,16 @@
 
 Owns how a request is passed on. The package's own way holds an answer back until it is complete, which progress pages
 and log streams never are, passes ten at a time, ends a WebSocket at a message of 10 MiB, turns its binary messages
-into text and forgets which subprotocol was agreed upon; and it has no place for anybody until the hub has told it the
-first. Routes, their REST API and options are the package's.
+into text and forgets which subprotocol was agreed upon; and it has no place for anybody until the hub has told it
+its routes. Routes, their REST API and options are the package's.
 """
 
 import asyncio
 import contextlib
 import signal
+import weakref
 from collections.abc import Iterator
+from typing import Any
 
 import aiohttp
 from configurable_http_proxy import cli, configproxy
@@ -19,7 +21,7 @@ from configurable_http_proxy.handlers import ProxyHandler
 from multidict import CIMultiDict
 from tornado.httpclient import HTTPClientError
 from tornado.httpserver import HTTPServer
-from tornado.iostream import StreamClosedError
+from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 from tornado.websocket import WebSocketClosedError, websocket_connect
 from yarl import URL
@@ -28,10 +30,13 @@ CONNECT_TIMEOUT = 10.0
 """Seconds for a server to take a connection."""
 
 ROUTES_TIMEOUT = 60.0
-"""Seconds that a request waits for the first route: a proxy that has just started has none until the hub tells it."""
+"""Seconds that a request waits for the hub's own route, which the hub tells a new proxy after all others."""
 
 LAST_ANSWERS = 3.0
 """Seconds that answers have to come to their end once the proxy is asked to."""
+
+PAUSE = 0.01
+"""Seconds between two looks whether they have."""
 
 MESSAGE_LIMIT = 256 * 1024 * 1024
 """Bytes of one WebSocket message: a cell's output, with its pictures, is one."""
@@ -49,7 +54,7 @@ HOP_BY_HOP = {
 """Headers that are between two neighbours only (RFC 9110, 7.6.1)."""
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
-_servers: list[HTTPServer] = []
+_servers: list["Server"] = []
 
 
 def _session() -> aiohttp.ClientSession:
@@ -70,14 +75,18 @@ class StreamingHandler(ProxyHandler):
 
     _answer: aiohttp.ClientResponse | None = None
 
+    def prepare(self) -> None:
+        for server in _servers:
+            server.silent.discard(self.request.connection.stream)
+
     def get_websocket_protocol(self):
         self.settings.setdefault("websocket_max_message_size", MESSAGE_LIMIT)
         return super().get_websocket_protocol()
 
     async def get_target_url(self, path: str | None) -> str | None:
-        """Waits for the first route: before it, a page would be told that there is no such server."""
+        """Waits until the hub has told its routes: before, a page would be told that there is no such server."""
         if not self.proxy.told.is_set():
-            self.proxy.log.debug("No route yet: %s %s waits", self.request.method, self.request.path)
+            self.proxy.log.debug("Not all routes yet: %s %s waits", self.request.method, self.request.path)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.proxy.told.wait(), ROUTES_TIMEOUT)
         return await super().get_target_url(path)
@@ -186,33 +195,34 @@ def _passed_on(headers) -> CIMultiDict[str]:
 
 
 class Proxy(configproxy.PythonProxy):
-    """Remembers whether the hub has told it a route, and what it is answering; SIGTERM ends it after that."""
+    """Remembers whether the hub has told it all routes, and what it is answering; SIGTERM ends it after that."""
 
     def __init__(self, options: dict) -> None:
         self.told = asyncio.Event()
         self.end: asyncio.Task | None = None
         self._answers = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
         super().__init__(options)
         # A container's first process ignores a signal without a handler, and the next proxy waits for its end.
         asyncio.get_event_loop().add_signal_handler(signal.SIGTERM, self._begin_to_end)
 
     def add_route(self, path: str, data: dict) -> None:
         super().add_route(path, data)
-        self.told.set()
+        if data.get("hub"):  # JupyterHub's word for the route to itself
+            self.told.set()
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
         """Around each request: whoever asked is to have an answer. WebSockets are connected again."""
         self._answers += 1
-        self._quiet.clear()
         try:
             yield
         finally:
             self._answers -= 1
-            if not self._answers:
-                self._quiet.set()
+
+    def _is_waited_for(self) -> bool:
+        """By whoever has asked, or has a connection and is about to."""
+        asked_by = (server.silent for server in _servers if server.request_callback is self.proxy_app)
+        return self._answers > 0 or any(not stream.closed() for silent in asked_by for stream in silent)
 
     def _begin_to_end(self) -> None:
         self.end = self.end or asyncio.ensure_future(self._end())
@@ -222,14 +232,27 @@ class Proxy(configproxy.PythonProxy):
             server.stop()  # who is refused a connection asks the next proxy; who has one and no answer might not
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_ANSWERS):
-                await self._quiet.wait()
+                while self._is_waited_for():  # noqa: ASYNC110 - a connection that is closed tells nobody
+                    await asyncio.sleep(PAUSE)
         for server in _servers:
             await server.close_all_connections()
         asyncio.get_running_loop().stop()
 
 
-def _server(application: Application) -> HTTPServer:
-    server = HTTPServer(application)
+class Server(HTTPServer):
+    """Knows who has connected and asked nothing yet (`silent`)."""
+
+    def initialize(self, *arguments: Any, **keywords: Any) -> None:
+        super().initialize(*arguments, **keywords)
+        self.silent: weakref.WeakSet[IOStream] = weakref.WeakSet()
+
+    def handle_stream(self, stream: IOStream, address: tuple) -> None:
+        self.silent.add(stream)
+        super().handle_stream(stream, address)
+
+
+def _server(application: Application) -> Server:
+    server = Server(application)
     _servers.append(server)
     return server
 

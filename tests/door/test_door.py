@@ -5,6 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -319,26 +320,33 @@ async def test_nothing_of_traefiks_own_is_open_at_the_door(opened: Door) -> None
         assert "routers" not in text
 
 
+@contextlib.asynccontextmanager
+async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Process, int, int, int]]:
+    """Its process, its port, that of its ping, and that at which the hub's proxy would be."""
+    port, ping, proxy = free_ports(3)
+    config = door.configuration(
+        host="127.0.0.1",
+        port=port,
+        proxy_url=f"http://127.0.0.1:{proxy}",
+        authorize_url=f"http://127.0.0.1:{proxy}/hub/kf/authorize",
+        routes_url=f"http://127.0.0.1:{proxy}/routes",
+        dynamic_file=str(folder / "dynamic.yaml"),
+        ping_port=ping,
+        **settings,
+    )
+    (folder / "static.yaml").write_text(json.dumps(config.static))
+    (folder / "dynamic.yaml").write_text(json.dumps(config.dynamic))
+    argv = door.argv(str(BIN / "traefik"), str(folder / "static.yaml"))
+    async with Process(argv, log=folder / "traefik.log", cwd=folder, env=dict(door.ENVIRONMENT)) as process:
+        await until(f"http://127.0.0.1:{ping}/ping")
+        yield process, port, ping, proxy
+
+
 async def test_who_comes_while_the_hubs_proxy_is_replaced_waits_for_the_next(tmp_path) -> None:
     """A request that cannot be repeated, too: nothing of it was sent before."""
     async with AsyncExitStack() as stack:
-        port, ping, proxy = free_ports(3)
-        config = door.configuration(
-            host="127.0.0.1",
-            port=port,
-            proxy_url=f"http://127.0.0.1:{proxy}",
-            authorize_url=f"http://127.0.0.1:{proxy}/hub/kf/authorize",
-            routes_url=f"http://127.0.0.1:{proxy}/routes",
-            dynamic_file=str(tmp_path / "dynamic.yaml"),
-            ping_port=ping,
-            log_level="DEBUG",
-        )
-        (tmp_path / "static.yaml").write_text(json.dumps(config.static))
-        (tmp_path / "dynamic.yaml").write_text(json.dumps(config.dynamic))
-        argv = door.argv(str(BIN / "traefik"), str(tmp_path / "static.yaml"))
+        _, port, _, proxy = await stack.enter_async_context(door_alone(tmp_path, log_level="DEBUG"))
         log = tmp_path / "traefik.log"
-        await stack.enter_async_context(Process(argv, log=log, cwd=tmp_path, env=dict(door.ENVIRONMENT)))
-        await until(f"http://127.0.0.1:{ping}/ping")
         http = await stack.enter_async_context(aiohttp.ClientSession(f"http://127.0.0.1:{port}"))
         page = asyncio.create_task(_body(http, "POST", "/hub/login", b"x" * 100_000))
         socket_ = asyncio.create_task(http.ws_connect("/user/alice/api/kernels/1/channels"))
@@ -352,6 +360,20 @@ async def test_who_comes_while_the_hubs_proxy_is_replaced_waits_for_the_next(tmp
             async with await socket_ as opened_:
                 await opened_.send_str("hello")
                 assert await opened_.receive_str() == "hello"
+
+
+async def test_a_door_that_is_asked_to_end_is_open_until_nothing_leads_there(tmp_path) -> None:
+    """Its ping says that it is about to go, and whoever was led there all the same has an answer."""
+    async with AsyncExitStack() as stack:
+        process, port, ping, proxy = await stack.enter_async_context(
+            door_alone(tmp_path, grace=door.Grace(accept=10, answer=0))
+        )
+        await serve(stack, echo, "127.0.0.1", proxy)
+        process.child.terminate()
+        await until(f"http://127.0.0.1:{ping}/ping", 503, timeout=10)
+        async with aiohttp.ClientSession() as late:
+            assert (await _body(late, "GET", f"http://127.0.0.1:{port}/hub/home", b""))["path"] == "/hub/home"
+        process.child.kill()
 
 
 async def _body(http: aiohttp.ClientSession, method: str, path: str, data: bytes) -> dict[str, Any]:

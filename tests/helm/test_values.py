@@ -266,7 +266,8 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
     from kf_spawner.door.app import DoorApp
 
     values = {"proxy": {**CERTIFICATE, "traefik": {"trustedProxies": ["10.0.0.0/8"]}}}
-    door = container(renderer.render(values), "door")
+    objects = renderer.render(values)
+    door = container(objects, "door")
     assert door["args"][:3] == ["python", "-m", "kf_spawner.door"]
     app = DoorApp()
     app.parse_command_line(door["args"][3:])
@@ -274,6 +275,10 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
     ports = {int(entry["address"].rpartition(":")[2]) for entry in made.static["entryPoints"].values()}
     assert ports == {port["containerPort"] for port in door["ports"]}
     assert made.static["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"] == ["10.0.0.0/8"]
+    lasts = made.static["entryPoints"]["door"]["transport"]["lifeCycle"]
+    assert lasts == {"requestAcceptGraceTimeout": "5s", "graceTimeOut": "65s"}
+    spec = only(objects, "Deployment", "door")["spec"]["template"]["spec"]
+    assert spec["terminationGracePeriodSeconds"] > 5 + 65
     assert made.dynamic["tls"]["stores"]["default"]["defaultCertificate"]["certFile"].endswith("/tls.crt")
     assert made.dynamic["http"]["services"]["hub"]["loadBalancer"]["servers"] == [{"url": "http://proxy-http:8000"}]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import signal
 import sys
 from pathlib import Path
 
@@ -94,9 +95,11 @@ class New:
         self.process, self.url, self.log = process, f"http://127.0.0.1:{port}", log
         self._api, self._target = api, target
 
-    async def add_route(self, http: aiohttp.ClientSession, path: str, **headers: str) -> int:
+    async def add_route(self, http: aiohttp.ClientSession, path: str, *, hub: bool = False, **headers: str) -> int:
+        """`hub` says that it is the hub's own."""
         routes = f"http://127.0.0.1:{self._api}/api/routes{path}"
-        async with http.post(routes, json={"target": self._target}, headers=headers) as answer:
+        route = {"target": self._target, **({"hub": True} if hub else {})}
+        async with http.post(routes, json=route, headers=headers) as answer:
             return answer.status
 
     async def until_logged(self, words: str) -> None:
@@ -121,6 +124,7 @@ async def proxy(new):
     async with aiohttp.ClientSession() as http:
         assert await new.add_route(http, "/user/x", Authorization="token secret") == 201
         assert await new.add_route(http, "/user/y") == 403
+        assert await new.add_route(http, "/hub", hub=True, Authorization="token secret") == 201
         yield new.url, http
 
 
@@ -225,16 +229,22 @@ async def test_a_web_socket_to_nobody_is_refused(server, proxy):
     assert caught.value.status == 404
 
 
-async def test_who_comes_before_the_first_route_waits_for_it(new):
-    """The hub tells a new proxy its routes within ten seconds; until then nobody is told that there is nothing."""
+async def test_who_comes_before_the_hubs_own_route_waits_for_it(new):
+    """The hub tells a new proxy its routes within ten seconds, its own last; until then nobody is told that there is
+    nothing, nor is sent to the hub."""
     async with aiohttp.ClientSession() as http:
         page = asyncio.create_task(_status(http, f"{new.url}/user/x/nothing"))
         socket = asyncio.create_task(http.ws_connect(f"{new.url}/user/x/sockets"))
-        await new.until_logged("No route yet: GET /user/x/nothing waits")
-        await new.until_logged("No route yet: GET /user/x/sockets waits")
+        await new.until_logged("Not all routes yet: GET /user/x/nothing waits")
+        await new.until_logged("Not all routes yet: GET /user/x/sockets waits")
+        assert await new.add_route(http, "/user/y", Authorization="token secret") == 201
+        later = asyncio.create_task(_status(http, f"{new.url}/user/x/echo"))
+        await new.until_logged("Not all routes yet: GET /user/x/echo waits")
         assert await new.add_route(http, "/user/x", Authorization="token secret") == 201
+        assert await new.add_route(http, "/hub", hub=True, Authorization="token secret") == 201
         async with asyncio.timeout(60):
             assert await page == 204
+            assert await later == 201
             async with await socket as opened:
                 await opened.send_str("hello")
                 assert await opened.receive_str() == "hello"
@@ -267,6 +277,29 @@ async def test_before_it_ends_answers_come_to_their_end(server, new, proxy):
         assert await answer.content.readline() == b"two\n"
         assert await answer.content.read() == b""
         assert await new.process.child.wait() == 0
+
+
+async def test_before_it_ends_whoever_is_connected_may_ask(new, proxy):
+    """Or to come with what is under way: cut off, it would not be sent to the next proxy again."""
+    port = URL(proxy[0]).port
+    new.process.child.send_signal(signal.SIGSTOP)
+    connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
+    *early, (reads, writes) = connections
+    question = b"GET /user/x/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+    for _, writer in early:
+        writer.write(question)
+    new.process.child.terminate()
+    new.process.child.send_signal(signal.SIGCONT)
+    async with asyncio.timeout(60):
+        for reader, _ in early:
+            assert await reader.readline() == b"HTTP/1.1 204 No Content\r\n"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(reads.read(1), timeout=0.2)  # it is not closed meanwhile
+        writes.write(question)
+        assert await reads.readline() == b"HTTP/1.1 204 No Content\r\n"
+        assert await new.process.child.wait() == 0
+    for _, writer in connections:
+        writer.close()
 
 
 async def _status(http: aiohttp.ClientSession, url: str) -> int:

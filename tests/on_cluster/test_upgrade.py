@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp
 import pytest
 from playwright.async_api import expect
 
@@ -27,6 +28,8 @@ while not os.path.exists(os.path.expanduser("~/go-on")):
     time.sleep(0.1)
 print("went on")
 """
+GONE = (424, 503)
+"""What a hub answers for a server that does not run, now and before its version 2."""
 NOTED = {"example.com/upgrade": "1"}
 EVERY_PART = {
     "hub": {"annotations": NOTED},
@@ -98,6 +101,30 @@ async def reached(client: HubClient, path: str) -> None:
     await until(ask, lambda answer: answer["status"] == 200, patience=PATIENCE)
 
 
+@contextlib.asynccontextmanager
+async def asked_all_along(client: HubClient, path: str) -> AsyncIterator[list[int | str]]:
+    """What the user's server answers meanwhile, by a new connection each: a status, or what kept it from that."""
+    answers: list[int | str] = []
+
+    async def ask() -> None:
+        connector = aiohttp.TCPConnector(force_close=True)
+        patience = aiohttp.ClientTimeout(total=PATIENCE)
+        url = f"{client.url}/user/{client.user}{path}"
+        async with aiohttp.ClientSession(connector=connector, headers=client.headers, timeout=patience) as session:
+            while True:
+                try:
+                    async with session.get(url) as answer:
+                        answers.append(answer.status)
+                except (aiohttp.ClientError, TimeoutError) as error:
+                    answers.append(repr(error))
+                await asyncio.sleep(0.05)
+
+    async with asyncio.TaskGroup() as group:
+        asking = group.create_task(ask())
+        yield answers
+        asking.cancel()
+
+
 async def is_logged_in(client: HubClient) -> bool:
     """By its cookie, once the hub answers."""
 
@@ -158,7 +185,11 @@ async def test_an_upgrade_of_every_part_and_back(platform, admin):
 
 
 async def test_an_open_notebook_goes_on(platform, admin):
-    """In a browser: while every part is replaced, nobody loads the page again."""
+    """In a browser: while every part is replaced, nobody loads the page again, nor is told that the server is gone.
+
+    JupyterLab tells so where a question to the server is answered by nobody, or as in GONE. It asks every ten seconds
+    or so; beside it somebody asks all the time.
+    """
     written = {"type": "notebook", "content": NOTEBOOK}
     status, _ = await admin.server("PUT", "/api/contents/open.ipynb", json=written)
     assert status in (200, 201)
@@ -170,8 +201,12 @@ async def test_an_open_notebook_goes_on(platform, admin):
         await page.locator(".jp-Notebook .cm-content").first.click()
         await page.keyboard.press("Shift+Enter")
         await expect(page.locator(".jp-InputPrompt", has_text="[1]:")).to_be_visible()
-        platform.install(values=EVERY_PART)
-        platform.until_up()
+        async with asked_all_along(admin, "/api/kernels") as answers:
+            await asyncio.to_thread(platform.install, values=EVERY_PART)
+            await asyncio.to_thread(platform.until_up)
+        assert 200 in answers
+        assert [answer for answer in answers if answer in GONE or isinstance(answer, str)] == []
+        await expect(page.get_by_role("dialog")).to_have_count(0)
         cell, answer = page.locator(".jp-Notebook .cm-content").nth(1), page.get_by_text("the answer is 42")
         async with asyncio.timeout(PATIENCE):
             while not await answer.is_visible():  # a cell that is run while the page connects again is forgotten

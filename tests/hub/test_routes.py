@@ -1,0 +1,82 @@
+"""In which order a proxy is told its routes, and which. The proxy is a list here; test_proxy.py has the real one."""
+
+from types import SimpleNamespace
+
+from kf_spawner.hub.routes import OrderedProxy
+
+HUB = SimpleNamespace(routespec="/", host="http://hub:8081")
+HUBS_OWN = {"/": {"routespec": "/", "target": HUB.host, "data": {"hub": True}}}
+
+
+class Told(OrderedProxy):
+    """Notes what it is told."""
+
+    def __init__(self, routes: dict):
+        super().__init__(hub=HUB, app=SimpleNamespace(hub=HUB))
+        self.routes, self.told = routes, []
+
+    async def get_all_routes(self):
+        return self.routes
+
+    async def add_route(self, routespec, target, data):
+        self.told.append((routespec, target, data))
+
+    async def delete_route(self, routespec):
+        self.told.append((routespec, None, None))
+
+
+def user(name: str, *, pending: str | None = None, target: str | None = "http://10.0.0.1:8888"):
+    spawner = SimpleNamespace(
+        pending=pending,
+        ready=bool(target) and not pending,
+        server=target and SimpleNamespace(host=target),
+        proxy_spec=f"/user/{name}/",
+        _log_name=name,
+    )
+    return SimpleNamespace(name=name, spawners={"": spawner})
+
+
+USERS = {
+    1: user("runs"),
+    2: user("looked-at", pending="check", target="http://10.0.0.2:8888"),
+    3: user("never-ran", target=None),
+    4: user("stops", pending="stop"),
+    5: user("starts", pending="spawn"),
+}
+SERVICES = {
+    "tfjobs": SimpleNamespace(
+        name="tfjobs", server=SimpleNamespace(host="http://jobs:1"), proxy_spec="/services/tfjobs/"
+    )
+}
+
+
+async def test_a_new_proxy_is_told_the_hubs_own_route_last():
+    proxy = Told({})
+    await proxy.check_routes(USERS, SERVICES)
+    *others, last = proxy.told
+    assert last == ("/", HUB.host, {"hub": True})
+    assert sorted((route, target) for route, target, _ in others) == [
+        ("/services/tfjobs/", "http://jobs:1"),
+        ("/user/looked-at/", "http://10.0.0.2:8888"),
+        ("/user/runs/", "http://10.0.0.1:8888"),
+    ]
+    assert [data for route, _, data in others if route == "/user/looked-at/"] == [
+        {"user": "looked-at", "server_name": ""}
+    ]
+
+
+async def test_a_proxy_that_knows_the_hub_is_told_what_is_missing():
+    gone = {"/user/gone/": {"routespec": "/user/gone/", "target": "http://10.0.0.9:1", "data": {"user": "gone"}}}
+    proxy = Told(HUBS_OWN | gone)
+    await proxy.check_routes({1: user("runs")}, {}, proxy.routes)
+    assert [(route, target) for route, target, _ in proxy.told] == [
+        ("/user/runs/", "http://10.0.0.1:8888"),
+        ("/user/gone/", None),
+    ]
+
+
+async def test_a_hub_that_has_moved_is_told_at_once():
+    elsewhere = {"/": {"routespec": "/", "target": "http://hub:1", "data": {"hub": True}}}
+    proxy = Told(elsewhere)
+    await proxy.check_routes({}, {})
+    assert proxy.told == [("/", HUB.host, {"hub": True})]
