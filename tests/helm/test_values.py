@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import runpy
 
 import pytest
@@ -9,7 +10,7 @@ import yaml
 
 from kf_spawner import __version__
 from kf_spawner.doctor import api
-from tests.fixtures.helm import CHART, HelmFailed, container, leaves, only, settings, variables
+from tests.fixtures.helm import CHART, RELEASE, HelmFailed, container, leaves, only, settings, variables
 
 ROOT = CHART.parents[1]
 
@@ -281,6 +282,14 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
     assert spec["terminationGracePeriodSeconds"] > 5 + 65
     assert made.dynamic["tls"]["stores"]["default"]["defaultCertificate"]["certFile"].endswith("/tls.crt")
     assert made.dynamic["http"]["services"]["hub"]["loadBalancer"]["servers"] == [{"url": "http://proxy-http:8000"}]
+
+
+def test_how_long_the_door_may_take_to_end_is_said_once(renderer):
+    """A field that is there twice is refused by some, and the last one holds for others."""
+    values = {"proxy": {"traefik": {"extraPodSpec": {"terminationGracePeriodSeconds": 9}}}}
+    door = "--show-only=templates/door/deployment.yaml"
+    written = renderer.run("template", RELEASE, str(CHART), door, values=values)
+    assert re.findall("terminationGracePeriodSeconds: .*", written) == ["terminationGracePeriodSeconds: 9"]
 
 
 def test_the_settings_are_traits_that_exist(renderer, z2jh):

@@ -200,8 +200,8 @@ spec:
       {{- end }}
       automountServiceAccountToken: {{ not (empty .account) }}
       enableServiceLinks: false
-      {{- with .grace }}
-      terminationGracePeriodSeconds: {{ . }}
+      {{- if and .grace (not (hasKey .part.extraPodSpec "terminationGracePeriodSeconds")) }}
+      terminationGracePeriodSeconds: {{ .grace }}
       {{- end }}
       securityContext:
         {{- include "kf.podSecurityContext" . | nindent 8 }}
