@@ -117,6 +117,20 @@ class Door:
         return int(answer.split(" ", 2)[1]), answer
 
 
+@contextlib.asynccontextmanager
+async def running(folder: Path, **settings: Any) -> AsyncIterator[tuple[Process, int, int]]:
+    """A door that leads where `settings` say; its process, its port and that of its ping."""
+    port, ping = free_ports(2)
+    dynamic = folder / "dynamic.yaml"
+    config = door.configuration(host="127.0.0.1", port=port, dynamic_file=str(dynamic), ping_port=ping, **settings)
+    (folder / "static.yaml").write_text(json.dumps(config.static))
+    dynamic.write_text(json.dumps(config.dynamic))
+    argv = door.argv(str(BIN / "traefik"), str(folder / "static.yaml"))
+    async with Process(argv, log=folder / "traefik.log", cwd=folder, env=dict(door.ENVIRONMENT)) as process:
+        await until(f"http://127.0.0.1:{ping}/ping")
+        yield process, port, ping
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door]:
     folder = tmp_path_factory.mktemp("door")
@@ -135,30 +149,21 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
             ready_pod("kf-alice", "loading", "127.77.4.1", ready=False),
         ]
         routes_port = await serve(stack, world.routes, "127.0.0.1", 0)
-        port, ping = free_ports(2)
-        config = door.configuration(
-            host="127.0.0.1",
-            port=port,
-            proxy_url=hub.proxy_url,
-            authorize_url=hub.authorize_url,
-            routes_url=f"http://127.0.0.1:{routes_port}/routes",
-            dynamic_file=str(folder / "dynamic.yaml"),
-            ping_port=ping,
+        process, port, _ = await stack.enter_async_context(
+            running(
+                folder,
+                proxy_url=hub.proxy_url,
+                authorize_url=hub.authorize_url,
+                routes_url=f"http://127.0.0.1:{routes_port}/routes",
+            )
         )
-        (folder / "static.yaml").write_text(json.dumps(config.static))
-        (folder / "dynamic.yaml").write_text(json.dumps(config.dynamic))
-        argv = door.argv(str(BIN / "traefik"), str(folder / "static.yaml"))
-        log = folder / "traefik.log"
-        process = Process(argv, log=log, cwd=folder, env=dict(door.ENVIRONMENT))
-        await stack.enter_async_context(process)
-        await until(f"http://127.0.0.1:{ping}/ping")
         url = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as http, http.get(f"{url}/hub/health") as answer:
             assert answer.status == 200, "a door that answers its ping knows the way to the hub"
         token = await hub.token("alice")
         await until(f"{url}/serving/kf-alice/digits/v1", headers={"Authorization": f"token {token}"})
         yield Door(hub, world, url, port, process)
-        assert log.read_text() == "", "Traefik has something to complain about"
+        assert process.log.read_text() == "", "Traefik has something to complain about"
 
 
 PREDICT = "/serving/kf-alice/digits/v1/models/digits:predict"
@@ -323,22 +328,10 @@ async def test_nothing_of_traefiks_own_is_open_at_the_door(opened: Door) -> None
 @contextlib.asynccontextmanager
 async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Process, int, int, int]]:
     """Its process, its port, that of its ping, and that at which the hub's proxy would be."""
-    port, ping, proxy = free_ports(3)
-    config = door.configuration(
-        host="127.0.0.1",
-        port=port,
-        proxy_url=f"http://127.0.0.1:{proxy}",
-        authorize_url=f"http://127.0.0.1:{proxy}/hub/kf/authorize",
-        routes_url=f"http://127.0.0.1:{proxy}/routes",
-        dynamic_file=str(folder / "dynamic.yaml"),
-        ping_port=ping,
-        **settings,
-    )
-    (folder / "static.yaml").write_text(json.dumps(config.static))
-    (folder / "dynamic.yaml").write_text(json.dumps(config.dynamic))
-    argv = door.argv(str(BIN / "traefik"), str(folder / "static.yaml"))
-    async with Process(argv, log=folder / "traefik.log", cwd=folder, env=dict(door.ENVIRONMENT)) as process:
-        await until(f"http://127.0.0.1:{ping}/ping")
+    (proxy,) = free_ports(1)
+    address = f"http://127.0.0.1:{proxy}"
+    leads = {"proxy_url": address, "authorize_url": f"{address}/hub/kf/authorize", "routes_url": f"{address}/routes"}
+    async with running(folder, **leads, **settings) as (process, port, ping):
         yield process, port, ping, proxy
 
 
@@ -374,6 +367,33 @@ async def test_a_door_that_is_asked_to_end_is_open_until_nothing_leads_there(tmp
         async with aiohttp.ClientSession() as late:
             assert (await _body(late, "GET", f"http://127.0.0.1:{port}/hub/home", b""))["path"] == "/hub/home"
         process.child.kill()
+
+
+async def test_a_door_that_ends_lets_whoever_is_connected_finish(tmp_path) -> None:
+    """And goes when nobody is, long before it must."""
+    async with AsyncExitStack() as stack:
+        process, port, _, proxy = await stack.enter_async_context(
+            door_alone(tmp_path, grace=door.Grace(accept=0, answer=600))
+        )
+        await serve(stack, echo, "127.0.0.1", proxy)
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"http://127.0.0.1:{port}/user/alice/api/kernels/1/channels") as notebook,
+        ):
+            process.child.terminate()
+            await _refused(port)
+            await notebook.send_str("still there")
+            assert await notebook.receive_str(timeout=60) == "still there"
+        assert await asyncio.wait_for(process.child.wait(), 60) == 0
+
+
+async def _refused(port: int) -> None:
+    """Until nobody takes a connection."""
+    with contextlib.suppress(ConnectionRefusedError):
+        while True:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            await asyncio.sleep(0.05)
 
 
 async def _body(http: aiohttp.ClientSession, method: str, path: str, data: bytes) -> dict[str, Any]:
