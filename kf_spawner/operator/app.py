@@ -10,11 +10,12 @@ import socket
 from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Application
 
-from .. import __version__
-from ..kube import Client, ConfigError, EventRecorder, load_config
-from ..kube.config import ClusterConfig
-from ..tfjob.names import OPERATOR_NAME
-from ..tfjob.podgroup import Gang
+from kf_spawner import __version__
+from kf_spawner.kube import Client, ConfigError, EventRecorder, load_config
+from kf_spawner.kube.config import ClusterConfig
+from kf_spawner.tfjob.names import OPERATOR_NAME
+from kf_spawner.tfjob.podgroup import Gang
+
 from . import logs
 from .controller import Controller
 from .leader import Leader, LeadershipLost

@@ -6,15 +6,26 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ..kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
-from ..kube.resources import CLAIMS, PODS, SERVICES
-from ..tfjob.names import GROUP, KIND, PLURAL, VERSION
-from ..tfjob.ownership import is_labelled
-from ..tfjob.plan import Child, Event, Plan, Refusal
-from ..tfjob.podgroup import Gang
-from ..tfjob.status import timestamp
+from kf_spawner.kube import (
+    AlreadyExists,
+    ApiError,
+    Client,
+    Conflict,
+    EventRecorder,
+    Forbidden,
+    Invalid,
+    NotFound,
+    Resource,
+)
+from kf_spawner.kube.resources import CLAIMS, PODS, SERVICES
+from kf_spawner.tfjob.names import GROUP, KIND, PLURAL, VERSION
+from kf_spawner.tfjob.ownership import is_labelled
+from kf_spawner.tfjob.plan import Child, Event, Plan, Refusal
+from kf_spawner.tfjob.podgroup import Gang
+from kf_spawner.tfjob.status import timestamp
+
+from .adopt import Adopter
 from .metrics import Metrics
-from .ties import Ties
 from .view import CLAIM, POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
@@ -47,13 +58,13 @@ class Applier:
         self._client, self._recorder, self._metrics = client, recorder, metrics
         self._resources = {POD_GROUP: pod_groups_of(gang), **CHILD_RESOURCES} if gang else CHILD_RESOURCES
         self._view, self._clock = view, clock
-        self._ties = Ties(client, recorder, view, jobs=TFJOBS, children=self._resources)
+        self._adopter = Adopter(client, recorder, view, jobs=TFJOBS, children=self._resources)
         self._unseen: dict[str, tuple[str, str, dict, datetime]] = {}
 
     async def carry_out(self, key: str, job: dict, plan: Plan) -> Outcome:
         """Raises ApiError where a later try may go well."""
         if plan.adopt or plan.release:
-            return Outcome(await self._ties.carry_out(key, job, plan))
+            return Outcome(await self._adopter.carry_out(key, job, plan))
         if _may_wait(job, plan):
             return await self._begin(key, job, plan)
         writing = self._write_status(key, job, plan)
@@ -187,7 +198,7 @@ class Applier:
         existing = await self._find(kind, name, job["metadata"]["namespace"])
         if existing is None or existing["metadata"].get("deletionTimestamp"):
             return Refusal(f"the {kind.lower()} {name} of before is still being deleted")
-        taken = await self._ties.take(job, existing, manifest)
+        taken = await self._adopter.take(job, existing, manifest)
         if isinstance(taken, Refusal):
             return taken
         if taken is None:

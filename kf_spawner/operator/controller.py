@@ -8,20 +8,21 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
-from ..kube.nodes import find_lost
-from ..kube.resources import PODS, SERVICES
-from ..tfjob import ownership
-from ..tfjob.essence import essence_of_pod, essence_of_service
-from ..tfjob.names import SELECTOR
-from ..tfjob.plan import Refusal
-from ..tfjob.podgroup import Gang
-from ..tfjob.podgroup import digest as digest_of_group
-from ..tfjob.pods import digest, late_nodes
-from ..tfjob.reconcile import decide
+from kf_spawner.kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
+from kf_spawner.kube.nodes import find_lost
+from kf_spawner.kube.resources import PODS, SERVICES
+from kf_spawner.tfjob import ownership
+from kf_spawner.tfjob.names import SELECTOR
+from kf_spawner.tfjob.plan import Refusal
+from kf_spawner.tfjob.podgroup import Gang
+from kf_spawner.tfjob.podgroup import digest as digest_of_group
+from kf_spawner.tfjob.pods import digest, late_nodes
+from kf_spawner.tfjob.reconcile import decide
+
 from .apply import TFJOBS, UNSEEN_AFTER, Applier, pod_groups_of
 from .metrics import Metrics
 from .queue import QueueClosed, WorkQueue
+from .trim import trim_pod, trim_service
 from .view import POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class Controller:
         children = functools.partial(Informer, client, namespace=namespace, label_selector=SELECTOR)
         self._informers = [
             Informer(client, TFJOBS, namespace, on_change=self._job_changed),
-            children(PODS, on_change=self._pod_changed, keep=essence_of_pod),
-            children(SERVICES, on_change=self._service_changed, keep=essence_of_service),
+            children(PODS, on_change=self._pod_changed, keep=trim_pod),
+            children(SERVICES, on_change=self._service_changed, keep=trim_service),
         ]
         # Not waited for: its kind may be installed later, and a group that is there is found when it is to be made.
         self._group_informers: list[Informer] = []
@@ -160,25 +161,25 @@ class Controller:
             self._queue.done(key)
 
     async def _reconcile(self, key: str) -> None:
-        family = self._view.family(key)
-        job = family.job
+        known = self._view.of_job(key)
+        job = known.job
         if job is None:  # nothing is kept of a job that is gone
             self._queue.forget(key)
             self._refusals.pop(key, None)
             return
         uid, refusals = self._refusals.pop(key, ("", {}))
-        pods, now = list(family.pods.values()), self._clock()
+        pods, now = list(known.pods.values()), self._clock()
         late = late_nodes(pods, now)
         plan = decide(
             job,
             pods,
-            list(family.services.values()),
+            list(known.services.values()),
             now=now,
             cluster_domain=self._cluster_domain,
             lost_nodes=await find_lost(self._client, late) if late else (),
             refusals=refusals if uid == job["metadata"]["uid"] else {},
             gang=self._gang,
-            pod_groups=family.pod_groups.values(),
+            pod_groups=known.pod_groups.values(),
         )
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ..kube import AlreadyExists, ApiError, Client, Conflict, NotFound
-from ..kube.resources import LEASES
+from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, NotFound
+from kf_spawner.kube.resources import LEASES
 
 log = logging.getLogger(__name__)
 

@@ -2,10 +2,10 @@
 
 import contextlib
 
-from ..kube import Client, Informer
-from ..kube.resources import PODS, SERVICES
-from ..serving.names import SELECTOR
-from ..serving.routes import configuration
+from kf_spawner.kube import Client, Informer
+from kf_spawner.kube.resources import PODS, SERVICES
+from kf_spawner.serving.names import SELECTOR
+from kf_spawner.serving.routes import configuration
 
 
 class Routes:

@@ -7,15 +7,16 @@ world from before our own last act.
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ..tfjob.essence import essence_of_pod, essence_of_service
-from ..tfjob.ownership import jobs_of
+from kf_spawner.tfjob.ownership import jobs_of
+
+from .trim import trim_pod, trim_service
 
 POD, SERVICE, CLAIM, POD_GROUP = "Pod", "Service", "PersistentVolumeClaim", "PodGroup"
-ESSENCE = {POD: essence_of_pod, SERVICE: essence_of_service}
+TRIM = {POD: trim_pod, SERVICE: trim_service}
 
 
 @dataclass
-class Family:
+class JobChildren:
     """A job and its children by name. Objects are shared with the informers: read-only."""
 
     job: dict | None = None
@@ -32,32 +33,32 @@ class Family:
 
 
 class View:
-    """Families by job key, `namespace/name`."""
+    """Jobs and their children by job key, `namespace/name`."""
 
     def __init__(self) -> None:
-        self._families: dict[str, Family] = {}
+        self._jobs: dict[str, JobChildren] = {}
 
     def __len__(self) -> int:
-        return sum(family.job is not None for family in self._families.values())
+        return sum(entry.job is not None for entry in self._jobs.values())
 
-    def family(self, key: str) -> Family:
-        return self._families.get(key) or Family()
+    def of_job(self, key: str) -> JobChildren:
+        return self._jobs.get(key) or JobChildren()
 
     def keys(self) -> Iterator[str]:
-        return iter([key for key, family in self._families.items() if family.job is not None])
+        return iter([key for key, entry in self._jobs.items() if entry.job is not None])
 
     def see_job(self, key: str, old: dict | None, new: dict | None) -> bool:
         """Takes over what the informer saw; whether it was news."""
-        family = self._families.setdefault(key, Family())
-        family.job, news = _newer(family.job, old, new)
+        entry = self._jobs.setdefault(key, JobChildren())
+        entry.job, news = _newer(entry.job, old, new)
         self._drop_if_empty(key)
         return news
 
     def wrote_job(self, key: str, job: dict) -> None:
         """Takes over the API server's answer to a write, unless the job is gone or was seen newer since."""
-        family = self._families.get(key)
-        if family is not None and family.job is not None:
-            family.job, _ = _newer(family.job, family.job, job)
+        entry = self._jobs.get(key)
+        if entry is not None and entry.job is not None:
+            entry.job, _ = _newer(entry.job, entry.job, job)
 
     def see_child(self, kind: str, old: dict | None, new: dict | None) -> set[str]:
         """Takes over what the informer saw of a pod or service; the keys of all jobs that it concerns."""
@@ -69,11 +70,11 @@ class View:
 
     def wrote_child(self, key: str, kind: str, child: dict) -> None:
         """Takes over a child that we made, or found that we had made."""
-        self._put(key, kind, child["metadata"]["name"], None, ESSENCE.get(kind, dict)(child))
+        self._put(key, kind, child["metadata"]["name"], None, TRIM.get(kind, dict)(child))
 
     def holds(self, key: str, kind: str, child: dict) -> bool:
         meta = child["metadata"]
-        held = self.family(key).of(kind).get(meta["name"])
+        held = self.of_job(key).of(kind).get(meta["name"])
         return held is not None and held["metadata"]["uid"] == meta["uid"]
 
     def deleting_child(self, key: str, kind: str, name: str, uid: str, end: dict) -> None:
@@ -81,7 +82,7 @@ class View:
 
         `end`: its metadata's deletionTimestamp and deletionGracePeriodSeconds.
         """
-        children = self.family(key).of(kind)
+        children = self.of_job(key).of(kind)
         child = children.get(name)
         if child is not None and child["metadata"]["uid"] == uid:
             children[name] = {**child, "metadata": {**child["metadata"], **end}}
@@ -91,7 +92,7 @@ class View:
         self._put(key, kind, child["metadata"]["name"], child, None)
 
     def _put(self, key: str, kind: str, name: str, old: dict | None, new: dict | None) -> None:
-        children = self._families.setdefault(key, Family()).of(kind)
+        children = self._jobs.setdefault(key, JobChildren()).of(kind)
         kept, _ = _newer(children.get(name), old, new)
         if kept is None:
             children.pop(name, None)
@@ -100,8 +101,8 @@ class View:
         self._drop_if_empty(key)
 
     def _drop_if_empty(self, key: str) -> None:
-        if self._families[key].is_empty:
-            del self._families[key]
+        if self._jobs[key].is_empty:
+            del self._jobs[key]
 
 
 def _keys(child: dict | None) -> set[str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable
 
-from .cluster import cluster_of, tf_config
 from .defaults import EXIT_CODE, NEVER, JobSpec, Replica, container_of, port_of
 from .names import (
     INDEX_LABEL,
@@ -18,6 +17,7 @@ from .names import (
 )
 from .ownership import owner_reference
 from .podgroup import Gang
+from .tf_config import cluster_of, tf_config
 
 TF_CONFIG = "TF_CONFIG"
 
@@ -46,7 +46,7 @@ class Children:
         metadata = self._metadata_like(template.get("metadata") or {}, replica, index)
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
         if self._gang:
-            self._gang.enroll(pod, job_name=self._spec.name, task=replica.key)
+            self._gang.add_pod(pod, job_name=self._spec.name, task=replica.key)
         return pod
 
     def service(self, replica: Replica, index: int) -> dict:

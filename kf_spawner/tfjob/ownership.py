@@ -1,4 +1,4 @@
-"""Whose a child is: what makes it a job's, which ones a job takes up, and which it lets go of. Pure.
+"""Which job owns a child: what makes it a job's, which children a job adopts, and which it releases. Pure.
 
 As Kubernetes' own controllers do: a child without a controller is adopted by the job that its labels name, and one
 whose labels no longer name its job is released. Names are fixed, so, as a StatefulSet, a job adopts only what could
@@ -11,8 +11,8 @@ from typing import NamedTuple
 from .names import API_VERSION, CANONICAL_TYPE, JOB_LABEL, KIND, OPERATOR_LABEL, OPERATOR_NAME, child_name
 
 
-class Tie(NamedTuple):
-    """A child to adopt or to release, if it is still what was looked at: of this uid and resourceVersion."""
+class Adoption(NamedTuple):
+    """A child to adopt or to release, as long as it still has this uid and resourceVersion."""
 
     kind: str
     name: str
@@ -20,19 +20,19 @@ class Tie(NamedTuple):
     version: str
 
 
-def ties(
+def adoptions(
     job: dict, pods: Iterable[dict], services: Iterable[dict], *, but: Collection[str] = ()
-) -> tuple[list[Tie], list[Tie]]:
-    """Those to adopt and those to release. Names in `but` are passed over."""
+) -> tuple[list[Adoption], list[Adoption]]:
+    """The children to adopt and the children to release. Names in `but` are passed over."""
     adopt, release = [], []
     for kind, children in (("Pod", pods), ("Service", services)):
         for child in children:
             if child["metadata"]["name"] in but:
                 continue
             if is_orphan(child, job) and _could_be_replica(child, job):
-                adopt.append(tie(kind, child))
+                adopt.append(adoption(kind, child))
             elif is_estranged(child, job):
-                release.append(tie(kind, child))
+                release.append(adoption(kind, child))
     return adopt, release
 
 
@@ -61,9 +61,9 @@ def is_labelled(child: dict, job_name: str) -> bool:
     return labels.get(OPERATOR_LABEL) == OPERATOR_NAME and labels.get(JOB_LABEL) == job_name
 
 
-def tie(kind: str, child: dict) -> Tie:
+def adoption(kind: str, child: dict) -> Adoption:
     meta = child["metadata"]
-    return Tie(kind, meta["name"], meta["uid"], meta["resourceVersion"])
+    return Adoption(kind, meta["name"], meta["uid"], meta["resourceVersion"])
 
 
 def owner_reference(name: str, uid: str) -> dict:

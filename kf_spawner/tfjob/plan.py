@@ -1,4 +1,4 @@
-"""A plan, what it is made of, and a turn: the plan in the making, with what ends and cleans up a job."""
+"""A plan, what it is made of, and a reconciliation: the plan in the making, with what ends and cleans up a job."""
 
 import copy
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from . import pods as pod_status
 from .defaults import CLEAN_ALL, CLEAN_NONE, CLEAN_PS, read_run_policy
 from .names import CANONICAL_TYPE, KIND, PS, TYPE_LABEL
-from .ownership import Tie, is_ours
+from .ownership import Adoption, is_ours
 from .status import (
     CREATED,
     FAILED,
@@ -61,8 +61,8 @@ class Plan:
     `requeue_after` is in seconds from `now`; None: nothing to do until something changes.
     """
 
-    adopt: tuple[Tie, ...] = ()
-    release: tuple[Tie, ...] = ()
+    adopt: tuple[Adoption, ...] = ()
+    release: tuple[Adoption, ...] = ()
     status: dict | None = None
     create: tuple[dict, ...] = ()
     replace: tuple[dict, ...] = ()
@@ -73,7 +73,7 @@ class Plan:
     delete_job: bool = False
 
 
-class Turn:
+class Reconciliation:
     """The plan in the making, and the world that it is made from."""
 
     def __init__(

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from . import ownership
 from .defaults import JobSpec, run_policy_of
 from .names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
-from .plan import Event, Refusal, Turn
+from .plan import Event, Reconciliation, Refusal
 from .pods import Trouble, is_terminating
 from .quantity import same, total
 
@@ -39,7 +39,7 @@ class Gang:
     def api_version(self) -> str:
         return VOLCANO_API if self.is_volcano else COSCHEDULING_API
 
-    def enroll(self, pod: dict, *, job_name: str, task: str) -> None:
+    def add_pod(self, pod: dict, *, job_name: str, task: str) -> None:
         """Makes a pod's manifest, in place, a member of its job's group. A scheduler of the user's own stays."""
         pod["spec"].setdefault("schedulerName", self.scheduler)
         metadata = pod["metadata"]
@@ -94,33 +94,35 @@ class Gang:
         return {**common, "scheduleTimeoutSeconds": policy.get("scheduleTimeoutSeconds")}
 
 
-class Standing(NamedTuple):
-    """Whether pods may be made, and if not, why; `refused`: it is a reason that no time will cure."""
+class GroupState(NamedTuple):
+    """Whether pods may be made, and if not, why; `refused`: waiting will not help."""
 
     admits: bool
     trouble: Trouble | None = None
     refused: bool = False
 
 
-def keep_group(turn: Turn, spec: JobSpec, gang: Gang, refusals: Mapping[str, Refusal]) -> Standing:
-    """Puts a group to make or to correct into the turn, and says where it stands."""
-    held = turn.pod_groups.get(spec.name)
+def keep_group(
+    reconciliation: Reconciliation, spec: JobSpec, gang: Gang, refusals: Mapping[str, Refusal]
+) -> GroupState:
+    """Adds the group to the reconciliation, to make or to correct it, and returns its state."""
+    held = reconciliation.pod_groups.get(spec.name)
     if held is None:
-        turn.create.append(gang.group(turn.job, spec))
+        reconciliation.create.append(gang.group(reconciliation.job, spec))
         refusal = refusals.get(spec.name)
         if refusal:
             message = f"PodGroup {spec.name} cannot be made: {refusal.message}"
-            return Standing(False, Trouble("TFJobCreateRefused", message), refusal.final)
+            return GroupState(False, Trouble("TFJobCreateRefused", message), refusal.final)
         if any(_scheduler_of(replica.template) not in ("", gang.scheduler) for replica in spec.replicas):
             message = "Another scheduler is specified when gang-scheduling is enabled and it will not be overwritten"
-            turn.events.append(Event("Warning", "SetPodTemplateSchedulerName", message))
-        return Standing(False)
+            reconciliation.events.append(Event("Warning", "SetPodTemplateSchedulerName", message))
+        return GroupState(False)
     if is_terminating(held):
-        return Standing(False)
-    corrected = gang.corrected(held, turn.job, spec)
+        return GroupState(False)
+    corrected = gang.corrected(held, reconciliation.job, spec)
     if corrected is not None:
-        turn.replace.append(corrected)
-    return Standing(gang.admits(held), _trouble_of(held))
+        reconciliation.replace.append(corrected)
+    return GroupState(gang.admits(held), _trouble_of(held))
 
 
 def digest(group: dict) -> tuple:

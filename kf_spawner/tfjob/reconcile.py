@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from .children import Children
 from .defaults import ALL_WORKERS, JobSpec, read_run_policy, read_spec
 from .names import EVALUATOR, KIND, MULTIKUEUE, WORKER, child_name
-from .ownership import ties
-from .plan import Event, Plan, Refusal, Turn
+from .ownership import adoptions
+from .plan import Event, Plan, Reconciliation, Refusal
 from .podgroup import Gang, keep_group
 from .replicas import Replicas
 from .status import (
@@ -55,48 +55,48 @@ def decide(
     if job["metadata"].get("deletionTimestamp") or managed:
         return Plan()
     refusals = refusals or {}
-    adopt, release = ties(job, pods, services, but=refusals)
+    adopt, release = adoptions(job, pods, services, but=refusals)
     if adopt or release:
         return Plan(adopt=tuple(adopt), release=tuple(release), requeue_after=0.0)
-    turn = Turn(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
-    if not is_finished(turn.status):
+    reconciliation = Reconciliation(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
+    if not is_finished(reconciliation.status):
         errors = validate(job)
         if errors:
-            turn.note_created()
-            turn.fail("it is not valid: " + "; ".join(str(error) for error in errors))
+            reconciliation.note_created()
+            reconciliation.fail("it is not valid: " + "; ".join(str(error) for error in errors))
         else:
-            _Advance(turn, read_spec(job), cluster_domain, refusals, gang).run()
-    if is_finished(turn.status):
-        turn.clean_up()
-    return turn.plan()
+            _Advance(reconciliation, read_spec(job), cluster_domain, refusals, gang).run()
+    if is_finished(reconciliation.status):
+        reconciliation.clean_up()
+    return reconciliation.plan()
 
 
 class _Advance:
-    """One turn of a valid job that has not ended."""
+    """One reconciliation of a valid job that has not ended."""
 
     def __init__(
         self,
-        turn: Turn,
+        reconciliation: Reconciliation,
         spec: JobSpec,
         cluster_domain: str,
         refusals: Mapping[str, Refusal],
         gang: Gang | None,
     ):
-        self.turn, self.spec, self.refusals, self.gang = turn, spec, refusals, gang
+        self.reconciliation, self.spec, self.refusals, self.gang = reconciliation, spec, refusals, gang
         children = Children(spec, cluster_domain=cluster_domain, gang=gang)
-        self.replicas = Replicas(turn, spec, children, refusals)
+        self.replicas = Replicas(reconciliation, spec, children, refusals)
 
     def run(self) -> None:
-        turn, policy = self.turn, self.spec.run_policy
-        turn.note_created()
+        reconciliation, policy = self.reconciliation, self.spec.run_policy
+        reconciliation.note_created()
         if policy.suspend:
             self._suspend()
             return
-        if is_true(turn.status, SUSPENDED):
+        if is_true(reconciliation.status, SUSPENDED):
             self._resume()
-        turn.status.setdefault("startTime", timestamp(turn.now))
+        reconciliation.status.setdefault("startTime", timestamp(reconciliation.now))
         if self.gang:
-            self.replicas.hold(keep_group(turn, self.spec, self.gang, self.refusals))
+            self.replicas.hold(keep_group(reconciliation, self.spec, self.gang, self.refusals))
         self.replicas.look()
         self._remember()
         if not (self._end() or self._pass_limits()):
@@ -104,60 +104,72 @@ class _Advance:
             self._tell()
 
     def _suspend(self) -> None:
-        turn = self.turn
-        message = f"{KIND} {turn.name} is suspended."
-        dropped = _dropped(turn.name, turn.pods.values())
-        turn.remove_all()
-        turn.status.pop("started", None)
-        turn.status["replicaStatuses"] = self.replicas.counts
-        if is_true(turn.status, SUSPENDED):
-            dropped = {**(turn.status.get("tasks") or {}), **dropped}
+        reconciliation = self.reconciliation
+        message = f"{KIND} {reconciliation.name} is suspended."
+        dropped = _dropped(reconciliation.name, reconciliation.pods.values())
+        reconciliation.remove_all()
+        reconciliation.status.pop("started", None)
+        reconciliation.status["replicaStatuses"] = self.replicas.counts
+        if is_true(reconciliation.status, SUSPENDED):
+            dropped = {**(reconciliation.status.get("tasks") or {}), **dropped}
         self._set_tasks(dropped)
-        if is_true(turn.status, RUNNING):
+        if is_true(reconciliation.status, RUNNING):
             set_condition(
-                turn.status, RUNNING, value=False, reason=reason_of(SUSPENDED), message=message, now=turn.now
+                reconciliation.status,
+                RUNNING,
+                value=False,
+                reason=reason_of(SUSPENDED),
+                message=message,
+                now=reconciliation.now,
             )
-        if set_condition(turn.status, SUSPENDED, message=message, now=turn.now):
-            turn.events.append(Event("Normal", reason_of(SUSPENDED), message))
+        if set_condition(reconciliation.status, SUSPENDED, message=message, now=reconciliation.now):
+            reconciliation.events.append(Event("Normal", reason_of(SUSPENDED), message))
 
     def _resume(self) -> None:
-        turn = self.turn
-        message = f"{KIND} {turn.name} is resumed."
-        turn.status["startTime"] = timestamp(turn.now)
-        set_condition(turn.status, SUSPENDED, value=False, reason="TFJobResumed", message=message, now=turn.now)
-        turn.events.append(Event("Normal", "TFJobResumed", message))
+        reconciliation = self.reconciliation
+        message = f"{KIND} {reconciliation.name} is resumed."
+        reconciliation.status["startTime"] = timestamp(reconciliation.now)
+        set_condition(
+            reconciliation.status,
+            SUSPENDED,
+            value=False,
+            reason="TFJobResumed",
+            message=message,
+            now=reconciliation.now,
+        )
+        reconciliation.events.append(Event("Normal", "TFJobResumed", message))
 
     def _remember(self) -> None:
-        turn, replicas = self.turn, self.replicas
-        turn.status["replicaStatuses"] = replicas.counts
+        reconciliation, replicas = self.reconciliation, self.replicas
+        reconciliation.status["replicaStatuses"] = replicas.counts
         if self.spec.run_policy.start_deadline is not None and not replicas.unstarted:
-            turn.status["started"] = True
+            reconciliation.status["started"] = True
             for memory in replicas.tasks.values():
                 memory.pop("started", None)
-        self._set_tasks({**_dropped(turn.name, self._surplus(turn.pods)), **replicas.tasks})
+        self._set_tasks({**_dropped(reconciliation.name, self._surplus(reconciliation.pods)), **replicas.tasks})
 
     def _set_tasks(self, tasks: dict[str, dict]) -> None:
-        self.turn.status["tasks"] = {name: memory for name, memory in tasks.items() if memory}
-        if not self.turn.status["tasks"]:
-            del self.turn.status["tasks"]
+        self.reconciliation.status["tasks"] = {name: memory for name, memory in tasks.items() if memory}
+        if not self.reconciliation.status["tasks"]:
+            del self.reconciliation.status["tasks"]
 
     def _end(self) -> bool:
-        turn, spec, replicas = self.turn, self.spec, self.replicas
+        reconciliation, spec, replicas = self.reconciliation, self.spec, self.replicas
         if self._is_successful():
             if self._waits_for_evaluator():
                 return False  # what fails meanwhile cannot take back the success
             message = f"{KIND} {spec.namespace}/{spec.name} successfully completed."
-            turn.finish(SUCCEEDED, message, "successful")
+            reconciliation.finish(SUCCEEDED, message, "successful")
             return True
         if replicas.exhausted:
-            turn.stop(f"{KIND} {spec.namespace}/{spec.name} has failed because {replicas.exhausted}")
+            reconciliation.stop(f"{KIND} {spec.namespace}/{spec.name} has failed because {replicas.exhausted}")
             return True
         for kind, failed in replicas.failed.items():
             if failed and not (kind == WORKER and self._can_do_without()):
-                turn.fail(f"{len(failed)} {kind} replica(s) failed.")
+                reconciliation.fail(f"{len(failed)} {kind} replica(s) failed.")
                 return True
         if replicas.refused:
-            turn.fail(replicas.refused.message)
+            reconciliation.fail(replicas.refused.message)
             return True
         return False
 
@@ -185,15 +197,21 @@ class _Advance:
         return spec.leader is not None or len(ended) < spec.worker.count
 
     def _pass_limits(self) -> bool:
-        policy, turn, replicas = self.spec.run_policy, self.turn, self.replicas
+        policy, reconciliation, replicas = self.spec.run_policy, self.reconciliation, self.replicas
         if policy.backoff_limit is not None and self._is_past_backoff(policy.backoff_limit):
-            turn.stop(f"Job {turn.name} has failed because it has reached the specified backoff limit")
+            reconciliation.stop(
+                f"Job {reconciliation.name} has failed because it has reached the specified backoff limit"
+            )
             return True
         if policy.active_deadline is not None and self._is_past(policy.active_deadline):
-            turn.stop(f"Job {turn.name} has failed because it was active longer than specified deadline")
+            reconciliation.stop(
+                f"Job {reconciliation.name} has failed because it was active longer than specified deadline"
+            )
             return True
         if policy.start_deadline is not None and replicas.unstarted and self._is_past(policy.start_deadline):
-            turn.stop(f"Job {turn.name} has failed because {self._why_unstarted(policy.start_deadline)}")
+            reconciliation.stop(
+                f"Job {reconciliation.name} has failed because {self._why_unstarted(policy.start_deadline)}"
+            )
             return True
         return False
 
@@ -207,10 +225,10 @@ class _Advance:
 
     def _is_past(self, deadline: int) -> bool:
         """Whether the job, since its start or since it was resumed, is older than this; if not, it will come back."""
-        started = parse_time(self.turn.status["startTime"])
-        left = (started + timedelta(seconds=deadline) - self.turn.now).total_seconds()
+        started = parse_time(self.reconciliation.status["startTime"])
+        left = (started + timedelta(seconds=deadline) - self.reconciliation.now).total_seconds()
         if left > 0:
-            self.turn.wake.append(left)
+            self.reconciliation.wake.append(left)
         return left <= 0
 
     def _is_past_backoff(self, limit: int) -> bool:
@@ -231,30 +249,35 @@ class _Advance:
         return [child for name, child in children.items() if name not in wanted]
 
     def _remove_surplus(self) -> None:
-        for kind, children in (("Pod", self.turn.pods), ("Service", self.turn.services)):
+        for kind, children in (("Pod", self.reconciliation.pods), ("Service", self.reconciliation.services)):
             for child in self._surplus(children):
-                self.turn.remove(kind, child)
+                self.reconciliation.remove(kind, child)
 
     def _tell(self) -> None:
         """Conditions of a job that goes on."""
-        turn, spec, replicas = self.turn, self.spec, self.replicas
+        reconciliation, spec, replicas = self.reconciliation, self.spec, self.replicas
         if replicas.restarted:
             kinds = ", ".join(replicas.restarted)
             message = f"job {spec.name} is restarting because {kinds} replica(s) failed."
-            set_condition(turn.status, RESTARTING, message=message, now=turn.now)
-            turn.events.append(Event("Warning", reason_of(RESTARTING), message))
-            turn.counted += ["restarted"] * sum(replicas.restarted.values())
+            set_condition(reconciliation.status, RESTARTING, message=message, now=reconciliation.now)
+            reconciliation.events.append(Event("Warning", reason_of(RESTARTING), message))
+            reconciliation.counted += ["restarted"] * sum(replicas.restarted.values())
         elif self._is_running():
             set_condition(
-                turn.status, RUNNING, message=f"{KIND} {spec.namespace}/{spec.name} is running.", now=turn.now
+                reconciliation.status,
+                RUNNING,
+                message=f"{KIND} {spec.namespace}/{spec.name} is running.",
+                now=reconciliation.now,
             )
         trouble = replicas.trouble
         if trouble:
-            if amend_created(turn.status, reason=trouble.reason, message=trouble.message, now=turn.now):
-                turn.events.append(Event("Warning", *trouble))
+            if amend_created(
+                reconciliation.status, reason=trouble.reason, message=trouble.message, now=reconciliation.now
+            ):
+                reconciliation.events.append(Event("Warning", *trouble))
         else:
             message = f"{KIND} {spec.name} is created."
-            amend_created(turn.status, reason=reason_of(CREATED), message=message, now=turn.now)
+            amend_created(reconciliation.status, reason=reason_of(CREATED), message=message, now=reconciliation.now)
 
     def _is_running(self) -> bool:
         running, lead = self.replicas.running, self.spec.leader or self.spec.worker

@@ -1,6 +1,6 @@
 """One look at all replicas of a job that goes on: what each is doing, what to remember of it, and what it needs.
 
-Puts children to make and to remove into the turn. May not decide what becomes of the job.
+Adds children to make and to remove to the reconciliation. May not decide what becomes of the job.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from . import pods as pod_status
 from .children import Children
 from .defaults import ALWAYS, NEVER, ON_FAILURE, JobSpec, Replica
 from .names import child_name, task_name
-from .plan import Event, Refusal, Turn
-from .podgroup import Standing
+from .plan import Event, Reconciliation, Refusal
+from .podgroup import GroupState
 from .pods import Trouble
 from .status import CREATE_REFUSED, parse_time, timestamp
 
@@ -30,13 +30,15 @@ class Replicas:
     """What `look` found. Sets and lists hold indices, by replica type.
 
     `done`: succeeded, now or before. `running`: right now. `failed`: for good. `restarted`: number of replicas made
-    anew in this turn. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of restarts ends
-    the job. `unstarted`: those whose program has never run. `troubles`: why one does not come up, by its name;
-    `refused`: a reason that no time will cure. `tasks`: what to remember.
+    again in this reconciliation. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of
+    restarts ends the job. `unstarted`: those whose program has never run. `troubles`: why one does not start, by its
+    name; `refused`: a reason that will not go away by waiting. `tasks`: what to remember.
     """
 
-    def __init__(self, turn: Turn, spec: JobSpec, children: Children, refusals: Mapping[str, Refusal]):
-        self.turn, self.spec, self.children, self.refusals = turn, spec, children, refusals
+    def __init__(
+        self, reconciliation: Reconciliation, spec: JobSpec, children: Children, refusals: Mapping[str, Refusal]
+    ):
+        self.reconciliation, self.spec, self.children, self.refusals = reconciliation, spec, children, refusals
         self.counts = {replica.type: {"active": 0, "succeeded": 0, "failed": 0} for replica in spec.replicas}
         self.done: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
         self.running: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
@@ -50,7 +52,7 @@ class Replicas:
         self.held = False
         self.tasks: dict[str, dict] = {}
 
-    def hold(self, group: Standing) -> None:
+    def hold(self, group: GroupState) -> None:
         """Lets no pod be made before the job's PodGroup lets it in."""
         self.held = not group.admits
         if group.trouble:
@@ -70,8 +72,8 @@ class Replicas:
     def _look_at(self, replica: Replica, index: int) -> None:
         """Takes one replica into account, and makes or removes its children."""
         task, name = task_name(replica.type, index), child_name(self.spec.name, replica.type, index)
-        memory = dict((self.turn.status.get("tasks") or {}).get(task) or {})
-        pod = self.turn.pods.get(name)
+        memory = dict((self.reconciliation.status.get("tasks") or {}).get(task) or {})
+        pod = self.reconciliation.pods.get(name)
         phase = pod_status.phase(pod) if pod else ""
         if pod is None or memory.get("dropped") != pod["metadata"]["uid"]:
             memory.pop("dropped", None)
@@ -83,19 +85,21 @@ class Replicas:
         elif pod is None:
             self._make(replica, index, memory)
         elif "dropped" in memory:
-            self.turn.remove("Pod", pod)  # it was to go before this replica was wanted: its end says nothing
+            self.reconciliation.remove(
+                "Pod", pod
+            )  # it was to go before this replica was wanted: its end says nothing
         else:
             self._take_pod(replica, index, pod, phase, memory)
         self._note_start(name, pod, memory)
         if memory:
             self.tasks[task] = memory
-        if pod is not None and name not in self.turn.services:
-            self.turn.create.append(self.children.service(replica, index))
+        if pod is not None and name not in self.reconciliation.services:
+            self.reconciliation.create.append(self.children.service(replica, index))
 
     def _take_pod(self, replica: Replica, index: int, pod: dict, phase: str, memory: dict) -> None:
         if pod_status.is_terminating(pod):
-            self.turn.await_end(pod)
-        if self.turn.is_lost(pod):
+            self.reconciliation.await_end(pod)
+        if self.reconciliation.is_lost(pod):
             self._take_loss(replica, index, pod, memory)
         elif pod_status.is_terminating(pod) and replica.restart_policy != NEVER:
             pass  # evicted or drained: it is made again once it has gone
@@ -126,11 +130,11 @@ class Replicas:
         is_news = memory.get("pod") != meta["uid"]
         if code is not None and is_news:
             message = f"Pod: {meta['namespace']}.{meta['name']} exited with code {code}"
-            self.turn.events.append(Event("Normal", "ExitedWithCode", message))
+            self.reconciliation.events.append(Event("Normal", "ExitedWithCode", message))
         disruption = pod_status.disruption(pod)
         if disruption and is_news:
             place = f"Pod {meta['name']} on node {pod_status.node_of(pod)}"
-            self.turn.events.append(Event("Warning", DISRUPTED, f"{place} was ended: {disruption}"))
+            self.reconciliation.events.append(Event("Warning", DISRUPTED, f"{place} was ended: {disruption}"))
         restarts = memory.get("restarts", 0) + pod_status.restarts_in_place(pod)
         again = pod_status.is_retryable(pod, replica.restart_policy)
         if again and is_news and replica.max_restarts is not None and restarts >= replica.max_restarts:
@@ -140,21 +144,21 @@ class Replicas:
             self._fail(replica, index, pod, memory)
             return
         if is_news:
-            memory.update(restarts=restarts + 1, restartTime=timestamp(self.turn.now))
+            memory.update(restarts=restarts + 1, restartTime=timestamp(self.reconciliation.now))
             self._note_restart(replica, pod, memory)
-        self.turn.remove("Pod", pod)
+        self.reconciliation.remove("Pod", pod)
 
     def _take_loss(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
         """Its node is lost, and whatever became of the pod, nobody will say so any more."""
         if memory.get("pod") != pod["metadata"]["uid"]:
             name, node = pod["metadata"]["name"], pod_status.node_of(pod)
-            self.turn.events.append(Event("Warning", NODE_LOST, f"Pod {name} is lost with its node {node}"))
+            self.reconciliation.events.append(Event("Warning", NODE_LOST, f"Pod {name} is lost with its node {node}"))
         if replica.restart_policy == NEVER:
             self._fail(replica, index, pod, memory)
             return
         if memory.get("pod") != pod["metadata"]["uid"]:
             self._note_restart(replica, pod, memory)  # the program is not to blame: no restart is counted
-        self.turn.remove("Pod", pod)
+        self.reconciliation.remove("Pod", pod)
 
     def _fail(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
         self.counts[replica.type]["failed"] += 1
@@ -176,7 +180,7 @@ class Replicas:
 
     def _note_start(self, name: str, pod: dict | None, memory: dict) -> None:
         """Kept while there is a deadline for all replicas to have run once; each may have gone again since."""
-        if self.spec.run_policy.start_deadline is None or self.turn.status.get("started"):
+        if self.spec.run_policy.start_deadline is None or self.reconciliation.status.get("started"):
             memory.pop("started", None)
             return
         if (
@@ -193,16 +197,16 @@ class Replicas:
             return
         wait = self._restart_wait(memory)
         if wait > 0:
-            self.turn.wake.append(wait)
+            self.reconciliation.wake.append(wait)
             return
         name = child_name(self.spec.name, replica.type, index)
         made = self.children.claims(replica, index)
-        if name not in self.turn.services:
+        if name not in self.reconciliation.services:
             made.append(self.children.service(replica, index))
         made.append(self.children.pod(replica, index, avoid=memory.get("nodes") or ()))
-        self.turn.create += made
-        if replica.template["spec"].get("restartPolicy") and POLICY_OVERWRITTEN not in self.turn.events:
-            self.turn.events.append(POLICY_OVERWRITTEN)
+        self.reconciliation.create += made
+        if replica.template["spec"].get("restartPolicy") and POLICY_OVERWRITTEN not in self.reconciliation.events:
+            self.reconciliation.events.append(POLICY_OVERWRITTEN)
         for child in dict.fromkeys(child["metadata"]["name"] for child in made):
             refusal = self.refusals.get(child)
             if refusal:
@@ -217,4 +221,4 @@ class Replicas:
             return 0.0
         delay = min(2.0 ** min(restarts - 2, 10), LONGEST_RESTART_DELAY)
         due = parse_time(memory["restartTime"]) + timedelta(seconds=delay)
-        return (due - self.turn.now).total_seconds()
+        return (due - self.reconciliation.now).total_seconds()

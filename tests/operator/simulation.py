@@ -350,7 +350,7 @@ class SimulatedOperator:
         """All that it remembers of jobs, by the name of the place; empty places are left out."""
         controller, queue = self.controller, self.controller._queue
         places = {
-            "families": controller._view._families,
+            "jobs": controller._view._jobs,
             "refusals": controller._refusals,
             "unseen": controller._applier._unseen,
             "ready": queue._ready,

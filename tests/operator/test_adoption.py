@@ -6,8 +6,8 @@ import pytest
 
 from kf_spawner.kube import Conflict, NotFound
 from kf_spawner.kube.resources import CLAIMS, CONFIGMAPS, PODS, SERVICES
+from kf_spawner.operator.adopt import Adopter
 from kf_spawner.operator.apply import TFJOBS
-from kf_spawner.operator.ties import Ties
 from kf_spawner.operator.view import View
 from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME, TYPE_LABEL
 from kf_spawner.tfjob.ownership import controller_of
@@ -172,13 +172,13 @@ async def test_a_job_that_is_being_deleted_adopts_nothing(namespace):
     await namespace.client.patch(TFJOBS, "mnist", held, namespace.name)
     await namespace.client.delete(TFJOBS, "mnist", namespace.name)
     pod = await namespace.client.create(PODS, a_pod(namespace, FIRST))
-    ties = Ties(namespace.client, Silence(), View(), jobs=TFJOBS, children={"Pod": PODS})
+    adopter = Adopter(namespace.client, Silence(), View(), jobs=TFJOBS, children={"Pod": PODS})
     with pytest.raises(Conflict, match="being deleted"):
-        await ties.take(made, pod, {"kind": "Pod"})
+        await adopter.take(made, pod, {"kind": "Pod"})
     await namespace.client.patch(TFJOBS, "mnist", {"metadata": {"finalizers": None}}, namespace.name)
     again = await namespace.create(job(Worker=1))
     with pytest.raises(Conflict, match="another one"):
-        await ties.take(made, pod, {"kind": "Pod"})
+        await adopter.take(made, pod, {"kind": "Pod"})
     assert uids(await until_owned(namespace, again)) == {FIRST: pod["metadata"]["uid"]}
 
 
@@ -187,9 +187,9 @@ async def test_a_pod_that_has_changed_meanwhile_is_looked_at_again(namespace):
     pod = await namespace.client.create(PODS, a_pod(namespace, "bare"))
     await namespace.client.delete(PODS, "bare", namespace.name, grace_period=0)
     await namespace.client.create(PODS, a_pod(namespace, "bare"))
-    ties = Ties(namespace.client, Silence(), View(), jobs=TFJOBS, children={"Pod": PODS})
+    adopter = Adopter(namespace.client, Silence(), View(), jobs=TFJOBS, children={"Pod": PODS})
     with pytest.raises(Conflict):
-        await ties.take(made, pod, {"kind": "Pod"})
+        await adopter.take(made, pod, {"kind": "Pod"})
     (bare,) = (await namespace.pods()).values()
     assert controller_of(bare) is None
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL
-from kf_spawner.tfjob.ownership import ties
+from kf_spawner.tfjob.ownership import adoptions
 from kf_spawner.tfjob.plan import Plan, Refusal
 from kf_spawner.tfjob.reconcile import decide
 from tests.tfjob.world import World, job
@@ -50,7 +50,7 @@ def test_orphans_are_adopted_before_all_else():
 def test_only_what_could_be_a_replica_by_name_is_adopted(pod_name, is_adopted):
     world = orphaned()
     world.pods[NAME]["metadata"]["name"] = pod_name
-    assert ("Pod" in [tie.kind for tie in world.step().adopt]) == is_adopted
+    assert ("Pod" in [adoption.kind for adoption in world.step().adopt]) == is_adopted
 
 
 @pytest.mark.parametrize("label", [JOB_LABEL, OPERATOR_LABEL])
@@ -61,15 +61,15 @@ def test_what_is_labelled_otherwise_is_not_adopted_and_what_is_ours_released(lab
         labels[label] = value
         if value is None:
             del labels[label]
-        adopt, release = ties(world.job, world.pods.values(), ())
+        adopt, release = adoptions(world.job, world.pods.values(), ())
         assert adopt == []
-        assert tuple(tie.name for tie in release) == expected
+        assert tuple(adoption.name for adoption in release) == expected
 
 
 def test_what_is_on_its_way_out_is_not_adopted():
     world = orphaned()
     world.terminate("worker-0")
-    assert [tie.kind for tie in world.step().adopt] == ["Service"]
+    assert [adoption.kind for adoption in world.step().adopt] == ["Service"]
 
 
 def test_a_refusal_does_not_hold_up_the_job():

@@ -2,8 +2,8 @@
 
 import pytest
 
+from kf_spawner.operator.trim import trim_pod, trim_service
 from kf_spawner.tfjob import pods
-from kf_spawner.tfjob.essence import essence_of_pod, essence_of_service
 from kf_spawner.tfjob.status import parse_time
 
 NOW = parse_time("2026-01-01T00:01:00Z")
@@ -53,7 +53,7 @@ def waiting(reason: str) -> dict:
 def test_what_is_kept_answers_as_the_whole_does(status, end):
     spec = {"nodeName": "n1", "containers": [{"name": "tensorflow"}]}
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {**META, **end}, "spec": spec, "status": status}
-    kept = essence_of_pod(pod)
+    kept = trim_pod(pod)
     assert pods.digest(kept) == pods.digest(pod)
     assert pods.node_of(kept) == "n1"
     assert pods.has_started(kept) == pods.has_started(pod)
@@ -61,11 +61,11 @@ def test_what_is_kept_answers_as_the_whole_does(status, end):
     assert pods.disruption(kept) == pods.disruption(pod)
     assert pods.is_retryable(kept, "ExitCode") == pods.is_retryable(pod, "ExitCode")
     assert kept["metadata"].items() >= {**end, "name": "mnist-worker-0", "uid": "u1", "resourceVersion": "7"}.items()
-    assert essence_of_pod(kept) == kept
+    assert trim_pod(kept) == kept
 
 
 def test_of_labels_and_annotations_only_ours_are_kept():
-    kept = essence_of_service({"metadata": META, "spec": {"clusterIP": "None"}})
+    kept = trim_service({"metadata": META, "spec": {"clusterIP": "None"}})
     assert "team" not in kept["metadata"]["labels"]
     assert len(kept["metadata"]["labels"]) == 4
     assert kept["metadata"]["ownerReferences"] == [{"name": "mnist", "uid": "j1", "controller": True}]

@@ -1,8 +1,8 @@
-"""What decisions read of a job's pods and services: all that needs to be in memory of thousands of them."""
+"""Trims pods and services to the fields that decisions read: thousands of them are kept in memory."""
 
 from collections.abc import Iterable
 
-from .names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, TYPE_LABEL
+from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, TYPE_LABEL
 
 METADATA = ("name", "namespace", "uid", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds")
 LABELS = (OPERATOR_LABEL, JOB_LABEL, TYPE_LABEL, INDEX_LABEL)
@@ -12,8 +12,8 @@ TOLD_CONDITIONS = ("PodScheduled", "DisruptionTarget")
 CONTAINER_STATUS = ("name", "image", "restartCount", "state")
 
 
-def essence_of_pod(pod: dict) -> dict:
-    """The pod in a tenth of its memory; every function of `pods` says of it what it says of the whole."""
+def trim_pod(pod: dict) -> dict:
+    """The pod in a tenth of its memory; every function of `tfjob.pods` gives the same answer as for the whole pod."""
     status = pod.get("status") or {}
     kept = _those(status, ("phase", "reason", "message"))
     kept["conditions"] = [
@@ -25,7 +25,7 @@ def essence_of_pod(pod: dict) -> dict:
     return {"metadata": _metadata(pod), "spec": _those(pod.get("spec") or {}, ("nodeName",)), "status": kept}
 
 
-def essence_of_service(service: dict) -> dict:
+def trim_service(service: dict) -> dict:
     return {"metadata": _metadata(service)}
 
 

@@ -1,14 +1,15 @@
-"""Makes children a job's own, and lets go of them, by requests. May not decide which."""
+"""Adopts and releases children by requests. May not decide which ones."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from ..kube import Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
-from ..tfjob.names import KIND
-from ..tfjob.ownership import Tie, is_estranged, is_orphan, is_ours, owner_reference
-from ..tfjob.ownership import tie as tie_of
-from ..tfjob.plan import Plan, Refusal
+from kf_spawner.kube import Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
+from kf_spawner.tfjob.names import KIND
+from kf_spawner.tfjob.ownership import Adoption, is_estranged, is_orphan, is_ours, owner_reference
+from kf_spawner.tfjob.ownership import adoption as adoption_of
+from kf_spawner.tfjob.plan import Plan, Refusal
+
 from .view import POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
@@ -17,7 +18,7 @@ PAST = {"adopt": "Adopted", "release": "Released"}
 Answer = dict | Refusal | None  # the child as it is now; why it is not; None: it is gone
 
 
-class Ties:
+class Adopter:
     """`jobs`: the resource of jobs; `children`: those of their children, by kind.
 
     Each patch holds for the very state of the child that was decided about. Raises Conflict where that has passed, or
@@ -43,19 +44,19 @@ class Ties:
     async def _each(
         self,
         job: dict,
-        ties: Iterable[Tie],
-        act: Callable[[dict, Tie], Awaitable[Answer]],
+        adoptions: Iterable[Adoption],
+        act: Callable[[dict, Adoption], Awaitable[Answer]],
         note: Callable[[str, str, dict], None],
         key: str,
     ) -> dict[str, Refusal]:
-        answers = await asyncio.gather(*(act(job, tie) for tie in ties), return_exceptions=True)
+        answers = await asyncio.gather(*(act(job, adoption) for adoption in adoptions), return_exceptions=True)
         refusals = {}
-        for tie, answer in zip(ties, answers, strict=True):
+        for adoption, answer in zip(adoptions, answers, strict=True):
             if isinstance(answer, Refusal):
-                refusals[tie.name] = answer
+                refusals[adoption.name] = answer
                 log.warning("%s", answer.message, extra={"job": key})
             elif isinstance(answer, dict):
-                note(key, tie.kind, answer)
+                note(key, adoption.kind, answer)
         for answer in answers:
             if isinstance(answer, BaseException):
                 raise answer
@@ -68,9 +69,9 @@ class Ties:
             return await self._take_group(job, child, manifest)
         if is_orphan(child, job):  # the informer has not told of it yet
             await self._check(job)
-            return await self._adopt(job, tie_of(kind, child))
+            return await self._adopt(job, adoption_of(kind, child))
         if kind in (POD, SERVICE) and is_estranged(child, job):  # out of the informer's sight
-            released = await self._release(job, tie_of(kind, child))
+            released = await self._release(job, adoption_of(kind, child))
             return released if isinstance(released, Refusal) else None
         return child if is_ours(child, job) else None
 
@@ -85,8 +86,8 @@ class Ties:
         meta.setdefault("labels", {}).update(manifest["metadata"]["labels"])
         return await self._client.replace(self._children[POD_GROUP], group)
 
-    async def _release(self, job: dict, tie: Tie) -> Answer:
-        return await self._patch(job, tie, "release", {"$patch": "delete", "uid": job["metadata"]["uid"]})
+    async def _release(self, job: dict, adoption: Adoption) -> Answer:
+        return await self._patch(job, adoption, "release", {"$patch": "delete", "uid": job["metadata"]["uid"]})
 
     async def _check(self, job: dict) -> None:
         """Asks the API server whether the job may still adopt: what is cached may be a job that is gone."""
@@ -98,21 +99,23 @@ class Ties:
         if now["uid"] != meta["uid"] or now.get("deletionTimestamp"):
             raise Conflict(409, "Conflict", f"the {KIND} {meta['name']} is another one, or being deleted")
 
-    async def _adopt(self, job: dict, tie: Tie) -> Answer:
-        return await self._patch(job, tie, "adopt", owner_reference(job["metadata"]["name"], job["metadata"]["uid"]))
+    async def _adopt(self, job: dict, adoption: Adoption) -> Answer:
+        return await self._patch(
+            job, adoption, "adopt", owner_reference(job["metadata"]["name"], job["metadata"]["uid"])
+        )
 
-    async def _patch(self, job: dict, tie: Tie, verb: str, owner: dict) -> Answer:
+    async def _patch(self, job: dict, adoption: Adoption, verb: str, owner: dict) -> Answer:
         """Other owners stay: a strategic patch merges them by uid."""
-        meta = {"uid": tie.uid, "resourceVersion": tie.version, "ownerReferences": [owner]}
-        resource, namespace = self._children[tie.kind], job["metadata"]["namespace"]
-        what = tie.kind.lower()
+        meta = {"uid": adoption.uid, "resourceVersion": adoption.version, "ownerReferences": [owner]}
+        resource, namespace = self._children[adoption.kind], job["metadata"]["namespace"]
+        what = adoption.kind.lower()
         try:
-            child = await self._client.patch(resource, tie.name, {"metadata": meta}, namespace, kind="strategic")
+            child = await self._client.patch(resource, adoption.name, {"metadata": meta}, namespace, kind="strategic")
         except NotFound:
             return None
         except (Forbidden, Invalid) as error:
-            whose = f"a {what} {tie.name} exists that this job cannot {verb}"
+            whose = f"a {what} {adoption.name} exists that this job cannot {verb}"
             return Refusal(f"{whose}: {error.message}; allow it, or delete the {what}")
-        reason = f"Successful{verb.title()}{tie.kind}"
-        self._recorder.event(job, "Normal", reason, f"{PAST[verb]} {what}: {tie.name}")
+        reason = f"Successful{verb.title()}{adoption.kind}"
+        self._recorder.event(job, "Normal", reason, f"{PAST[verb]} {what}: {adoption.name}")
         return child
