@@ -1,6 +1,7 @@
 """Storage: classes, and why a claim does not bind. Pure."""
 
-from ..spawner.facts import DEFAULT_CLASS
+from kf_spawner.spawner.cluster_facts import DEFAULT_CLASS
+
 from .events import newest
 from .findings import Finding, error, quoting, warning
 

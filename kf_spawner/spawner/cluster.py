@@ -8,8 +8,9 @@ import contextlib
 import logging
 from collections.abc import Iterator
 
-from ..kube import Client, Informer, Unreachable, load_config
-from ..kube.resources import PODS
+from kf_spawner.kube import Client, Informer, Unreachable, load_config
+from kf_spawner.kube.resources import PODS
+
 from .diagnosis import Diagnosis
 
 log = logging.getLogger(__name__)

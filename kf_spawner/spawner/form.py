@@ -7,15 +7,15 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from . import options, quantity
 from .catalogue import Image
+from .cluster_facts import ClusterFacts
 from .diagnosis import Diagnosis
-from .facts import Facts
 from .options import Limits, Problem
 
 
 def render(
     *,
     catalogue: tuple[Image, ...],
-    facts: Facts,
+    facts: ClusterFacts,
     limits: Limits,
     home_claim: str,
     values: Mapping[str, object],

@@ -6,9 +6,10 @@ Owns the requests and their order; what the objects look like is in `manifests`.
 import asyncio
 import contextlib
 
-from ..kube import AlreadyExists, Client, NotFound
-from ..kube.resources import NAMESPACES, NETWORKPOLICIES, ROLEBINDINGS, SERVICEACCOUNTS
-from . import failures, manifests
+from kf_spawner.kube import AlreadyExists, Client, NotFound
+from kf_spawner.kube.resources import NAMESPACES, NETWORKPOLICIES, ROLEBINDINGS, SERVICEACCOUNTS
+
+from . import errors, manifests
 from .diagnosis import Cause, Diagnosis
 
 _FIELD_MANAGER = "kf-spawner-hub"
@@ -29,7 +30,7 @@ async def ensure(client: Client, wanted: dict, *, network_policy: dict) -> None:
             await client.create(NAMESPACES, wanted)
     else:
         if not manifests.belongs_to(existing, user):
-            raise failures.failed(_foreign(name, user))
+            raise errors.failed(_foreign(name, user))
         await client.apply(NAMESPACES, wanted, field_manager=_FIELD_MANAGER)
     furniture = [(SERVICEACCOUNTS, manifests.account(name)), (ROLEBINDINGS, manifests.binding(name))]
     if network_policy:

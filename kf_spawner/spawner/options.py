@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from . import quantity
 from .catalogue import Image
-from .facts import Facts
+from .cluster_facts import ClusterFacts
 
 OWN_HOME = "own"
 NO_HOME = "none"
@@ -88,7 +88,7 @@ def from_form(form: Mapping[str, list]) -> dict[str, object]:
     return options
 
 
-def default_image(catalogue: tuple[Image, ...], facts: Facts, limits: Limits) -> Image | None:
+def default_image(catalogue: tuple[Image, ...], facts: ClusterFacts, limits: Limits) -> Image | None:
     """The image that is chosen where none is asked for: the deployment's, else the first that can run."""
     usable = [image for image in catalogue if facts.why_unavailable(image) is None]
     configured = [image for image in usable if limits.default_image in (image.name, image.reference)]
@@ -99,7 +99,7 @@ def validate(
     asked: Mapping[str, object],
     *,
     catalogue: tuple[Image, ...],
-    facts: Facts,
+    facts: ClusterFacts,
     limits: Limits,
     home_claim: str,
 ) -> Options:
@@ -132,7 +132,7 @@ def validate(
     return Options(image, cpu, memory, gpus or 0, bool(home), home_size)
 
 
-def _image(value: object, catalogue: tuple[Image, ...], facts: Facts, limits: Limits) -> Image:
+def _image(value: object, catalogue: tuple[Image, ...], facts: ClusterFacts, limits: Limits) -> Image:
     if value is None:
         chosen = default_image(catalogue, facts, limits)
         if chosen is None:
@@ -148,19 +148,19 @@ def _image(value: object, catalogue: tuple[Image, ...], facts: Facts, limits: Li
     raise _Refused(f"{_shown(value)} is not in the catalogue: choose one of {', '.join(i.name for i in catalogue)}")
 
 
-def _cpu(value: object, facts: Facts, limits: Limits) -> str:
+def _cpu(value: object, facts: ClusterFacts, limits: Limits) -> str:
     text, number = _quantity(value, limits.cpu, "cores, for example 500m (half a core) or 2")
     _check_range(text, number, limits.min_cpu, limits.max_cpu, facts.cpu, quantity.cores)
     return text
 
 
-def _memory(value: object, facts: Facts, limits: Limits) -> str:
+def _memory(value: object, facts: ClusterFacts, limits: Limits) -> str:
     text, number = _quantity(value, limits.memory, "bytes with a unit, for example 512Mi or 2Gi")
     _check_range(text, number, limits.min_memory, limits.max_memory, facts.memory, quantity.size)
     return text
 
 
-def _gpus(value: object, image: Image | None, facts: Facts, limits: Limits) -> int:
+def _gpus(value: object, image: Image | None, facts: ClusterFacts, limits: Limits) -> int:
     text = "0" if value is None else str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= 4):
         raise _Refused(f"{_shown(value)} is not a number of GPUs: give a whole number from 0 to {limits.max_gpus}")
@@ -181,7 +181,7 @@ def _gpus(value: object, image: Image | None, facts: Facts, limits: Limits) -> i
     return count
 
 
-def _home(value: object, facts: Facts, limits: Limits, claim: str) -> bool:
+def _home(value: object, facts: ClusterFacts, limits: Limits, claim: str) -> bool:
     if value is None:
         return limits.home
     if value not in (OWN_HOME, NO_HOME):
@@ -193,7 +193,7 @@ def _home(value: object, facts: Facts, limits: Limits, claim: str) -> bool:
     return True
 
 
-def _home_size(value: object, home: bool | None, facts: Facts, limits: Limits, claim: str) -> str:
+def _home_size(value: object, home: bool | None, facts: ClusterFacts, limits: Limits, claim: str) -> str:
     text, number = _quantity(value, limits.home_size, "bytes with a unit, for example 10Gi")
     if not home:
         if value is not None and home is not None:
@@ -215,7 +215,7 @@ def _home_size(value: object, home: bool | None, facts: Facts, limits: Limits, c
     return text
 
 
-def _check_storage(facts: Facts, limits: Limits) -> None:
+def _check_storage(facts: ClusterFacts, limits: Limits) -> None:
     """A claim that no class provides would stay pending for ever."""
     if limits.storage_class and limits.storage_class not in facts.storage_classes:
         raise _Refused(
@@ -229,7 +229,7 @@ def _check_storage(facts: Facts, limits: Limits) -> None:
         )
 
 
-def _missing_claims(facts: Facts, limits: Limits) -> list[Problem]:
+def _missing_claims(facts: ClusterFacts, limits: Limits) -> list[Problem]:
     return [
         Problem(
             "",

@@ -15,16 +15,17 @@ from kubespawner import KubeSpawner
 from sqlalchemy.orm import object_session
 from traitlets import default
 
-from .. import __version__, naming
-from ..kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
-from ..kube.nodes import is_stranded
-from ..kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
-from . import facts, failures, form, manifests, namespace, options, quantity, token
-from .arrival import Arrival
+from kf_spawner import __version__, naming
+from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
+from kf_spawner.kube.nodes import is_stranded
+from kf_spawner.kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
+
+from . import cluster_facts, errors, form, manifests, namespace, options, quantity, token
 from .cluster import Cluster, PodCache
 from .diagnosis import Cause, Diagnosis, of_end, of_refusal
-from .journal import Journal
+from .progress import Progress
 from .settings import HOME, SpawnerSettings
+from .startup import Startup
 
 STOP_TIMEOUT = 60.0
 """Seconds beyond the grace period for a deleted pod to be gone."""
@@ -68,7 +69,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        self._journal = Journal()
+        self._progress = Progress()
         self._accepted: dict = {}
         self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
         self._own_home = False
@@ -115,14 +116,14 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
     def limits(self) -> options.Limits:
         return replace(super().limits, storage_class=self.storage_class or "")
 
-    async def ask_cluster(self) -> facts.Facts:
+    async def ask_cluster(self) -> cluster_facts.ClusterFacts:
         """What is true of the cluster and of this user's namespace now."""
         client = (await Cluster.shared(component=self.component_label, timeout=ASK_TIMEOUT)).client
         nodes, claims, classes = await asyncio.gather(
             client.list(NODES), client.list(CLAIMS, self.namespace), client.list(STORAGECLASSES)
         )
-        pods = await client.list(PODS) if facts.has_gpus(nodes["items"]) else {"items": []}
-        return facts.from_lists(
+        pods = await client.list(PODS) if cluster_facts.has_gpus(nodes["items"]) else {"items": []}
+        return cluster_facts.from_lists(
             nodes=nodes["items"],
             pods=pods["items"],
             claims=claims["items"],
@@ -141,7 +142,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             known = await self.ask_cluster()
             cluster = await self._cluster()
         except ApiError as error:
-            return failures.failed(_of_api_error(error)).message_html
+            return errors.failed(_of_api_error(error)).message_html
         return form.render(
             catalogue=self.catalogue,
             facts=known,
@@ -163,13 +164,13 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             self._validate(asked, await self.ask_cluster())
         except options.OptionsError as error:
             self._tried = (asked, error.problems)
-            raise failures.refused(error) from error
+            raise errors.refused(error) from error
         except ApiError as error:
             self._tried = (asked, ())
-            raise failures.failed(_of_api_error(error)) from error
+            raise errors.failed(_of_api_error(error)) from error
         return asked
 
-    def _validate(self, asked: Mapping[str, object], known: facts.Facts) -> options.Options:
+    def _validate(self, asked: Mapping[str, object], known: cluster_facts.ClusterFacts) -> options.Options:
         return options.validate(
             asked, catalogue=self.catalogue, facts=known, limits=self.limits, home_claim=self.pvc_name
         )
@@ -180,7 +181,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         try:
             chosen = self._validate(self.user_options, known)
         except options.OptionsError as error:
-            raise failures.refused(error) from error
+            raise errors.refused(error) from error
         self._pvc_exists = self.pvc_name in known.claims
         self._apply(chosen)
 
@@ -194,7 +195,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self.extra_resource_guarantees = {"cpu": chosen.cpu, "memory": chosen.memory}
         self.extra_resource_limits = {"memory": f"{self.mem_limit // 1024}Ki"} if self.mem_limit else {}
         if chosen.gpus:
-            self.extra_resource_limits[facts.GPU] = str(chosen.gpus)
+            self.extra_resource_limits[cluster_facts.GPU] = str(chosen.gpus)
         self._own_home = chosen.home
         self.storage_capacity = chosen.home_size
         self.volumes, self.volume_mounts = self._volumes()
@@ -232,7 +233,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
     # Starting and stopping
 
     async def _start(self) -> str:
-        self._journal = Journal()
+        self._progress = Progress()
         try:
             return await self._bring_up()
         except Exception as error:
@@ -240,7 +241,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             self._tried = (self.user_options, ())
             self._remember(self._accepted)
             if isinstance(error, ApiError):
-                raise failures.failed(_of_api_error(error)) from error
+                raise errors.failed(_of_api_error(error)) from error
             raise
 
     def _remember(self, chosen: dict) -> None:
@@ -251,20 +252,20 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         session.commit()
 
     async def _bring_up(self) -> str:
-        self._journal.say("Checking what you asked for.", 2)
+        self._progress.say("Checking what you asked for.", 2)
         await self.load_user_options()
-        self._journal.say(f"Preparing your namespace {self.namespace}.", 5)
+        self._progress.say(f"Preparing your namespace {self.namespace}.", 5)
         await self._ensure_namespace()
         new_claims = set()
         if self._own_home and not self._pvc_exists:
             new_claims.add(self.pvc_name)
-            self._journal.say(f"Asking for your home volume {self.pvc_name} of {self.storage_capacity}.", 8)
+            self._progress.say(f"Asking for your home volume {self.pvc_name} of {self.storage_capacity}.", 8)
             await self._ensure_claim()
-        self._journal.say("Asking for a server.", 10)
+        self._progress.say("Asking for a server.", 10)
         cluster = await self._cluster()
-        arrival = Arrival(
+        startup = Startup(
             cluster=cluster,
-            journal=self._journal,
+            progress=self._progress,
             pod=await self._create_pod(),
             claims={v["persistentVolumeClaim"]["claimName"] for v in self.volumes if "persistentVolumeClaim" in v},
             new_claims=new_claims,
@@ -278,8 +279,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             answer_timeout=self.http_timeout,
             log_tail_lines=self.log_tail_lines,
         )
-        pod = await arrival.wait()
-        self._journal.say("The notebook server answers.", 95)
+        pod = await startup.wait()
+        self._progress.say("The notebook server answers.", 95)
         self._accepted = dict(self.user_options)
         cluster.ends.pop(self._key, None)
         return self._get_pod_url(pod)
@@ -300,7 +301,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         except AlreadyExists:
             pass
         except (Forbidden, Invalid) as error:
-            raise failures.failed(of_refusal(f"the volume {self.pvc_name}", error.message)) from error
+            raise errors.failed(of_refusal(f"the volume {self.pvc_name}", error.message)) from error
         self._pvc_exists = True
 
     async def _create_pod(self) -> dict:
@@ -315,12 +316,12 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             try:
                 pod = await client.create(PODS, wanted, self.namespace)
             except AlreadyExists:
-                self._journal.say("Removing what is left of an earlier server.")
+                self._progress.say("Removing what is left of an earlier server.")
                 await self.stop(now=True)
                 pod = await client.create(PODS, wanted, self.namespace)
             return await self._give_token(pod)
         except (Forbidden, Invalid) as error:
-            raise failures.failed(of_refusal("the server's pod", error.message)) from error
+            raise errors.failed(of_refusal("the server's pod", error.message)) from error
 
     async def _give_token(self, pod: dict) -> dict:
         """Makes the pod's Secret and lets the pod be scheduled; a pod that cannot have one goes at once."""
@@ -373,7 +374,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     async def progress(self) -> AsyncGenerator[dict, None]:
         """What happens, in sentences, until JupyterHub stops asking."""
-        async with contextlib.aclosing(self._journal.follow()) as entries:
+        async with contextlib.aclosing(self._progress.follow()) as entries:
             async for entry in entries:
                 yield entry
 

@@ -1,4 +1,4 @@
-"""catalogue, quantity and facts: what is read from folders and from the API server's lists."""
+"""catalogue, quantity and cluster_facts: what is read from folders and from the API server's lists."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kf_spawner.spawner import facts, quantity
+from kf_spawner.spawner import cluster_facts, quantity
 from kf_spawner.spawner.catalogue import CatalogueError, Image, from_entries, read_folder
 
 IMAGES = Path(__file__).parents[2] / "images"
@@ -105,19 +105,19 @@ def node(name, *, ready="True", gpus="0", annotations=None, unschedulable=False)
         "metadata": {"name": name, "annotations": annotations or {}},
         "spec": {"unschedulable": unschedulable},
         "status": {
-            "allocatable": {"cpu": "1900m", "memory": "8Gi", facts.GPU: gpus},
+            "allocatable": {"cpu": "1900m", "memory": "8Gi", cluster_facts.GPU: gpus},
             "conditions": [{"type": "Ready", "status": ready}],
         },
     }
 
 
 def gpu_pod(node_name, count, phase="Running"):
-    container = {"resources": {"limits": {facts.GPU: str(count)}}}
+    container = {"resources": {"limits": {cluster_facts.GPU: str(count)}}}
     return {"spec": {"nodeName": node_name, "containers": [container]}, "status": {"phase": phase}}
 
 
 def test_free_gpus_are_those_of_one_node():
-    known = facts.from_lists(
+    known = cluster_facts.from_lists(
         nodes=[node("a", gpus="4"), node("b", gpus="2"), node("c", gpus="8", ready="False")],
         pods=[gpu_pod("a", 3), gpu_pod("b", 1, "Succeeded"), gpu_pod(None, 9)],
     )
@@ -126,19 +126,21 @@ def test_free_gpus_are_those_of_one_node():
 
 
 def test_an_image_is_unavailable_where_every_node_says_so():
-    says = {facts.UNAVAILABLE: json.dumps({"old": "there is no Python 3.6"})}
+    says = {cluster_facts.UNAVAILABLE: json.dumps({"old": "there is no Python 3.6"})}
     old = Image("old", "old:1")
-    assert facts.from_lists(nodes=[node("a", annotations=says)]).why_unavailable(old) == "there is no Python 3.6"
-    both = facts.from_lists(nodes=[node("a", annotations=says), node("b")])
+    assert (
+        cluster_facts.from_lists(nodes=[node("a", annotations=says)]).why_unavailable(old) == "there is no Python 3.6"
+    )
+    both = cluster_facts.from_lists(nodes=[node("a", annotations=says), node("b")])
     assert both.why_unavailable(old) is None
-    not_ready = facts.from_lists(nodes=[node("a", annotations=says), node("b", unschedulable=True)])
+    not_ready = cluster_facts.from_lists(nodes=[node("a", annotations=says), node("b", unschedulable=True)])
     assert not_ready.why_unavailable(old) is not None
-    assert facts.from_lists(nodes=[]).why_unavailable(old) is None
+    assert cluster_facts.from_lists(nodes=[]).why_unavailable(old) is None
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '"x"', "null", ""])
 def test_an_annotation_that_cannot_be_read_announces_nothing(text):
-    known = facts.from_lists(nodes=[node("a", annotations={facts.UNAVAILABLE: text})])
+    known = cluster_facts.from_lists(nodes=[node("a", annotations={cluster_facts.UNAVAILABLE: text})])
     assert known.why_unavailable(Image("old", "old:1")) is None
 
 
@@ -149,8 +151,8 @@ def test_claims_and_classes():
         "status": {},
     }
     grown = {**claim, "metadata": {"name": "big"}, "status": {"capacity": {"storage": "20Gi"}}}
-    default = {"metadata": {"name": "fast", "annotations": {facts.DEFAULT_CLASS: "true"}}}
-    known = facts.from_lists(
+    default = {"metadata": {"name": "fast", "annotations": {cluster_facts.DEFAULT_CLASS: "true"}}}
+    known = cluster_facts.from_lists(
         nodes=[], claims=[claim, grown], storage_classes=[{"metadata": {"name": "slow"}}, default]
     )
     assert known.claims == {"claim-admin": "10Gi", "big": "20Gi"}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kf_spawner.spawner import options
 from kf_spawner.spawner.catalogue import Image
-from kf_spawner.spawner.facts import Facts, NodeFacts
+from kf_spawner.spawner.cluster_facts import ClusterFacts, NodeFacts
 from kf_spawner.spawner.options import Limits, OptionsError
 
 GI = Decimal(1024**3)
@@ -18,7 +18,7 @@ GPU_IMAGE = Image("tf-gpu", "registry/tf-gpu:1", tensorflow="2.21.0", gpu=True)
 OLD_IMAGE = Image("tf-old", "registry/tf-old:1", tensorflow="1.8.0")
 CATALOGUE = (CPU_IMAGE, GPU_IMAGE, OLD_IMAGE)
 DEFAULTS = Limits()
-LAPTOP = Facts(
+LAPTOP = ClusterFacts(
     nodes=(NodeFacts("laptop", cpu=Decimal(2), memory=8 * GI, unavailable={"tf-old": "there is no Python 3.6"}),),
     storage_classes=("local",),
     default_class="local",

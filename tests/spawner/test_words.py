@@ -1,4 +1,4 @@
-"""sentences, journal, form and failures: what a user reads."""
+"""progress_text, progress, form and errors: what a user reads."""
 
 import asyncio
 import contextlib
@@ -6,13 +6,13 @@ from decimal import Decimal
 
 import pytest
 
-from kf_spawner.spawner import failures, form
+from kf_spawner.spawner import errors, form
 from kf_spawner.spawner.catalogue import Image
+from kf_spawner.spawner.cluster_facts import ClusterFacts, NodeFacts
 from kf_spawner.spawner.diagnosis import Cause, Diagnosis
-from kf_spawner.spawner.facts import Facts, NodeFacts
-from kf_spawner.spawner.journal import Journal
 from kf_spawner.spawner.options import Limits, OptionsError, Problem
-from kf_spawner.spawner.sentences import sentence
+from kf_spawner.spawner.progress import Progress
+from kf_spawner.spawner.progress_text import sentence
 
 SAID = [
     ("Scheduled", "Successfully assigned kf-admin/jupyter-admin to laptop", 20, "Found a place on node laptop."),
@@ -42,22 +42,22 @@ def test_a_warning_is_told_and_noise_is_not():
     assert sentence({"reason": "Quiet", "type": "Normal"}) is None
 
 
-async def test_a_journal_is_followed_by_many_and_never_goes_back():
-    journal = Journal()
-    journal.say("one", 10)
+async def test_progress_is_followed_by_many_and_never_goes_back():
+    progress = Progress()
+    progress.say("one", 10)
 
     async def first(count):
         entries = []
-        async with contextlib.aclosing(journal.follow()) as following:
+        async with contextlib.aclosing(progress.follow()) as following:
             while len(entries) < count:
                 entries.append(await anext(following))
         return entries
 
     early = asyncio.create_task(first(3))
     await asyncio.sleep(0)
-    journal.say("two", 5)
-    journal.say("two")
-    journal.say("three", 30)
+    progress.say("two", 5)
+    progress.say("two")
+    progress.say("three", 30)
     late = await first(3)
     assert late == await early
     assert [(e["progress"], e["message"]) for e in late] == [(10, "one"), (10, "two"), (30, "three")]
@@ -67,7 +67,9 @@ CATALOGUE = (
     Image("new", "r/new:1", "All new", "2.21.0", "3.11"),
     Image("gpu", "r/gpu:1", "", "2.21.0", "3.11", True),
 )
-FACTS = Facts(nodes=(NodeFacts("n", Decimal(2), Decimal(8 * 1024**3)),), storage_classes=("s",), default_class="s")
+FACTS = ClusterFacts(
+    nodes=(NodeFacts("n", Decimal(2), Decimal(8 * 1024**3)),), storage_classes=("s",), default_class="s"
+)
 
 
 def render(values=None, problems=(), facts=FACTS, limits=None):
@@ -104,12 +106,12 @@ def test_the_form_keeps_a_refused_value_beside_its_message():
 
 
 def test_the_form_says_that_no_node_is_ready():
-    assert "No node of the cluster is ready yet" in render(facts=Facts(default_class="s"))
+    assert "No node of the cluster is ready yet" in render(facts=ClusterFacts(default_class="s"))
     assert "is ready yet" not in render()
 
 
 def test_an_existing_home_has_no_size_to_choose():
-    html = render(facts=Facts(nodes=FACTS.nodes, claims={"claim-admin": "7Gi"}))
+    html = render(facts=ClusterFacts(nodes=FACTS.nodes, claims={"claim-admin": "7Gi"}))
     assert "(7Gi, exists)" in html
     assert 'name="home_size"' not in html
 
@@ -121,7 +123,7 @@ def test_without_home_volumes_none_is_offered():
 
 def test_a_failure_is_safe_in_html_and_plain_in_text():
     diagnosis = Diagnosis(Cause.CRASH, "It <crashed>.", "Fix it.", "says <b>k8s</b>", crashed=True)
-    failure = failures.failed(diagnosis, log_tail="\x1b[31mTraceback\x1b[0m <script>\x07\n")
+    failure = errors.failed(diagnosis, log_tail="\x1b[31mTraceback\x1b[0m <script>\x07\n")
     assert failure.reason == "crash"
     assert failure.status_code == 424
     assert "Traceback <script>" in failure.jupyterhub_message
@@ -132,7 +134,7 @@ def test_a_failure_is_safe_in_html_and_plain_in_text():
 
 
 def test_a_refusal_tells_every_problem():
-    failure = failures.refused(OptionsError([Problem("cpu", "too <much>"), Problem("memory", "too little")]))
+    failure = errors.refused(OptionsError([Problem("cpu", "too <much>"), Problem("memory", "too little")]))
     assert failure.status_code == 400
     assert failure.jupyterhub_message == "cpu: too <much>; memory: too little"
     assert "<li>cpu: too &lt;much&gt;</li><li>memory: too little</li>" in failure.jupyterhub_html_message

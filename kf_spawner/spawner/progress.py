@@ -1,10 +1,10 @@
-"""What happened so far in one start of a server; any number of pages follow it as it grows."""
+"""The progress of one start of a server; any number of pages follow it as it grows."""
 
 import asyncio
 from collections.abc import AsyncGenerator
 
 
-class Journal:
+class Progress:
     """Progress entries, oldest first, in the form that JupyterHub's progress API sends; `percent` is the newest's."""
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Stays with a new pod until its server answers, or until it is clear that it will not. Reads; changes nothing.
+"""Waits for a new pod until its server answers, or until it is clear that it never will. Reads; changes nothing.
 
 Owns the waiting: for the pod's state and events, for the server's first answer, and how long a cause may last.
 """
@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 
 import aiohttp
 
-from ..kube import ApiError, Informer
-from ..kube.resources import EVENTS, NODES
-from . import failures, sentences
+from kf_spawner.kube import ApiError, Informer
+from kf_spawner.kube.resources import EVENTS, NODES
+
+from . import errors, progress_text
 from .cluster import Cluster
 from .diagnosis import Cause, Diagnosis, diagnose, of_taints
-from .journal import Journal
+from .progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ WORTH_SAYING = 1.5
 _LOG_LIMIT = 4000  # characters of a log that a page can show
 
 
-class Arrival:
+class Startup:
     """One wait for one pod.
 
     `claims` are the pod's, `new_claims` those of them that this start made: only of these the making is told.
@@ -41,7 +42,7 @@ class Arrival:
         self,
         *,
         cluster: Cluster,
-        journal: Journal,
+        progress: Progress,
         pod: dict,
         claims: set[str],
         new_claims: set[str],
@@ -52,7 +53,7 @@ class Arrival:
         log_tail_lines: int,
     ):
         self._cluster = cluster
-        self._journal = journal
+        self._progress = progress
         self._namespace: str = pod["metadata"]["namespace"]
         self._name: str = pod["metadata"]["name"]
         self._uid: str = pod["metadata"]["uid"]
@@ -83,7 +84,7 @@ class Arrival:
                 pod = self._cluster.pods.get(f"{self._namespace}/{self._name}")
                 time_left = await self._check(pod)
                 if answered is None and pod is not None and is_running(pod):
-                    self._journal.say("The notebook server's container runs; waiting for its first answer.", 80)
+                    self._progress.say("The notebook server's container runs; waiting for its first answer.", 80)
                     answered = asyncio.create_task(self._answers(self._address(pod)))
                     stack.push_async_callback(_cancelled, answered)
                 if answered is not None and answered.done() and pod is not None:
@@ -112,11 +113,11 @@ class Arrival:
         lasts = now - self._suspected[1]
         time_left = self._patience.get(found.cause, 0) - lasts
         if time_left <= 0:
-            raise failures.failed(found, log_tail=await self._log_tail() if found.crashed else "")
+            raise errors.failed(found, log_tail=await self._log_tail() if found.crashed else "")
         if lasts < WORTH_SAYING:
             return min(time_left, WORTH_SAYING - lasts)
         said = f" Kubernetes says: {found.detail[:300]}" if found.detail else ""
-        self._journal.say(f"Waiting: {found.message}{said}")
+        self._progress.say(f"Waiting: {found.message}{said}")
         return time_left
 
     def _diagnose(self, pod: dict | None) -> Diagnosis | None:
@@ -132,10 +133,10 @@ class Arrival:
             return
         self._events.pop(event["metadata"]["uid"], None)  # a repeated one is the newest again
         self._events[event["metadata"]["uid"]] = event
-        said = sentences.sentence(event)
+        said = progress_text.sentence(event)
         if said is not None and self._is_news(event["involvedObject"], said):
             percent, text = said
-            self._journal.say(text, percent, event=event)
+            self._progress.say(text, percent, event=event)
         self._changed.set()
 
     def _is_news(self, involved: dict, said: tuple[int | None, str]) -> bool:
@@ -143,7 +144,7 @@ class Arrival:
         if involved.get("kind") != "PersistentVolumeClaim":
             return True
         percent, _ = said
-        return involved.get("name") in self._new_claims and (percent is None or percent >= self._journal.percent)
+        return involved.get("name") in self._new_claims and (percent is None or percent >= self._progress.percent)
 
     def _concerns_us(self, involved: dict) -> bool:
         if involved.get("kind") == "PersistentVolumeClaim":
@@ -170,7 +171,7 @@ class Arrival:
                         "The end of its log may say why; start it again, or choose another image.",
                         crashed=True,
                     )
-                    raise failures.failed(silent, log_tail=await self._log_tail())
+                    raise errors.failed(silent, log_tail=await self._log_tail())
                 await asyncio.sleep(min(max(0.05, waited / 20), 2.0))
 
     async def _log_tail(self) -> str:

@@ -1,4 +1,4 @@
-"""What is true of the cluster and of the user's namespace, from what the API server lists. Pure: dicts in.
+"""Facts about the cluster and the user's namespace, from the API server's lists. Pure: dicts in.
 
 Owns how nodes, pods, claims and storage classes are read. Everything here is plain Kubernetes, except the one
 annotation with which a node may say that it cannot run an image.
@@ -31,7 +31,7 @@ class NodeFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ClusterFacts:
     """The cluster as one user sees it. `claims` maps the user's claims to their size (a quantity)."""
 
     nodes: tuple[NodeFacts, ...] = ()
@@ -80,15 +80,15 @@ def from_lists(
     claims: list[dict] = (),  # type: ignore[assignment]
     storage_classes: list[dict] = (),  # type: ignore[assignment]
     grows: bool = False,
-) -> Facts:
-    """Facts from the API server's lists. `pods` (of all namespaces) matter only where nodes have GPUs."""
+) -> ClusterFacts:
+    """The facts, from the API server's lists. `pods` (of all namespaces) matter only where nodes have GPUs."""
     used: dict[str, int] = {}
     for pod in pods:
         node = pod["spec"].get("nodeName")
         if node and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             used[node] = used.get(node, 0) + _gpus_of(pod)
     defaults = [c["metadata"]["name"] for c in storage_classes if _is_default(c)]
-    return Facts(
+    return ClusterFacts(
         nodes=tuple(_node(node, used.get(node["metadata"]["name"], 0)) for node in nodes if _takes_pods(node)),
         claims={claim["metadata"]["name"]: _claim_size(claim) for claim in claims},
         storage_classes=tuple(c["metadata"]["name"] for c in storage_classes),

@@ -1,4 +1,4 @@
-"""What happens while a server starts, in words and per cent: from Kubernetes events to what a user reads. Pure."""
+"""The text and the per cent that a user reads for each Kubernetes event while a server starts. Pure."""
 
 import re
 
