@@ -11,12 +11,13 @@ from typing import NoReturn
 from traitlets import Bool, Float, Unicode
 from traitlets.config import Application
 
-from .. import __version__
-from ..kube import Client, ConfigError, load_config
-from ..kube.config import ClusterConfig
-from .examination import Examination, Report, Wishes
+from kf_spawner import __version__
+from kf_spawner.kube import Client, ConfigError, load_config
+from kf_spawner.kube.config import ClusterConfig
+
 from .findings import CHECKS, Severity
 from .prober import Patience
+from .run import Options, Report, Run
 
 INTERRUPTED = 130
 ALWAYS = {"api", "rights", "leftovers"}
@@ -125,7 +126,7 @@ class Doctor(Application):
         return tuple(found)
 
     async def _examine(self, config: ClusterConfig, tolerations: tuple[dict, ...]) -> Report:
-        wishes = Wishes(
+        options = Options(
             namespace=self.namespace or config.namespace,
             place=self.probe_namespace,
             image=self.image,
@@ -140,9 +141,9 @@ class Doctor(Application):
         assert task is not None
         with _once(task):
             async with Client(config, user_agent=f"kf-spawner-doctor/{__version__}") as client:
-                examination = Examination(client, wishes)
-                self._report = examination.report
-                return await examination.make()
+                run = Run(client, options)
+                self._report = run.report
+                return await run.execute()
 
 
 def as_text(report: Report) -> str:

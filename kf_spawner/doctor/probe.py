@@ -76,7 +76,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ProbeResult:
     """What the API server says about a probe now. `events` are all of its namespace's."""
 
     pod: dict
@@ -117,9 +117,9 @@ def of_image(terms: Terms, *, number: int, image: str) -> Probe:
     return Probe("image", _pod(terms, f"image-{number}", image, ["true"]))
 
 
-def verdict(probe: Probe, sight: Sight, *, dns_pods: list[dict] | None) -> list[Finding] | None:
+def verdict(probe: Probe, result: ProbeResult, *, dns_pods: list[dict] | None) -> list[Finding] | None:
     """What the probe found, once it has done its work; None before. `dns_pods`: None if we may not look at them."""
-    status = sight.pod.get("status") or {}
+    status = result.pod.get("status") or {}
     container: dict = next(iter(status.get("containerStatuses") or []), {})
     state = container.get("state") or {}
     if probe.question == "image":
@@ -131,41 +131,41 @@ def verdict(probe: Probe, sight: Sight, *, dns_pods: list[dict] | None) -> list[
     try:
         report = json.loads(ended.get("message") or "")
     except ValueError:
-        return [_without_report(sight.pod, ended)]
+        return [_without_report(result.pod, ended)]
     if probe.question == "claim":
-        return _of_writing(sight, report)
-    return _of_network(sight.pod, report, dns_pods)
+        return _of_writing(result, report)
+    return _of_network(result.pod, report, dns_pods)
 
 
-def obstacle(probe: Probe, sight: Sight) -> Finding | None:
+def obstacle(probe: Probe, result: ProbeResult) -> Finding | None:
     """What keeps the probe from its work now, if the API server says so."""
-    wrong = trouble(sight.pod, about(sight.events, sight.pod), now=sight.now)
-    if wrong and sight.pod["metadata"]["name"] in wrong.command:  # the pod will be gone: its node tells as much
-        wrong = replace(wrong, command=f"kubectl describe node {sight.pod['spec'].get('nodeName', '')}".rstrip())
+    wrong = trouble(result.pod, about(result.events, result.pod), now=result.now)
+    if wrong and result.pod["metadata"]["name"] in wrong.command:  # the pod will be gone: its node tells as much
+        wrong = replace(wrong, command=f"kubectl describe node {result.pod['spec'].get('nodeName', '')}".rstrip())
     if wrong and wrong.check != "claim":
         return finding(wrong)
-    if _is_unbound(sight):
-        assert sight.claim is not None
-        events = about(sight.events, sight.claim)
+    if _is_unbound(result):
+        assert result.claim is not None
+        events = about(result.events, result.claim)
         # That a pod waits for its volume is said from the start: what counts is that the volume cannot be made.
         return (
-            storage.unbound(sight.claim, events) if newest(events, {"ProvisioningFailed", "FailedBinding"}) else None
+            storage.unbound(result.claim, events) if newest(events, {"ProvisioningFailed", "FailedBinding"}) else None
         )
-    return finding(wrong) if wrong and sight.pod["spec"].get("nodeName") else None
+    return finding(wrong) if wrong and result.pod["spec"].get("nodeName") else None
 
 
-def too_late(probe: Probe, sight: Sight, *, timeout: float) -> Finding:
+def too_late(probe: Probe, result: ProbeResult, *, timeout: float) -> Finding:
     """The probe has not done its work in `timeout` seconds, and nothing was said to be wrong."""
-    if _is_unbound(sight):
-        assert sight.claim is not None
-        return storage.unbound(sight.claim, about(sight.events, sight.claim))
-    last = next(iter(about(sight.events, sight.pod)[::-1]), {}).get("message", "")
+    if _is_unbound(result):
+        assert result.claim is not None
+        return storage.unbound(result.claim, about(result.events, result.claim))
+    last = next(iter(about(result.events, result.pod)[::-1]), {}).get("message", "")
     remedy = "If it still pulls its image, allow more time with --timeout; else look at its node."
     if probe.question == "image":  # gigabytes take minutes, and nobody has said that they cannot be had
-        image = sight.pod["spec"]["containers"][0]["image"]
+        image = result.pod["spec"]["containers"][0]["image"]
         cause = f"The image {image} has not been pulled within {timeout:.0f} seconds: a first start may take long."
         return warning("images", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
-    cause = f"Pod {label(sight.pod)}, which the doctor made, has not done its work within {timeout:.0f} seconds."
+    cause = f"Pod {label(result.pod)}, which the doctor made, has not done its work within {timeout:.0f} seconds."
     return error("pod", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
 
 
@@ -211,8 +211,8 @@ def _pod(terms: Terms, name: str, image: str, command: list[str], *, env: dict[s
     }
 
 
-def _is_unbound(sight: Sight) -> bool:
-    return sight.claim is not None and (sight.claim.get("status") or {}).get("phase") != "Bound"
+def _is_unbound(result: ProbeResult) -> bool:
+    return result.claim is not None and (result.claim.get("status") or {}).get("phase") != "Bound"
 
 
 def _without_report(pod: dict, ended: dict) -> Finding:
@@ -243,10 +243,10 @@ def _of_network(pod: dict, report: dict, dns_pods: list[dict] | None) -> list[Fi
     return found
 
 
-def _of_writing(sight: Sight, report: dict) -> list[Finding]:
+def _of_writing(result: ProbeResult, report: dict) -> list[Finding]:
     if not report.get("write"):
         return []
-    chosen = ((sight.claim or {}).get("spec") or {}).get("storageClassName", "")
+    chosen = ((result.claim or {}).get("spec") or {}).get("storageClassName", "")
     cause = (
         f"A user's program (uid {UID}, group {GID}) cannot write to a volume of class {chosen}: {report['write']}."
     )

@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..kube import ApiError, Client, Forbidden, Invalid, NotFound, Resource, Unreachable
-from ..kube.resources import CLAIMS, EVENTS, NAMESPACES, PODS, STORAGECLASSES, VOLUMES
+from kf_spawner.kube import ApiError, Client, Forbidden, Invalid, NotFound, Resource, Unreachable
+from kf_spawner.kube.resources import CLAIMS, EVENTS, NAMESPACES, PODS, STORAGECLASSES, VOLUMES
+
 from . import api, probe
 from .clock import parse
 from .findings import Finding, warning
 from .platform import finding
-from .probe import Probe, Sight
+from .probe import Probe, ProbeResult
 from .refusals import refusal
 
 PAUSE = 0.5
@@ -113,21 +114,21 @@ class Prober:
     async def _wait(self, question: Probe, dns_pods: list[dict] | None) -> list[Finding]:
         began, wrong_since, wrong = time.monotonic(), 0.0, None
         while True:
-            sight = await self._look(question)
-            found = probe.verdict(question, sight, dns_pods=dns_pods)
+            result = await self._look(question)
+            found = probe.verdict(question, result, dns_pods=dns_pods)
             if found is not None:
                 return found
             moment = time.monotonic()
-            before, wrong = wrong, probe.obstacle(question, sight)
+            before, wrong = wrong, probe.obstacle(question, result)
             if wrong and (before is None or before.check != wrong.check):
                 wrong_since = moment
             if wrong and moment - wrong_since >= self._patience.trouble:
                 return [wrong]
             if moment - began >= self._patience.timeout:
-                return [wrong or probe.too_late(question, sight, timeout=self._patience.timeout)]
+                return [wrong or probe.too_late(question, result, timeout=self._patience.timeout)]
             await asyncio.sleep(PAUSE)
 
-    async def _look(self, question: Probe) -> Sight:
+    async def _look(self, question: Probe) -> ProbeResult:
         meta = question.pod["metadata"]
         pod = await self._client.get(PODS, meta["name"], meta["namespace"])
         claim = None
@@ -137,7 +138,7 @@ class Prober:
             events = (await self._client.list(EVENTS, meta["namespace"]))["items"]
         except Forbidden:
             events = []
-        return Sight(pod=pod, claim=claim, events=events, now=self._now())
+        return ProbeResult(pod=pod, claim=claim, events=events, now=self._now())
 
     async def _remove_claim(self, name: str, namespace: str) -> None:
         """A volume that its class would keep is not kept for a probe."""

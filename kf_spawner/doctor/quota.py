@@ -2,7 +2,8 @@
 
 from collections.abc import Collection
 
-from ..spawner import quantity
+from kf_spawner.spawner import quantity
+
 from .findings import Finding, Severity
 
 _IN_THE_WAY = (

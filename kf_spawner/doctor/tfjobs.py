@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from ..tfjob import names
+from kf_spawner.tfjob import names
+
 from .clock import parse
 from .findings import Finding, error, quoting, warning
 from .nodes import condition

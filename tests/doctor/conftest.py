@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from kf_spawner.doctor.examination import MANIFESTS, TFJOBS
+from kf_spawner.doctor.run import MANIFESTS, TFJOBS
 from kf_spawner.kube import ApiError, Client, load_config
 from kf_spawner.kube.resources import NAMESPACES, NODES, PODS, SERVICEACCOUNTS, STORAGECLASSES
 from tests.fixtures.control_plane import ControlPlane, running

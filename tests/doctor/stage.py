@@ -12,8 +12,8 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from kf_spawner.doctor.examination import Examination, Report, Wishes
 from kf_spawner.doctor.prober import Patience
+from kf_spawner.doctor.run import Options, Report, Run
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, EVENTS, LEASES, NODES, PODS, STORAGECLASSES, VOLUMES
 
@@ -72,11 +72,11 @@ class Stage:
                 with contextlib.suppress(NotFound):
                     await self.client.delete(VOLUMES, volume["metadata"]["name"])
 
-    async def examine(self, *, client: Client | None = None, **wishes) -> Report:
+    async def examine(self, *, client: Client | None = None, **options) -> Report:
         """A short-tempered doctor's report on the platform in this stage's namespace."""
-        wishes = {"image": IMAGE, "place": PROBES, "patience": Patience(timeout=20.0, trouble=0.3), **wishes}
-        wishes["skip"] = frozenset(wishes.get("skip", ()))
-        return await Examination(client or self.client, Wishes(namespace=self.namespace, **wishes)).make()
+        options = {"image": IMAGE, "place": PROBES, "patience": Patience(timeout=20.0, trouble=0.3), **options}
+        options["skip"] = frozenset(options.get("skip", ()))
+        return await Run(client or self.client, Options(namespace=self.namespace, **options)).execute()
 
     async def status(self, pod: dict, **status) -> None:
         meta = pod["metadata"]

@@ -6,7 +6,7 @@ import pytest
 
 from kf_spawner.doctor import api, clock, nodes, probe, quota, refusals, sandboxes, tfjobs
 from kf_spawner.doctor.pods import trouble
-from kf_spawner.doctor.probe import Sight
+from kf_spawner.doctor.probe import ProbeResult
 
 NOW = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -178,7 +178,7 @@ def test_a_pod_that_used_too_much_memory():
 def test_an_image_that_takes_long_is_not_missing():
     asked = probe.of_image(probe.Terms("kf", "kf-doctor-1"), number=0, image="large:1")
     made = {**asked.pod, "metadata": {**asked.pod["metadata"], "uid": "u"}}
-    found = probe.too_late(asked, Sight(made, None, [], NOW), timeout=120)
+    found = probe.too_late(asked, ProbeResult(made, None, [], NOW), timeout=120)
     assert (found.check, found.severity) == ("images", "warning")
     assert "The image large:1 has not been pulled within 120 seconds" in found.cause
 

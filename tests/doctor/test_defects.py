@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import yaml
 
 from kf_spawner.doctor import tfjobs
-from kf_spawner.doctor.examination import MANIFESTS, PROBES, Report
 from kf_spawner.doctor.findings import Finding, Severity
+from kf_spawner.doctor.run import MANIFESTS, PROBES, Report
 from kf_spawner.kube import ApiError, Resource
 from kf_spawner.kube.resources import CRDS, DEPLOYMENTS, LEASES, NAMESPACES, NODES, PODS, RESOURCEQUOTAS, STATEFULSETS
 from tests.fixtures.ports import free_port

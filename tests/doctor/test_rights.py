@@ -43,9 +43,9 @@ def having(stage: Stage, control_plane) -> Callable:
     return made
 
 
-async def lacks(stage: Stage, client: Client, **wishes) -> str:
+async def lacks(stage: Stage, client: Client, **options) -> str:
     """What the only finding says, if there is one."""
-    report = await stage.examine(client=client, skip=OTHERS, **wishes)
+    report = await stage.examine(client=client, skip=OTHERS, **options)
     assert len(report.findings) <= 1
     return report.findings[0].cause.rpartition(" it lacks ")[2] if report.findings else ""
 

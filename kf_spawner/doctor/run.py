@@ -10,8 +10,8 @@ from pathlib import Path
 
 import yaml
 
-from ..kube import ApiError, Client, Forbidden, NotFound, Resource
-from ..kube.resources import (
+from kf_spawner.kube import ApiError, Client, Forbidden, NotFound, Resource
+from kf_spawner.kube.resources import (
     CLAIMS,
     CRDS,
     DAEMONSETS,
@@ -25,8 +25,9 @@ from ..kube.resources import (
     STATEFULSETS,
     STORAGECLASSES,
 )
-from ..spawner.manifests import USER_ANNOTATION
-from ..tfjob import names
+from kf_spawner.spawner.manifests import USER_ANNOTATION
+from kf_spawner.tfjob import names
+
 from . import api, clock, dns, nodes, platform, probe, quota, storage, tfjobs
 from .findings import CHECKS, Finding, Severity
 from .prober import Patience, Prober
@@ -42,7 +43,7 @@ _MAY = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 
 
 @dataclass(frozen=True)
-class Wishes:
+class Options:
     """What to look at. `namespace`: the platform's; `place`: an existing one for probes, or empty for a new one."""
 
     namespace: str
@@ -69,22 +70,22 @@ class Report:
         return all(finding.severity != Severity.ERROR for finding in self.findings)
 
 
-class Examination:
-    """One look at one cluster; `report` fills as it goes."""
+class Run:
+    """One run of the checks on one cluster; `report` fills while it goes on."""
 
-    def __init__(self, client: Client, wishes: Wishes):
+    def __init__(self, client: Client, options: Options):
         self.report = Report()
-        self._client, self._wishes = client, wishes
+        self._client, self._options = client, options
         self._account = ""
         self._skew = timedelta()
 
-    async def make(self) -> Report:
+    async def execute(self) -> Report:
         """All checks but those to skip. The findings come in the order of CHECKS."""
         if await self._reach():
             await self._look_around()
             await self._probe()
         order = list(CHECKS)
-        found = [finding for finding in self.report.findings if finding.check not in self._wishes.skip]
+        found = [finding for finding in self.report.findings if finding.check not in self._options.skip]
         self.report.findings = sorted(dict.fromkeys(found), key=lambda finding: order.index(finding.check))
         return self.report
 
@@ -96,7 +97,7 @@ class Examination:
 
     def _pass_over(self, checks: Iterable[str], why: str) -> None:
         for check in checks:
-            if check not in self._wishes.skip:
+            if check not in self._options.skip:
                 self.report.passed_over.setdefault(check, why)
 
     @contextlib.asynccontextmanager
@@ -139,10 +140,10 @@ class Examination:
             "quota": self._quota,
         }
         for check, look in looks.items():
-            if check not in self._wishes.skip:
+            if check not in self._options.skip:
                 async with self._looking(check):
                     await look()
-        if not {"platform", "operator", "crd"} <= self._wishes.skip:
+        if not {"platform", "operator", "crd"} <= self._options.skip:
             async with self._looking("platform", "operator", "crd"):
                 await self._platform()
 
@@ -156,11 +157,11 @@ class Examination:
         wanted = api.to_install()
         if not all([await self._may(right) for right in api.GIVE_AWAY]):
             wanted += api.to_grant(_roles())
-        if not await self._is_there(self._wishes.namespace):
+        if not await self._is_there(self._options.namespace):
             wanted.append(api.MAKE_NAMESPACE)
         allowed = await asyncio.gather(*(self._may(right) for right in wanted))
         missing = [right for right, yes in zip(wanted, allowed, strict=True) if not yes]
-        self._add(api.rights(missing, account=self._account, namespace=self._wishes.namespace))
+        self._add(api.rights(missing, account=self._account, namespace=self._options.namespace))
 
     async def _is_there(self, namespace: str) -> bool:
         try:
@@ -172,16 +173,16 @@ class Examination:
         return True
 
     async def _may(self, right: api.Right, *, namespace: str | None = None) -> bool:
-        place = self._wishes.namespace if namespace is None else namespace
+        place = self._options.namespace if namespace is None else namespace
         spec = {"resourceAttributes": right.attributes(place)}
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
         return (await self._client.request("POST", _MAY, body=body))["status"]["allowed"]
 
     async def _nodes(self) -> None:
-        self._add(nodes.nodes(await self._list(NODES), tolerations=self._wishes.tolerations))
+        self._add(nodes.nodes(await self._list(NODES), tolerations=self._options.tolerations))
 
     async def _storage(self) -> None:
-        self._add(storage.classes(await self._list(STORAGECLASSES), wanted=self._wishes.storage_class))
+        self._add(storage.classes(await self._list(STORAGECLASSES), wanted=self._options.storage_class))
 
     async def _quota(self) -> None:
         """All users' namespaces where we may see them, else the platform's alone."""
@@ -189,32 +190,32 @@ class Examination:
             found = await self._list(NAMESPACES)
             quotas = await self._list(RESOURCEQUOTAS)
         except Forbidden:
-            found, quotas = [], await self._list(RESOURCEQUOTAS, self._wishes.namespace)
+            found, quotas = [], await self._list(RESOURCEQUOTAS, self._options.namespace)
         users = {
             item["metadata"]["name"]
             for item in found
             if USER_ANNOTATION in (item["metadata"].get("annotations") or {})
         }
-        self._add(quota.full(quotas, platform=self._wishes.namespace, users=users))
+        self._add(quota.full(quotas, platform=self._options.namespace, users=users))
 
     async def _platform(self) -> None:
-        place = self._wishes.namespace
+        place = self._options.namespace
         kinds = (DEPLOYMENTS, STATEFULSETS, DAEMONSETS)
         lists = await asyncio.gather(*(self._list(kind, place, selector=platform.SELECTOR) for kind in kinds))
         workloads = [item for items in lists for item in items]
         self.report.installed = bool(workloads)
-        if workloads and "platform" not in self._wishes.skip:
+        if workloads and "platform" not in self._options.skip:
             async with self._looking("platform"):
                 await self._pods(workloads)
-        if "crd" not in self._wishes.skip:
+        if "crd" not in self._options.skip:
             async with self._looking("crd"):
                 self._add(tfjobs.crd(await self._crd(), ours=_crd(), platform=self.report.installed))
-        if "operator" not in self._wishes.skip:
+        if "operator" not in self._options.skip:
             async with self._looking("operator"):
                 await self._operator(workloads)
 
     async def _pods(self, workloads: list[dict]) -> None:
-        place = self._wishes.namespace
+        place = self._options.namespace
         found = await self._list(PODS, place, selector=platform.SELECTOR)
         pods = [pod for pod in found if platform.component(pod) != "doctor"]
         events, claims = await asyncio.gather(self._list(EVENTS, place), self._list(CLAIMS, place))
@@ -231,7 +232,7 @@ class Examination:
 
     async def _operator(self, workloads: list[dict]) -> None:
         try:
-            lease = await self._client.get(LEASES, tfjobs.LEASE, self._wishes.namespace)
+            lease = await self._client.get(LEASES, tfjobs.LEASE, self._options.namespace)
         except NotFound:
             lease = None
         try:
@@ -244,38 +245,38 @@ class Examination:
         self._add(tfjobs.operator(operators, lease, jobs, platform=self.report.installed, now=self._now()))
 
     async def _probe(self) -> None:
-        wanted = [check for check in PROBES if check not in self._wishes.skip]
-        if "pod" in self._wishes.skip or not wanted:
+        wanted = [check for check in PROBES if check not in self._options.skip]
+        if "pod" in self._options.skip or not wanted:
             return
         if self._has_error("nodes"):
             self._pass_over(wanted, "no node takes pods")
             return
-        prober = Prober(self._client, patience=self._wishes.patience, now=self._now)
+        prober = Prober(self._client, patience=self._options.patience, now=self._now)
         async with self._looking(*wanted):
-            lacking = [right for right in api.to_probe(self._wishes.place) if not await self._may_there(right)]
+            lacking = [right for right in api.to_probe(self._options.place) if not await self._may_there(right)]
             if lacking:
                 self._pass_over(wanted, f"this account may not {', '.join(map(str, lacking))}")
                 return
             dns_pods = await self._dns_pods()
             try:
-                async with prober.place(self._wishes.place) as place:
+                async with prober.place(self._options.place) as place:
                     self._add(await prober.ask_all(self._probes(place, prober.run), dns_pods=dns_pods))
             finally:
                 self._add(prober.leftovers)
 
     async def _may_there(self, right: api.Right) -> bool:
-        return await self._may(right, namespace=self._wishes.place)
+        return await self._may(right, namespace=self._options.place)
 
     def _probes(self, place: str, run: str) -> list[probe.Probe]:
-        wishes = self._wishes
-        terms = probe.Terms(place, run, pull_secrets=wishes.pull_secrets, tolerations=wishes.tolerations)
-        made = [probe.of_network(terms, image=wishes.image)]
+        options = self._options
+        terms = probe.Terms(place, run, pull_secrets=options.pull_secrets, tolerations=options.tolerations)
+        made = [probe.of_network(terms, image=options.image)]
         if self._has_error("storage"):
             self._pass_over(["claim"], "there is no storage class for it")
-        elif "claim" not in wishes.skip:
-            made.append(probe.of_claim(terms, image=wishes.image, storage_class=wishes.storage_class))
-        if "images" not in wishes.skip:
-            made += [probe.of_image(terms, number=number, image=image) for number, image in enumerate(wishes.images)]
+        elif "claim" not in options.skip:
+            made.append(probe.of_claim(terms, image=options.image, storage_class=options.storage_class))
+        if "images" not in options.skip:
+            made += [probe.of_image(terms, number=number, image=image) for number, image in enumerate(options.images)]
         return made
 
     async def _dns_pods(self) -> list[dict] | None:
