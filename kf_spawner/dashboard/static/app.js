@@ -1,14 +1,14 @@
 // The way from an address to a view.
 // A view is `show(main, {parameters, query, user, go})` and gives a function that ends it.
 
-import * as api from "./api.js";
-import { showCreate } from "./create.js";
-import { showDetail } from "./detail.js";
-import { fill, h } from "./dom.js";
-import { ago } from "./format.js";
-import { showList } from "./list.js";
-import { problem } from "./problem.js";
-import { connection } from "./speak.js";
+import * as api from "./api/client.js";
+import { showCreate } from "./pages/create/create.js";
+import { showDetail } from "./pages/detail/detail.js";
+import { fill, h } from "./common/dom.js";
+import { ago } from "./common/format.js";
+import { showList } from "./pages/list.js";
+import { problem } from "./common/problem.js";
+import { showConnection } from "./common/notify.js";
 
 const BASE = new URL(document.baseURI).pathname;
 const ROUTES = [
@@ -29,7 +29,7 @@ function go(path) {
 
 function show() {
   end();
-  connection(null);
+  showConnection(null);
   const path = decodeURI(location.pathname.slice(BASE.length));
   const query = new URLSearchParams(location.search);
   for (const [pattern, view] of ROUTES) {

@@ -1,15 +1,15 @@
 // One job: what it is doing, its logs, its manifest. Live.
 
 import { actions } from "./actions.js";
-import { jobPath } from "./api.js";
-import { fill, h, part } from "./dom.js";
-import { follow } from "./follow.js";
-import { ago, count, duration, moment } from "./format.js";
+import { jobPath } from "../../api/client.js";
+import { fill, h, part } from "../../common/dom.js";
+import { openStream } from "../../api/stream.js";
+import { ago, count, duration, moment } from "../../common/format.js";
 import { showLogs } from "./logs.js";
 import { showManifest } from "./manifest.js";
 import { overview } from "./overview.js";
-import { problem } from "./problem.js";
-import { hasTrouble, inWords, jobBadge, meter } from "./states.js";
+import { problem } from "../../common/problem.js";
+import { hasTrouble, inWords, jobBadge, meter } from "../../common/states.js";
 
 const TABS = [
   ["", "Overview"],
@@ -54,7 +54,7 @@ export function showDetail(main, { parameters, go }) {
     content,
   );
 
-  const stop = follow(() => `${jobPath({ namespace, name })}/watch`, {
+  const stop = openStream(() => `${jobPath({ namespace, name })}/watch`, {
     onItem(item) {
       if (item.type === "gone") return gone();
       if (item.type !== "job") return;

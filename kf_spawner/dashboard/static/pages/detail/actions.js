@@ -1,17 +1,17 @@
 // What can be done to a job: suspend, resume, scale, delete. What cannot be undone is asked about first.
 
-import { jobPath, send } from "./api.js";
-import { ask } from "./dialog.js";
-import { fill, h } from "./dom.js";
-import { count } from "./format.js";
-import { say } from "./speak.js";
+import { jobPath, send } from "../../api/client.js";
+import { ask } from "../../common/dialog.js";
+import { fill, h } from "../../common/dom.js";
+import { count } from "../../common/format.js";
+import { notify } from "../../common/notify.js";
 
 export function actions(job, { onDeleted }) {
   const path = jobPath(job);
   const patch = (body) => send("PATCH", path, body);
   const resume = act("Resume", async () => {
     await patch({ suspend: false });
-    say(`${job.name} is resumed`);
+    notify(`${job.name} is resumed`);
   });
   const suspend = ask.button("Suspend", () => suspendDialog(job, patch));
   const scale = ask.button("Scale", () => scaleDialog(job, known.scalable, patch));
@@ -60,7 +60,7 @@ function suspendDialog(job, patch) {
     label: "Suspend",
     async work() {
       await patch({ suspend: true });
-      say(`${job.name} is suspended`);
+      notify(`${job.name} is suspended`);
     },
   });
 }
@@ -78,7 +78,7 @@ function deleteDialog(job, now, path, onDeleted) {
     danger: true,
     async work() {
       await send("DELETE", path);
-      say(`${job.name} is being deleted`);
+      notify(`${job.name} is being deleted`);
       onDeleted();
     },
   });
@@ -117,7 +117,7 @@ function scaleDialog(job, scalable, patch) {
       const changed = inputs.filter(({ input, number }) => Number(input.value) !== number);
       if (!changed.length) return;
       await patch({ replicas: Object.fromEntries(changed.map(({ type, input }) => [type, Number(input.value)])) });
-      say(`${job.name} is scaled: ${changed.map(({ type, input }) => `${type} ${input.value}`).join(", ")}`);
+      notify(`${job.name} is scaled: ${changed.map(({ type, input }) => `${type} ${input.value}`).join(", ")}`);
     },
   });
 }

@@ -1,8 +1,8 @@
 // One replica's log: the last lines, following the end unless the reader has scrolled up or paused.
 
-import { fill, h } from "./dom.js";
-import { clock } from "./format.js";
-import { badge } from "./states.js";
+import { fill, h } from "../../common/dom.js";
+import { clock } from "../../common/format.js";
+import { badge } from "../../common/states.js";
 
 const MOST = 2000; // lines kept on the page; a download has all
 const PACE = 100; // ms between two drawings, whatever comes
@@ -10,7 +10,7 @@ const NEAR = 24; // px from the end that still count as the end
 const GONE = "No pod"; // the state of a replica of an ended job whose pod was cleaned up
 const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g; // terminals' colours and cursor moves
 
-export function pane({ replica, download, alone }) {
+export function logPane({ replica, download, alone }) {
   const state = h("span");
   const text = h("pre", { tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Log of ${replica}` });
   const save = h(

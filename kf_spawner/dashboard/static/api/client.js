@@ -19,7 +19,7 @@ export const send = async (method, path, body) => (await request(method, path, b
 export const jobPath = (job, ...rest) => ["jobs", job.namespace, job.name, ...rest].map(encodeURIComponent).join("/");
 
 /** The objects of a newline-delimited JSON stream as they come, until it ends or `signal` aborts it. */
-export async function* stream(path, signal) {
+export async function* jsonLines(path, signal) {
   const response = await request("GET", path, undefined, signal);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";

@@ -1,11 +1,11 @@
 // A job's logs, live: all replicas side by side, or one.
 
-import { jobPath } from "./api.js";
-import { fill, h } from "./dom.js";
-import { follow } from "./follow.js";
-import { count } from "./format.js";
-import { pane } from "./pane.js";
-import { problem } from "./problem.js";
+import { jobPath } from "../../api/client.js";
+import { fill, h } from "../../common/dom.js";
+import { openStream } from "../../api/stream.js";
+import { count } from "../../common/format.js";
+import { logPane } from "./log-pane.js";
+import { problem } from "../../common/problem.js";
 
 const TAIL = 1000; // lines of each replica to begin with
 const MOST = 12; // panes at once
@@ -79,7 +79,7 @@ class Logs {
       for (const pane of this.panes.values()) pane.again();
       return `${this.path}?${query}`;
     };
-    this.stopStream = follow(address, {
+    this.stopStream = openStream(address, {
       onItem: (item) => this.take(item),
       onError: (error) => fill(this.grid, problem(error, "The logs cannot be shown")),
     });
@@ -100,7 +100,7 @@ class Logs {
     let found = this.panes.get(replica);
     if (!found) {
       const download = `api/${this.path}/${encodeURIComponent(replica)}/download`;
-      found = pane({ replica, download, alone: Boolean(this.only) });
+      found = logPane({ replica, download, alone: Boolean(this.only) });
       found.hold(this.paused);
       found.setState(this.known.find((one) => one.replica === replica)?.state);
       this.panes.set(replica, found);

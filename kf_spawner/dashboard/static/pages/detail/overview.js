@@ -1,8 +1,8 @@
 // A job's overview: replicas, time line, events, and what each replica is told of the cluster.
 
-import { fill, h, part } from "./dom.js";
-import { clock, moment } from "./format.js";
-import { badge, toneOf } from "./states.js";
+import { fill, h, part } from "../../common/dom.js";
+import { clock, moment } from "../../common/format.js";
+import { badge, toneOf } from "../../common/states.js";
 
 const LABELS = {
   "Running/False": "No longer running",

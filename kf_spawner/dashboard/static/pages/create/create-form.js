@@ -1,8 +1,8 @@
 // The create form's fields, drawn from a draft.
 
 import { addType, isLeader } from "./draft.js";
-import { h } from "./dom.js";
-import { field } from "./fields.js";
+import { h } from "../../common/dom.js";
+import { field } from "../../common/fields.js";
 
 const RESTART = {
   Never: "Never: a failure fails the job",

@@ -3,7 +3,7 @@
 const STAYS = 6000; // ms
 
 /** A confirmation that goes by itself; read out to those who cannot see it. */
-export function say(text) {
+export function notify(text) {
   document.getElementById("said").textContent = text;
   const toast = document.createElement("div");
   toast.textContent = text;
@@ -12,7 +12,7 @@ export function say(text) {
 }
 
 /** A line under the bar while the page is out of touch; null takes it away. */
-export function connection(trouble) {
+export function showConnection(trouble) {
   const line = document.getElementById("connection");
   line.hidden = !trouble;
   line.textContent = trouble || "";

@@ -1,10 +1,10 @@
 // The list of jobs: live, with filters that are part of the address.
 
-import { follow } from "./follow.js";
-import { fill, h, part } from "./dom.js";
-import { ago, count, moment } from "./format.js";
-import { problem } from "./problem.js";
-import { hasTrouble, inWords, jobBadge, meter } from "./states.js";
+import { openStream } from "../api/stream.js";
+import { fill, h, part } from "../common/dom.js";
+import { ago, count, moment } from "../common/format.js";
+import { problem } from "../common/problem.js";
+import { hasTrouble, inWords, jobBadge, meter } from "../common/states.js";
 
 const STATES = ["Pending", "Created", "Running", "Restarting", "Suspended", "Succeeded", "Failed"];
 const PACE = 50; // ms between two drawings, whatever comes
@@ -54,7 +54,7 @@ export function showList(main, { query, user }) {
     rest.update({ ...filter, kind: shown.length ? "" : jobs.size ? "noMatch" : "empty" });
   }
 
-  const stop = follow(() => "watch", {
+  const stop = openStream(() => "watch", {
     onItem(item) {
       if (item.type === "snapshot") {
         jobs.clear();

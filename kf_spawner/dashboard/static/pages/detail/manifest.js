@@ -1,7 +1,7 @@
 // A job's manifest, as YAML: to read, copy, download.
 
-import { fill, h, part } from "./dom.js";
-import { say } from "./speak.js";
+import { fill, h, part } from "../../common/dom.js";
+import { notify } from "../../common/notify.js";
 
 export function showManifest(content, { name }) {
   let yaml = "";
@@ -31,10 +31,10 @@ export function showManifest(content, { name }) {
 async function toClipboard(text, element) {
   try {
     await navigator.clipboard.writeText(text);
-    say("Copied");
+    notify("Copied");
   } catch {
     getSelection().selectAllChildren(element);
-    say("Selected: copy it with Ctrl+C");
+    notify("Selected: copy it with Ctrl+C");
   }
 }
 

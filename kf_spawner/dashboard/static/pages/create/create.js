@@ -1,12 +1,12 @@
 // Making a job: by a form, or from a manifest. What was typed is kept until the job is made, over errors and reloads.
 
-import { get, jobPath, send } from "./api.js";
-import { drawForm } from "./createform.js";
-import { fill, h } from "./dom.js";
-import { field, showFieldErrors } from "./fields.js";
+import { get, jobPath, send } from "../../api/client.js";
+import { drawForm } from "./create-form.js";
+import { fill, h } from "../../common/dom.js";
+import { field, showFieldErrors } from "../../common/fields.js";
 import { emptyDraft, exampleDraft, formOf, readInto } from "./draft.js";
-import { problem } from "./problem.js";
-import { say } from "./speak.js";
+import { problem } from "../../common/problem.js";
+import { notify } from "../../common/notify.js";
 
 const KEPT = "kf-tfjob-draft-1"; // the number changes with the draft's shape
 
@@ -115,7 +115,7 @@ class CreatePage {
       const { draft } = this;
       const made = await send("POST", "jobs", draft.mode === "form" ? { form: formOf(draft) } : { yaml: draft.yaml });
       sessionStorage.removeItem(KEPT);
-      say(`${made.name} is created`);
+      notify(`${made.name} is created`);
       this.go(jobPath(made));
     });
   }
