@@ -1,6 +1,6 @@
-"""The hub service `tfjobs`: TFJobs of a user, of all users for an administrator, in a browser and by REST.
+"""The hub service `tfjobs`: a user's TFJobs, or every user's for an administrator, in a browser and over REST.
 
-Owns who may see which namespace, the REST interface with that of Kubeflow's first dashboard, and the pages. What a
-job is says `kf_spawner.tfjob`; how one is made and followed it shares with `kf_spawner.extension`. Needs no Jupyter
-server. What a user does happens with the rights of the user's own service account: the API server is the wall.
+Owns who may see which namespace, the dashboard's REST interface, the REST interface of Kubeflow's first dashboard,
+and the pages. `kf_spawner.tfjob` defines a job; `kf_spawner.workloads` makes and watches one. Knows no Jupyter
+server. A user's requests are made with the rights of the user's own service account: the API server enforces them.
 """

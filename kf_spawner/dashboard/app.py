@@ -21,9 +21,9 @@ from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Application
 
 from kf_spawner import __version__
-from kf_spawner.extension.cluster import Cluster
 from kf_spawner.hub.variables import folder_of_images, optional
 from kf_spawner.spawner.catalogue import CatalogueError, from_entries, read_folder
+from kf_spawner.workloads.access import OwnAccess
 
 from .board import Board
 from .handlers import routes
@@ -101,7 +101,7 @@ class Dashboard(Application):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stopping.set)
-        cluster = Cluster(
+        cluster = OwnAccess(
             self.kubeconfig or None, timeout=self.request_timeout, user_agent=f"kf-spawner-dashboard/{__version__}"
         )
         server = HTTPServer(self.application(cluster), max_body_size=self.max_body_bytes * 2)
@@ -118,7 +118,7 @@ class Dashboard(Application):
                     await server.close_all_connections()
             await cluster.close()
 
-    def application(self, cluster: Cluster) -> web.Application:
+    def application(self, cluster: OwnAccess) -> web.Application:
         """The tornado application; its secrets come from the hub's variables."""
         auth = HubOAuth(parent=self, cache_max_age=max(1, round(self.login_cache)))
         prefix = auth.base_url

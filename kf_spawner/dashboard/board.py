@@ -8,15 +8,15 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-from kf_spawner.extension.cluster import Cluster
-from kf_spawner.extension.errors import RequestError
-from kf_spawner.extension.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
-from kf_spawner.extension.logs import container_status, has_started
-from kf_spawner.extension.views import job_selector, replica_name
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
 from kf_spawner.tfjob.names import CONTAINER
 from kf_spawner.tfjob.validation import FieldError, TFJobInvalid
+from kf_spawner.workloads.access import OwnAccess
+from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.job_view import job_selector, replica_name
+from kf_spawner.workloads.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
+from kf_spawner.workloads.pod_logs import container_status, has_started
 
 from . import form, views
 from .changes import patch_of
@@ -32,7 +32,7 @@ Items = AsyncGenerator[dict, None]
 class Board:
     """The one object that all requests share."""
 
-    def __init__(self, cluster: Cluster):
+    def __init__(self, cluster: OwnAccess):
         self._cluster = cluster
         self.feeds = Feeds(self._watcher)
 

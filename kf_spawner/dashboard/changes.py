@@ -1,8 +1,8 @@
 """What can be changed of a job that is there: whether it is suspended, and how many replicas it has. Pure."""
 
-from kf_spawner.extension.errors import RequestError
 from kf_spawner.tfjob.names import CANONICAL_TYPE
 from kf_spawner.tfjob.validation import validate
+from kf_spawner.workloads.errors import RequestError
 
 from .views import has_ended, scalable
 

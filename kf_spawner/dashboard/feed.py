@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
-from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import Client, Informer, Unreachable
+from kf_spawner.workloads.jobs import TFJOBS
 
 from .people import is_users
 from .views import row

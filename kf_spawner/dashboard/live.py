@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-from kf_spawner.extension.jobs import TFJOBS
-from kf_spawner.extension.logs import Changes
-from kf_spawner.extension.views import job_selector
 from kf_spawner.kube import Client, Informer, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
+from kf_spawner.workloads.job_view import job_selector
+from kf_spawner.workloads.jobs import TFJOBS
+from kf_spawner.workloads.pod_logs import Changes
 
 from .views import detail
 

@@ -7,11 +7,11 @@ started has no account yet.
 import contextlib
 from collections.abc import AsyncIterator
 
-from kf_spawner.extension.cluster import Cluster
-from kf_spawner.extension.errors import RequestError
 from kf_spawner.kube import Client, Forbidden, NotFound
 from kf_spawner.kube.resources import NAMESPACES, SERVICEACCOUNTS
 from kf_spawner.spawner.manifests import ACCOUNT, MANAGED, USER_ANNOTATION
+from kf_spawner.workloads.access import OwnAccess
+from kf_spawner.workloads.errors import RequestError
 
 USERS_NAMESPACES = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 
@@ -29,9 +29,9 @@ class NotSetUp(RequestError):
 
 
 class Namespace:
-    """One namespace with the rights of its account. Satisfies `extension.cluster.Place`."""
+    """One namespace with the rights of its account. Satisfies `NamespaceAccess`."""
 
-    def __init__(self, cluster: Cluster, namespace: str):
+    def __init__(self, cluster: OwnAccess, namespace: str):
         self._cluster = cluster
         self._namespace = namespace
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import yaml
 
-from kf_spawner.extension.bundle import SUBMISSION
-from kf_spawner.extension.views import TERMINAL, event_view, job_view
 from kf_spawner.tfjob.children import TF_CONFIG
 from kf_spawner.tfjob.names import CANONICAL_TYPE, CONTAINER, LEADERS, REPLICA_TYPES, child_name
+from kf_spawner.workloads.job_view import TERMINAL, event_view, job_view
+from kf_spawner.workloads.submission import SUBMISSION
 
 NO_POD, NO_POD_YET = "No pod", "Waiting for a pod"
 SERVERS_OWN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")

@@ -11,12 +11,12 @@ from traitlets import Float, Int, Unicode, default
 
 from kf_spawner import __version__
 from kf_spawner.kube import ApiError, ConfigError
+from kf_spawner.workloads.access import OwnAccess
+from kf_spawner.workloads.jobs import JobDefaults, Jobs
 
-from .cluster import Cluster
 from .endpoints import EndpointDefaults, Endpoints
 from .fit import misfit
 from .handlers import ROUTES
-from .jobs import JobDefaults, Jobs
 from .seed import seed
 
 log = logging.getLogger(__name__)
@@ -102,7 +102,9 @@ class KubeflowExtension(ExtensionApp):
             log.warning("%s", message)
         if self.home_mount:
             seed(Path(self.home_mount))
-        self._cluster = Cluster(self.kubeconfig or None, timeout=self.request_timeout)
+        self._cluster = OwnAccess(
+            self.kubeconfig or None, user_agent=f"kf-spawner-extension/{__version__}", timeout=self.request_timeout
+        )
         self._jobs = Jobs(self._cluster, JobDefaults(image=self.image, claim=self.home_claim))
         self._endpoints = Endpoints(
             self._cluster,

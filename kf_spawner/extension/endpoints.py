@@ -18,11 +18,11 @@ from kf_spawner.kube import AlreadyExists, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, PODS, SERVICES
 from kf_spawner.serving import ENDPOINT_LABEL, SELECTOR, EndpointInvalid, build, status
 from kf_spawner.serving.status import READY
+from kf_spawner.workloads import submission
+from kf_spawner.workloads.access import OwnAccess
+from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.job_watch import Stream, follow_pods, read_pods
 
-from . import bundle
-from .cluster import Cluster
-from .errors import RequestError
-from .follow import Stream, follow_pods, read_pods
 from .volume import model_folder
 
 PREDICTIONS = 128
@@ -50,7 +50,7 @@ class EndpointDefaults:
 class Endpoints:
     """Every method raises RequestError, or an ApiError of the Kubernetes API."""
 
-    def __init__(self, cluster: Cluster, defaults: EndpointDefaults, *, predict_timeout: float):
+    def __init__(self, cluster: OwnAccess, defaults: EndpointDefaults, *, predict_timeout: float):
         self._cluster = cluster
         self._defaults = defaults
         self._predict_timeout = predict_timeout
@@ -100,11 +100,11 @@ class Endpoints:
             raise RequestError(400, "Invalid", str(error), field=next(iter(error.errors))) from error
         await self._check_claim(folder.claim)
         try:
-            stored = await bundle.create(
+            stored = await submission.create(
                 client,
                 namespace=self._cluster.namespace,
-                owner=bundle.Part(DEPLOYMENTS, deployment),
-                dependents=[bundle.Part(SERVICES, service)],
+                owner=submission.Part(DEPLOYMENTS, deployment),
+                dependents=[submission.Part(SERVICES, service)],
             )
         except AlreadyExists as error:
             raise RequestError(
@@ -204,9 +204,9 @@ class Endpoints:
         )
 
     async def sweep(self, *, older_than: float) -> int:
-        """See `bundle.sweep`: Services whose submission was cut off."""
+        """See `submission.sweep`: Services whose submission was cut off."""
         client = await self._cluster.client()
-        return await bundle.sweep(
+        return await submission.sweep(
             client,
             namespace=self._cluster.namespace,
             resource=SERVICES,

@@ -8,7 +8,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import RequestError
+from kf_spawner.workloads.errors import RequestError
 
 # Where every image has its home (see the spawner's volume mount). A node may show it to a process under another path.
 IMAGE_HOME = "/home/jovyan"

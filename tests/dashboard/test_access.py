@@ -11,10 +11,10 @@ from tornado.testing import bind_unused_port
 
 from kf_spawner.dashboard.app import Dashboard
 from kf_spawner.dashboard.handlers.login import POLICY
-from kf_spawner.extension.cluster import Cluster
-from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
+from kf_spawner.workloads.access import OwnAccess
+from kf_spawner.workloads.jobs import TFJOBS
 from tests.dashboard.caller import following, job, running
 from tests.dashboard.conftest import token_of
 from tests.dashboard.stage import PREFIX
@@ -189,7 +189,7 @@ async def test_a_hub_that_is_away_is_said_in_words(monkeypatch):
     monkeypatch.setenv("JUPYTERHUB_API_TOKEN", "x")
     monkeypatch.setenv("JUPYTERHUB_CLIENT_ID", "service-tfjobs")
     monkeypatch.setenv("JUPYTERHUB_API_URL", f"http://127.0.0.1:{nobody.getsockname()[1]}/hub/api")
-    server = HTTPServer(Dashboard().application(Cluster("/nowhere/kubeconfig")))
+    server = HTTPServer(Dashboard().application(OwnAccess("/nowhere/kubeconfig", user_agent="test")))
     listener, port = bind_unused_port()
     server.add_socket(listener)
     try:

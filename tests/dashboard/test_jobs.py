@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import NotFound
+from kf_spawner.workloads.jobs import TFJOBS
 from tests.dashboard.caller import PATIENCE, job, running, until, until_state
 from tests.fixtures.platform import PLAIN_IMAGE
 

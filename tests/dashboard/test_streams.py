@@ -8,7 +8,7 @@ import pytest
 
 from kf_spawner.dashboard.board import Board
 from kf_spawner.dashboard.people import Caller
-from kf_spawner.extension.cluster import Cluster
+from kf_spawner.workloads.access import OwnAccess
 from tests.dashboard.caller import PATIENCE, following, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -43,7 +43,7 @@ async def told_of(items: AsyncIterator[dict], name: str, state: str) -> None:
 
 
 async def test_one_watch_serves_all_who_look_at_a_namespace(stage, platform):
-    cluster = Cluster(str(platform.plane.credentials.client("dashboard")))
+    cluster = OwnAccess(str(platform.plane.credentials.client("dashboard")), user_agent="test")
     board = Board(cluster)
     alice, admin = Caller("alice"), Caller("admin", admin=True)
     async with contextlib.AsyncExitStack() as stack:

@@ -8,7 +8,7 @@ import yaml
 from kf_spawner.dashboard import views
 from kf_spawner.dashboard.changes import patch_of
 from kf_spawner.dashboard.people import Caller, caller_of
-from kf_spawner.extension.errors import RequestError
+from kf_spawner.workloads.errors import RequestError
 
 
 def job(*, conditions=(), **spec) -> dict:

@@ -4,8 +4,8 @@ import asyncio
 
 import yaml
 
-from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube.resources import CONFIGMAPS
+from kf_spawner.workloads.jobs import TFJOBS
 from tests.extension.world import CLAIM, IMAGE
 
 PROGRAM = "print('hello')\n"

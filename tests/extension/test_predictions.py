@@ -10,7 +10,7 @@ from aiohttp import web
 
 from kf_spawner.extension import endpoints
 from kf_spawner.extension.endpoints import EndpointDefaults, Endpoints
-from kf_spawner.extension.errors import RequestError
+from kf_spawner.workloads.errors import RequestError
 
 
 class NoCluster:

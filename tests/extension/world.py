@@ -18,7 +18,6 @@ from pathlib import Path
 import aiohttp
 import yaml
 
-from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import AlreadyExists, ApiError, Client, load_config
 from kf_spawner.kube.resources import (
     CLAIMS,
@@ -32,6 +31,7 @@ from kf_spawner.kube.resources import (
     SERVICEACCOUNTS,
     SERVICES,
 )
+from kf_spawner.workloads.jobs import TFJOBS
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "kf_spawner" / "manifests"

@@ -1,10 +1,10 @@
 """The dashboard's own REST interface; docs/dashboard.md has every path and shape."""
 
 from kf_spawner import __version__
-from kf_spawner.extension.answers import flag
-from kf_spawner.extension.errors import RequestError
 from kf_spawner.tfjob.defaults import CLEAN_POLICIES, RESTART_POLICIES, SUCCESS_POLICIES
 from kf_spawner.tfjob.names import REPLICA_TYPES
+from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.http import flag
 
 from .. import views
 from .base import Handler, guarded

@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
-from kf_spawner.extension.answers import Answers
-from kf_spawner.extension.errors import RequestError, from_cluster
-from kf_spawner.extension.jobs import parse_manifest
 from kf_spawner.kube import ApiError, ConfigError
+from kf_spawner.workloads.errors import RequestError, from_cluster
+from kf_spawner.workloads.http import Answers
+from kf_spawner.workloads.jobs import parse_manifest
 
 from ..board import Board
 from .login import Authenticated

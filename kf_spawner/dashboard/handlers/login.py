@@ -6,7 +6,7 @@ from typing import Any
 from jupyterhub.services.auth import HubOAuth, HubOAuthCallbackHandler, HubOAuthenticated, UserNotAllowed
 from tornado import web
 
-from kf_spawner.extension.errors import RequestError
+from kf_spawner.workloads.errors import RequestError
 
 from ..people import Caller, caller_of
 

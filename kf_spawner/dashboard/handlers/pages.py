@@ -4,7 +4,7 @@ from typing import Any
 
 from tornado import web
 
-from kf_spawner.extension.errors import RequestError
+from kf_spawner.workloads.errors import RequestError
 
 from .login import Authenticated, Secured
 

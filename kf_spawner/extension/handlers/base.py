@@ -11,11 +11,11 @@ from jupyter_server.extension.handler import ExtensionHandlerMixin
 from tornado import web
 
 from kf_spawner.kube import ApiError, ConfigError
+from kf_spawner.workloads.errors import RequestError, from_cluster
+from kf_spawner.workloads.http import Answers
+from kf_spawner.workloads.jobs import Jobs
 
-from ..answers import Answers
 from ..endpoints import Endpoints
-from ..errors import RequestError, from_cluster
-from ..jobs import Jobs
 
 Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
 

@@ -1,6 +1,7 @@
 """Handlers of model endpoints: the collection, one endpoint, its logs, and predictions through the door."""
 
-from ..answers import flag
+from kf_spawner.workloads.http import flag
+
 from .base import Handler, guarded, log_lines
 
 

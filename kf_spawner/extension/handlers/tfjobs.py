@@ -1,8 +1,9 @@
 """Handlers of TFJobs: the collection, one job, its logs, its events and its whole story as a stream."""
 
-from ..answers import flag
-from ..errors import RequestError
-from ..jobs import parse_manifest
+from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.http import flag
+from kf_spawner.workloads.jobs import parse_manifest
+
 from .base import Handler, guarded, log_lines
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from kf_spawner.extension.errors import RequestError
-from kf_spawner.extension.plain import from_json, from_yaml
+from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.parsing import from_json, from_yaml
 
 JSON = {
     "no JSON": (b"{", "is not JSON"),

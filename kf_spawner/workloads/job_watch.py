@@ -15,8 +15,17 @@ from kf_spawner.kube import ApiError, Client, Informer, Resource, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
 from kf_spawner.tfjob.names import CONTAINER
 
-from .logs import DRAIN_TIMEOUT, RETRY_EVERY, Changes, PodLogs, Position, container_status, has_started, read_lines
-from .views import TERMINAL, event_view, job_selector, job_view, replica_name
+from .job_view import TERMINAL, event_view, job_selector, job_view, replica_name
+from .pod_logs import (
+    DRAIN_TIMEOUT,
+    RETRY_EVERY,
+    Changes,
+    PodLogs,
+    Position,
+    container_status,
+    has_started,
+    read_lines,
+)
 
 log = logging.getLogger(__name__)
 
@@ -105,29 +114,6 @@ async def read_pods(
         async with contextlib.aclosing(lines):
             async for written, line in lines:
                 yield {"type": "log", "replica": replica, "time": written, "line": line}
-
-
-async def with_heartbeats(items: Stream, *, every: float) -> Stream:
-    """`items`, and {"type": "ping"} whenever `every` seconds went by without one: keeps proxies from hanging up."""
-    async with contextlib.aclosing(items):
-        pending: asyncio.Task | None = None
-        try:
-            while True:
-                pending = pending or asyncio.ensure_future(anext(items))
-                done, _ = await asyncio.wait({pending}, timeout=every)
-                if not done:
-                    yield {"type": "ping"}
-                    continue
-                task, pending = pending, None
-                try:
-                    item = task.result()
-                except StopAsyncIteration:
-                    return
-                yield item
-        finally:
-            if pending is not None:
-                pending.cancel()
-                await asyncio.gather(pending, return_exceptions=True)
 
 
 class _Follow:

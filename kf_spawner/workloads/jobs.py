@@ -15,12 +15,12 @@ from kf_spawner.tfjob import names
 from kf_spawner.tfjob.program import from_program
 from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
 
-from . import bundle, preflight
-from .cluster import Place
+from . import preflight, submission
+from .access import NamespaceAccess
 from .errors import RequestError
-from .follow import Stream, follow_job, read_pods
-from .plain import from_yaml
-from .views import event_view, job_selector, job_view, replica_name
+from .job_view import event_view, job_selector, job_view, replica_name
+from .job_watch import Stream, follow_job, read_pods
+from .parsing import from_yaml
 
 NameOf = Callable[[dict], str | None]
 TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
@@ -52,7 +52,7 @@ class JobDefaults:
 class Jobs:
     """Every method raises RequestError, or an ApiError of the Kubernetes API."""
 
-    def __init__(self, cluster: Place, defaults: JobDefaults):
+    def __init__(self, cluster: NamespaceAccess, defaults: JobDefaults):
         self._cluster = cluster
         self._defaults = defaults
 
@@ -76,9 +76,9 @@ class Jobs:
         job, dependents = await self.plan(body)
         return job_view(await self.store(job, dependents), [])
 
-    async def plan(self, body: dict) -> tuple[dict, list[bundle.Part]]:
+    async def plan(self, body: dict) -> tuple[dict, list[submission.Part]]:
         """The job that `create` would make, checked in every way, and what belongs to it; nothing is made."""
-        dependents: list[bundle.Part] = []
+        dependents: list[submission.Part] = []
         if "kind" in body:
             job = self._from_manifest(body)
         elif "program" in body:
@@ -95,14 +95,14 @@ class Jobs:
             raise _in_options(error) if dependents else error from error
         return job, dependents
 
-    async def store(self, job: dict, dependents: list[bundle.Part]) -> dict:
+    async def store(self, job: dict, dependents: list[submission.Part]) -> dict:
         """Makes what `plan` gave; the job as the API has it then."""
         client = await self._cluster.client()
         try:
-            return await bundle.create(
+            return await submission.create(
                 client,
                 namespace=self._cluster.namespace,
-                owner=bundle.Part(WRITTEN_AS[job["apiVersion"]], job),
+                owner=submission.Part(WRITTEN_AS[job["apiVersion"]], job),
                 dependents=dependents,
                 strict=True,
             )
@@ -157,9 +157,9 @@ class Jobs:
         )
 
     async def sweep(self, *, older_than: float) -> int:
-        """See `bundle.sweep`: programs whose submission was cut off."""
+        """See `submission.sweep`: programs whose submission was cut off."""
         client = await self._cluster.client()
-        return await bundle.sweep(
+        return await submission.sweep(
             client,
             namespace=self._cluster.namespace,
             resource=CONFIGMAPS,
@@ -174,7 +174,7 @@ class Jobs:
         except NotFound as error:
             raise no_such_job(name, self._cluster.namespace) from error
 
-    def _from_program(self, body: dict) -> tuple[dict, list[bundle.Part]]:
+    def _from_program(self, body: dict) -> tuple[dict, list[submission.Part]]:
         unknown = sorted(set(body) - {"program"})
         if unknown:
             raise RequestError(400, "BadRequest", f"{unknown[0]} is not known beside program", field=unknown[0])
@@ -186,7 +186,7 @@ class Jobs:
         except TFJobInvalid as error:
             raise _invalid(error.errors) from error
         _give_own_name(config_map, job)
-        return job, [bundle.Part(CONFIGMAPS, config_map)]
+        return job, [submission.Part(CONFIGMAPS, config_map)]
 
     def _with_defaults(self, options: dict) -> dict:
         defaults = {"image": self._defaults.image, "home_claim": self._defaults.claim}

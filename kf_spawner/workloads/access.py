@@ -1,14 +1,12 @@
-"""The way to the Kubernetes API: the process's own account, one client for all requests."""
+"""Access to the Kubernetes API: which client, with whose rights, and in which namespace."""
 
 import asyncio
 from typing import Protocol
 
 from kf_spawner.kube import Client, load_config
 
-USER_AGENT = "kf-spawner-extension"
 
-
-class Place(Protocol):
+class NamespaceAccess(Protocol):
     """One namespace, and a client with the rights to act in it."""
 
     async def client(self) -> Client:
@@ -19,10 +17,14 @@ class Place(Protocol):
     def namespace(self) -> str: ...
 
 
-class Cluster:
-    """Opens the client at the first use, so that a server without a cluster starts all the same."""
+class OwnAccess:
+    """The process's own account and that account's namespace. Satisfies `NamespaceAccess`.
 
-    def __init__(self, kubeconfig: str | None = None, *, timeout: float = 30.0, user_agent: str = USER_AGENT):
+    One client serves all requests. It is opened at its first use, so that a server without a cluster can start.
+    `timeout` is for one request, in seconds.
+    """
+
+    def __init__(self, kubeconfig: str | None = None, *, user_agent: str, timeout: float = 30.0):
         self._kubeconfig = kubeconfig
         self._timeout = timeout
         self._user_agent = user_agent
@@ -39,7 +41,7 @@ class Cluster:
 
     @property
     def namespace(self) -> str:
-        """The account's namespace; known once the client is."""
+        """The account's namespace; known once the client is open."""
         assert self._client is not None, "ask for the client first"
         return self._client.config.namespace
 

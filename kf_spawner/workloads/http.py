@@ -1,6 +1,6 @@
-"""What the REST interfaces of notebook server and dashboard share: bodies in, JSON, errors and streams out.
+"""HTTP for the REST interfaces of notebook server and dashboard: bodies in; JSON, errors and streams out.
 
-Knows tornado and no server of Jupyter's: a handler mixes `Answers` in beside the base class of its own server.
+Knows tornado and nothing above it: a handler mixes `Answers` in beside the base class of its own server.
 """
 
 import asyncio
@@ -13,8 +13,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from .errors import RequestError
-from .follow import with_heartbeats
-from .plain import from_json
+from .parsing import from_json
 
 
 class Answers(web.RequestHandler):
@@ -86,6 +85,29 @@ class Answers(web.RequestHandler):
             gone.cancel()
         if not self._hung_up.is_set():
             self.finish()
+
+
+async def with_heartbeats(items: AsyncGenerator[dict, None], *, every: float) -> AsyncGenerator[dict, None]:
+    """`items`, and {"type": "ping"} whenever `every` seconds went by without one: keeps proxies from hanging up."""
+    async with contextlib.aclosing(items):
+        pending: asyncio.Task | None = None
+        try:
+            while True:
+                pending = pending or asyncio.ensure_future(anext(items))
+                done, _ = await asyncio.wait({pending}, timeout=every)
+                if not done:
+                    yield {"type": "ping"}
+                    continue
+                task, pending = pending, None
+                try:
+                    item = task.result()
+                except StopAsyncIteration:
+                    return
+                yield item
+        finally:
+            if pending is not None:
+                pending.cancel()
+                await asyncio.gather(pending, return_exceptions=True)
 
 
 async def _until(items: AsyncGenerator[dict, None], gone: asyncio.Task) -> AsyncGenerator[dict, None]:

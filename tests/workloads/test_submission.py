@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from kf_spawner.extension import bundle
-from kf_spawner.extension.jobs import TFJOBS
 from kf_spawner.kube import Client, Invalid, load_config
 from kf_spawner.kube.resources import CONFIGMAPS
+from kf_spawner.workloads import submission
+from kf_spawner.workloads.jobs import TFJOBS
 from tests.extension.world import make_grounds, run_server, world_on
 
 
@@ -26,8 +26,8 @@ def config_map(name="job-program"):
 
 
 def parts(**changes):
-    owner = bundle.Part(TFJOBS, {**job(), **changes})
-    return {"owner": owner, "dependents": [bundle.Part(CONFIGMAPS, config_map())]}
+    owner = submission.Part(TFJOBS, {**job(), **changes})
+    return {"owner": owner, "dependents": [submission.Part(CONFIGMAPS, config_map())]}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ class Dying(Exception):
 
 async def test_an_owner_that_is_refused_leaves_no_dependent(user, world):
     with pytest.raises(Invalid):
-        await bundle.create(user, namespace=world.namespace, **parts(spec={"tfReplicaSpecs": {}}))
+        await submission.create(user, namespace=world.namespace, **parts(spec={"tfReplicaSpecs": {}}))
     assert await world.leftovers() == {}
 
 
@@ -51,22 +51,22 @@ async def test_a_submission_cut_off_before_its_owner_is_swept_away(user, world, 
         raise Dying
 
     with monkeypatch.context() as patched:
-        create = bundle._create
+        create = submission._create
         calls = []
 
         async def once(*args, **options):
             calls.append(args)
             return await (create(*args, **options) if len(calls) == 1 else no_more())
 
-        patched.setattr(bundle, "_create", once)
-        patched.setattr(bundle, "_remove", no_more)
+        patched.setattr(submission, "_create", once)
+        patched.setattr(submission, "_remove", no_more)
         with pytest.raises(Dying):
-            await bundle.create(user, namespace=world.namespace, **parts())
+            await submission.create(user, namespace=world.namespace, **parts())
     assert await world.leftovers() == {"configmaps": ["job-program"]}
     options = {"namespace": world.namespace, "resource": CONFIGMAPS, "owner_resource": TFJOBS}
-    assert await bundle.sweep(user, **options, older_than=3600) == 1, "it may be in the making"
+    assert await submission.sweep(user, **options, older_than=3600) == 1, "it may be in the making"
     assert await world.leftovers() == {"configmaps": ["job-program"]}
-    assert await bundle.sweep(user, **options, older_than=0) == 0
+    assert await submission.sweep(user, **options, older_than=0) == 0
     assert await world.leftovers() == {}
 
 
@@ -75,11 +75,11 @@ async def test_a_submission_cut_off_after_its_owner_is_completed(user, world, mo
         raise Dying
 
     with monkeypatch.context() as patched:
-        patched.setattr(bundle, "_adopt", no_more)
+        patched.setattr(submission, "_adopt", no_more)
         with pytest.raises(Dying):
-            await bundle.create(user, namespace=world.namespace, **parts())
+            await submission.create(user, namespace=world.namespace, **parts())
     options = {"namespace": world.namespace, "resource": CONFIGMAPS, "owner_resource": TFJOBS}
-    assert await bundle.sweep(user, **options, older_than=0) == 0
+    assert await submission.sweep(user, **options, older_than=0) == 0
     owner = await user.get(TFJOBS, "job", world.namespace)
     dependent = await user.get(CONFIGMAPS, "job-program", world.namespace)
     assert [one["uid"] for one in dependent["metadata"]["ownerReferences"]] == [owner["metadata"]["uid"]]
@@ -87,18 +87,18 @@ async def test_a_submission_cut_off_after_its_owner_is_completed(user, world, mo
 
 async def test_an_orphan_of_an_earlier_job_of_that_name_is_not_given_to_the_next(user, world):
     orphan = config_map("job-program-old")
-    orphan["metadata"]["labels"] = {bundle.OWNER_KIND: "TFJob", bundle.OWNER_NAME: "job"}
-    orphan["metadata"]["annotations"] = {bundle.SUBMISSION: "another"}
+    orphan["metadata"]["labels"] = {submission.OWNER_KIND: "TFJob", submission.OWNER_NAME: "job"}
+    orphan["metadata"]["annotations"] = {submission.SUBMISSION: "another"}
     await world.admin.create(CONFIGMAPS, orphan, world.namespace)
-    await bundle.create(user, namespace=world.namespace, **parts())
+    await submission.create(user, namespace=world.namespace, **parts())
     options = {"namespace": world.namespace, "resource": CONFIGMAPS, "owner_resource": TFJOBS}
-    assert await bundle.sweep(user, **options, older_than=0) == 0
+    assert await submission.sweep(user, **options, older_than=0) == 0
     assert (await world.leftovers())["configmaps"] == ["job-program"]
 
 
 async def test_a_server_that_starts_sweeps(world, tmp_path):
     orphan = config_map()
-    orphan["metadata"]["labels"] = {bundle.OWNER_KIND: "TFJob", bundle.OWNER_NAME: "job"}
+    orphan["metadata"]["labels"] = {submission.OWNER_KIND: "TFJob", submission.OWNER_NAME: "job"}
     await world.admin.create(CONFIGMAPS, orphan, world.namespace)
     async with (
         run_server(world, tmp_path, settings=("--KubeflowExtension.orphan_age=1",)),
@@ -116,7 +116,7 @@ async def test_a_submission_outlives_a_kill_of_the_api_server(new_control_plane,
         Client(load_config(world.kubeconfig), user_agent="test") as user,
     ):
         new_control_plane.kill("kube-apiserver")
-        sending = asyncio.create_task(bundle.create(user, namespace=world.namespace, **parts()))
+        sending = asyncio.create_task(submission.create(user, namespace=world.namespace, **parts()))
         # Not in a thread that ends: what it started could end with it.
         await new_control_plane._start([spec for spec in new_control_plane.specs if spec.name == "kube-apiserver"])
         made = await asyncio.wait_for(sending, 60)
