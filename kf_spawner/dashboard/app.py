@@ -25,8 +25,8 @@ from kf_spawner.hub.variables import folder_of_images, optional
 from kf_spawner.spawner.catalogue import CatalogueError, from_entries, read_folder
 from kf_spawner.workloads.access import OwnAccess
 
-from .board import Board
 from .handlers import routes
+from .service import DashboardService
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ class Dashboard(Application):
             cookie_secret=hmac.digest(auth.api_token.encode(), b"kf-spawner dashboard cookies", hashlib.sha256),
             log_function=_log_request,
             kf_hub_auth=auth,
-            kf_board=Board(cluster),
+            kf_service=DashboardService(cluster),
             kf_heartbeat=self.heartbeat,
             kf_max_body=self.max_body_bytes,
             kf_images=self._images(),

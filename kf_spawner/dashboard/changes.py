@@ -4,7 +4,7 @@ from kf_spawner.tfjob.names import CANONICAL_TYPE
 from kf_spawner.tfjob.validation import validate
 from kf_spawner.workloads.errors import RequestError
 
-from .views import has_ended, scalable
+from .job_detail import has_ended, scalable
 
 
 def patch_of(job: dict, wishes: dict) -> dict | None:

@@ -9,7 +9,7 @@ from kf_spawner.workloads.job_view import job_selector
 from kf_spawner.workloads.jobs import TFJOBS
 from kf_spawner.workloads.pod_logs import Changes
 
-from .views import detail
+from .job_detail import detail
 
 SYNC_TIMEOUT = 20.0
 PAUSE = 0.25  # seconds between two views: a job that starts changes many times a second

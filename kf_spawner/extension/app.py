@@ -15,9 +15,9 @@ from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.jobs import JobDefaults, Jobs
 
 from .endpoints import EndpointDefaults, Endpoints
-from .fit import misfit
 from .handlers import ROUTES
-from .seed import seed
+from .new_home import fill_new_home
+from .version_check import version_mismatch
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +98,10 @@ class KubeflowExtension(ExtensionApp):
         return os.environ.get("KF_SERVING_CONNECT_URL", "") or self.serving_url
 
     def initialize_settings(self) -> None:
-        if message := misfit(hub=os.environ.get("KF_HUB_VERSION", ""), image=__version__):
+        if message := version_mismatch(hub=os.environ.get("KF_HUB_VERSION", ""), image=__version__):
             log.warning("%s", message)
         if self.home_mount:
-            seed(Path(self.home_mount))
+            fill_new_home(Path(self.home_mount))
         self._cluster = OwnAccess(
             self.kubeconfig or None, user_agent=f"kf-spawner-extension/{__version__}", timeout=self.request_timeout
         )

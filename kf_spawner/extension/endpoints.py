@@ -23,7 +23,7 @@ from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.job_watch import Stream, follow_pods, read_pods
 
-from .volume import model_folder
+from .model_folder import model_folder
 
 PREDICTIONS = 128
 """Predictions of one server that are asked for at one time: as many as a model server takes."""

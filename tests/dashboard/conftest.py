@@ -7,8 +7,8 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.dashboard.caller import Caller
-from tests.dashboard.stage import Stage, on_stage
+from tests.dashboard.client import Caller
+from tests.dashboard.running_dashboard import RunningDashboard, run_dashboard
 from tests.fixtures.hub import Browser
 from tests.fixtures.platform import running_platform
 
@@ -26,24 +26,24 @@ def platform(control_plane_binaries, tmp_path_factory):
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def stage(platform) -> AsyncIterator[Stage]:
-    async with on_stage(platform, platform.folder, users=USERS) as running:
+async def dashboard(platform) -> AsyncIterator[RunningDashboard]:
+    async with run_dashboard(platform, platform.folder, users=USERS) as running:
         for user in SET_UP:
             await running.set_up(user)
         yield running
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def as_user(stage) -> AsyncIterator[Callable[[str], Caller]]:
+async def as_user(dashboard) -> AsyncIterator[Callable[[str], Caller]]:
     """`as_user("alice")`: a caller with a token of hers."""
     async with aiohttp.ClientSession() as http:
-        tokens = {user: await token_of(stage, user) for user in USERS}
-        yield lambda user: Caller(stage.dashboard, tokens[user], http)
+        tokens = {user: await token_of(dashboard, user) for user in USERS}
+        yield lambda user: Caller(dashboard.address, tokens[user], http)
 
 
-async def token_of(stage: Stage, user: str, **options) -> str:
+async def token_of(dashboard: RunningDashboard, user: str, **options) -> str:
     """A new token, as its user makes it on the hub's page."""
-    async with Browser(stage.url) as browser:
+    async with Browser(dashboard.url) as browser:
         status, page = await browser.login(user)
         assert status == 200, page
         status, answer = await browser.api("POST", f"/users/{user}/tokens", {"note": "test", **options})

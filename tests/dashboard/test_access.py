@@ -15,16 +15,16 @@ from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
 from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.jobs import TFJOBS
-from tests.dashboard.caller import following, job, running
+from tests.dashboard.client import following, job, running
 from tests.dashboard.conftest import token_of
-from tests.dashboard.stage import PREFIX
+from tests.dashboard.running_dashboard import PREFIX
 from tests.fixtures.hub import Browser
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_browser_is_sent_to_the_login_and_comes_back_to_the_page(stage):
-    async with Browser(stage.url) as browser:
+async def test_a_browser_is_sent_to_the_login_and_comes_back_to_the_page(dashboard):
+    async with Browser(dashboard.url) as browser:
         async with browser.stream(f"{PREFIX}jobs/kf-alice/mnist") as answer:  # follows to the hub's login
             assert answer.url.path == "/hub/login"
         await browser.login("alice")
@@ -39,8 +39,8 @@ async def test_a_browser_is_sent_to_the_login_and_comes_back_to_the_page(stage):
         assert f'href="{PREFIX}"' in page
 
 
-async def test_cookie_needs_the_xsrf_token_for_reads_by_scripts_and_for_every_write(stage, as_user):
-    async with Browser(stage.url) as browser:
+async def test_cookie_needs_the_xsrf_token_for_reads_by_scripts_and_for_every_write(dashboard, as_user):
+    async with Browser(dashboard.url) as browser:
         await browser.login("alice")
         await browser.get(PREFIX)
         token = browser.cookie("_xsrf", PREFIX)
@@ -57,7 +57,7 @@ async def test_cookie_needs_the_xsrf_token_for_reads_by_scripts_and_for_every_wr
         assert status == 200
 
 
-async def test_without_a_login_the_interface_says_so(stage, as_user):
+async def test_without_a_login_the_interface_says_so(dashboard, as_user):
     anybody = as_user("alice")
     for headers in ({"Authorization": ""}, {"Authorization": "token unknown"}):
         for path in ("api/user", "api/jobs", "api/watch", "api/none", "tfjobs/api/tfjob"):
@@ -66,12 +66,12 @@ async def test_without_a_login_the_interface_says_so(stage, as_user):
             assert "/hub/token" in answer["message"]
 
 
-async def test_a_token_without_the_scope_is_refused(stage, as_user):
-    weak = await token_of(stage, "alice", scopes=["read:users!user=alice"])
+async def test_a_token_without_the_scope_is_refused(dashboard, as_user):
+    weak = await token_of(dashboard, "alice", scopes=["read:users!user=alice"])
     status, answer = await as_user("alice").call("GET", "api/jobs", headers={"Authorization": f"token {weak}"})
     assert (status, answer["reason"]) == (403, "NotAllowed")
     assert "access:services!service=tfjobs" in answer["message"]
-    narrow = await token_of(stage, "alice", scopes=["access:services!service=tfjobs"])
+    narrow = await token_of(dashboard, "alice", scopes=["access:services!service=tfjobs"])
     status, answer = await as_user("alice").call("GET", "api/user", headers={"Authorization": f"token {narrow}"})
     assert (status, answer["name"], answer["admin"]) == (200, "alice", False)
 
@@ -111,7 +111,7 @@ async def test_another_users_job_looks_like_one_that_is_not_there(as_user):
         assert (status, detail["suspended"], detail["deleting"]) == (200, False, False)
 
 
-async def test_an_administrator_sees_and_changes_every_users_jobs(stage, as_user):
+async def test_an_administrator_sees_and_changes_every_users_jobs(dashboard, as_user):
     alice, admin = as_user("alice"), as_user("admin")
     async with running(alice, "hers") as path:
         _, listed = await admin.call("GET", "api/jobs?search=HERS")
@@ -131,10 +131,10 @@ async def test_an_administrator_sees_and_changes_every_users_jobs(stage, as_user
             f"api/watch?namespace={namespace}",
         ):
             assert (await admin.call("GET", path))[0] == 404, path
-    await stage.admin.create(TFJOBS, job("cluster-admins"), "default")
+    await dashboard.admin.create(TFJOBS, job("cluster-admins"), "default")
     _, listed = await admin.call("GET", "api/jobs")
     assert "cluster-admins" not in [row["name"] for row in listed["items"]]
-    await stage.admin.delete(TFJOBS, "cluster-admins", "default")
+    await dashboard.admin.delete(TFJOBS, "cluster-admins", "default")
 
 
 async def test_who_never_started_a_server_sees_nothing_and_is_told_what_to_do(as_user):
@@ -152,17 +152,17 @@ async def test_who_never_started_a_server_sees_nothing_and_is_told_what_to_do(as
     assert "start a notebook server once" in answer["message"]
 
 
-async def test_a_list_that_is_open_fills_when_the_namespace_is_there(stage, as_user):
+async def test_a_list_that_is_open_fills_when_the_namespace_is_there(dashboard, as_user):
     latecomer = as_user("latecomer")
     async with contextlib.aclosing(latecomer.lines("api/watch")) as items:
         assert await anext(items) == {"type": "snapshot", "items": []}
-        await stage.set_up("latecomer")
+        await dashboard.set_up("latecomer")
         async with running(latecomer, "first", namespace="kf-latecomer", program="print(1)"):
             while "first" not in json.dumps(await following(items)):
                 pass
 
 
-async def test_the_processes_own_identity_may_do_next_to_nothing(stage, platform):
+async def test_the_processes_own_identity_may_do_next_to_nothing(dashboard, platform):
     """So that a fault in the dashboard's own checks opens nothing: the API server is the wall."""
     config = load_config(platform.plane.credentials.client("dashboard"))
     async with Client(config, user_agent="test") as own:

@@ -13,7 +13,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 
 from kf_spawner.kube import NotFound
 from kf_spawner.operator.apply import TFJOBS
-from tests.dashboard.stage import Stage
+from tests.dashboard.running_dashboard import RunningDashboard
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, picture
 from tests.fixtures.platform import PLAIN_IMAGE
 
@@ -67,22 +67,22 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @contextlib.asynccontextmanager
-async def user_page(chromium: Browser, stage: Stage, user: str, path: str = "", *, scheme="light"):
+async def user_page(chromium: Browser, dashboard: RunningDashboard, user: str, path: str = "", *, scheme="light"):
     """The dashboard's page at `path`, which `user` comes to by way of the login.
 
     What scripts or the browser complain about fails the test.
     """
     view = {"viewport": {"width": 1280, "height": 900}, "color_scheme": scheme}
     faults: list[str] = []
-    async with await chromium.new_context(base_url=stage.dashboard, **view) as context:
+    async with await chromium.new_context(base_url=dashboard.address, **view) as context:
         context.set_default_timeout(SLOW)
         page = await context.new_page()
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda said: faults.append(said.text) if "Content Security Policy" in said.text else None)
-        await page.goto(stage.dashboard + path)
+        await page.goto(dashboard.address + path)
         await page.get_by_label("Username").fill(user)
         await page.get_by_role("button", name="Sign in").click()
-        await page.wait_for_url(stage.dashboard + path)
+        await page.wait_for_url(dashboard.address + path)
         yield page
     assert not faults, faults
 
@@ -101,16 +101,16 @@ def job(name: str, namespace: str, *, suspend: bool = True, program: str = PROGR
 
 
 @contextlib.asynccontextmanager
-async def jobs(stage: Stage, *made: dict) -> AsyncIterator[None]:
+async def jobs(dashboard: RunningDashboard, *made: dict) -> AsyncIterator[None]:
     """Jobs that are there for a while: other tests want to see none of them."""
     for one in made:
-        await stage.admin.create(TFJOBS, one)
+        await dashboard.admin.create(TFJOBS, one)
     try:
         yield
     finally:
         for one in made:
             with contextlib.suppress(NotFound):  # a test may delete them, too
-                await stage.admin.delete(TFJOBS, one["metadata"]["name"], one["metadata"]["namespace"])
+                await dashboard.admin.delete(TFJOBS, one["metadata"]["name"], one["metadata"]["namespace"])
 
 
 def state(page: Page, word: str) -> Locator:
@@ -123,15 +123,15 @@ async def confirm(page: Page, label: str) -> None:
     await expect(page.get_by_role("dialog")).to_be_hidden()
 
 
-async def test_a_users_way_with_a_job(chromium, stage):
-    async with user_page(chromium, stage, "ann") as page:
-        await page.goto(f"{stage.url}/hub/home")
+async def test_a_users_way_with_a_job(chromium, dashboard):
+    async with user_page(chromium, dashboard, "ann") as page:
+        await page.goto(f"{dashboard.url}/hub/home")
         await picture(page, "dashboard-hub")
         await page.get_by_role("navigation").get_by_role("link", name="TFJobs").click()
         await expect(page.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
         await picture(page, "dashboard-empty")
         others = await page.context.new_page()
-        await others.goto(stage.dashboard)
+        await others.goto(dashboard.address)
         await page.bring_to_front()  # a page behind another is drawn once a second
 
         await create_by_form(page)
@@ -156,7 +156,7 @@ async def test_a_users_way_with_a_job(chromium, stage):
         await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
         await expect(page.get_by_role("dialog")).to_be_hidden()
         await confirm(page, "Delete")
-        await expect(page).to_have_url(stage.dashboard)
+        await expect(page).to_have_url(dashboard.address)
         await expect(page.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
         await expect(others.get_by_role("heading", name="No TFJobs yet")).to_be_visible()
 
@@ -223,19 +223,19 @@ async def scale(page: Page) -> None:
     await expect(page.get_by_role("row", name="worker-2").get_by_text("Running")).to_be_visible()
 
 
-async def test_users_see_their_own_jobs_and_admins_all(chromium, stage):
-    async with jobs(stage, job("sums", "kf-ann"), job("products", "kf-ben")):
-        async with user_page(chromium, stage, "ben") as page:
+async def test_users_see_their_own_jobs_and_admins_all(chromium, dashboard):
+    async with jobs(dashboard, job("sums", "kf-ann"), job("products", "kf-ben")):
+        async with user_page(chromium, dashboard, "ben") as page:
             await expect(page.get_by_role("link", name="products")).to_be_visible()
             await expect(page.get_by_role("link", name="sums")).to_have_count(0)
             await expect(page.get_by_label("Namespace")).to_have_count(0)
-            await page.goto(f"{stage.dashboard}jobs/kf-ann/sums")
+            await page.goto(f"{dashboard.address}jobs/kf-ann/sums")
             await expect(page.get_by_text("There is no job sums in kf-ann")).to_be_visible()
-        async with user_page(chromium, stage, "admin") as page:
-            await choose_among_all(page, stage)
+        async with user_page(chromium, dashboard, "admin") as page:
+            await choose_among_all(page, dashboard)
 
 
-async def choose_among_all(page: Page, stage: Stage) -> None:
+async def choose_among_all(page: Page, dashboard: RunningDashboard) -> None:
     await expect(page.get_by_role("link", name="products")).to_be_visible()
     await expect(page.get_by_role("link", name="sums")).to_be_visible()
     await page.get_by_label("Namespace").select_option("kf-ann")
@@ -246,13 +246,13 @@ async def choose_among_all(page: Page, stage: Stage) -> None:
     await page.get_by_role("button", name=re.compile("Suspended 1")).click()
     await page.get_by_label("Name", exact=True).fill("prod")
     await expect(page.get_by_text("No TFJob is Suspended and")).to_be_visible()
-    await page.goto(f"{stage.dashboard}jobs/kf-ben/products")
+    await page.goto(f"{dashboard.address}jobs/kf-ben/products")
     await confirm(page, "Delete")
     await expect(page.get_by_role("link", name="products")).to_have_count(0)
 
 
-async def test_who_never_started_a_server_is_told_to(chromium, stage):
-    async with user_page(chromium, stage, "newcomer") as page:
+async def test_who_never_started_a_server_is_told_to(chromium, dashboard):
+    async with user_page(chromium, dashboard, "newcomer") as page:
         await page.get_by_role("link", name="Start with a small example").click()
         await expect(page.get_by_role("link", name="Start a server once")).to_be_visible()
         await page.get_by_role("button", name="Create").click()
@@ -260,9 +260,9 @@ async def test_who_never_started_a_server_is_told_to(chromium, stage):
         await expect(page.get_by_label("Name", exact=True)).to_have_value("hello")
 
 
-async def test_a_form_becomes_a_manifest(chromium, stage):
+async def test_a_form_becomes_a_manifest(chromium, dashboard):
     """Its faults are said at the text, which stays."""
-    async with user_page(chromium, stage, "ben", "new") as page:
+    async with user_page(chromium, dashboard, "ben", "new") as page:
         await page.get_by_label("Name", exact=True).fill("sketch")
         await page.get_by_role("button", name="Add a variable").click()
         await expect(page.get_by_role("textbox", name="Variable")).to_be_focused()
@@ -288,8 +288,8 @@ async def test_a_form_becomes_a_manifest(chromium, stage):
         await confirm(page, "Delete")
 
 
-async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
-    async with user_page(chromium, stage, "ben") as page:
+async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, dashboard):
+    async with user_page(chromium, dashboard, "ben") as page:
         await page.route("**/api/watch*", lambda route: route.abort())
         await page.reload()
         await expect(
@@ -301,10 +301,10 @@ async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, stage):
         await expect(page.locator("main .empty, main tbody tr").first).to_be_visible()
 
 
-async def test_logs_that_went_with_their_pods_are_not_waited_for(chromium, stage):
+async def test_logs_that_went_with_their_pods_are_not_waited_for(chromium, dashboard):
     async with (
-        jobs(stage, job("short", "kf-ben", suspend=False, program="print(1)")),
-        user_page(chromium, stage, "ben", "jobs/kf-ben/short/logs") as page,
+        jobs(dashboard, job("short", "kf-ben", suspend=False, program="print(1)")),
+        user_page(chromium, dashboard, "ben", "jobs/kf-ben/short/logs") as page,
     ):
         await expect(state(page, "Succeeded")).to_be_visible()
         await page.reload()
@@ -317,13 +317,13 @@ async def test_logs_that_went_with_their_pods_are_not_waited_for(chromium, stage
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_can_be_read_at_both_widths(chromium, stage, scheme):
+async def test_can_be_read_at_both_widths(chromium, dashboard, scheme):
     """Enough contrast, a label on everything, nothing wider than the page."""
     name = f"looks-{scheme}"
     here = f"jobs/kf-admin/{name}"
     async with (
-        jobs(stage, job(name, "kf-admin", suspend=False)),
-        user_page(chromium, stage, "admin", f"{here}/logs", scheme=scheme) as page,
+        jobs(dashboard, job(name, "kf-admin", suspend=False)),
+        user_page(chromium, dashboard, "admin", f"{here}/logs", scheme=scheme) as page,
     ):
         await expect(page.get_by_role("log", name="worker-1")).to_contain_text("step 1")
         for width in (1280, 400):
@@ -335,7 +335,7 @@ async def test_can_be_read_at_both_widths(chromium, stage, scheme):
                 ("manifest", f"{here}/manifest", "pre.code"),
                 ("new", "new?example=1", "button.primary"),
             ):
-                await page.goto(stage.dashboard + path)
+                await page.goto(dashboard.address + path)
                 await expect(page.locator(shown).first).to_be_visible()
                 faults = await page.evaluate(LOOKS)
                 await picture(page, f"dashboard-{title}-{width}-{scheme}")

@@ -8,7 +8,7 @@ import pytest
 
 from kf_spawner.kube import NotFound
 from kf_spawner.workloads.jobs import TFJOBS
-from tests.dashboard.caller import PATIENCE, job, running, until, until_state
+from tests.dashboard.client import PATIENCE, job, running, until, until_state
 from tests.fixtures.platform import PLAIN_IMAGE
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -112,7 +112,7 @@ async def test_yaml_and_old_versions_are_taken(as_user):
     await alice.call("DELETE", "api/jobs/kf-alice/old")
 
 
-async def test_suspend_resume_and_scale(stage, as_user):
+async def test_suspend_resume_and_scale(dashboard, as_user):
     alice = as_user("alice")
     async with running(alice, "elastic", Worker=1) as path:
         await until_state(alice, path, "Running")
@@ -135,7 +135,7 @@ async def test_suspend_resume_and_scale(stage, as_user):
             assert (status in (400, 422), answer["field"]) == (True, field)
 
 
-async def test_delete(stage, as_user):
+async def test_delete(dashboard, as_user):
     alice = as_user("alice")
     async with running(alice, "doomed") as path:
         async with contextlib.aclosing(alice.lines(f"{path}/watch")) as items:
@@ -147,7 +147,7 @@ async def test_delete(stage, as_user):
         assert seen[-1] == {"type": "gone"}
         assert (await alice.call("DELETE", path))[0] == 404
         with pytest.raises(NotFound):
-            await stage.admin.get(TFJOBS, "doomed", "kf-alice")
+            await dashboard.admin.get(TFJOBS, "doomed", "kf-alice")
 
 
 # The original's interface

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from kf_spawner.dashboard.board import Board
-from kf_spawner.dashboard.people import Caller
+from kf_spawner.dashboard.caller import Caller
+from kf_spawner.dashboard.service import DashboardService
 from kf_spawner.workloads.access import OwnAccess
-from tests.dashboard.caller import PATIENCE, following, running
+from tests.dashboard.client import PATIENCE, following, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -42,16 +42,16 @@ async def told_of(items: AsyncIterator[dict], name: str, state: str) -> None:
         pass
 
 
-async def test_one_watch_serves_all_who_look_at_a_namespace(stage, platform):
+async def test_one_watch_serves_all_who_look_at_a_namespace(dashboard, platform):
     cluster = OwnAccess(str(platform.plane.credentials.client("dashboard")), user_agent="test")
-    board = Board(cluster)
+    service = DashboardService(cluster)
     alice, admin = Caller("alice"), Caller("admin", admin=True)
     async with contextlib.AsyncExitStack() as stack:
         for caller, namespace in ((alice, None), (alice, "kf-alice"), (admin, "kf-alice"), (admin, None)):
-            items = await stack.enter_async_context(contextlib.aclosing(await board.watch(caller, namespace)))
+            items = await stack.enter_async_context(contextlib.aclosing(await service.watch(caller, namespace)))
             assert (await anext(items))["type"] == "snapshot"
-        assert board.feeds.watches == 2
-    assert board.feeds.watches == 0
+        assert service.list_watches.watches == 2
+    assert service.list_watches.watches == 0
     await cluster.close()
 
 

@@ -1,4 +1,4 @@
-"""Routes below the service's prefix. A handler finds out who calls, parses, calls the board, and decides nothing."""
+"""Routes below the service's prefix. A handler identifies the caller, parses and calls the service; no more."""
 
 from tornado.web import RedirectHandler
 

@@ -6,7 +6,7 @@ from kf_spawner.tfjob.names import REPLICA_TYPES
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
 
-from .. import views
+from .. import job_detail
 from .base import Handler, guarded
 
 MAX_TAIL = 10_000
@@ -15,13 +15,13 @@ MAX_TAIL = 10_000
 class User(Handler):
     @guarded
     async def get(self) -> None:
-        self.answer({**await self.board.user(self.caller), "version": __version__})
+        self.answer({**await self.service.user(self.caller), "version": __version__})
 
 
 class Form(Handler):
     @guarded
     async def get(self) -> None:
-        choices = await self.board.choices(self.caller, self.get_query_argument("namespace", None) or None)
+        choices = await self.service.choices(self.caller, self.get_query_argument("namespace", None) or None)
         self.answer(
             {
                 **choices,
@@ -39,8 +39,8 @@ class Jobs(Handler):
     async def get(self) -> None:
         states = [state for state in self.get_query_argument("state", "").split(",") if state]
         wanted = self.get_query_argument("search", "").lower()
-        jobs = await self.board.jobs(self.caller, self.get_query_argument("namespace", None) or None)
-        rows = [row for row in map(views.row, jobs) if wanted in row["name"].lower()]
+        jobs = await self.service.jobs(self.caller, self.get_query_argument("namespace", None) or None)
+        rows = [row for row in map(job_detail.row, jobs) if wanted in row["name"].lower()]
         found = [row for row in rows if not states or row["state"] in states]
         self.answer({"items": sorted(found, key=lambda row: row["created"], reverse=True)})
 
@@ -48,43 +48,43 @@ class Jobs(Handler):
     async def post(self) -> None:
         body = self.manifest_or_json()
         if flag(self.get_query_argument("dry_run", None), field="dry_run"):
-            job = await self.board.plan(self.caller, body)
-            self.answer({"manifest": job, "yaml": views.as_yaml(job)})
+            job = await self.service.plan(self.caller, body)
+            self.answer({"manifest": job, "yaml": job_detail.as_yaml(job)})
             return
-        self.answer(views.row(await self.board.create(self.caller, body)), status=201)
+        self.answer(job_detail.row(await self.service.create(self.caller, body)), status=201)
 
 
 class Job(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
-        self.answer(await self.board.detail(self.caller, namespace, name))
+        self.answer(await self.service.detail(self.caller, namespace, name))
 
     @guarded
     async def patch(self, namespace: str, name: str) -> None:
-        self.answer(views.row(await self.board.change(self.caller, namespace, name, self.json_body())))
+        self.answer(job_detail.row(await self.service.change(self.caller, namespace, name, self.json_body())))
 
     @guarded
     async def delete(self, namespace: str, name: str) -> None:
-        self.answer(await self.board.delete(self.caller, namespace, name), status=202)
+        self.answer(await self.service.delete(self.caller, namespace, name), status=202)
 
 
 class Watch(Handler):
     @guarded
     async def get(self) -> None:
-        items = await self.board.watch(self.caller, self.get_query_argument("namespace", None) or None)
+        items = await self.service.watch(self.caller, self.get_query_argument("namespace", None) or None)
         await self.stream(items, heartbeat=self.heartbeat)
 
 
 class JobWatch(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
-        await self.stream(await self.board.follow(self.caller, namespace, name), heartbeat=self.heartbeat)
+        await self.stream(await self.service.follow(self.caller, namespace, name), heartbeat=self.heartbeat)
 
 
 class JobLogs(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
-        lines = await self.board.logs(
+        lines = await self.service.logs(
             self.caller,
             namespace,
             name,
@@ -106,7 +106,7 @@ class JobLogs(Handler):
 class LogDownload(Handler):
     @guarded
     async def get(self, namespace: str, name: str, replica: str) -> None:
-        lines = await self.board.log_of(self.caller, namespace, name, replica)
+        lines = await self.service.log_of(self.caller, namespace, name, replica)
         first = await anext(lines, b"")  # what the API refuses is refused before the file begins
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Content-Disposition", f'attachment; filename="{name}-{replica}.log"')

@@ -1,4 +1,4 @@
-"""What the handlers of both REST interfaces share: who calls, the board, errors as JSON."""
+"""What the handlers of both REST interfaces share: who calls, the service, errors as JSON."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -13,14 +13,14 @@ from kf_spawner.workloads.errors import RequestError, from_cluster
 from kf_spawner.workloads.http import Answers
 from kf_spawner.workloads.jobs import parse_manifest
 
-from ..board import Board
+from ..service import DashboardService
 from .login import Authenticated
 
 Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
 
 
 def guarded(method: Method) -> Method:
-    """For each verb: finds the caller, and answers what the board raises as JSON."""
+    """For each verb: finds the caller, and answers what the service raises as JSON."""
 
     @wraps(method)
     async def inner(self: "Handler", *args: Any, **kwargs: Any) -> None:
@@ -43,8 +43,8 @@ class Handler(Authenticated, Answers):
         self.set_header("Cache-Control", "no-store")
 
     @property
-    def board(self) -> Board:
-        return self.settings["kf_board"]
+    def service(self) -> DashboardService:
+        return self.settings["kf_service"]
 
     @property
     def heartbeat(self) -> float:

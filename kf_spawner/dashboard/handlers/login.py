@@ -8,7 +8,7 @@ from tornado import web
 
 from kf_spawner.workloads.errors import RequestError
 
-from ..people import Caller, caller_of
+from ..caller import Caller, caller_of
 
 POLICY = "; ".join(
     [

@@ -15,25 +15,25 @@ from .base import Handler, guarded
 class Jobs(Handler):
     @guarded
     async def get(self, namespace: str | None = None) -> None:
-        jobs = await self.board.jobs(self.caller, namespace)
+        jobs = await self.service.jobs(self.caller, namespace)
         self.answer({"kind": f"{KIND}List", "apiVersion": API_VERSION, "metadata": {}, "items": jobs})
 
 
 class AllJobs(Jobs):
     @guarded
     async def post(self) -> None:
-        self.answer(await self.board.create(self.caller, self.manifest_or_json()), status=201)
+        self.answer(await self.service.create(self.caller, self.manifest_or_json()), status=201)
 
 
 class Job(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
-        job, pods = await self.board.job_and_pods(self.caller, namespace, name)
+        job, pods = await self.service.job_and_pods(self.caller, namespace, name)
         self.answer({"tfJob": job, "pods": pods})
 
     @guarded
     async def delete(self, namespace: str, name: str) -> None:
-        await self.board.delete(self.caller, namespace, name)
+        await self.service.delete(self.caller, namespace, name)
         self.set_status(204)
         self.finish()
 
@@ -47,7 +47,7 @@ class Log(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
         """One JSON text, written as it is read: a log may be large."""
-        lines = await self.board.pod_log(self.caller, namespace, name)
+        lines = await self.service.pod_log(self.caller, namespace, name)
         first = await anext(lines, b"")  # what the API refuses is refused before the text begins
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         await self.pass_on(lines, begin='"' + _within(first), end='"', change=_within)
@@ -56,5 +56,5 @@ class Log(Handler):
 class Namespaces(Handler):
     @guarded
     async def get(self) -> None:
-        found = [{"metadata": {"name": entry["name"]}} for entry in await self.board.namespaces(self.caller)]
+        found = [{"metadata": {"name": entry["name"]}} for entry in await self.service.namespaces(self.caller)]
         self.answer({"kind": "NamespaceList", "apiVersion": "v1", "metadata": {}, "items": found})

@@ -5,9 +5,9 @@ import json
 import pytest
 import yaml
 
-from kf_spawner.dashboard import views
+from kf_spawner.dashboard import job_detail
+from kf_spawner.dashboard.caller import Caller, caller_of
 from kf_spawner.dashboard.changes import patch_of
-from kf_spawner.dashboard.people import Caller, caller_of
 from kf_spawner.workloads.errors import RequestError
 
 
@@ -54,7 +54,7 @@ def pod(kind: str, index: int, *, config: str = "", **status) -> dict:
 
 
 def test_row():
-    row = views.row(job(conditions=["Created", "Running"], runPolicy={"suspend": True}))
+    row = job_detail.row(job(conditions=["Created", "Running"], runPolicy={"suspend": True}))
     assert (row["state"], row["reason"], row["suspended"]) == ("Running", "TFJobRunning", True)
     assert row["wanted"] == {"worker": 2, "ps": 2, "chief": 1}
     assert row["counts"] == {"active": 2, "succeeded": 0, "failed": 2}
@@ -66,7 +66,7 @@ def test_detail_has_every_replica_in_order():
     ran = {"name": "tensorflow", "restartCount": 1, "state": {"terminated": {"exitCode": 3, "reason": "Error",
            "startedAt": "2026-01-02T03:04:06Z", "finishedAt": "2026-01-02T03:04:09Z"}}}  # fmt: skip
     pods = [pod("worker", 1, config=json.dumps(config), phase="Failed", containerStatuses=[ran]), pod("ps", 5)]
-    seen = views.detail(job(conditions=["Created"]), pods, [])
+    seen = job_detail.detail(job(conditions=["Created"]), pods, [])
     names = [view["replica"] for view in seen["replicas"]]
     assert names == ["chief-0", "ps-0", "ps-1", "ps-5", "worker-0", "worker-1"]
     chief, *_, worker = seen["replicas"]
@@ -79,7 +79,7 @@ def test_detail_has_every_replica_in_order():
 
 
 def test_an_ended_job_waits_for_no_pods_and_cannot_be_scaled():
-    seen = views.detail(job(conditions=["Created", "Succeeded"]), [], [])
+    seen = job_detail.detail(job(conditions=["Created", "Succeeded"]), [], [])
     assert {view["state"] for view in seen["replicas"]} == {"No pod"}
     assert (seen["ended"], seen["scalable"]) == (True, {})
 
@@ -93,16 +93,16 @@ def test_events_are_those_of_the_job_and_its_pods():
         event("other", "1"),
         event("job-uid", "2026-01-02T03:04:06Z"),
     ]
-    seen = views.detail(job(), [pod("worker", 0)], events)
+    seen = job_detail.detail(job(), [pod("worker", 0)], events)
     assert [one["reason"] for one in seen["events"]] == ["job-uid", "worker-0-uid"]
 
 
 def test_yaml_is_what_would_make_the_job_again():
     program = "import os\nprint(1)\n"
-    text = views.as_yaml({"a": program, "b": "x"})
+    text = job_detail.as_yaml({"a": program, "b": "x"})
     assert "a: |\n" in text
     assert yaml.safe_load(text) == {"a": program, "b": "x"}
-    manifest = yaml.safe_load(views.detail(job(), [], [])["yaml"])
+    manifest = yaml.safe_load(job_detail.detail(job(), [], [])["yaml"])
     assert manifest["metadata"] == {"name": "mnist", "namespace": "kf-ann", "annotations": {"note": "mine"}}
     assert "status" not in manifest
 

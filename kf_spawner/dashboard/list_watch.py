@@ -11,44 +11,44 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from kf_spawner.kube import Client, Informer, Unreachable
 from kf_spawner.workloads.jobs import TFJOBS
 
-from .people import is_users
-from .views import row
+from .caller import is_users
+from .job_detail import row
 
 SYNC_TIMEOUT = 20.0
 Items = AsyncGenerator[dict, None]
 
 
-class Feeds:
+class ListWatches:
     """`open_client(namespace)` gives the client to watch a namespace with, or all of them for None."""
 
     def __init__(self, open_client: Callable[[str | None], Awaitable[Client]]):
         self._open_client = open_client
-        self._feeds: dict[str | None, _Feed] = {}
+        self._watches: dict[str | None, _ListWatch] = {}
 
     async def follow(self, namespace: str | None) -> Items:
         """A snapshot, then every change, without an end. Raises Unreachable when no first list can be had."""
-        feed = self._feeds.get(namespace)
-        if feed is None:
+        watch = self._watches.get(namespace)
+        if watch is None:
             client = await self._open_client(namespace)
-            feed = self._feeds.setdefault(namespace, _Feed(client, namespace))
-        feed.readers += 1
+            watch = self._watches.setdefault(namespace, _ListWatch(client, namespace))
+        watch.readers += 1
         try:
-            async with contextlib.aclosing(feed.items()) as items:
+            async with contextlib.aclosing(watch.items()) as items:
                 async for item in items:
                     yield item
         finally:
-            feed.readers -= 1
-            if not feed.readers and self._feeds.get(namespace) is feed:
-                del self._feeds[namespace]
-                await feed.close()
+            watch.readers -= 1
+            if not watch.readers and self._watches.get(namespace) is watch:
+                del self._watches[namespace]
+                await watch.close()
 
     @property
     def watches(self) -> int:
         """How many watches are open."""
-        return len(self._feeds)
+        return len(self._watches)
 
 
-class _Feed:
+class _ListWatch:
     """One informer, whose changes go to every reader."""
 
     def __init__(self, client: Client, namespace: str | None):

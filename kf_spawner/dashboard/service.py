@@ -18,29 +18,29 @@ from kf_spawner.workloads.job_view import job_selector, replica_name
 from kf_spawner.workloads.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
 from kf_spawner.workloads.pod_logs import container_status, has_started
 
-from . import form, views
+from . import form, job_detail
+from .caller import Caller, is_users
 from .changes import patch_of
-from .feed import Feeds
+from .impersonation import ImpersonatedNamespace, NotSetUp, users_namespaces
+from .list_watch import ListWatches
 from .live import watch_job
-from .people import Caller, is_users
-from .places import Namespace, NotSetUp, users_namespaces
 
 SET_UP_POLL = 3.0  # seconds between two looks whether a user's namespace is there by now: there is nothing to watch
 Items = AsyncGenerator[dict, None]
 
 
-class Board:
+class DashboardService:
     """The one object that all requests share."""
 
     def __init__(self, cluster: OwnAccess):
         self._cluster = cluster
-        self.feeds = Feeds(self._watcher)
+        self.list_watches = ListWatches(self._watcher)
 
     async def _watcher(self, namespace: str | None) -> Client:
-        return await (self._cluster.client() if namespace is None else self.place(namespace).client())
+        return await (self._cluster.client() if namespace is None else self.access(namespace).client())
 
-    def place(self, namespace: str) -> Namespace:
-        return Namespace(self._cluster, namespace)
+    def access(self, namespace: str) -> ImpersonatedNamespace:
+        return ImpersonatedNamespace(self._cluster, namespace)
 
     async def user(self, caller: Caller) -> dict:
         """Who the caller is, and the namespaces to choose from, the caller's own first."""
@@ -50,7 +50,7 @@ class Board:
             "name": caller.name,
             "admin": caller.admin,
             "namespace": caller.namespace,
-            "ready": await self.place(caller.namespace).is_set_up(),
+            "ready": await self.access(caller.namespace).is_set_up(),
             "namespaces": [own, *(entry for entry in others if entry["name"] != caller.namespace)],
         }
 
@@ -66,10 +66,10 @@ class Board:
         if namespace is None:
             found = (await (await self._cluster.client()).list(TFJOBS))["items"]
             return [job for job in found if is_users(job["metadata"]["namespace"])]
-        place = self.place(namespace)
+        access = self.access(namespace)
         try:
-            async with place.asking():
-                return (await (await place.client()).list(TFJOBS, namespace))["items"]
+            async with access.explained_refusals():
+                return (await (await access.client()).list(TFJOBS, namespace))["items"]
         except NotSetUp as error:
             if namespace == caller.namespace:
                 return []
@@ -78,18 +78,18 @@ class Board:
     async def watch(self, caller: Caller, namespace: str | None) -> Items:
         """The list and its changes; see `feed`."""
         namespace = self._listed(caller, namespace)
-        if namespace is not None and not await self.place(namespace).is_set_up():
+        if namespace is not None and not await self.access(namespace).is_set_up():
             if namespace != caller.namespace:
                 raise no_such_namespace(namespace)
             return self._once_set_up(namespace)
-        return self.feeds.follow(namespace)
+        return self.list_watches.follow(namespace)
 
     async def _once_set_up(self, namespace: str) -> Items:
         """An empty list at once, and the namespace's jobs from when it is there."""
         yield {"type": "snapshot", "items": []}
-        while not await self.place(namespace).is_set_up():  # noqa: ASYNC110 - the API lets us watch nothing there
+        while not await self.access(namespace).is_set_up():  # noqa: ASYNC110 - the API lets us watch nothing there
             await asyncio.sleep(SET_UP_POLL)
-        async with contextlib.aclosing(self.feeds.follow(namespace)) as items:
+        async with contextlib.aclosing(self.list_watches.follow(namespace)) as items:
             async for item in items:
                 yield item
 
@@ -102,10 +102,10 @@ class Board:
         return namespace
 
     async def detail(self, caller: Caller, namespace: str, name: str) -> dict:
-        """See `views.detail`."""
+        """See `job_detail.detail`."""
         job, pods = await self.job_and_pods(caller, namespace, name)
-        client = await self.place(namespace).client()
-        return views.detail(job, pods, (await client.list(EVENTS, namespace))["items"])
+        client = await self.access(namespace).client()
+        return job_detail.detail(job, pods, (await client.list(EVENTS, namespace))["items"])
 
     async def job_and_pods(self, caller: Caller, namespace: str, name: str) -> tuple[dict, list[dict]]:
         """A job and its pods as the API has them."""
@@ -127,10 +127,10 @@ class Board:
 
     async def create(self, caller: Caller, body: dict) -> dict:
         """Makes a job of `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
-        place, job = await self._planned(caller, body)
+        access, job = await self._planned(caller, body)
         try:
-            async with place.asking():
-                return await self._jobs(place).store(job, [])
+            async with access.explained_refusals():
+                return await self._jobs(access).store(job, [])
         except RequestError as error:
             if error.reason != "NameInUse":
                 raise
@@ -138,7 +138,7 @@ class Board:
             field = "name" if "form" in body else "metadata.name"
             raise RequestError(409, "NameInUse", message, field=field, name=error.name) from error
 
-    async def _planned(self, caller: Caller, body: dict) -> tuple[Namespace, dict]:
+    async def _planned(self, caller: Caller, body: dict) -> tuple[ImpersonatedNamespace, dict]:
         answers = body.get("form") if "kind" not in body else None
         manifest = _manifest(body)
         meta = manifest.get("metadata")
@@ -147,16 +147,16 @@ class Board:
             field = "namespace" if answers else "metadata.namespace"
             message = f"is {namespace!r}: you can make jobs in {caller.namespace}; leave it out"
             raise RequestError(403, "OtherNamespace", message, field=field)
-        place = self.place(namespace)
+        access = self.access(namespace)
         try:
-            async with place.asking():
-                job, _ = await self._jobs(place).plan(manifest)
+            async with access.explained_refusals():
+                job, _ = await self._jobs(access).plan(manifest)
         except NotSetUp:
             raise
         except RequestError as error:
             raise _in_form(error, answers) if answers else error from error
         meta = job["metadata"]
-        return place, {**job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
+        return access, {**job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
 
     async def change(self, caller: Caller, namespace: str, name: str, wishes: dict) -> dict:
         """Suspends, resumes or scales; the job as it is then. Wishes as in `changes.patch_of`."""
@@ -168,7 +168,7 @@ class Board:
     async def delete(self, caller: Caller, namespace: str, name: str) -> dict:
         """Begins the deletion; the job is there until its pods are gone."""
         async with self._job(caller, namespace, name):
-            answer = await self._jobs(self.place(namespace)).delete(name)
+            answer = await self._jobs(self.access(namespace)).delete(name)
         return {**answer, "namespace": namespace}
 
     async def logs(
@@ -176,7 +176,7 @@ class Board:
     ) -> Items:
         """The log lines of the replicas (all, where none is named), and how the job stands in the end."""
         job, pods = await self.job_and_pods(caller, namespace, name)
-        known = [view["replica"] for view in views.detail(job, pods, [])["replicas"]]
+        known = [view["replica"] for view in job_detail.detail(job, pods, [])["replicas"]]
         for replica in replicas:
             if replica not in known:
                 raise no_such_replica(replica, known)
@@ -185,10 +185,10 @@ class Board:
             found = replica_name(pod)
             return found if not replicas or found in replicas else None
 
-        jobs = self._jobs(self.place(namespace))
+        jobs = self._jobs(self.access(namespace))
         if follow:
             return _log_lines(await jobs.follow(name, name_of=name_of, tail=tail))
-        return _log_lines(await jobs.logs(name, name_of=name_of, tail=tail), state=views.row(job)["state"])
+        return _log_lines(await jobs.logs(name, name_of=name_of, tail=tail), state=job_detail.row(job)["state"])
 
     async def log_of(self, caller: Caller, namespace: str, name: str, replica: str) -> AsyncGenerator[bytes, None]:
         """The whole log of one replica as it is now."""
@@ -196,7 +196,7 @@ class Board:
         found = [pod for pod in pods if replica_name(pod) == replica]
         if not found or not has_started(container_status(found[0], CONTAINER)):
             raise no_such_replica(replica, sorted(filter(None, map(replica_name, pods))))
-        client = await self.place(namespace).client()
+        client = await self.access(namespace).client()
         return client.logs(namespace, found[0]["metadata"]["name"], CONTAINER)
 
     async def pod_log(self, caller: Caller, namespace: str, pod: str) -> AsyncGenerator[bytes, None]:
@@ -210,16 +210,16 @@ class Board:
         namespace = namespace or caller.namespace
         if not caller.may(namespace):
             raise no_such_namespace(namespace)
-        place = self.place(namespace)
+        access = self.access(namespace)
         try:
-            async with place.asking():
-                claims = (await (await place.client()).list(CLAIMS, namespace))["items"]
+            async with access.explained_refusals():
+                claims = (await (await access.client()).list(CLAIMS, namespace))["items"]
         except NotSetUp:
             return {"namespace": namespace, "ready": False, "claims": []}
         return {"namespace": namespace, "ready": True, "claims": [_claim(claim) for claim in claims]}
 
-    def _jobs(self, place: Namespace) -> Jobs:
-        return Jobs(place, JobDefaults(image=None, claim=None))
+    def _jobs(self, access: ImpersonatedNamespace) -> Jobs:
+        return Jobs(access, JobDefaults(image=None, claim=None))
 
     @contextlib.asynccontextmanager
     async def _job(self, caller: Caller, namespace: str, name: str, *, kind: str = "TFJob") -> AsyncIterator[Client]:
@@ -227,10 +227,10 @@ class Board:
         missing = RequestError(404, "NotFound", f"there is no {kind} named {name!r} in {namespace}", field="name")
         if not caller.may(namespace):
             raise missing
-        place = self.place(namespace)
+        access = self.access(namespace)
         try:
-            async with place.asking():
-                yield await place.client()
+            async with access.explained_refusals():
+                yield await access.client()
         except (NotFound, NotSetUp) as error:
             raise missing from error
         except RequestError as error:

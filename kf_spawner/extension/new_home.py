@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
-def seed(home: Path) -> bool:
+def fill_new_home(home: Path) -> bool:
     """Fills `home` if it holds nothing yet but hidden files; whether it did. A failure is logged, no more."""
     try:
         if any(not entry.name.startswith(".") for entry in home.iterdir()):

@@ -28,7 +28,7 @@ class NotSetUp(RequestError):
         )
 
 
-class Namespace:
+class ImpersonatedNamespace:
     """One namespace with the rights of its account. Satisfies `NamespaceAccess`."""
 
     def __init__(self, cluster: OwnAccess, namespace: str):
@@ -52,7 +52,7 @@ class Namespace:
         return True
 
     @contextlib.asynccontextmanager
-    async def asking(self) -> AsyncIterator[None]:
+    async def explained_refusals(self) -> AsyncIterator[None]:
         """Turns the API's refusal into NotSetUp where that is the cause."""
         try:
             yield

@@ -20,7 +20,7 @@ from tests.fixtures.ports import free_ports
 PREFIX = "/services/tfjobs/"
 
 
-class Stage:
+class RunningDashboard:
     """`url` is the hub's; the dashboard is below it at PREFIX."""
 
     def __init__(self, platform: Platform, url: str, admin: Client):
@@ -29,7 +29,7 @@ class Stage:
         self.admin = admin
 
     @property
-    def dashboard(self) -> str:
+    def address(self) -> str:
         return self.url + PREFIX
 
     async def set_up(self, user: str) -> str:
@@ -55,7 +55,7 @@ async def _may_list_jobs(client: Client, namespace: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def on_stage(platform: Platform, folder: Path, *, users: list[str]) -> AsyncIterator[Stage]:
+async def run_dashboard(platform: Platform, folder: Path, *, users: list[str]) -> AsyncIterator[RunningDashboard]:
     """Starts hub and dashboard beside a platform that runs."""
     (port,) = free_ports(1)
     token = secrets.token_hex(16)
@@ -91,4 +91,4 @@ async def on_stage(platform: Platform, folder: Path, *, users: list[str]) -> Asy
         )
         async with process:
             await until(f"{hub.url}{PREFIX}healthz")
-            yield Stage(platform, hub.url, admin)
+            yield RunningDashboard(platform, hub.url, admin)

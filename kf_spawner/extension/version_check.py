@@ -1,7 +1,7 @@
 """Whether an image fits the hub that started it. Pure: two versions in, words out."""
 
 
-def misfit(*, hub: str, image: str) -> str:
+def version_mismatch(*, hub: str, image: str) -> str:
     """What to tell whoever reads the server's log; empty where the two fit.
 
     Versions fit when their first two numbers are the same: what hub and image say to each other (variables, the
