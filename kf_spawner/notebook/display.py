@@ -9,7 +9,7 @@ import time
 from typing import Any, Dict, List, Optional, Sequence
 
 UPDATE_EVERY = 0.5  # seconds between two updates of a card
-PRINT_LIMIT = 100000  # characters printed at once, every story.PACE seconds at most
+PRINT_LIMIT = 100000  # characters printed at once, every watch.PACE seconds at most
 COLOURS = {
     "Succeeded": "#2e7d32",
     "Ready": "#2e7d32",

@@ -7,7 +7,7 @@ from typing import Any, Callable, Deque, Dict, Iterator, List, Optional
 from . import display, program
 from .connection import connect, quoted
 from .errors import KfError, TFJobDeleted, TFJobFailed
-from .story import Story
+from .watch import JobWatch
 
 TAIL = 20  # lines of a failed replica's log that the error shows
 REPLICA_TYPES = ("chief", "master", "worker", "ps", "evaluator")
@@ -117,14 +117,14 @@ class TFJob:
 
         Interrupting the kernel only ends the showing. `timeout` in seconds, then TimeoutError; `quiet` shows nothing.
         """
-        watcher = _Watcher(quiet)
+        shown = _JobDisplay(quiet)
         deadline = None if timeout is None else time.monotonic() + timeout
-        with Story(self._connection, self.name) as story:
-            while watcher.end is None:
-                watcher.take(story.take())
-                if deadline is not None and watcher.end is None and time.monotonic() > deadline:
+        with JobWatch(self._connection, self.name) as watch:
+            while shown.end is None:
+                shown.take(watch.take())
+                if deadline is not None and shown.end is None and time.monotonic() > deadline:
                     raise TimeoutError("TFJob %s has not ended within %g seconds" % (self.name, timeout or 0))
-        watcher.judge()
+        shown.judge()
         return self
 
     def delete(self, wait: bool = True) -> None:
@@ -152,8 +152,8 @@ class TFJob:
         self.name = view["name"]
 
 
-class _Watcher:
-    """Shows the items of a story, and remembers what an error will have to say."""
+class _JobDisplay:
+    """Shows the items of a job's watch, and keeps what an error message will need."""
 
     def __init__(self, quiet: bool) -> None:
         self.end: Optional[Dict[str, Any]] = None

@@ -1,4 +1,4 @@
-"""Fixtures: the world of one user, a Jupyter server in it, and a platform that runs its jobs.
+"""Fixtures: the workspace of one user, a Jupyter server in it, and a platform that runs its jobs.
 
 Namespace, home directory and server are shared; each test finds them empty.
 """
@@ -8,30 +8,33 @@ from pathlib import Path
 
 import pytest
 
-from tests.extension.world import connected, make_grounds, start_server, world_on
+from tests.extension.jupyter_server import connected, start_server
 from tests.fixtures.platform import PLAIN_IMAGE, running_platform
+from tests.fixtures.user_namespace import make_user_namespace, workspace_in
 
 
 @pytest.fixture(scope="session")
-def grounds(control_plane, tmp_path_factory):
-    return asyncio.run(make_grounds(Path(control_plane.admin_kubeconfig), tmp_path_factory.mktemp("grounds")))
+def user_namespace(control_plane, tmp_path_factory):
+    return asyncio.run(
+        make_user_namespace(Path(control_plane.admin_kubeconfig), tmp_path_factory.mktemp("user_namespace"))
+    )
 
 
 @pytest.fixture
-async def world(grounds):
-    async with world_on(grounds) as made:
+async def workspace(user_namespace):
+    async with workspace_in(user_namespace) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def server_process(grounds, tmp_path_factory):
-    process = start_server(grounds, tmp_path_factory.mktemp("server"))
+def server_process(user_namespace, tmp_path_factory):
+    process = start_server(user_namespace, tmp_path_factory.mktemp("server"))
     yield process
     process.end()
 
 
 @pytest.fixture
-async def server(world, server_process):
+async def server(workspace, server_process):
     async with connected(server_process) as made:
         yield made
 
@@ -43,25 +46,27 @@ def platform(control_plane_binaries, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def live_grounds(platform, tmp_path_factory):
-    return asyncio.run(make_grounds(platform.admin_kubeconfig, tmp_path_factory.mktemp("grounds")))
+def live_user_namespace(platform, tmp_path_factory):
+    return asyncio.run(make_user_namespace(platform.admin_kubeconfig, tmp_path_factory.mktemp("user_namespace")))
 
 
 @pytest.fixture
-async def live_world(live_grounds):
-    async with world_on(live_grounds) as made:
+async def live_workspace(live_user_namespace):
+    async with workspace_in(live_user_namespace) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def live_server_process(live_grounds, tmp_path_factory):
-    process = start_server(live_grounds, tmp_path_factory.mktemp("server"), variables={"KF_IMAGE": PLAIN_IMAGE})
+def live_server_process(live_user_namespace, tmp_path_factory):
+    process = start_server(
+        live_user_namespace, tmp_path_factory.mktemp("server"), variables={"KF_IMAGE": PLAIN_IMAGE}
+    )
     yield process
     process.end()
 
 
 @pytest.fixture
-async def live_server(live_world, live_server_process):
+async def live_server(live_workspace, live_server_process):
     """A server whose jobs really run."""
     async with connected(live_server_process) as made:
         yield made

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.extension.world import IMAGE, run_server
+from tests.extension.jupyter_server import IMAGE, run_server
 
 PROGRAM = "print('hello')\n"
 
@@ -152,18 +152,18 @@ CASES = {
 
 
 @pytest.fixture
-def folders(world, tmp_path):
+def folders(workspace, tmp_path):
     """What the paths of the table lead to."""
     outside = tmp_path / "outside"
-    for folder in (world.home / "empty", world.home / "model" / "1", world.home / "linked", outside):
+    for folder in (workspace.home / "empty", workspace.home / "model" / "1", workspace.home / "linked", outside):
         folder.mkdir(parents=True)
-    for folder in (world.home / "model" / "1", outside):
+    for folder in (workspace.home / "model" / "1", outside):
         (folder / "saved_model.pb").write_bytes(b"\0")
-    (world.home / "link").symlink_to(outside)
-    (world.home / "linked" / "1").symlink_to(outside)
+    (workspace.home / "link").symlink_to(outside)
+    (workspace.home / "linked" / "1").symlink_to(outside)
 
 
-async def test_bad_input_names_field_and_remedy_and_leaves_nothing(server, world, folders, subtests):
+async def test_bad_input_names_field_and_remedy_and_leaves_nothing(server, workspace, folders, subtests):
     for what, (path, body, wanted, field, words) in CASES.items():
         with subtests.test(what):
             status, answer = await server.call("POST", path, data=body)
@@ -171,10 +171,10 @@ async def test_bad_input_names_field_and_remedy_and_leaves_nothing(server, world
             assert answer.get("field") == field, answer
             assert words in answer["message"], answer
             assert answer["reason"]
-    assert await world.leftovers() == {}
+    assert await workspace.leftovers() == {}
 
 
-async def test_yaml_that_is_none_and_two_documents(server, world):
+async def test_yaml_that_is_none_and_two_documents(server, workspace):
     for text, words in (
         ("a: [", "not valid YAML"),
         ("a: 1\n---\nb: 2\n", "2 documents"),
@@ -183,7 +183,7 @@ async def test_yaml_that_is_none_and_two_documents(server, world):
         status, answer = await server.call("POST", "tfjobs", data=text, headers={"Content-Type": "application/yaml"})
         assert status == 400
         assert words in answer["message"], answer
-    assert await world.leftovers() == {}
+    assert await workspace.leftovers() == {}
 
 
 async def test_what_is_not_there(server):
@@ -214,13 +214,13 @@ async def test_a_replica_that_the_job_has_not_and_a_flag_that_is_none(server):
     assert (status, answer["field"]) == (400, "follow")
 
 
-async def test_a_server_without_home_volume_image_or_cluster_says_so(world, tmp_path):
+async def test_a_server_without_home_volume_image_or_cluster_says_so(workspace, tmp_path):
     variables = {"KF_HOME_CLAIM": "", "KF_HOME_MOUNT": "", "KF_IMAGE": ""}
-    async with run_server(world, tmp_path, variables=variables) as server:
+    async with run_server(workspace, tmp_path, variables=variables) as server:
         status, answer = await server.call("POST", "endpoints", data='{"name": "m", "path": "~/m"}')
         assert (status, answer["reason"], answer["field"]) == (422, "NoVolume", "path")
         status, answer = await server.call("POST", "tfjobs", data=program())
         assert (status, answer["field"]) == (400, "image")
-    async with run_server(world, tmp_path, variables={"KUBECONFIG": str(tmp_path / "none")}) as server:
+    async with run_server(workspace, tmp_path, variables={"KUBECONFIG": str(tmp_path / "none")}) as server:
         status, answer = await server.call("GET", "tfjobs")
         assert (status, answer["reason"]) == (503, "NoCluster")

@@ -7,12 +7,13 @@ import pytest
 from aiohttp import web
 
 from kf_spawner.kube.resources import DEPLOYMENTS, PODS, SERVICES
-from tests.extension.world import CLAIM, HUB_TOKEN, run_server
+from tests.extension.jupyter_server import HUB_TOKEN, run_server
+from tests.fixtures.user_namespace import CLAIM
 
 
 @pytest.fixture
-def model(world):
-    folder = world.home / "models" / "digits"
+def model(workspace):
+    folder = workspace.home / "models" / "digits"
     (folder / "1").mkdir(parents=True)
     (folder / "1" / "saved_model.pb").write_bytes(b"\0")
     return folder
@@ -28,26 +29,28 @@ def model(world):
         ("~/models/../models/digits/", "models/digits"),
     ],
 )
-async def test_an_endpoint_is_a_deployment_and_a_service_of_the_models_folder(server, world, model, path, sub_path):
+async def test_an_endpoint_is_a_deployment_and_a_service_of_the_models_folder(
+    server, workspace, model, path, sub_path
+):
     status, view = await server.call("POST", "endpoints", json={"name": "digits", "path": path})
     assert status == 201, view
-    assert view["url"].endswith(f"/serving/{world.namespace}/digits/v1/models/digits")
-    deployment = await world.admin.get(DEPLOYMENTS, "digits", world.namespace)
+    assert view["url"].endswith(f"/serving/{workspace.namespace}/digits/v1/models/digits")
+    deployment = await workspace.admin.get(DEPLOYMENTS, "digits", workspace.namespace)
     pod = deployment["spec"]["template"]["spec"]
     assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == CLAIM
     assert pod["containers"][0]["volumeMounts"][0]["subPath"] == sub_path
-    service = await world.admin.get(SERVICES, "digits", world.namespace)
+    service = await workspace.admin.get(SERVICES, "digits", workspace.namespace)
     assert [one["uid"] for one in service["metadata"]["ownerReferences"]] == [deployment["metadata"]["uid"]]
     status, listed = await server.call("GET", "endpoints")
     assert [(one["name"], one["state"]) for one in listed["items"]] == [("digits", "Pending")]
 
 
-async def test_the_real_path_of_the_home_is_understood(server, world, model):
+async def test_the_real_path_of_the_home_is_understood(server, workspace, model):
     status, view = await server.call("POST", "endpoints", json={"name": "digits", "path": str(model)})
     assert status == 201, view
 
 
-async def test_deleting_frees_the_name(server, world, model):
+async def test_deleting_frees_the_name(server, workspace, model):
     body = {"name": "digits", "path": "~/models/digits"}
     assert (await server.call("POST", "endpoints", json=body))[0] == 201
     status, answer = await server.call("POST", "endpoints", json=body)
@@ -56,12 +59,12 @@ async def test_deleting_frees_the_name(server, world, model):
     async with asyncio.timeout(90):
         while (await server.call("GET", "endpoints/digits"))[0] != 404:
             await asyncio.sleep(0.1)
-        while await world.leftovers():  # what does not hold the deployment up goes after it
+        while await workspace.leftovers():  # what does not hold the deployment up goes after it
             await asyncio.sleep(0.1)
     assert (await server.call("POST", "endpoints", json=body))[0] == 201
 
 
-async def test_another_deployment_is_neither_shown_nor_touched(server, world, model):
+async def test_another_deployment_is_neither_shown_nor_touched(server, workspace, model):
     foreign = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -75,12 +78,12 @@ async def test_another_deployment_is_neither_shown_nor_touched(server, world, mo
             },
         },
     }
-    await world.admin.create(DEPLOYMENTS, foreign, world.namespace)
+    await workspace.admin.create(DEPLOYMENTS, foreign, workspace.namespace)
     assert (await server.call("GET", "endpoints/digits"))[0] == 404
     assert (await server.call("DELETE", "endpoints/digits"))[0] == 404
     status, answer = await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
     assert (status, answer["reason"]) == (409, "NameInUse")
-    assert await world.leftovers() == {"deployments": ["digits"]}
+    assert await workspace.leftovers() == {"deployments": ["digits"]}
 
 
 @pytest.fixture
@@ -106,35 +109,35 @@ async def door():
     await runner.cleanup()
 
 
-async def test_a_prediction_goes_through_the_door_with_the_servers_own_token(world, model, tmp_path, door):
+async def test_a_prediction_goes_through_the_door_with_the_servers_own_token(workspace, model, tmp_path, door):
     url, seen, answers = door
-    async with run_server(world, tmp_path, variables={"KF_SERVING_URL": url}) as server:
+    async with run_server(workspace, tmp_path, variables={"KF_SERVING_URL": url}) as server:
         answers.append((200, {"predictions": [7]}))
         body = {"instances": [[0.5]]}
         assert await server.call("POST", "endpoints/digits/predict", json=body) == (200, {"predictions": [7]})
-        path = f"/serving/{world.namespace}/digits/v1/models/digits:predict"
+        path = f"/serving/{workspace.namespace}/digits/v1/models/digits:predict"
         assert seen == [(path, f"token {HUB_TOKEN}", body)]
         answers[:] = [(400, {"error": "shapes differ"})]
         assert await server.call("POST", "endpoints/digits/predict", json=body) == (400, {"error": "shapes differ"})
 
 
-async def test_users_are_told_another_address_than_the_server_uses(world, model, tmp_path, door):
+async def test_users_are_told_another_address_than_the_server_uses(workspace, model, tmp_path, door):
     url, seen, answers = door
     variables = {"KF_SERVING_URL": "https://hub.example.com/serving", "KF_SERVING_CONNECT_URL": url}
-    async with run_server(world, tmp_path, variables=variables) as server:
+    async with run_server(workspace, tmp_path, variables=variables) as server:
         status, made = await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
         assert status == 201, made
         _, view = await server.call("GET", "endpoints/digits")
-        assert view["url"].startswith(f"https://hub.example.com/serving/{world.namespace}/digits/")
+        assert view["url"].startswith(f"https://hub.example.com/serving/{workspace.namespace}/digits/")
         answers.append((200, {"predictions": [7]}))
         answer = await server.call("POST", "endpoints/digits/predict", json={"instances": [[0.5]]})
         assert answer == (200, {"predictions": [7]})
         assert len(seen) == 1
 
 
-async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(world, model, tmp_path, door):
+async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(workspace, model, tmp_path, door):
     url, _, answers = door
-    async with run_server(world, tmp_path, variables={"KF_SERVING_URL": url}) as server:
+    async with run_server(workspace, tmp_path, variables={"KF_SERVING_URL": url}) as server:
         answers[:] = [(404, "404 page not found")]
         status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
         assert (status, answer["reason"]) == (404, "NotFound")
@@ -142,18 +145,18 @@ async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(
         status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
         assert (status, answer["reason"]) == (503, "NotReady")
         assert "Pending" in answer["message"]
-        await make_ready(world, server)
+        await make_ready(workspace, server)
         answers[:] = [(404, "404 page not found"), (503, "no pods"), (200, {"predictions": [1]})]
         status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
         assert (status, answer) == (200, {"predictions": [1]})
 
 
-async def make_ready(world, server):
+async def make_ready(workspace, server):
     """Plays the node: says that the endpoint's pod runs, which no node may take."""
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"kf-spawner.io/nowhere": "true"}}}}}
-    await world.admin.patch(DEPLOYMENTS, "digits", nowhere, world.namespace)
+    await workspace.admin.patch(DEPLOYMENTS, "digits", nowhere, workspace.namespace)
     async with asyncio.timeout(90):
-        while not (pods := [pod for pod in await pods_of(world) if pod["spec"].get("nodeSelector")]):
+        while not (pods := [pod for pod in await pods_of(workspace) if pod["spec"].get("nodeSelector")]):
             await asyncio.sleep(0.05)
         running = {"name": "model-server", "image": "a", "imageID": "", "ready": True, "restartCount": 0}
         ready = {
@@ -161,15 +164,15 @@ async def make_ready(world, server):
             "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [{**running, "state": {"running": {}}}],
         }
-        await world.admin.patch(
-            PODS, pods[0]["metadata"]["name"], {"status": ready}, world.namespace, subresource="status"
+        await workspace.admin.patch(
+            PODS, pods[0]["metadata"]["name"], {"status": ready}, workspace.namespace, subresource="status"
         )
         while (await server.call("GET", "endpoints/digits"))[1]["state"] != "Ready":
             await asyncio.sleep(0.05)
 
 
-async def pods_of(world):
-    return (await world.admin.list(PODS, world.namespace))["items"]
+async def pods_of(workspace):
+    return (await workspace.admin.list(PODS, workspace.namespace))["items"]
 
 
 async def test_without_a_door_the_message_says_so(server):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from tests.extension.world import run_server
+from tests.extension.jupyter_server import run_server
 from tests.fixtures.platform import PLAIN_IMAGE, Platform
 
 COUNT = """
@@ -145,9 +145,9 @@ async def test_no_line_is_lost_or_repeated_when_what_carries_it_is_killed(live_s
     assert lines(items, "worker-0") == [f"line {number}" for number in range(100)]
 
 
-async def test_a_quiet_stream_is_kept_alive(live_world, tmp_path):
+async def test_a_quiet_stream_is_kept_alive(live_workspace, tmp_path):
     settings = ("--KubeflowExtension.heartbeat=0.2",)
-    async with run_server(live_world, tmp_path, variables={"KF_IMAGE": PLAIN_IMAGE}, settings=settings) as server:
+    async with run_server(live_workspace, tmp_path, variables={"KF_IMAGE": PLAIN_IMAGE}, settings=settings) as server:
         await submit(server, count=2, pause=30)
         async with asyncio.timeout(60), contextlib.aclosing(server.stream("tfjobs/job/watch")) as items:
             while (await anext(items))["type"] != "ping":

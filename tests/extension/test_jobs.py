@@ -6,7 +6,8 @@ import yaml
 
 from kf_spawner.kube.resources import CONFIGMAPS
 from kf_spawner.workloads.jobs import TFJOBS
-from tests.extension.world import CLAIM, IMAGE
+from tests.extension.jupyter_server import IMAGE
+from tests.fixtures.user_namespace import CLAIM
 
 PROGRAM = "print('hello')\n"
 
@@ -15,22 +16,22 @@ def program(name="digits", **options):
     return {"program": {"name": name, "program": PROGRAM, **options}}
 
 
-async def test_a_program_becomes_a_job_that_owns_it(server, world):
+async def test_a_program_becomes_a_job_that_owns_it(server, workspace):
     status, view = await server.call("POST", "tfjobs", json=program(replicas={"worker": 2, "ps": 1}))
     assert status == 201, view
     assert (view["name"], view["state"], view["wanted"]) == ("digits", "Pending", {"worker": 2, "ps": 1})
-    job = await world.admin.get(TFJOBS, "digits", world.namespace)
+    job = await workspace.admin.get(TFJOBS, "digits", workspace.namespace)
     pod = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]
     assert pod["containers"][0]["image"] == IMAGE
     assert CLAIM in str(pod["volumes"])
-    [config_map] = await programs(world)
+    [config_map] = await programs(workspace)
     assert config_map["data"] == {"main.py": PROGRAM}
     assert [owner["uid"] for owner in config_map["metadata"]["ownerReferences"]] == [job["metadata"]["uid"]]
     mounted = [volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume]
     assert mounted == [config_map["metadata"]["name"]]
 
 
-async def test_a_manifest_in_yaml_becomes_a_job(server, world):
+async def test_a_manifest_in_yaml_becomes_a_job(server, workspace):
     status, _ = await server.call("POST", "tfjobs", json=program("shape"))
     assert status == 201
     _, shape = await server.call("GET", "tfjobs/shape")
@@ -53,25 +54,25 @@ async def test_a_manifest_in_yaml_becomes_a_job(server, world):
     assert shape["manifest"]["spec"]["tfReplicaSpecs"]
 
 
-async def test_deleting_takes_the_program_along_and_frees_the_name(server, world):
+async def test_deleting_takes_the_program_along_and_frees_the_name(server, workspace):
     await server.call("POST", "tfjobs", json=program())
     status, answer = await server.call("DELETE", "tfjobs/digits")
     assert (status, answer["deleting"]) == (202, True)
     async with asyncio.timeout(120):  # the garbage collector looks for new kinds every 30 seconds
-        while await world.leftovers():
+        while await workspace.leftovers():
             await asyncio.sleep(0.1)
     assert (await server.call("GET", "tfjobs/digits"))[0] == 404
     status, _ = await server.call("POST", "tfjobs", json=program())
     assert status == 201
 
 
-async def test_a_name_in_use_is_refused_and_leaves_the_first_job_alone(server, world):
+async def test_a_name_in_use_is_refused_and_leaves_the_first_job_alone(server, workspace):
     await server.call("POST", "tfjobs", json=program())
-    before = await programs(world)
+    before = await programs(workspace)
     status, answer = await server.call("POST", "tfjobs", json=program(replicas={"worker": 3}))
     assert (status, answer["reason"], answer["field"]) == (409, "NameInUse", "name")
     assert "digits" in answer["message"]
-    assert await programs(world) == before
+    assert await programs(workspace) == before
 
 
 async def test_who_brings_no_token_gets_nothing(server):
@@ -81,7 +82,7 @@ async def test_who_brings_no_token_gets_nothing(server):
             assert "message" in await response.json()
 
 
-async def test_the_account_can_do_nothing_beyond_its_namespace_and_no_pods(server, world):
+async def test_the_account_can_do_nothing_beyond_its_namespace_and_no_pods(server, workspace):
     from kf_spawner.kube import Client, Forbidden, load_config
     from kf_spawner.kube.resources import PODS, SECRETS
 
@@ -92,10 +93,10 @@ async def test_the_account_can_do_nothing_beyond_its_namespace_and_no_pods(serve
         "spec": {"containers": [{"name": "a", "image": "a"}]},
     }
     refused = []
-    async with Client(load_config(world.kubeconfig), user_agent="test") as user:
+    async with Client(load_config(workspace.kubeconfig), user_agent="test") as user:
         attempts = {
-            "make a pod": user.create(PODS, pod, world.namespace),
-            "read secrets": user.list(SECRETS, world.namespace),
+            "make a pod": user.create(PODS, pod, workspace.namespace),
+            "read secrets": user.list(SECRETS, workspace.namespace),
             "list jobs elsewhere": user.list(TFJOBS, "default"),
             "list all programs": user.list(CONFIGMAPS),
         }
@@ -107,6 +108,6 @@ async def test_the_account_can_do_nothing_beyond_its_namespace_and_no_pods(serve
     assert refused == list(attempts)
 
 
-async def programs(world):
-    found = (await world.admin.list(CONFIGMAPS, world.namespace))["items"]
+async def programs(workspace):
+    found = (await workspace.admin.list(CONFIGMAPS, workspace.namespace))["items"]
     return [item for item in found if item["metadata"]["name"] != "kube-root-ca.crt"]

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.extension.conftest import (  # noqa: F401
-    live_grounds,
     live_server,
     live_server_process,
-    live_world,
+    live_user_namespace,
+    live_workspace,
     platform,
 )
 
@@ -89,5 +89,5 @@ def kernel_environment(server, home: Path, **more: str) -> dict[str, str]:
 
 
 @pytest.fixture(params=pythons(), ids=["this", "3.6"][: len(pythons())])
-def shell(request, live_server, live_world, tmp_path):  # noqa: F811
-    return Shell(request.param, kernel_environment(live_server, live_world.home), tmp_path)
+def shell(request, live_server, live_workspace, tmp_path):  # noqa: F811
+    return Shell(request.param, kernel_environment(live_server, live_workspace.home), tmp_path)

@@ -56,8 +56,8 @@ async def test_a_name_in_use_says_what_to_do(shell):
     assert "--replace" in second.error
 
 
-async def test_the_object_does_the_same_from_function_script_notebook_and_manifest(shell, live_world):
-    home = live_world.home
+async def test_the_object_does_the_same_from_function_script_notebook_and_manifest(shell, live_workspace):
+    home = live_workspace.home
     (home / "script.py").write_text("print('from a script')\n")
     (home / "book.ipynb").write_text(
         '{"cells": [{"cell_type": "code", "source": ["%matplotlib inline\\n", "print(\'from a notebook\')"]},'
@@ -103,7 +103,7 @@ async def test_the_object_does_the_same_from_function_script_notebook_and_manife
     assert "there is no TFJob named 'by-manifest'" in gone.error
 
 
-async def test_an_interrupt_leaves_the_job_and_says_how_to_go_on(shell, live_world):
+async def test_an_interrupt_leaves_the_job_and_says_how_to_go_on(shell, live_workspace):
     cell = "%%tfjob long\nimport time\nprint('started', flush=True)\ntime.sleep(1000)\n"
     process = await shell.start(LOAD, cell, "%tfjob long")
     assert process.stdout is not None
@@ -117,10 +117,10 @@ async def test_an_interrupt_leaves_the_job_and_says_how_to_go_on(shell, live_wor
                 process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
     assert output.count("Interrupted: TFJob long runs on") == 2, output
-    assert (await live_world.admin.get(TFJOBS, "long", live_world.namespace))["metadata"]["name"] == "long"
+    assert (await live_workspace.admin.get(TFJOBS, "long", live_workspace.namespace))["metadata"]["name"] == "long"
 
 
-async def test_an_interrupt_deletes_the_job_where_that_was_asked_for(shell, live_world):
+async def test_an_interrupt_deletes_the_job_where_that_was_asked_for(shell, live_workspace):
     cell = "%%tfjob long --stop-on-interrupt\nimport time\nprint('started', flush=True)\ntime.sleep(1000)\n"
     process = await shell.start(LOAD, cell)
     assert process.stdout is not None
@@ -129,7 +129,7 @@ async def test_an_interrupt_deletes_the_job_where_that_was_asked_for(shell, live
             if "started" in line:
                 process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
-    assert (await live_world.admin.list(TFJOBS, live_world.namespace))["items"] == []
+    assert (await live_workspace.admin.list(TFJOBS, live_workspace.namespace))["items"] == []
 
 
 BAD_CELLS = {
@@ -172,10 +172,10 @@ BAD_CELLS = {
 }
 
 
-async def test_bad_input_names_what_is_wrong_and_leaves_nothing(shell, live_world, subtests):
-    (live_world.home / "text.py").write_text("x = 1\n")
-    (live_world.home / "model" / "1").mkdir(parents=True)
-    (live_world.home / "model" / "1" / "saved_model.pb").write_bytes(b"\0")
+async def test_bad_input_names_what_is_wrong_and_leaves_nothing(shell, live_workspace, subtests):
+    (live_workspace.home / "text.py").write_text("x = 1\n")
+    (live_workspace.home / "model" / "1").mkdir(parents=True)
+    (live_workspace.home / "model" / "1" / "saved_model.pb").write_bytes(b"\0")
     cells = await shell.run(LOAD, IMPORT, *(cell for cell, _, _ in BAD_CELLS.values()))
     for (what, (_, field, words)), cell in zip(BAD_CELLS.items(), cells[2:], strict=True):
         with subtests.test(what):
@@ -183,11 +183,11 @@ async def test_bad_input_names_what_is_wrong_and_leaves_nothing(shell, live_worl
             assert field in cell.error, cell
             assert words in cell.error, cell
             assert "Traceback" not in cell.error
-    assert await live_world.leftovers() == {}
+    assert await live_workspace.leftovers() == {}
 
 
-async def test_help_says_all_arguments_and_makes_nothing(shell, live_world):
+async def test_help_says_all_arguments_and_makes_nothing(shell, live_workspace):
     _, helped = await shell.run(LOAD, "%%tfjob --help\nprint()")
     assert "--restart-policy" in helped.output
     assert helped.error == ""
-    assert await live_world.leftovers() == {}
+    assert await live_workspace.leftovers() == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kf_spawner.notebook import KfError, connection
-from kf_spawner.notebook.story import Story
+from kf_spawner.notebook.watch import JobWatch
 
 ROOM = Path(connection.__file__).parent
 
@@ -91,7 +91,7 @@ class Breaking:
 
 def test_a_story_over_a_connection_that_breaks_off_has_each_line_once():
     items = []
-    with Story(Breaking(), "job") as story:
+    with JobWatch(Breaking(), "job") as watch:
         while not items or items[-1]["type"] != "end":
-            items += story.take()
+            items += watch.take()
     assert [item["line"] for item in items[:-1]] == ["0", "1", "2", "3"]

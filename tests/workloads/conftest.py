@@ -1,3 +1,3 @@
-"""The user's namespace of the extension's tests."""
+"""Fixtures: a user's namespace on the real API server."""
 
-from tests.extension.conftest import grounds, world  # noqa: F401
+from tests.extension.conftest import user_namespace, workspace  # noqa: F401

@@ -1,4 +1,4 @@
-"""A job's story as it happens, read in the background: the cell can be interrupted, and its output is paced."""
+"""A job's watch stream, read in the background: the cell can be interrupted, and its output is paced."""
 
 import queue
 import threading
@@ -14,7 +14,7 @@ RETRY = 1.0
 BATCH = 20000
 
 
-class Story:
+class JobWatch:
     """Items of `tfjobs/NAME/watch`, each once, over connections that break off. A context manager."""
 
     def __init__(self, connection: Connection, name: str) -> None:
@@ -25,15 +25,15 @@ class Story:
         self._last_lines: Dict[str, str] = {}
         self._events: Dict[Any, int] = {}
 
-    def __enter__(self) -> "Story":
-        threading.Thread(target=self._read, name="tfjob story", daemon=True).start()
+    def __enter__(self) -> "JobWatch":
+        threading.Thread(target=self._read, name="tfjob watch", daemon=True).start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self._ended.set()
 
     def take(self) -> List[Dict[str, Any]]:
-        """What came within a moment; empty if nothing did. Raises KfError where the story cannot be followed."""
+        """What came within a moment; empty if nothing did. Raises KfError where the job cannot be watched."""
         items: List[Dict[str, Any]] = []
         until = time.monotonic() + PACE
         while True:
