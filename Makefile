@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
-.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator bench-spawn images clean chart
+.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator bench-spawn images clean chart docs reference
 
 help:
 	@echo "make run    [HOME_DIR=.home] [PORT=8000] [ARGS='--password-file FILE']  start everything here and print the link"
@@ -22,6 +22,8 @@ help:
 	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
 	@echo "make images [ONLY=\"hub …\"] [BASE=…]      build the container images into .images/"
 	@echo "make chart                                the chart's schema, page of values and copies, made again"
+	@echo "make docs                                 the pages of docs/ as a site in build/docs; a warning is an error"
+	@echo "make reference                            docs/settings.md and docs/notebook-api.md, made again from the code"
 	@echo "make clean                                remove what make made in this folder, but not .home: that holds users' files"
 
 run:
@@ -82,6 +84,15 @@ lock:
 chart:
 	@scripts/setup $(VENV) requirements/test.txt
 	@$(BIN)/python helm/generate.py
+
+docs:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
+	@echo "build/docs/index.html"
+
+reference:
+	@scripts/setup $(VENV) requirements/test.txt
+	@$(BIN)/python docs/generate.py
 
 bench:
 	@scripts/setup $(VENV) requirements/test.txt

@@ -52,12 +52,14 @@ setup(
     extras_require={
         # What a notebook image has: the server extension runs inside it.
         "extension": ["jupyter-server>=2.14"],
+        "docs": ["furo>=2025.12", "myst-parser>=5", "sphinx>=9"],
         "test": [
             "hypothesis>=6.100",
             "import-linter>=2",
             "jupyter-server>=2.14",
             "ipython>=8",
             "jupyterhub-idle-culler>=2",
+            "markdown-it-py>=4",
             "mypy>=1.14",
             "nbformat>=5.10",
             "numpy>=2",

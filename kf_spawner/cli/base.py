@@ -17,7 +17,9 @@ class HomeApplication(Application):
 
     version = __version__
     home_dir = Unicode(
-        ".home", help="Directory that holds all state: databases, keys, logs, volumes. Default: .home, here."
+        ".home",
+        help="""Directory that holds all state: databases, keys, logs and volumes. It must be new, empty, or one
+        that was used before; its mode becomes 0700. Default: .home in the current folder.""",
     ).tag(config=True)
     aliases = {"home": "HomeApplication.home_dir", "log-level": "Application.log_level"}
 

@@ -17,7 +17,7 @@ class Status(HomeApplication):
 
     name = "kf-spawner status"
     description = "Say what runs on a home directory."
-    as_json = Bool(False, help="Print JSON, for programs. Default: off.").tag(config=True)
+    as_json = Bool(False, help="Print JSON, for programs. Default: false.").tag(config=True)
     flags = {"json": ({"Status": {"as_json": True}}, "print JSON")}
     examples = "kf-spawner status --home .home --json"
 

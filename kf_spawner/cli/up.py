@@ -34,18 +34,21 @@ class Up(HomeApplication):
     description = "Start the platform on this machine and print its link. Ctrl-C stops all of it."
     examples = "kf-spawner up --home ~/kf --port 8000"
 
-    port = Integer(8000, min=1, max=65535, help="TCP port of the one door. Default: 8000.").tag(config=True)
+    port = Integer(8000, min=1, max=65535, help="TCP port of the door. Default: 8000.").tag(config=True)
     host = Unicode(
         "127.0.0.1",
-        help="Address that the door listens on. All but loopback ones need --password-file. Default: 127.0.0.1.",
+        help="""Address that the door listens on. One that other machines can reach requires a password file.
+        Default: 127.0.0.1.""",
     ).tag(config=True)
     password_file = Unicode(
         "",
-        help="File (mode 0600) that holds the password of the hub's users. Default: none, an empty password logs in.",
+        help="""File (mode 0600) that holds the password of the hub's users. Default: none, and an empty password
+        logs in.""",
     ).tag(config=True)
     kubeconfig = Unicode(
         "",
-        help="Use the cluster of this kubeconfig file and start none here. Default: none; KUBECONFIG is never used.",
+        help="""Kubeconfig file of an administrator of a cluster to use. `KUBECONFIG` is never used. Default: none,
+        and a local cluster is started.""",
     ).tag(config=True)
     aliases = {
         **HomeApplication.aliases,

@@ -42,32 +42,38 @@ class Dashboard(Application):
     description = __doc__
 
     kubeconfig = Unicode(
-        "", help="Path of the kubeconfig. Empty (the default): $KUBECONFIG, the pod's account or ~/.kube/config."
+        "",
+        help="Path of the kubeconfig. Default: `$KUBECONFIG`, else the pod's own account, else `~/.kube/config`.",
     ).tag(config=True)
-    host = Unicode("127.0.0.1", help="Address to listen on. Default: 127.0.0.1.").tag(config=True)
+    host = Unicode(
+        "127.0.0.1", help="Address to listen on; only the hub's proxy has to reach it. Default: 127.0.0.1."
+    ).tag(config=True)
     port = Integer(8090, min=0, max=65535, help="TCP port; 0 takes a free one and logs it. Default: 8090.").tag(
         config=True
     )
-    request_timeout = Float(
-        30.0, help="How long one request to the Kubernetes API may take, in seconds. Default: 30."
-    ).tag(config=True)
+    request_timeout = Float(30.0, help="Seconds that one request to the Kubernetes API may take. Default: 30.").tag(
+        config=True
+    )
     heartbeat = Float(
         15.0,
-        help="""A stream that has nothing to say sends a ping after this many seconds, so that no proxy takes it for
-        dead. Default: 15.""",
+        help="Seconds of silence after which a stream sends a ping, so that no proxy closes it. Default: 15.",
     ).tag(config=True)
     max_body_bytes = Integer(
-        1_000_000, help="Largest body of a request, in bytes. Default: 1000000, about what etcd takes for an object."
+        1_000_000,
+        help="Largest body of a request, in bytes. Default: 1000000, about the largest object that etcd stores.",
     ).tag(config=True)
     login_cache = Float(
         30.0,
-        help="""For how many seconds an answer of the hub on a token holds: so long a user who was logged out, or is
-        an administrator no more, may go on. Default: 30.""",
+        help="""Seconds for which the hub's answer about a token is used again. A user who was logged out, or is no
+        longer an administrator, keeps access for up to this time. Default: 30.""",
     ).tag(config=True)
     images_dir = Unicode(
-        help="Folder that describes the images of the create form. Default: $KF_IMAGES_DIR, or this version's own."
+        help="""Folder that describes the images of the create form. Default: `$KF_IMAGES_DIR`, else the folder of
+        this version."""
     ).tag(config=True)
-    debug = Bool(False, help="Read templates anew for each page, for work on them. Default: off.").tag(config=True)
+    debug = Bool(False, help="Read the templates again for each page, for work on them. Default: false.").tag(
+        config=True
+    )
 
     aliases = {
         **Application.aliases,

@@ -35,39 +35,54 @@ class Doctor(Application):
     examples = "kf-spawner doctor --kubeconfig FILE --namespace kf-spawner"
 
     kubeconfig = Unicode(
-        "", help="Path of the kubeconfig. Default: $KUBECONFIG, the pod's account or ~/.kube/config, in this order."
+        "",
+        help="Path of the kubeconfig. Default: `$KUBECONFIG`, else the pod's own account, else `~/.kube/config`.",
     ).tag(config=True)
-    namespace = Unicode("", help="The platform's namespace. Default: that of the kubeconfig's context.").tag(
-        config=True
-    )
+    namespace = Unicode(
+        "",
+        help="The platform's namespace; it need not exist yet. Default: the namespace of the kubeconfig's context.",
+    ).tag(config=True)
     probe_namespace = Unicode(
-        "", help="An existing namespace to start probe pods in. Default: a new one, deleted at the end."
+        "", help="Existing namespace in which to start the probe pods. Default: a new one, deleted at the end."
     ).tag(config=True)
     image = Unicode(
         f"kf-spawner/hub:{__version__}",
-        help="Image of the probe pods; it must have python3. Default: the hub's image of this version.",
+        help="""Image of the probe pods; it must have `python3`. Default: kf-spawner/hub:VERSION, the hub's image of
+        this version.""",
     ).tag(config=True)
-    images = Unicode("", help="More images to try to pull, comma-separated. Default: none.").tag(config=True)
-    storage_class = Unicode(
-        "", help="The storage class that homes are to use. Default: the cluster's default class."
+    images = Unicode(
+        "",
+        help="""More images to try to pull, separated by commas. A notebook image has several GB: name it together
+        with a longer `timeout`. Default: none.""",
     ).tag(config=True)
+    storage_class = Unicode("", help="Storage class of the home volumes. Default: the cluster's default class.").tag(
+        config=True
+    )
     pull_secrets = Unicode(
-        "", help="Pull secrets of the probe namespace for the images, comma-separated. Default: none."
+        "", help="Pull secrets of the probe namespace for the images, separated by commas. Default: none."
     ).tag(config=True)
     tolerations = Unicode(
         "[]",
-        help="Tolerations of the probe pods, a JSON list as in a pod's manifest: users' servers'. Default: none.",
+        help="""Tolerations of the probe pods, a JSON list as in a pod's manifest: those of the users' servers. With
+        `[{"key": "hub.jupyter.org/dedicated", "value": "user"}]`, nodes that have this taint count.
+        Default: none.""",
     ).tag(config=True)
-    skip = Unicode("", help=f"Checks to leave out, comma-separated, of: {', '.join(CHECKS)}. Default: none.").tag(
-        config=True
-    )
-    timeout = Float(300.0, help="Seconds that a probe pod may take, pulling its image included. Default: 300.").tag(
-        config=True
-    )
-    patience = Float(30.0, help="Seconds for trouble with a probe pod to pass by itself. Default: 30.").tag(
-        config=True
-    )
-    as_json = Bool(False, help="Print JSON, for programs. Default: off.").tag(config=True)
+    skip = Unicode(
+        "",
+        help=f"""Checks to leave out, separated by commas, of: {", ".join(CHECKS)}. Without `pod` no pod is started.
+        Default: none.""",
+    ).tag(config=True)
+    timeout = Float(
+        300.0,
+        help="""Seconds that a probe pod may take, including the pull of its image. An image of `images` that is
+        still being pulled then is a warning. Default: 300.""",
+    ).tag(config=True)
+    patience = Float(
+        30.0,
+        help="""Seconds that a fault of a probe pod may last before it counts, so that a network plugin that has
+        just started is not reported. Default: 30.""",
+    ).tag(config=True)
+    as_json = Bool(False, help="Print JSON, for programs. Default: false.").tag(config=True)
     aliases = {
         "kubeconfig": "Doctor.kubeconfig",
         "namespace": "Doctor.namespace",

@@ -24,47 +24,63 @@ class DoorApp(Application):
     description = __doc__
 
     host = Unicode("127.0.0.1", help="Address to listen on. Default: 127.0.0.1.").tag(config=True)
-    port = Integer(8000, min=1, max=65535, help="TCP port. Default: 8000.").tag(config=True)
-    proxy_url = Unicode("http://127.0.0.1:8001", help="The hub's proxy. Default: http://127.0.0.1:8001.").tag(
+    port = Integer(8000, min=1, max=65535, help="TCP port for HTTP. Default: 8000.").tag(config=True)
+    proxy_url = Unicode("http://127.0.0.1:8001", help="URL of the hub's proxy. Default: http://127.0.0.1:8001.").tag(
         config=True
     )
     authorize_url = Unicode(
         "http://127.0.0.1:8081/hub/kf/authorize",
-        help="""The hub's handler that is asked about requests to endpoints.
-        Default: http://127.0.0.1:8081/hub/kf/authorize.""",
+        help="""URL of the hub's handler that authorizes each request to an endpoint. Default:
+        http://127.0.0.1:8081/hub/kf/authorize.""",
     ).tag(config=True)
     routes_url = Unicode(
-        "http://127.0.0.1:8085/routes", help="The operator's routes. Default: http://127.0.0.1:8085/routes."
+        "http://127.0.0.1:8085/routes",
+        help="""URL of the operator's routes to endpoints. While it does not answer, endpoints keep their last
+        routes. Default: http://127.0.0.1:8085/routes.""",
     ).tag(config=True)
     ping_port = Integer(
-        8002, min=1, max=65535, help="TCP port that answers /ping once the way to the hub is open. Default: 8002."
+        8002, min=1, max=65535, help="TCP port that answers `/ping` once the hub can be reached. Default: 8002."
     ).tag(config=True)
     trusted_proxies = List(
         Unicode(),
-        help="""Networks, as 10.0.0.0/8, of proxies in front: what they say of the caller (X-Forwarded-…) holds.
-        Default: none.""",
+        help="""Networks of the proxies in front, such as 10.0.0.0/8. What their `X-Forwarded-…` headers say of the
+        caller is believed. Default: none.""",
     ).tag(config=True)
-    tls_port = Integer(8443, min=1, max=65535, help="TCP port for HTTPS. Default: 8443.").tag(config=True)
+    tls_port = Integer(
+        8443,
+        min=1,
+        max=65535,
+        help="TCP port for HTTPS. The port for HTTP stays open, for clients inside the cluster. Default: 8443.",
+    ).tag(config=True)
     tls_certificate = Unicode(
-        "", help="File with the certificate, and those that sign it, as PEM. Default: none, and no HTTPS."
+        "",
+        help="""PEM file with the certificate and those that sign it. A new one is read at the next start. Default:
+        none, and no HTTPS.""",
     ).tag(config=True)
-    tls_key = Unicode("", help="File with the certificate's key as PEM. Default: none.").tag(config=True)
+    tls_key = Unicode("", help="PEM file with the certificate's private key. Default: none.").tag(config=True)
     tls_redirect_port = Integer(
-        8080, min=1, max=65535, help="TCP port that sends browsers to HTTPS at port 443. Default: 8080."
+        8080, min=1, max=65535, help="TCP port that redirects browsers to HTTPS at port 443. Default: 8080."
     ).tag(config=True)
     accept_grace = Integer(
         door.NO_GRACE.accept,
         min=0,
-        help="""Seconds after SIGTERM in which connections are still taken, while /ping answers 503: until nothing
-        leads here any more. Default: 0.""",
+        help="""Seconds after SIGTERM in which connections are still accepted while `/ping` answers 503. The chart
+        sets 5, in which the cluster's nodes learn of the next door: after a refused connection JupyterLab
+        says that the server is gone. Default: 0.""",
     ).tag(config=True)
     answer_grace = Integer(
         door.NO_GRACE.answer,
         min=0,
-        help="Seconds after that in which requests and WebSockets may come to their end. Default: 3.",
+        help="""Seconds after `accept_grace` in which requests and WebSockets may end. The door ends sooner if no
+        connection is left. The chart sets 65, longer than a request waits for a new proxy of the hub.
+        Default: 3.""",
     ).tag(config=True)
-    folder = Unicode(".", help="Folder for Traefik's two files. Default: the current one.").tag(config=True)
-    debug = Bool(False, help="Let Traefik tell everything that it does. Default: off.").tag(config=True)
+    folder = Unicode(".", help="Folder for Traefik's two configuration files. Default: . (the current folder).").tag(
+        config=True
+    )
+    debug = Bool(False, help="Let Traefik log everything that it does, including paths. Default: false.").tag(
+        config=True
+    )
 
     aliases = {
         **Application.aliases,

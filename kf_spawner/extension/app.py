@@ -31,46 +31,51 @@ class KubeflowExtension(ExtensionApp):
 
     kubeconfig = Unicode(
         "",
-        help="""Kubeconfig file of the cluster. Default (empty): what KUBECONFIG names, else the pod's own account.
-        The namespace of its current context is the one that jobs and endpoints are made in.""",
+        help="""Kubeconfig file of the cluster. Jobs and endpoints are made in the namespace of its current context.
+        Default: `$KUBECONFIG`, else the pod's own account.""",
     ).tag(config=True)
-    request_timeout = Float(
-        30.0, help="How long one request to the Kubernetes API may take, in seconds. Default 30."
-    ).tag(config=True)
+    request_timeout = Float(30.0, help="Seconds that one request to the Kubernetes API may take. Default: 30.").tag(
+        config=True
+    )
     predict_timeout = Float(
         300.0,
-        help="""How long a model may take to answer a prediction, in seconds. Default 300, as long as the model server
-        runs one.""",
+        help="""Seconds that a model may take to answer a prediction. The model server has a limit of its own,
+        `--request-timeout`. Default: 300.""",
     ).tag(config=True)
     heartbeat = Float(
         15.0,
-        help="""A stream that has nothing to say sends a ping after this many seconds, so that no proxy takes it for
-        dead. Default 15.""",
+        help="Seconds of silence after which a stream sends a ping, so that no proxy closes it. Default: 15.",
     ).tag(config=True)
     max_body_bytes = Int(
         900_000,
-        help="""Largest body of a request that makes something, in bytes. Default 900000: a program is kept in a
-        ConfigMap, which holds 1 MiB at most.""",
+        help="""Largest body of a request that makes something, in bytes. A program is stored in a ConfigMap, which
+        holds 1 MiB at most. Default: 900000.""",
     ).tag(config=True)
     max_predict_bytes = Int(
-        64 * 1024 * 1024, help="Largest body of a prediction, in bytes. Default 67108864 (64 MiB)."
+        64 * 1024 * 1024, help="Largest body of a prediction, in bytes. Default: 67108864 (64 MiB)."
     ).tag(config=True)
     orphan_age = Float(
         60.0,
-        help="""What a submission that was cut off left behind is cleared away when it is older than this many
-        seconds. Default 60: longer than any submission takes.""",
+        help="""Age in seconds at which the remains of an interrupted submission are deleted; longer than any
+        submission takes. Default: 60.""",
     ).tag(config=True)
-    image = Unicode(help="Image of TFJobs that name none. Default: KF_IMAGE, the notebook's own.").tag(config=True)
-    model_server_image = Unicode(help="Image of model endpoints. Default: KF_MODEL_SERVER_IMAGE.").tag(config=True)
-    home_claim = Unicode(help="Volume claim of the home directory; empty: none. Default: KF_HOME_CLAIM.").tag(
+    image = Unicode(help="Image of TFJobs that name none. Default: `$KF_IMAGE`, the notebook's own image.").tag(
         config=True
     )
-    home_mount = Unicode(help="Where this server sees the home volume. Default: KF_HOME_MOUNT.").tag(config=True)
-    serving_url = Unicode(help="URL below which the door leads to endpoints. Default: KF_SERVING_URL.").tag(
+    model_server_image = Unicode(help="Image of the model servers. Default: `$KF_MODEL_SERVER_IMAGE`.").tag(
+        config=True
+    )
+    home_claim = Unicode(help="Volume claim of the home directory; empty: none. Default: `$KF_HOME_CLAIM`.").tag(
+        config=True
+    )
+    home_mount = Unicode(help="Path at which this server sees the home volume. Default: `$KF_HOME_MOUNT`.").tag(
+        config=True
+    )
+    serving_url = Unicode(help="Public URL below which endpoints answer. Default: `$KF_SERVING_URL`.").tag(
         config=True
     )
     serving_connect_url = Unicode(
-        help="The same as this server reaches it. Default: KF_SERVING_CONNECT_URL, else serving_url."
+        help="The same URL as this server reaches it. Default: `$KF_SERVING_CONNECT_URL`, else `serving_url`."
     ).tag(config=True)
 
     @default("image")

@@ -58,13 +58,21 @@ class LocalAuthenticator(Authenticator):
     """
 
     bind_host = Unicode(
-        "127.0.0.1", config=True, help="Address at which browsers reach the product. Default 127.0.0.1."
+        "127.0.0.1",
+        config=True,
+        help="""Address that the door listens on; `KF_BIND_HOST` sets it. One that other machines can reach requires
+        a password file. Default: 127.0.0.1.""",
     )
-    hub_host = Unicode("127.0.0.1", config=True, help="Address at which the hub itself listens. Default 127.0.0.1.")
+    hub_host = Unicode(
+        "127.0.0.1",
+        config=True,
+        help="Address that the hub itself listens on; `KF_HUB_HOST` sets it. Default: 127.0.0.1.",
+    )
     password_file = Unicode(
         "",
         config=True,
-        help="File with the password, readable by its owner only. Default: none, the password is empty.",
+        help="""File that holds the password and that only its owner can read; `KF_PASSWORD_FILE` sets it. Default:
+        none, and the password is empty.""",
     )
 
     any_user = False

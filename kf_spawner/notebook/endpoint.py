@@ -66,11 +66,12 @@ class Endpoint:
         self._connection = connect()
 
     def status(self) -> Dict[str, Any]:
-        """state (Pending, Progressing, Ready, Failed), message, replicas, ready, url."""
+        """The endpoint's state, message, replicas, number of ready replicas (`ready`) and `url`."""
         return self._connection.call("GET", "endpoints/" + quoted(self.name))
 
     @property
     def state(self) -> str:
+        """Pending, Progressing, Ready or Failed."""
         return self.status()["state"]
 
     @property

@@ -83,7 +83,7 @@ class TFJob:
         return self
 
     def status(self) -> Dict[str, Any]:
-        """state, reason, message, replicas and the `manifest` as the cluster has it."""
+        """The job's state, reason, message, replicas and the `manifest` as the cluster has it."""
         return self._connection.call("GET", "tfjobs/" + quoted(self.name))
 
     @property

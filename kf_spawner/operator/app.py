@@ -37,34 +37,54 @@ class OperatorApp(Application):
     description = __doc__
 
     kubeconfig = Unicode(
-        "", help="Path of the kubeconfig. Empty (the default): $KUBECONFIG, the pod's account or ~/.kube/config."
+        "",
+        help="Path of the kubeconfig. Default: `$KUBECONFIG`, else the pod's own account, else `~/.kube/config`.",
     ).tag(config=True)
-    namespace = Unicode("", help="The only namespace to look at. Empty (the default): all of them.").tag(config=True)
-    workers = Integer(16, help="How many jobs are worked on at the same time.").tag(config=True)
+    namespace = Unicode(
+        "", help="The only namespace whose TFJobs are run. Default: none, and TFJobs of all namespaces are run."
+    ).tag(config=True)
+    workers = Integer(
+        16, help="Number of jobs that are reconciled at the same time, each by one worker at most. Default: 16."
+    ).tag(config=True)
     cluster_domain = Unicode(
-        help="Appended to hosts in TF_CONFIG, such as cluster.local. Default: $CUSTOM_CLUSTER_DOMAIN, or none."
+        help="""Domain that is appended to the hosts in TF_CONFIG, such as cluster.local. Default:
+        `$CUSTOM_CLUSTER_DOMAIN`, or none."""
     ).tag(config=True)
-    metrics_host = Unicode("127.0.0.1", help="Address of /metrics, /healthz, /readyz and /routes.").tag(config=True)
-    metrics_port = Integer(8085, help="Port of the same; 0 takes a free one and logs it.").tag(config=True)
+    metrics_host = Unicode(
+        "127.0.0.1",
+        help="Address of the HTTP server for /metrics, /healthz, /readyz and /routes. Default: 127.0.0.1.",
+    ).tag(config=True)
+    metrics_port = Integer(8085, help="TCP port of that server; 0 takes a free one and logs it. Default: 8085.").tag(
+        config=True
+    )
     gang_scheduler = Unicode(
         "",
-        help="Makes a PodGroup for each job, so that its pods are scheduled all at once: volcano, or the name that "
-        "the coscheduling scheduler of scheduler-plugins runs under. Empty (the default): none.",
+        help="""Scheduler that starts all pods of a job at once, by means of a PodGroup for each job: `volcano`, or
+        the name of a coscheduling scheduler of scheduler-plugins. Default: none.""",
     ).tag(config=True)
     authorize_url = Unicode(
         "",
-        help="The hub's handler that the door asks about requests to endpoints. Empty (the default): no /routes.",
+        help="""URL of the hub's handler that the door asks about each request to an endpoint. Default: none, and
+        /routes is not served.""",
     ).tag(config=True)
     leader_elect = Bool(
-        False, help="Act only while holding a Lease, so that several operators may run. Needs lease_namespace."
+        False,
+        help="""Act only while holding a Lease, so that several operators can run. An operator that loses the Lease
+        ends. Default: false.""",
     ).tag(config=True)
-    lease_name = Unicode("kf-spawner-operator", help="Name of that Lease.").tag(config=True)
-    lease_namespace = Unicode(help="Its namespace. Default: the one of the kubeconfig or account.").tag(config=True)
-    lease_seconds = Float(15.0, help="After so many seconds without renewal another operator takes over.").tag(
+    lease_name = Unicode("kf-spawner-operator", help="Name of the Lease. Default: kf-spawner-operator.").tag(
         config=True
     )
-    identity = Unicode(help="Who holds the Lease. Default: host name and process id.").tag(config=True)
-    log_json = Bool(True, help="Write log lines as JSON objects, with the job's key; else as text.").tag(config=True)
+    lease_namespace = Unicode(
+        help="Namespace of the Lease. Default: the namespace of the kubeconfig's context or of the account."
+    ).tag(config=True)
+    lease_seconds = Float(
+        15.0,
+        help="""Seconds without renewal after which another operator takes over. The holder renews every third of
+        them, and stops acting after two thirds without success. Default: 15.""",
+    ).tag(config=True)
+    identity = Unicode(help="Name of the Lease's holder. Default: host name and process id.").tag(config=True)
+    log_json = Bool(True, help="Whether log lines are JSON objects; false: text. Default: true.").tag(config=True)
 
     aliases = {
         **Application.aliases,

@@ -16,95 +16,84 @@ class SpawnerSettings(Configurable):
     images = List(
         Dict(),
         config=True,
-        help="""
-        The images that users choose from: dicts with `name` and `reference`, and optionally `description`,
-        `tensorflow` (version), `python` (version) and `gpu` (whether it can use GPUs). Default: none, and then
-        no server can be started.
-        """,
+        help="""Images that users choose from: a list of dictionaries with `name` and `reference`, and optionally
+        `description`, `tensorflow` (version), `python` (version) and `gpu` (whether it can use GPUs).
+        Default: none, and no server can be started.""",
     )
     default_image = Unicode(
         "",
         config=True,
-        help="""
-        Name or reference of the image that is chosen at first. Default: the first of the catalogue that can run,
-        newest TensorFlow first, CPU before GPU.
-        """,
+        help="""Name or reference of the image that is selected at first. Default: the first of the catalogue that
+        can run, newest TensorFlow first, CPU before GPU.""",
     )
     model_server_image = Unicode(
         "",
         config=True,
-        help="Reference of the image that serves models; servers get it as KF_MODEL_SERVER_IMAGE. Default: none.",
+        help="Reference of the image that serves models; servers get it as `KF_MODEL_SERVER_IMAGE`. Default: none.",
     )
     serving_url = Unicode(
         "",
         config=True,
-        help="Public address under which endpoints answer; servers get it as KF_SERVING_URL. Default: none.",
+        help="Public URL below which endpoints answer; servers get it as `KF_SERVING_URL`. Default: none.",
     )
     serving_connect_url = Unicode(
         "",
         config=True,
-        help="The same as servers reach it; they get it as KF_SERVING_CONNECT_URL. Default: serving_url.",
+        help="The same URL as servers reach it; they get it as `KF_SERVING_CONNECT_URL`. Default: `serving_url`.",
     )
-    default_cpu = Unicode(
-        "500m", config=True, help="CPU set aside where nothing is asked for, in cores. Default 500m."
-    )
-    min_cpu = Unicode("10m", config=True, help="Least CPU that may be asked for, in cores. Default 10m.")
-    max_cpu = Unicode(
-        "", config=True, help="Most CPU that may be asked for, in cores. Default: what the largest node has."
-    )
+    default_cpu = Unicode("500m", config=True, help="CPU request where a user names none, in cores. Default: 500m.")
+    min_cpu = Unicode("10m", config=True, help="Smallest CPU request, in cores. Default: 10m.")
+    max_cpu = Unicode("", config=True, help="Largest CPU request, in cores. Default: what the largest node has.")
     default_memory = Unicode(
-        "1Gi", config=True, help="Memory set aside where nothing is asked for, in bytes. Default 1Gi."
+        "1Gi", config=True, help="Memory request where a user names none, in bytes. Default: 1Gi."
     )
-    min_memory = Unicode("256Mi", config=True, help="Least memory that may be asked for, in bytes. Default 256Mi.")
+    min_memory = Unicode("256Mi", config=True, help="Smallest memory request, in bytes. Default: 256Mi.")
     max_memory = Unicode(
-        "", config=True, help="Most memory that may be asked for, in bytes. Default: what the largest node has."
+        "", config=True, help="Largest memory request, in bytes. Default: what the largest node has."
     )
     memory_limit_factor = Float(
         4.0,
         min=0,
         config=True,
-        help="""
-        A server may use this many times the memory that it asked for before it is ended as out of memory, so that
-        one notebook cannot take down its node. 0: no limit. Default 4.
-        """,
+        help="""Memory limit of a server as a multiple of its request, so that one notebook cannot take down its
+        node; 0: no limit. Default: 4.""",
     )
-    max_gpus = Integer(16, min=0, config=True, help="Most GPUs that may be asked for. Default 16.")
+    max_gpus = Integer(16, min=0, config=True, help="Largest number of GPUs of a server. Default: 16.")
     home_mount = Unicode(
         HOME,
         config=True,
-        help="Path at which the home volume is mounted; empty: there are no home volumes. Default /home/jovyan.",
+        help="Path at which the home volume is mounted; empty: there are no home volumes. Default: /home/jovyan.",
     )
-    home_size = Unicode("10Gi", config=True, help="Size of a new home volume, in bytes. Default 10Gi.")
-    max_home_size = Unicode(
-        "", config=True, help="Most that may be asked for a new home volume, in bytes. Default: no maximum."
-    )
+    home_size = Unicode("10Gi", config=True, help="Size of a new home volume, in bytes. Default: 10Gi.")
+    max_home_size = Unicode("", config=True, help="Largest size of a new home volume, in bytes. Default: no maximum.")
     extra_claims = List(
         Unicode(),
         config=True,
-        help="Claims of the user's namespace that every server gets, each at /mnt/<claim>. Default: none.",
+        help="""Claims of the user's namespace that every server mounts, each at `/mnt/CLAIM`. A server whose claim
+        does not exist is refused before anything is made. Default: none.""",
     )
     network_policy = Dict(
         config=True,
-        help="""
-        `spec` of a NetworkPolicy for all pods of a user's namespace, applied at each start of a server. Default:
-        none, and no policy is made.
-        """,
+        help="""`spec` of the NetworkPolicy `kf-spawner` for all pods of a user's namespace, applied at each start
+        of a server. Without one, everything on the pods' network reaches every user's model servers, which
+        do not ask who calls. The chart sets one. Default: none, and no policy is made.""",
     )
     nodes_on_demand = Bool(
         False,
         config=True,
-        help="""
-        Whether the cluster adds nodes as they are needed. Then nothing is refused for what no present node has, and
-        `room_patience` should be as long as a new node takes. Default false.
-        """,
+        help="""Whether the cluster adds nodes as they are needed. Then a request that no present node can meet is
+        not refused, and `room_patience` should be as long as a new node takes. Default: false.""",
     )
     room_patience = Float(
-        10.0, min=0, config=True, help="Seconds to wait for a node that takes the server. Default 10."
+        10.0, min=0, config=True, help="Seconds to wait for a node that has room for the server. Default: 10."
     )
-    volume_patience = Float(30.0, min=0, config=True, help="Seconds to wait for a volume that fails. Default 30.")
-    image_patience = Float(5.0, min=0, config=True, help="Seconds to wait for an image that fails. Default 5.")
+    volume_patience = Float(30.0, min=0, config=True, help="Seconds to wait for a volume that fails. Default: 30.")
+    image_patience = Float(5.0, min=0, config=True, help="Seconds to wait for an image that fails. Default: 5.")
     log_tail_lines = Integer(
-        20, min=0, config=True, help="Lines of a crashed server's log to show, from the end. Default 20."
+        20,
+        min=0,
+        config=True,
+        help="Number of lines from the end of a crashed server's log that are shown. Default: 20.",
     )
 
     @validate("images")

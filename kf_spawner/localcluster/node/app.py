@@ -72,54 +72,79 @@ class NodeApp(Application):
     version = __version__
     description = __doc__
 
-    kubeconfig = Unicode(help="The node's kubeconfig (user system:node:NAME). Required.").tag(config=True)
-    provisioner_kubeconfig = Unicode(
-        help="The provisioner's kubeconfig. Empty (the default): claims are left to another provisioner."
+    kubeconfig = Unicode(
+        help="Kubeconfig file of the node: user `system:node:NAME`, group `system:nodes`. Required."
     ).tag(config=True)
-    node_name = Unicode(help="Name of the Node object. Default: from the host's name.").tag(config=True)
-    root = Unicode(help="The node's own folder: pods, logs, records. Required; one node at a time uses it.").tag(
+    provisioner_kubeconfig = Unicode(
+        help="""Kubeconfig file of the identity that makes volumes for claims. Default: none, and claims are left to
+        another provisioner."""
+    ).tag(config=True)
+    node_name = Unicode(
+        help="Name of the Node object. Default: the host's name, changed where Kubernetes does not accept it."
+    ).tag(config=True)
+    root = Unicode(
+        help="The node's own folder: pods, logs and records. One node at a time can use it. Required."
+    ).tag(config=True)
+    volumes = Unicode(help="Folder of the claims' directories. Default: `volumes` beside `root`.").tag(config=True)
+    images = Unicode(help="Folder of the image catalogue, with one folder for each image. Required.").tag(config=True)
+    image_cache = Unicode(
+        help="Folder in which images are built. Default: `kf-spawner` in `$XDG_CACHE_HOME` or `~/.cache`."
+    ).tag(config=True)
+    package = Unicode(
+        str(PACKAGE),
+        help="Folder of the kf_spawner package that is installed into images. Default: the package that runs.",
+    ).tag(config=True)
+    host = Unicode(
+        "127.0.0.1", help="Address of the node's server, also in its Node object. Default: 127.0.0.1."
+    ).tag(config=True)
+    port = Integer(0, help="TCP port of the kubelet API (logs, exec), TLS only; 0 takes a free one. Default: 0.").tag(
         config=True
     )
-    volumes = Unicode(help="Folder of the claims' directories. Default: `volumes` beside root.").tag(config=True)
-    images = Unicode(help="The catalogue: a folder with one folder for each image. Required.").tag(config=True)
-    image_cache = Unicode(help="Where images are built. Default: kf-spawner in $XDG_CACHE_HOME or ~/.cache.").tag(
-        config=True
-    )
-    package = Unicode(str(PACKAGE), help="The folder of the kf_spawner package that goes into images.").tag(
-        config=True
-    )
-    host = Unicode("127.0.0.1", help="Address of the node: of its server and in its Node object.").tag(config=True)
-    port = Integer(0, help="Port of the kubelet API (logs, exec), over TLS; 0 (the default) takes a free one.").tag(
-        config=True
-    )
-    healthz_port = Integer(0, help="Port of /healthz, plain HTTP; 0 (the default): none.").tag(config=True)
-    tls_cert = Unicode(help="Certificate of the kubelet API, a PEM file. Required.").tag(config=True)
-    tls_key = Unicode(help="Its private key, a PEM file. Required.").tag(config=True)
-    client_ca = Unicode(help="Authority whose clients may use the kubelet API, a PEM file. Required.").tag(
-        config=True
-    )
-    max_pods = Integer(110, help="How many pods may run at the same time.").tag(config=True)
+    healthz_port = Integer(
+        0,
+        help="""TCP port of `/healthz` (plain HTTP), which answers 200 once the node accepts pods; 0: none. Default:
+        0.""",
+    ).tag(config=True)
+    tls_cert = Unicode(help="PEM file with the certificate of the kubelet API. Required.").tag(config=True)
+    tls_key = Unicode(help="PEM file with its private key. Required.").tag(config=True)
+    client_ca = Unicode(
+        help="PEM file with the authority that signs the certificates of the kubelet API's clients. Required."
+    ).tag(config=True)
+    max_pods = Integer(110, help="Largest number of pods that run at the same time. Default: 110.").tag(config=True)
     reserved_memory = Unicode(
-        "1Gi", help="Memory that pods are not given: for the control plane, the hub and the system. A quantity."
+        "1Gi",
+        help="""Memory that pods do not get, for the control plane, the hub and the system. A Kubernetes quantity.
+        Default: 1Gi.""",
     ).tag(config=True)
     stop_pods = Bool(
         True,
-        help="On SIGTERM end all pods, as a machine that shuts down; the next node starts again what should run.",
+        help="""Whether SIGTERM ends all pods, as when a machine shuts down; the next node starts those again that
+        should run. False: they go on for `orphan_grace`. Default: true.""",
     ).tag(config=True)
-    stop_grace = Float(10.0, help="Seconds that pods get to end when the node stops.").tag(config=True)
+    stop_grace = Float(
+        10.0,
+        help="""Seconds that pods get to end when the node stops; a shorter grace period of a pod counts. Default:
+        10.""",
+    ).tag(config=True)
     orphan_grace = Float(
-        120.0, help="Seconds that pods go on after a node that was killed, until they end themselves."
+        120.0, help="Seconds that pods go on after their node was killed; then they end themselves. Default: 120."
     ).tag(config=True)
     backoff_first = Float(
-        10.0, help="Seconds before a container that failed again is restarted, or an image is pulled again."
+        10.0,
+        help="""Seconds before a failed container is started again, or an image is pulled again, for the first time.
+        Default: 10.""",
     ).tag(config=True)
-    backoff_most = Float(300.0, help="The most that these seconds grow to, by doubling.").tag(config=True)
-    log_max_bytes = Integer(10 * 1024 * 1024, help="Size in bytes at which a container's log is rotated.").tag(
+    backoff_most = Float(
+        300.0, help="Longest pause in seconds: each pause is twice the one before, up to this. Default: 300."
+    ).tag(config=True)
+    log_max_bytes = Integer(
+        10 * 1024 * 1024, help="Size in bytes at which a container's log is rotated. Default: 10485760 (10 MiB)."
+    ).tag(config=True)
+    log_max_files = Integer(5, help="Number of files that are kept of a container's log. Default: 5.").tag(
         config=True
     )
-    log_max_files = Integer(5, help="How many files of a container's log are kept.").tag(config=True)
     refresh_interval = Float(
-        20.0, help="Seconds between updates of configMap, secret, token and downward API volumes."
+        20.0, help="Seconds between updates of configMap, secret, token and downward API volumes. Default: 20."
     ).tag(config=True)
 
     aliases = {
