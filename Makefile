@@ -63,8 +63,8 @@ else
 	@exec $(BIN)/python -m tests.cluster run -- scripts/test-parts $(abspath $(BIN)) $(ARGS)
 endif
 
-.cluster/plain.tar: tests/node/image.py tests/node/pods.py tests/cluster/archive.py tests/cluster/debian.py
-	@$(BIN)/python -m tests.node.image $@
+.cluster/plain.tar: tests/node/plain_image.py tests/node/pods.py tests/cluster/archive.py tests/cluster/debian.py
+	@$(BIN)/python -m tests.node.plain_image $@
 
 check:
 	@scripts/setup $(VENV) requirements/test.txt

@@ -7,7 +7,7 @@ import time
 
 from traitlets import Float
 
-from kf_spawner.localcluster.node.leftovers import end_pods, pods_on_disk, running_attempts
+from kf_spawner.localcluster.node.pod.orphans import end_pods, pods_on_disk, running_attempts
 from kf_spawner.localcluster.supervisor import is_alive, reap
 
 from .base import HomeApplication

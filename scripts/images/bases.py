@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from kf_spawner.localcluster.node.interpreters import find_interpreter
+from kf_spawner.localcluster.node.image.interpreters import find_interpreter
 
 from . import buildah
 from .programs import BuildFailed, need, run

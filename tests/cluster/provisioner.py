@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kf_spawner.kube import AlreadyExists, ApiError, Client, EventRecorder, Informer, NotFound, load_config
 from kf_spawner.kube.resources import CLAIMS, STORAGECLASSES, VOLUMES
-from kf_spawner.localcluster.node.provisioner import volume_name, wanted
+from kf_spawner.localcluster.node.volume.provisioner import volume_name, wanted
 
 log = logging.getLogger(__name__)
 

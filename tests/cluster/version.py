@@ -8,7 +8,7 @@ SOURCES = (
     "tests/cluster",
     "kf_spawner/kube",
     "kf_spawner/localcluster/controlplane",
-    "kf_spawner/localcluster/node/provisioner.py",
+    "kf_spawner/localcluster/node/volume/provisioner.py",
     "kf_spawner/localcluster/supervisor.py",
 )
 """Files and folders that say what the cluster is made of and how it is started."""

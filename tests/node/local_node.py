@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kf_spawner.localcluster.node.processes import marked
+from kf_spawner.localcluster.node.process.identity import marked
 from tests.fixtures.control_plane import ControlPlane
 
 from .pods import HELLO, Place

@@ -10,7 +10,7 @@ from kf_spawner.cli.bootstrap import CannotApply, SetUpError
 from kf_spawner.cli.home import Home
 from kf_spawner.kube.errors import ApiError, Forbidden, Invalid, Unreachable
 from kf_spawner.localcluster.controlplane.binaries import KUBECTL, SERVERS
-from kf_spawner.localcluster.node.image_build import PIP_SETTINGS, REMEDIES, build_environ
+from kf_spawner.localcluster.node.image.build import PIP_SETTINGS, REMEDIES, build_environ
 from kf_spawner.localcluster.supervisor import NotReady, ProcessSpec
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "images.md"

@@ -15,21 +15,21 @@ from traitlets.config import Application
 from kf_spawner import __version__
 from kf_spawner.kube import Client, ClusterConfig, ConfigError, EventRecorder, load_config
 
-from . import machine
-from .access import Access
-from .addresses import Addresses
-from .agent import Agent, AlreadyRunning, node_lock
-from .context import Context, Settings
-from .deadlines import cancel
-from .devices import Devices
+from . import hardware
+from .api.container_access import Access
+from .api.server import NodeServer, ServerTls
+from .common.deadlines import cancel
+from .common.quantities import parse_quantity
+from .container.context import Context, Settings
+from .container.devices import Devices
 from .health import Health
-from .images import ImageStore
-from .leftovers import end_pods, pods_on_disk
-from .provisioner import run_provisioner
-from .quantities import parse_quantity
+from .image.store import ImageStore
+from .network.addresses import Addresses
+from .pod.agent import Agent, AlreadyRunning, node_lock
+from .pod.orphans import end_pods, pods_on_disk
 from .registration import KUBELET_VERSION, Registration, allocatable, capacity, node_labels
-from .server import NodeServer, ServerTls
-from .volumes import VolumeManager
+from .volume.manager import VolumeManager
+from .volume.provisioner import run_provisioner
 
 log = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ class NodeApp(Application):
 
     @default("node_name")
     def _node_name(self) -> str:
-        return machine.default_name()
+        return hardware.default_name()
 
     @default("volumes")
     def _volumes(self) -> str:
@@ -226,10 +226,10 @@ class NodeApp(Application):
     ) -> tuple[Agent, Registration]:
         """Brings the node up to the point where it runs pods; `stack` takes it down again."""
         context = await self._context(stack, client, root)
-        gpus = await machine.gpus()
+        gpus = await hardware.gpus()
         context.devices.add([gpu.index for gpu in gpus])
         whole = capacity(
-            cpus=machine.cpus(), memory=machine.memory(), disk=machine.disk(root), pods=self.max_pods, gpus=gpus
+            cpus=hardware.cpus(), memory=hardware.memory(), disk=hardware.disk(root), pods=self.max_pods, gpus=gpus
         )
         usable = allocatable(whole, reserved_memory=int(parse_quantity(self.reserved_memory)))
         agent = Agent(context, name=self.node_name, allocatable=usable)
@@ -246,7 +246,7 @@ class NodeApp(Application):
             labels=node_labels(self.node_name, gpus),
             capacity=whole,
             allocatable=usable,
-            node_info=machine.node_info(version=__version__, kubelet_version=KUBELET_VERSION),
+            node_info=hardware.node_info(version=__version__, kubelet_version=KUBELET_VERSION),
             unavailable=context.images.unavailable,
         )
         await registration.register()

@@ -14,9 +14,9 @@ from typing import Any
 from kf_spawner.kube import AlreadyExists, ApiError, Client, NotFound
 from kf_spawner.kube.resources import LEASES, NODES
 
-from .devices import RESOURCE
-from .machine import Gpu, architecture
-from .status import rfc3339
+from .common.pod_status import rfc3339
+from .container.devices import RESOURCE
+from .hardware import Gpu, architecture
 
 log = logging.getLogger(__name__)
 

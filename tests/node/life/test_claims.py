@@ -10,7 +10,7 @@ import yaml
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import CLAIMS, STORAGECLASSES
-from kf_spawner.localcluster.node.provisioner import run_provisioner
+from kf_spawner.localcluster.node.volume.provisioner import run_provisioner
 from tests.node.pods import Pods, about, sh
 
 MANIFESTS = Path(__file__).parents[3] / "kf_spawner" / "localcluster" / "manifests"

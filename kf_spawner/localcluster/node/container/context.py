@@ -1,0 +1,43 @@
+"""What the workers of one node share: its clients, stores and settings. No logic."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from kf_spawner.kube import Client, EventRecorder
+
+from ..common.restarts import CRASH_FIRST, CRASH_MOST
+from ..image.store import ImageStore
+from ..network.addresses import Addresses
+from ..volume.manager import VolumeManager
+from .devices import Devices
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Seconds and bytes; `app.NodeApp`'s traits of these names say what they mean."""
+
+    root: Path
+    host_ip: str = "127.0.0.1"
+    orphan_grace: float = 120.0
+    stop_grace: float = 10.0
+    log_max_bytes: int = 10 * 1024 * 1024
+    log_max_files: int = 5
+    backoff_first: float = CRASH_FIRST
+    backoff_most: float = CRASH_MOST
+    refresh_interval: float = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Handed to every worker; `http` is for probes and hooks alone."""
+
+    settings: Settings
+    client: Client
+    events: EventRecorder
+    images: ImageStore
+    volumes: VolumeManager
+    addresses: Addresses
+    devices: Devices
+    http: aiohttp.ClientSession

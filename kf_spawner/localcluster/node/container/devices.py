@@ -1,0 +1,62 @@
+"""Which container has which GPU. One file per pod remembers it, so that a new node gives no GPU away twice."""
+
+from pathlib import Path
+
+from ..common import layout
+from ..common.json_files import read_json, write_json
+from ..common.quantities import parse_quantity
+
+RESOURCE = "nvidia.com/gpu"
+
+
+class NoDevice(Exception):
+    """A pod wants more GPUs than are free."""
+
+
+class Devices:
+    """GPU indices of one machine, given to containers for their pod's life."""
+
+    def __init__(self, root: Path):
+        self._root = root
+        self._indices: list[int] = []
+        self._given: dict[str, dict[str, list[int]]] = {
+            record.parent.name: read_json(record) for record in layout.pods(root).glob("*/devices.json")
+        }
+
+    def add(self, indices: list[int]) -> None:
+        self._indices += indices
+
+    def allocate(self, pod: dict) -> dict[str, list[int]]:
+        """container -> indices: what the pod has already, or else what is free now. Raises NoDevice."""
+        uid = pod["metadata"]["uid"]
+        if uid in self._given:
+            return self._given[uid]
+        given = self._choose(pod)
+        if given:
+            write_json(layout.devices_record(self._root, uid), given)
+            self._given[uid] = given
+        return given
+
+    def _choose(self, pod: dict) -> dict[str, list[int]]:
+        taken = {index for pods in self._given.values() for indices in pods.values() for index in indices}
+        free = [index for index in self._indices if index not in taken]
+        given = {}
+        for name, count in wanted(pod).items():
+            if count > len(free):
+                raise NoDevice(f"{count} {RESOURCE} requested for container {name}, {len(free)} free")
+            given[name], free = free[:count], free[count:]
+        return given
+
+    def release(self, uid: str) -> None:
+        self._given.pop(uid, None)
+        layout.devices_record(self._root, uid).unlink(missing_ok=True)
+
+
+def wanted(pod: dict) -> dict[str, int]:
+    """GPUs by container, those that want some."""
+    counts = {}
+    for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
+        count = int(parse_quantity(((container.get("resources") or {}).get("limits") or {}).get(RESOURCE, "0")))
+        if count:
+            counts[container["name"]] = count
+    return counts

@@ -1,0 +1,258 @@
+"""A container's command, environment and working directory as a process of this machine gets them.
+
+Owns Kubernetes' rules for `env`, `envFrom`, `$(NAME)`, command and args; hands every string that the pod wrote to
+`translate.py`. Nothing of the node's own environment goes along but INHERITED.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kf_spawner.kube import Client, NotFound
+from kf_spawner.kube.resources import CONFIGMAPS, SECRETS, SERVICES
+
+from ..common.downward_api import FieldError, field_value
+from ..common.retry_forbidden import retry_forbidden
+from ..common.translate import ServiceName, expand, service_names, translate
+from ..image.store import ImageEnvironment
+from ..network.addresses import Addresses, MissingService, Untranslatable, api_server
+from ..volume.mounts import Mount, MountError, inside
+from ..volume.payloads import object_files, resource_text
+from ..volume.tokens import ACCOUNT_MOUNT, kubeconfig_path
+
+__all__ = ["ContainerConfigError", "ContainerSpec", "ImageEnvironment", "Untranslatable", "build_container"]
+
+INHERITED = (
+    "LANG",
+    "TZ",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    # What the machine's processor can do: numerical libraries guess it wrong on some virtual machines.
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+)
+"""Facts of the machine that an image cannot know. No proxy, no path, no secret."""
+
+SHARED = ("/tmp", "/dev/shm")  # noqa: S108
+"""Directories of the machine that programs use by themselves, so they are never moved."""
+
+
+class ContainerConfigError(Exception):
+    """Something that the container's configuration names is not there (yet): reason CreateContainerConfigError."""
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """What to start: `argv[0]` may be a bare name, to be found on the PATH of `env`.
+
+    `directories` are the container's paths that are somewhere else here: mounts, its home, its working directory.
+    """
+
+    argv: list[str]
+    env: dict[str, str] = field(repr=False)
+    cwd: str
+    directories: dict[str, str]
+
+
+async def build_container(
+    client: Client,
+    pod: dict,
+    container: dict,
+    *,
+    image_env: ImageEnvironment,
+    mounts: Sequence[Mount],
+    addresses: Addresses,
+    pod_ip: str,
+    host_ip: str,
+    scratch: Path,
+    termination_log: Path | None = None,
+) -> ContainerSpec:
+    """What to start for `container`.
+
+    `scratch` is the container's own writable folder: its home and working directory where no volume is mounted
+    there. `termination_log` is the file that stands for `terminationMessagePath`. Raises ContainerConfigError for
+    what may come yet, Untranslatable for what will not, ApiError when the API server cannot be asked.
+    """
+    try:
+        wanted = await container_env(client, pod, container, pod_ip=pod_ip, host_ip=host_ip)
+        words = _words(container, wanted)
+        directories = _directories(container, mounts, termination_log)
+        home = wanted.get("HOME") or image_env.home or "/"
+        workdir = container.get("workingDir") or image_env.workdir or home
+        for path in (home, workdir, image_env.home):
+            _cover(path, directories, scratch)
+        links = await _service_links(client, pod, addresses)
+        services = await _resolve(addresses, pod, [*wanted.values(), *words])
+    except (FieldError, MissingService, MountError) as error:
+        raise ContainerConfigError(str(error)) from error
+
+    def here(text: str) -> str:
+        return translate(
+            text,
+            namespace=pod["metadata"]["namespace"],
+            directories=directories,
+            pod_ip=pod_ip,
+            services=services.get,
+        )
+
+    env = {
+        **{name: os.environ[name] for name in INHERITED if name in os.environ},
+        **_image_env(image_env, directories),
+        "HOSTNAME": _hostname(pod),
+        **_api_server_env(client),
+        **_kubeconfig(mounts),
+        **links,
+        **{name: here(value) for name, value in wanted.items()},
+        "HOME": here(home),
+    }
+    own = bool(container.get("command"))
+    argv = [*([] if own else image_env.entrypoint), *map(here, words)]
+    if not own and not container.get("args"):
+        argv += image_env.cmd
+    if not argv:
+        raise ContainerConfigError(f'container "{container["name"]}": neither the image nor the pod says a command')
+    cwd = here(workdir)
+    _make(cwd)
+    return ContainerSpec(argv=argv, env=env, cwd=cwd, directories=directories)
+
+
+async def container_env(client: Client, pod: dict, container: dict, *, pod_ip: str, host_ip: str) -> dict[str, str]:
+    """The container's `envFrom` and `env` as the pod says them, expanded and not translated."""
+    env: dict[str, str] = {}
+    for source in container.get("envFrom") or []:
+        kind = "secret" if source.get("secretRef") else "configMap"
+        found = await _data(client, pod, kind, source[f"{kind}Ref"])
+        env.update({(source.get("prefix") or "") + key: value for key, value in (found or {}).items()})
+    for entry in container.get("env") or []:
+        if "valueFrom" in entry:
+            value = await _value_from(client, pod, container, entry["valueFrom"], pod_ip=pod_ip, host_ip=host_ip)
+            if value is None:
+                continue
+        else:
+            value = expand(entry.get("value") or "", env)
+        env[entry["name"]] = value
+    return env
+
+
+async def _value_from(
+    client: Client, pod: dict, container: dict, source: dict, *, pod_ip: str, host_ip: str
+) -> str | None:
+    if source.get("fieldRef"):
+        return field_value(pod, source["fieldRef"]["fieldPath"], pod_ip=pod_ip, host_ip=host_ip)
+    if source.get("resourceFieldRef"):
+        return await resource_text(client, pod, source["resourceFieldRef"], container=container["name"])
+    kind = "secret" if source.get("secretKeyRef") else "configMap"
+    reference = source.get(f"{kind}KeyRef")
+    if reference is None:
+        raise ContainerConfigError(f"env.valueFrom of container {container['name']}: {', '.join(source)} is unknown")
+    found = await _data(client, pod, kind, reference)
+    if found is not None and reference["key"] in found:
+        return found[reference["key"]]
+    if reference.get("optional"):
+        return None
+    where = f"{pod['metadata']['namespace']}/{reference['name']}"
+    raise ContainerConfigError(f"couldn't find key {reference['key']} in {kind[0].upper()}{kind[1:]} {where}")
+
+
+async def _data(client: Client, pod: dict, kind: str, reference: dict) -> dict[str, str] | None:
+    """The texts of a ConfigMap or Secret; None where it may be absent and is."""
+    resource = SECRETS if kind == "secret" else CONFIGMAPS
+    try:
+        found = await retry_forbidden(lambda: client.get(resource, reference["name"], pod["metadata"]["namespace"]))
+    except NotFound as error:
+        if reference.get("optional"):
+            return None
+        raise ContainerConfigError(f'{kind.lower()} "{reference["name"]}" not found') from error
+    if kind == "configMap":
+        return found.get("data") or {}
+    return {key: data.decode(errors="replace") for key, data in object_files(found).items()}
+
+
+def _hostname(pod: dict) -> str:
+    spec = pod["spec"]
+    return spec.get("hostnameOverride") or spec.get("hostname") or str(pod["metadata"]["name"])
+
+
+def _words(container: dict, env: Mapping[str, str]) -> list[str]:
+    """What the pod itself says of the command line."""
+    words = [*(container.get("command") or []), *(container.get("args") or [])]
+    return [expand(word, env) for word in words]
+
+
+def _directories(container: dict, mounts: Sequence[Mount], termination_log: Path | None) -> dict[str, str]:
+    directories = {mount.mount_path: str(mount.host_path) for mount in mounts if mount.mount_path not in SHARED}
+    if termination_log is not None:
+        directories[container.get("terminationMessagePath") or "/dev/termination-log"] = str(termination_log)
+    return directories
+
+
+def _cover(path: str, directories: dict[str, str], scratch: Path) -> None:
+    """Give `path` a directory in `scratch` unless a mount or the machine has one for it."""
+    if path and not path.startswith("/"):
+        raise ContainerConfigError(f'the working directory "{path}" must begin with /')
+    known = [*directories, *directories.values(), *SHARED]
+    if path.strip("/") and not any(path == each or path.startswith(each + "/") for each in known):
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directories["/" + path.strip("/")] = str(inside(scratch, path.strip("/")))
+
+
+async def _resolve(addresses: Addresses, pod: dict, texts: Sequence[str]) -> dict[ServiceName, str]:
+    namespace = pod["metadata"]["namespace"]
+    names = set().union(*(service_names(text, namespace=namespace) for text in texts))
+    return await addresses.resolve(pod, names) if names else {}
+
+
+async def _service_links(client: Client, pod: dict, addresses: Addresses) -> dict[str, str]:
+    """`NAME_SERVICE_HOST` and `NAME_SERVICE_PORT` for the services of the pod's namespace that have an address."""
+    if pod["spec"].get("enableServiceLinks") is False:
+        return {}
+    env = {}
+    for service in (await client.list(SERVICES, pod["metadata"]["namespace"]))["items"]:
+        spec, name = service["spec"], service["metadata"]["name"]
+        if not spec.get("selector") or spec.get("clusterIP") in (None, "", "None") or not spec.get("ports"):
+            continue
+        address, ports = await addresses.service_address(pod, service)
+        prefix = name.upper().replace("-", "_")
+        env[f"{prefix}_SERVICE_HOST"] = address
+        for index, entry in enumerate(each for each in spec["ports"] if each["port"] in ports):
+            port = str(ports[entry["port"]])
+            if index == 0:
+                env[f"{prefix}_SERVICE_PORT"] = port
+            if entry.get("name"):
+                env[f"{prefix}_SERVICE_PORT_{entry['name'].upper().replace('-', '_')}"] = port
+    return env
+
+
+def _image_env(image: ImageEnvironment, directories: Mapping[str, str]) -> dict[str, str]:
+    """The image's own variables: what is below its home is there now, its programs stay where they were built."""
+    kept = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    there = {kept: kept, **{path: here for path, here in directories.items() if path == image.home}}
+    return {
+        name: translate(value, namespace="", directories=there, pod_ip="0.0.0.0") for name, value in image.env.items()
+    }
+
+
+def _api_server_env(client: Client) -> dict[str, str]:
+    host, port = api_server(client.config.server)
+    return {
+        "KUBERNETES_SERVICE_HOST": host,
+        "KUBERNETES_SERVICE_PORT": str(port),
+        "KUBERNETES_SERVICE_PORT_HTTPS": str(port),
+    }
+
+
+def _kubeconfig(mounts: Sequence[Mount]) -> dict[str, str]:
+    for mount in mounts:
+        if mount.mount_path == ACCOUNT_MOUNT:
+            path = kubeconfig_path(mount.host_path)
+            if path.exists():
+                return {"KUBECONFIG": str(path)}
+    return {}
+
+
+def _make(cwd: str) -> None:
+    try:
+        os.makedirs(cwd, exist_ok=True)
+    except OSError as error:
+        raise ContainerConfigError(f"the working directory {cwd} cannot be made: {error}") from error

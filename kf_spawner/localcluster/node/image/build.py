@@ -1,0 +1,199 @@
+"""Builds environments from pins: the local meaning of pulling an image.
+
+An environment (a layer) is a relocatable virtual environment, shared by all images with the same pins and
+interpreter, because it takes long; an image is hard links to its layers, with our package and the overlays in
+it, and takes a second or two. Each comes into being beside its place and is renamed into it when complete.
+Knows nothing of references, pods or tags.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+import uv
+
+from .catalogue import EnvironmentSpec, ImageError
+from .interpreters import Interpreter
+from .progress import InstallProgress
+
+Progress = Callable[[str], None]
+
+LAYERS = "layers.txt"
+"""In an image: the names of the layers that it was made of."""
+LOCK_POLL = 0.2
+TAIL_LINES = 12
+# Test suites are never imported by a user's program and are a third of the time.
+NOT_COMPILED = r"/(tests?|testing/data|idlelib)/"
+USER_SITE = "import site; site.addsitedir(site.getusersitepackages())\n"
+# Another tool's settings for its own Python or environment must not leak into ours.
+FOREIGN = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "UV_PROJECT", "UV_PYTHON")
+# Where pip is set up for a mirror or a company's certificates, and uv is not.
+PIP_SETTINGS = {
+    "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
+    "PIP_EXTRA_INDEX_URL": "UV_INDEX",
+    "PIP_FIND_LINKS": "UV_FIND_LINKS",
+    "PIP_CERT": "SSL_CERT_FILE",
+}
+REMEDIES = {
+    "No space left": "Free some space on that file system; an image takes up to 2.5 GB",
+    "error sending request": "Check the network; a proxy is set with HTTPS_PROXY, a mirror with UV_DEFAULT_INDEX",
+    "dns error": "Check the network; a proxy is set with HTTPS_PROXY, a mirror with UV_DEFAULT_INDEX",
+    "certificate": "Set SSL_CERT_FILE to the certificates that your network's proxy signs with",
+    "Hash mismatch": "What was downloaded is not what was pinned: check what the mirror serves",
+    "doesn't have a": "There is no such package for this machine; use one with another architecture or a cluster",
+}
+
+
+def build_environ(cache: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the programs that build: the caller's, without what would lead them astray."""
+    clean = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
+    for theirs, ours in PIP_SETTINGS.items():
+        if theirs in clean:
+            clean.setdefault(ours, clean[theirs])
+    return {**clean, "UV_CACHE_DIR": str(cache / "uv"), "UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}
+
+
+async def build_layer(
+    target: Path, spec: EnvironmentSpec, interpreter: Interpreter, *, cache: Path, progress: Progress
+) -> None:
+    """Makes `target` the environment of `spec`'s pins. Does nothing when it is there."""
+    async with file_lock(cache / "locks" / f"layer-{target.name}"):
+        if target.exists():
+            return
+        environ = build_environ(cache, os.environ)
+        partial = target.with_name(f".partial-{target.name}")
+        await asyncio.to_thread(remove_tree, partial)
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        command = [uv.find_uv_bin(), "venv", "--quiet", "--relocatable", "--no-project"]
+        await run([*command, "--python", interpreter.path, str(partial)], environ, cwd=cache)
+        pins = str(spec.requirements)
+        started = time.monotonic()
+        install = InstallProgress(progress)
+        command = [uv.find_uv_bin(), "pip", "sync", "--require-hashes", "--python", str(partial / "bin/python")]
+        await run([*command, "--build-constraints", pins, pins], environ, cwd=cache, on_line=install.feed)
+        progress(f"Installed {install.packages} packages in {time.monotonic() - started:.0f} s; compiling them")
+        await asyncio.to_thread(prune, partial, spec.remove)
+        for site in partial.glob("lib/python*/site-packages"):
+            (site / "kf_user_site.pth").write_text(USER_SITE)
+            compiler = [str(partial / "bin/python"), "-m", "compileall", "-qq", "-j", "0", "-x", NOT_COMPILED]
+            # Some packages carry files for other versions of Python: what does not compile is not imported.
+            await run([*compiler, str(site)], environ, cwd=cache, check=False)
+        partial.rename(target)
+
+
+async def build_image(
+    target: Path, layers: Mapping[str, Path], specs: Sequence[EnvironmentSpec], *, package: Path, cache: Path
+) -> None:
+    """Makes `target` the image of `layers` (by folder) with the overlays of `specs` and our `package`.
+
+    The caller holds the image's lock.
+    """
+    partial = target.with_name(f".partial-{target.name}")
+    await asyncio.to_thread(remove_tree, partial)
+    partial.mkdir(parents=True)
+    for spec in specs:
+        await run(["cp", "-al", str(layers[spec.folder]), str(partial / spec.folder)], dict(os.environ), cwd=cache)
+        await asyncio.to_thread(dress, partial / spec.folder, spec, package)
+    (partial / LAYERS).write_text("\n".join(layer.name for layer in layers.values()))
+    partial.rename(target)
+
+
+def dress(environment: Path, spec: EnvironmentSpec, package: Path) -> None:
+    """Lays the overlays and our package over one environment of an image."""
+    for overlay in spec.files:
+        # unlink first: what is there is a hard link to the layer's file.
+        for source in sorted(overlay.rglob("*")):
+            if source.is_file():
+                destination = environment / source.relative_to(overlay)
+                destination.parent.mkdir(parents=True, exist_ok=True)
+                destination.unlink(missing_ok=True)
+                shutil.copyfile(source, destination)
+    for site in environment.glob("lib/python*/site-packages"):
+        shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+
+
+def prune(environment: Path, globs: Sequence[str]) -> None:
+    """Takes out of an environment what its description says, and the scripts that only an unmoved one can have."""
+    for pattern in (*globs, "bin/activate*", "bin/*.bat"):
+        for path in environment.glob(pattern):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def remove_tree(path: Path) -> None:
+    """Removes a folder that may be there."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+@contextlib.asynccontextmanager
+async def file_lock(path: Path) -> AsyncIterator[None]:
+    """Holds an exclusive lock among all processes of this cache; the operating system frees a dead one's."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                # Another process's lock cannot be awaited, and a thread that waits for it not be cancelled.
+                await asyncio.sleep(LOCK_POLL)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def run(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    cwd: Path,
+    on_line: Callable[[str], None] = lambda line: None,
+    check: bool = True,
+) -> None:
+    """Runs a program to its end, its output line by line to `on_line`; kills it when cancelled.
+
+    Raises ImageError with the tail of its output and a remedy when it fails and `check` holds.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        env=dict(environ),
+        cwd=cwd,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        start_new_session=True,
+        limit=1 << 20,
+    )
+    assert process.stdout is not None
+    tail: list[str] = []
+    try:
+        async for raw in process.stdout:
+            line = raw.decode(errors="replace").rstrip()
+            tail = [*tail[1 - TAIL_LINES :], line]
+            on_line(line)
+        code = await process.wait()
+    finally:
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+    if code and check:
+        raise ImageError("ErrImagePull", failure(argv, code, tail, cwd))
+
+
+def failure(argv: Sequence[str], code: int, tail: Sequence[str], cache: Path) -> str:
+    """What to tell a user whose image could not be built."""
+    output = "\n".join(tail)
+    remedy = next(
+        (text for sign, text in REMEDIES.items() if sign in output), "Try again; what was downloaded is kept"
+    )
+    return f"{Path(argv[0]).name} {argv[1]} ended with {code} in {cache}:\n{output}\n{remedy}."

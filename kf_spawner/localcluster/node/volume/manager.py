@@ -1,0 +1,113 @@
+"""A pod's volumes as directories: made before its containers start, kept up to date, removed with it.
+
+Owns `<root>/pods/<uid>/volumes` and `<root>/pods/<uid>/kubeconfigs`; a claim's own directory is the provisioner's
+and is never removed here. Everything is read from the API server and the disk anew, so a restarted node goes on.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+
+from kf_spawner.kube import ApiError, Client
+
+from ..common import layout
+from .atomic_dir import remove_tree, write_payload
+from .claims import ClaimError, claim_directory, claim_name
+from .mounts import Mount, MountError, container_mounts
+from .payloads import KINDS, SourceError, volume_payload
+from .tokens import token_file, write_kubeconfig
+
+__all__ = ["Mount", "VolumeError", "VolumeManager"]
+
+
+class VolumeError(Exception):
+    """A volume that is not there (yet): `reason` is the Event's, `permanent` says that trying again is no use."""
+
+    def __init__(self, message: str, *, reason: str = "FailedMount", permanent: bool = False):
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.permanent = permanent
+
+
+class VolumeManager:
+    """Volumes of the pods of one node. `root` is the node's own folder, `volumes_root` holds the claims'."""
+
+    def __init__(self, client: Client, root: Path, volumes_root: Path, node_name: str):
+        self._client = client
+        self._root = root
+        self._volumes_root = volumes_root
+        self._node_name = node_name
+
+    async def prepare(self, pod: dict) -> dict[str, Path]:
+        """Every volume of `pod` as a directory, by volume name; made anew or brought up to date. Raises VolumeError.
+
+        To be called again after an error: what was made already is kept.
+        """
+        directories = {}
+        for volume in pod["spec"].get("volumes") or []:
+            try:
+                directories[volume["name"]] = await self._prepare(pod, volume)
+            except (SourceError, ApiError, OSError) as error:
+                said = error.message if isinstance(error, ApiError) else str(error)
+                raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {said}') from error
+            except ClaimError as error:
+                raise VolumeError(
+                    f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}', permanent=error.permanent
+                ) from error
+        return directories
+
+    async def refresh(self, pod: dict) -> None:
+        """Bring files of configMaps, secrets, tokens and the pod's own fields up to date; to be called regularly.
+
+        Raises VolumeError for a source that is gone: what was written last stays in view.
+        """
+        for volume in pod["spec"].get("volumes") or []:
+            if any(kind in volume for kind in KINDS):
+                try:
+                    await self._write(pod, volume)
+                except (SourceError, ApiError, OSError) as error:
+                    said = error.message if isinstance(error, ApiError) else str(error)
+                    raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {said}') from error
+
+    def mounts(self, pod: dict, container: dict, volumes: Mapping[str, Path]) -> list[Mount]:
+        """What `container` sees where; `volumes` as `prepare` gave them. Raises VolumeError."""
+        try:
+            return container_mounts(pod, container, volumes)
+        except (MountError, OSError) as error:
+            message = f'failed to prepare subPath for volumeMount of container "{container["name"]}": {error}'
+            raise VolumeError(message) from error
+
+    async def cleanup(self, pod: dict) -> None:
+        """Remove what the pod's volumes left here, emptyDirs included; claims stay. Safe to call again."""
+        folder = self._pod_folder(pod)
+        for name in ("kubeconfigs", "volumes"):
+            await asyncio.to_thread(remove_tree, folder / name)
+
+    async def _prepare(self, pod: dict, volume: dict) -> Path:
+        if claim_name(pod, volume) is not None:
+            return await claim_directory(self._client, pod, volume, self._volumes_root)
+        if any(kind in volume for kind in KINDS):
+            return await self._write(pod, volume)
+        if "emptyDir" in volume:
+            directory = self._directory(pod, volume)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return directory
+        kinds = ", ".join(kind for kind in volume if kind != "name")
+        raise ClaimError(f"{kinds} volumes cannot be had on this node", permanent=True)
+
+    async def _write(self, pod: dict, volume: dict) -> Path:
+        directory = self._directory(pod, volume)
+        payload = await volume_payload(self._client, pod, volume, directory)
+        await asyncio.to_thread(write_payload, directory, payload)
+        token = token_file(volume)
+        if token is not None:
+            namespace, config = pod["metadata"]["namespace"], self._client.config
+            await asyncio.to_thread(write_kubeconfig, directory, token=token, config=config, namespace=namespace)
+        return directory
+
+    def _directory(self, pod: dict, volume: dict) -> Path:
+        return self._pod_folder(pod) / "volumes" / volume["name"]
+
+    def _pod_folder(self, pod: dict) -> Path:
+        return layout.pod(self._root, pod["metadata"]["uid"])

@@ -1,0 +1,18 @@
+"""What the Node object says: capacity, allocatable resources, conditions."""
+
+from kf_spawner.localcluster.node import registration
+
+
+def test_capacity_and_what_pods_may_have_of_it() -> None:
+    whole = registration.capacity(cpus=2, memory=8 << 30, disk=1 << 40, pods=110, gpus=[])
+    assert whole == {"cpu": "2", "memory": "8388608Ki", "ephemeral-storage": "1073741824Ki", "pods": "110"}
+    assert registration.allocatable(whole, reserved_memory=1 << 30)["memory"] == "7340032Ki"
+
+
+def test_node_conditions_keep_the_moment_of_their_last_change() -> None:
+    first = registration.conditions([], now="then")
+    later = registration.conditions(first, now="now")
+    assert {entry["lastTransitionTime"] for entry in later} == {"then"}
+    assert {entry["lastHeartbeatTime"] for entry in later} == {"now"}
+    stopped = {entry["type"]: entry for entry in registration.conditions(later, now="end", ready=False)}
+    assert (stopped["Ready"]["status"], stopped["Ready"]["lastTransitionTime"]) == ("False", "end")
