@@ -12,6 +12,7 @@ from kf_spawner.kube.resources import NAMESPACES, SERVICEACCOUNTS
 from kf_spawner.spawner.manifests import ACCOUNT, MANAGED, USER_ANNOTATION
 from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.wire import UserNamespace
 
 USERS_NAMESPACES = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 
@@ -62,10 +63,10 @@ class ImpersonatedNamespace:
             raise
 
 
-async def users_namespaces(client: Client) -> list[dict]:
-    """`{"name", "user"}` of every user's namespace, by user."""
+async def users_namespaces(client: Client) -> list[UserNamespace]:
+    """Every user's namespace, by user."""
     found = (await client.list(NAMESPACES, label_selector=USERS_NAMESPACES))["items"]
-    users = [
+    users: list[UserNamespace] = [
         {"name": item["metadata"]["name"], "user": item["metadata"]["annotations"][USER_ANNOTATION]}
         for item in found
         if USER_ANNOTATION in (item["metadata"].get("annotations") or {})

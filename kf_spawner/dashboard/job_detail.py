@@ -1,35 +1,50 @@
-"""What the dashboard says of a TFJob: a row of the list, and all there is to know of one. Pure."""
+"""A TFJob as the dashboard shows it: a row of the list, and a page with all about one. Pure."""
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from kf_spawner.tfjob.children import TF_CONFIG
-from kf_spawner.tfjob.names import CANONICAL_TYPE, CONTAINER, LEADERS, REPLICA_TYPES, child_name
-from kf_spawner.workloads.job_view import TERMINAL, event_view, job_view
+from kf_spawner.tfjob.names import CANONICAL_TYPE, CONTAINER, LEADERS, REPLICA_TYPES
+from kf_spawner.workloads.job_view import (
+    TERMINAL,
+    event_view,
+    job_summary,
+    replica_name,
+    replica_view,
+    wanted_replicas,
+)
 from kf_spawner.workloads.submission import SUBMISSION
+from kf_spawner.workloads.wire import ConditionView, JobDetail, JobRow, ReplicaDetail
 
-NO_POD, NO_POD_YET = "No pod", "Waiting for a pod"
+NO_POD: Final = "No pod"
+NO_POD_YET: Final = "Waiting for a pod"
 SERVERS_OWN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
 NOT_THE_USERS = ("kubectl.kubernetes.io/last-applied-configuration", SUBMISSION)
 ORDER = [kind.lower() for kind in REPLICA_TYPES]
 
 
-def row(job: dict) -> dict:
-    """A job in the list: `job_view` without its replicas, with their counts from the status."""
-    view = job_view(job, [])
-    del view["replicas"]
+def row(job: dict) -> JobRow:
+    """A job in the list, with the counts of its replicas from the status."""
     spec, status = job.get("spec") or {}, job.get("status") or {}
     counts = [value or {} for value in (status.get("replicaStatuses") or {}).values()]
     return {
-        **view,
+        **job_summary(job),
         "suspended": (spec.get("runPolicy") or {}).get("suspend") is True,
-        "counts": {key: sum(one.get(key) or 0 for one in counts) for key in ("active", "succeeded", "failed")},
+        "counts": {
+            "active": _sum(counts, "active"),
+            "succeeded": _sum(counts, "succeeded"),
+            "failed": _sum(counts, "failed"),
+        },
     }
 
 
-def detail(job: dict, pods: list[dict], events: list[dict]) -> dict:
+def _sum(counts: list[dict], key: str) -> int:
+    return sum(one.get(key) or 0 for one in counts)
+
+
+def detail(job: dict, pods: list[dict], events: list[dict]) -> JobDetail:
     """The row, and replicas, conditions, events, policy and manifest. `pods`: the job's; `events`: any."""
     base = row(job)
     ended = has_ended(job)
@@ -93,37 +108,32 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 
 
-def _replicas(job: dict, pods: list[dict], *, ended: bool) -> list[dict]:
+def _replicas(job: dict, pods: list[dict], *, ended: bool) -> list[ReplicaDetail]:
     """Every replica that the spec wants, and every one that has a pod."""
     tasks = (job.get("status") or {}).get("tasks") or {}
-    by_pod = {view["pod"]: view for view in job_view(job, pods)["replicas"]}
-    found = {}
-    for pod in pods:
-        view = by_pod.get(pod["metadata"]["name"])
-        if view is not None:
-            found[view["replica"]] = _with_pod(view, pod)
-    for kind, count in job_view(job, [])["wanted"].items():
+    found = {name: _with_pod(pod) for pod in pods if (name := replica_name(pod)) is not None}
+    for kind, count in wanted_replicas(job).items():
         for index in range(count):
             found.setdefault(f"{kind}-{index}", _without_pod(kind, index, ended=ended))
     for name, view in found.items():
         task = tasks.get(name)
         view["restarts"] += (task.get("restarts") or 0) if isinstance(task, dict) else 0
-    return sorted(found.values(), key=_place)
+    return sorted(found.values(), key=_order)
 
 
-def _place(view: dict) -> tuple:
+def _order(view: ReplicaDetail) -> tuple[int, int]:
     kind = view["type"]
     return (ORDER.index(kind) if kind in ORDER else len(ORDER), view["index"])
 
 
-def _with_pod(view: dict, pod: dict) -> dict:
+def _with_pod(pod: dict) -> ReplicaDetail:
     status, spec = pod.get("status") or {}, pod["spec"]
     container = next((one for one in spec["containers"] if one["name"] == CONTAINER), spec["containers"][0])
     states = [one.get("state") or {} for one in status.get("containerStatuses") or [] if one["name"] == CONTAINER]
     state = states[0] if states else {}
     at = state.get("terminated") or state.get("running") or {}
     return {
-        **view,
+        **replica_view(pod),
         "phase": status.get("phase", "Pending"),
         "node": spec.get("nodeName"),
         "ip": status.get("podIP"),
@@ -134,7 +144,7 @@ def _with_pod(view: dict, pod: dict) -> dict:
     }
 
 
-def _without_pod(kind: str, index: int, *, ended: bool) -> dict:
+def _without_pod(kind: str, index: int, *, ended: bool) -> ReplicaDetail:
     return {
         "replica": f"{kind}-{index}",
         "type": kind,
@@ -165,12 +175,11 @@ def _tf_config(container: dict) -> dict | None:
     return value if isinstance(value, dict) else None
 
 
-def _condition(condition: dict) -> dict:
-    shown = {key: condition.get(key, "") for key in ("type", "status", "reason", "message")}
-    return {**shown, "time": condition.get("lastTransitionTime")}
-
-
-def pod_name(job: str, replica: str) -> str:
-    """The pod of a replica that the interface calls `worker-0`."""
-    kind, _, index = replica.rpartition("-")
-    return child_name(job, kind, int(index))
+def _condition(condition: dict) -> ConditionView:
+    return {
+        "type": condition.get("type", ""),
+        "status": condition.get("status", ""),
+        "reason": condition.get("reason", ""),
+        "message": condition.get("message", ""),
+        "time": condition.get("lastTransitionTime"),
+    }

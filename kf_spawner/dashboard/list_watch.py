@@ -10,12 +10,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from kf_spawner.kube import Client, Informer, Unreachable
 from kf_spawner.workloads.jobs import TFJOBS
+from kf_spawner.workloads.wire import ChangedItem, ListItem, RemovedItem
 
 from .caller import is_users
 from .job_detail import row
 
 SYNC_TIMEOUT = 20.0
-Items = AsyncGenerator[dict, None]
+Items = AsyncGenerator[ListItem, None]
 
 
 class ListWatches:
@@ -93,12 +94,13 @@ class _ListWatch:
                 pending.put(item)
 
 
-def _items(old: dict | None, new: dict | None) -> list[dict]:
+def _items(old: dict | None, new: dict | None) -> list[ChangedItem | RemovedItem]:
     """What a change means to the list: a job that took another's name is another row."""
     before, after = row(old) if old else None, row(new) if new else None
-    items = []
+    items: list[ChangedItem | RemovedItem] = []
     if before and (not after or after["uid"] != before["uid"]):
-        items.append({"type": "removed", **{key: before[key] for key in ("namespace", "name", "uid")}})
+        name = before["name"]
+        items.append({"type": "removed", "namespace": before["namespace"], "name": name, "uid": before["uid"]})
     if after and after != before:
         items.append({"type": "changed", "job": after})
     return items
@@ -108,15 +110,15 @@ class _Pending:
     """What one reader has not been told yet: of each job only the newest."""
 
     def __init__(self) -> None:
-        self._items: dict[str, dict] = {}
+        self._items: dict[str, ChangedItem | RemovedItem] = {}
         self._some = asyncio.Event()
 
-    def put(self, item: dict) -> None:
-        uid = item["job"]["uid"] if "job" in item else item["uid"]
+    def put(self, item: ChangedItem | RemovedItem) -> None:
+        uid = item["job"]["uid"] if item["type"] == "changed" else item["uid"]
         self._items[uid] = item
         self._some.set()
 
-    async def take(self) -> list[dict]:
+    async def take(self) -> list[ChangedItem | RemovedItem]:
         await self._some.wait()
         self._some.clear()
         items, self._items = list(self._items.values()), {}

@@ -8,6 +8,7 @@ from kf_spawner.kube.resources import EVENTS, PODS
 from kf_spawner.workloads.job_view import job_selector
 from kf_spawner.workloads.jobs import TFJOBS
 from kf_spawner.workloads.pod_logs import Changes
+from kf_spawner.workloads.wire import JobDetail
 
 from .job_detail import detail
 
@@ -31,7 +32,7 @@ async def watch_job(client: Client, *, namespace: str, name: str, uid: str) -> A
                 await asyncio.gather(jobs.synced(), pods.synced(), events.synced())
         except TimeoutError as error:
             raise Unreachable("watching the job did not begin in time") from error
-        last: dict | None = None
+        last: JobDetail | None = None
         while True:
             seen = changes.count
             job = jobs.get(f"{namespace}/{name}")

@@ -6,8 +6,10 @@ answered as one that is not there.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from typing import Any
 
+from kf_spawner import __version__
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
 from kf_spawner.tfjob.names import CONTAINER
@@ -17,6 +19,7 @@ from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.job_view import job_selector, replica_name
 from kf_spawner.workloads.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
 from kf_spawner.workloads.pod_logs import container_status, has_started
+from kf_spawner.workloads.wire import Claim, Deletion, JobDetail, NamespaceChoices, User, UserNamespace
 
 from . import form, job_detail
 from .caller import Caller, is_users
@@ -26,7 +29,7 @@ from .list_watch import ListWatches
 from .live import watch_job
 
 SET_UP_POLL = 3.0  # seconds between two looks whether a user's namespace is there by now: there is nothing to watch
-Items = AsyncGenerator[dict, None]
+Items = AsyncGenerator[Mapping[str, Any], None]
 
 
 class DashboardService:
@@ -42,19 +45,20 @@ class DashboardService:
     def access(self, namespace: str) -> ImpersonatedNamespace:
         return ImpersonatedNamespace(self._cluster, namespace)
 
-    async def user(self, caller: Caller) -> dict:
+    async def user(self, caller: Caller) -> User:
         """Who the caller is, and the namespaces to choose from, the caller's own first."""
-        own = {"name": caller.namespace, "user": caller.name}
+        own: UserNamespace = {"name": caller.namespace, "user": caller.name}
         others = await self.namespaces(caller)
         return {
             "name": caller.name,
             "admin": caller.admin,
             "namespace": caller.namespace,
             "ready": await self.access(caller.namespace).is_set_up(),
+            "version": __version__,
             "namespaces": [own, *(entry for entry in others if entry["name"] != caller.namespace)],
         }
 
-    async def namespaces(self, caller: Caller) -> list[dict]:
+    async def namespaces(self, caller: Caller) -> list[UserNamespace]:
         """`{"name", "user"}` of each namespace that the caller may use."""
         if caller.admin:
             return await users_namespaces(await self._cluster.client())
@@ -101,7 +105,7 @@ class DashboardService:
             raise no_such_namespace(namespace)
         return namespace
 
-    async def detail(self, caller: Caller, namespace: str, name: str) -> dict:
+    async def detail(self, caller: Caller, namespace: str, name: str) -> JobDetail:
         """See `job_detail.detail`."""
         job, pods = await self.job_and_pods(caller, namespace, name)
         client = await self.access(namespace).client()
@@ -165,7 +169,7 @@ class DashboardService:
             patch = patch_of(job, wishes)
             return await client.patch(TFJOBS, name, patch, namespace) if patch else job
 
-    async def delete(self, caller: Caller, namespace: str, name: str) -> dict:
+    async def delete(self, caller: Caller, namespace: str, name: str) -> Deletion:
         """Begins the deletion; the job is there until its pods are gone."""
         async with self._job(caller, namespace, name):
             answer = await self._jobs(self.access(namespace)).delete(name)
@@ -205,7 +209,7 @@ class DashboardService:
             await client.get(PODS, pod, namespace)
         return client.logs(namespace, pod)
 
-    async def choices(self, caller: Caller, namespace: str | None) -> dict:
+    async def choices(self, caller: Caller, namespace: str | None) -> NamespaceChoices:
         """`ready`, and the volume claims that a job in this namespace can use."""
         namespace = namespace or caller.namespace
         if not caller.may(namespace):
@@ -282,7 +286,7 @@ def _invalid(errors: list[FieldError]) -> RequestError:
     return RequestError(400, "Invalid", message, field=errors[0].field, errors=errors)
 
 
-def _claim(claim: dict) -> dict:
+def _claim(claim: dict) -> Claim:
     size = ((claim.get("status") or {}).get("capacity") or claim["spec"]["resources"]["requests"]).get("storage", "")
     return {"name": claim["metadata"]["name"], "phase": (claim.get("status") or {}).get("phase", ""), "size": size}
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from kf_spawner.kube import ApiError, ConfigError, NotFound, Unauthorized, Unreachable
 
+from .wire import ErrorBody
+
 
 class RequestError(Exception):
     """A refusal for the caller: what is wrong and what to do.
@@ -34,9 +36,9 @@ class RequestError(Exception):
         self.name = name
         self.errors = list(errors)
 
-    def body(self) -> dict:
+    def body(self) -> ErrorBody:
         """The JSON answer."""
-        answer: dict = {"reason": self.reason, "message": self.message}
+        answer: ErrorBody = {"reason": self.reason, "message": self.message}
         if self.field:
             answer["field"] = self.field
         if self.name:

@@ -6,7 +6,7 @@ Knows tornado and nothing above it: a handler mixes `Answers` in beside the base
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 from tornado import web
@@ -14,6 +14,8 @@ from tornado.iostream import StreamClosedError
 
 from .errors import RequestError
 from .parsing import from_json
+
+Items = AsyncGenerator[Mapping[str, Any], None]
 
 
 class Answers(web.RequestHandler):
@@ -27,7 +29,7 @@ class Answers(web.RequestHandler):
         self._hung_up.set()
         super().on_connection_close()
 
-    def answer(self, body: dict | list | str, *, status: int = 200) -> None:
+    def answer(self, body: Mapping[str, Any] | Sequence[Any], *, status: int = 200) -> None:
         self.set_status(status)
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.finish(json.dumps(body))
@@ -65,7 +67,7 @@ class Answers(web.RequestHandler):
             raise RequestError(400, "BadRequest", "the body must be a JSON object", field="body")
         return value
 
-    async def stream(self, items: AsyncGenerator[dict, None], *, heartbeat: float) -> None:
+    async def stream(self, items: Items, *, heartbeat: float) -> None:
         """Each item as one line of JSON, at once; ends with the items or when the caller hangs up.
 
         After `heartbeat` seconds without an item a line {"type": "ping"} is sent.
@@ -87,7 +89,7 @@ class Answers(web.RequestHandler):
             self.finish()
 
 
-async def with_heartbeats(items: AsyncGenerator[dict, None], *, every: float) -> AsyncGenerator[dict, None]:
+async def with_heartbeats(items: Items, *, every: float) -> Items:
     """`items`, and {"type": "ping"} whenever `every` seconds went by without one: keeps proxies from hanging up."""
     async with contextlib.aclosing(items):
         pending: asyncio.Task | None = None
@@ -110,7 +112,7 @@ async def with_heartbeats(items: AsyncGenerator[dict, None], *, every: float) ->
                 await asyncio.gather(pending, return_exceptions=True)
 
 
-async def _until(items: AsyncGenerator[dict, None], gone: asyncio.Task) -> AsyncGenerator[dict, None]:
+async def _until(items: Items, gone: asyncio.Task) -> Items:
     """`items`, until they or the caller's connection end."""
     while not gone.done():
         step = asyncio.ensure_future(anext(items))

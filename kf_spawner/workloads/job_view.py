@@ -1,11 +1,13 @@
-"""What the REST interface says of a TFJob and its pods: small dicts for people and user interfaces.
+"""A TFJob, its replicas and its events as small dicts for people and user interfaces: the types are in `wire`.
 
-Pure. May not decide how a job stands: that is the operator's, in the job's conditions; here they are put in words.
+Pure. Decides no job's state: the operator does, in the job's conditions.
 """
 
 from kf_spawner.tfjob.names import CONTAINER, INDEX_LABEL, JOB_LABEL, TYPE_LABEL
 from kf_spawner.tfjob.pods import trouble_of
 from kf_spawner.tfjob.status import FAILED, SUCCEEDED
+
+from .wire import EventView, JobSummary, JobView, ReplicaState, ReplicaView
 
 TERMINAL = (SUCCEEDED, FAILED)
 
@@ -22,11 +24,16 @@ def replica_name(pod: dict) -> str | None:
     return f"{kind.lower()}-{index}" if kind and index is not None else None
 
 
-def job_view(job: dict, pods: list[dict]) -> dict:
-    """name, uid, state, message, the times, the wanted number of replicas, and each replica that has a pod."""
+def job_view(job: dict, pods: list[dict]) -> JobView:
+    """The job with each replica that has a pod; `pods` are the job's."""
+    replicas = [replica_view(pod) for pod in pods if replica_name(pod) is not None]
+    return {**job_summary(job), "replicas": sorted(replicas, key=lambda view: (view["type"], view["index"]))}
+
+
+def job_summary(job: dict) -> JobSummary:
+    """The job without its replicas."""
     meta, status = job["metadata"], job.get("status") or {}
     current = current_condition(status)
-    replicas = [replica_view(pod) for pod in pods if replica_name(pod) is not None]
     return {
         "name": meta["name"],
         "namespace": meta["namespace"],
@@ -39,7 +46,6 @@ def job_view(job: dict, pods: list[dict]) -> dict:
         "reason": current.get("reason", ""),
         "message": current.get("message", ""),
         "wanted": wanted_replicas(job),
-        "replicas": sorted(replicas, key=lambda view: (view["type"], view["index"])),
     }
 
 
@@ -56,7 +62,7 @@ def wanted_replicas(job: dict) -> dict[str, int]:
     return {kind: 1 if count is None else count for kind, count in counts.items()}
 
 
-def replica_view(pod: dict) -> dict:
+def replica_view(pod: dict) -> ReplicaView:
     """One replica: its state in a word and, where something is wrong, reason, message and exit code."""
     name = replica_name(pod) or pod["metadata"]["name"]
     kind, _, index = name.rpartition("-")
@@ -75,7 +81,7 @@ def replica_view(pod: dict) -> dict:
     }
 
 
-def _pod_state(pod: dict) -> tuple[str, str, str]:
+def _pod_state(pod: dict) -> tuple[ReplicaState, str, str]:
     """(state, reason, message): what the phase says, made precise by what the container waits for or ended with."""
     status = pod.get("status") or {}
     phase = status.get("phase", "Pending")
@@ -108,8 +114,7 @@ def _terminated(container: dict) -> dict | None:
     return (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated")
 
 
-def event_view(event: dict) -> dict:
-    """type, reason, message, count, time and the object that it is about."""
+def event_view(event: dict) -> EventView:
     about = event.get("involvedObject") or {}
     time = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
     return {

@@ -26,6 +26,7 @@ from .pod_logs import (
     has_started,
     read_lines,
 )
+from .wire import JobView
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +141,7 @@ class _Follow:
         self._told: dict[str, int] = {}
 
     async def run(self) -> None:
-        last: dict | None = None
+        last: JobView | None = None
         seen = self._changes.count
         while (job := self._current(last)) is not None:
             view = job_view(job, self._pods.items())
@@ -157,8 +158,10 @@ class _Follow:
         await self._logs.drain(pods)
         await self._tell_events()
         final = self._current(last)
-        view = job_view(final, pods) if final else {**(last or {}), "state": "Deleted"}
-        await self._queue.put({"type": "end", **view})
+        if final is not None:
+            await self._queue.put({"type": "end", **job_view(final, pods)})
+        elif last is not None:
+            await self._queue.put({"type": "end", **last, "state": "Deleted"})
 
     async def _newest_pods(self) -> list[dict]:
         """Straight from the API, once it answers: the informer of pods may lag behind the one of the job."""
@@ -171,7 +174,7 @@ class _Follow:
             await asyncio.sleep(RETRY_EVERY)
         return self._pods.items()
 
-    def _current(self, last: dict | None) -> dict | None:
+    def _current(self, last: JobView | None) -> dict | None:
         """The job, unless it is gone or another one has its name by now."""
         job = self._job.get(self._key)
         if job is not None and last is not None and job["metadata"]["uid"] != last["uid"]:

@@ -21,6 +21,7 @@ from .errors import RequestError
 from .job_view import event_view, job_selector, job_view, replica_name
 from .job_watch import Stream, follow_job, read_pods
 from .parsing import from_yaml
+from .wire import Deletion, EventView, JobView, JobWithManifest
 
 NameOf = Callable[[dict], str | None]
 TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
@@ -56,7 +57,7 @@ class Jobs:
         self._cluster = cluster
         self._defaults = defaults
 
-    async def views(self) -> list[dict]:
+    async def views(self) -> list[JobView]:
         """The views of all jobs, the newest first."""
         client = await self._cluster.client()
         jobs = (await client.list(TFJOBS, self._cluster.namespace))["items"]
@@ -64,14 +65,14 @@ class Jobs:
         views = [job_view(job, _pods_of(job, pods)) for job in jobs]
         return sorted(views, key=lambda view: view["created"], reverse=True)
 
-    async def get(self, name: str) -> dict:
+    async def get(self, name: str) -> JobWithManifest:
         """The job's view, and its `manifest` as the API has it."""
         job = await self._job(name)
         client = await self._cluster.client()
         pods = await client.list(PODS, self._cluster.namespace, label_selector=job_selector(name))
         return {**job_view(job, pods["items"]), "manifest": job}
 
-    async def create(self, body: dict) -> dict:
+    async def create(self, body: dict) -> JobView:
         """Makes a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
         job, dependents = await self.plan(body)
         return job_view(await self.store(job, dependents), [])
@@ -116,7 +117,7 @@ class Jobs:
                 name=name,
             ) from error
 
-    async def delete(self, name: str) -> dict:
+    async def delete(self, name: str) -> Deletion:
         """Begins the deletion; the job can be seen, as `deleting`, until its replicas are gone."""
         client = await self._cluster.client()
         job = await self._job(name)
@@ -126,7 +127,7 @@ class Jobs:
             )
         return {"name": name, "deleting": True}
 
-    async def events(self, name: str) -> list[dict]:
+    async def events(self, name: str) -> list[EventView]:
         """The events of the job and its replicas, the oldest first."""
         job = await self._job(name)
         client = await self._cluster.client()

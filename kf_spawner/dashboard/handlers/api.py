@@ -1,10 +1,10 @@
 """The dashboard's own REST interface; docs/dashboard.md has every path and shape."""
 
-from kf_spawner import __version__
-from kf_spawner.tfjob.defaults import CLEAN_POLICIES, RESTART_POLICIES, SUCCESS_POLICIES
-from kf_spawner.tfjob.names import REPLICA_TYPES
+from typing import get_args
+
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
+from kf_spawner.workloads.wire import CleanPodPolicy, FormMetadata, ReplicaType, RestartPolicy, SuccessPolicy
 
 from .. import job_detail
 from .base import Handler, guarded
@@ -15,23 +15,22 @@ MAX_TAIL = 10_000
 class User(Handler):
     @guarded
     async def get(self) -> None:
-        self.answer({**await self.service.user(self.caller), "version": __version__})
+        self.answer(await self.service.user(self.caller))
 
 
 class Form(Handler):
     @guarded
     async def get(self) -> None:
         choices = await self.service.choices(self.caller, self.get_query_argument("namespace", None) or None)
-        self.answer(
-            {
-                **choices,
-                "images": self.settings["kf_images"],
-                "replica_types": REPLICA_TYPES,
-                "restart_policies": RESTART_POLICIES,
-                "clean_pod_policies": CLEAN_POLICIES,
-                "success_policies": SUCCESS_POLICIES,
-            }
-        )
+        offered: FormMetadata = {
+            **choices,
+            "images": self.settings["kf_images"],
+            "replica_types": list(get_args(ReplicaType)),
+            "restart_policies": list(get_args(RestartPolicy)),
+            "clean_pod_policies": list(get_args(CleanPodPolicy)),
+            "success_policies": list(get_args(SuccessPolicy)),
+        }
+        self.answer(offered)
 
 
 class Jobs(Handler):

@@ -3,6 +3,7 @@
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
 from kf_spawner.workloads.jobs import parse_manifest
+from kf_spawner.workloads.wire import JobView
 
 from .base import Handler, guarded, log_lines
 
@@ -54,7 +55,7 @@ class JobLogs(Handler):
         story = await (self.jobs.follow(name) if follow else self.jobs.logs(name))
         await self.stream(log_lines(story, replica), heartbeat=self.heartbeat)
 
-    def _check_replica(self, view: dict, replica: str) -> None:
+    def _check_replica(self, view: JobView, replica: str) -> None:
         known = [f"{kind}-{index}" for kind, count in view["wanted"].items() for index in range(count)]
         if replica not in known:
             raise RequestError(
