@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from kf_spawner.k8s.quantities import PATTERN
+
 HELM = Path(__file__).resolve().parent
 CHART = HELM / "kf-spawner"
 ROOT = HELM.parent
@@ -46,7 +48,7 @@ def outputs() -> dict[Path, str]:
 
 
 def schema(source: dict) -> dict:
-    """The JSON schema: `part: true` is replaced by the keys that all parts have."""
+    """The JSON schema, with the keys of all parts for `part: true` and the grammar for `pattern: quantity`."""
     parts = source[PART]
 
     def expanded(node: Any) -> Any:
@@ -57,6 +59,8 @@ def schema(source: dict) -> dict:
         if node.get(PART) is True:
             node = {key: value for key, value in node.items() if key != PART}
             node["properties"] = {**node["properties"], **parts}
+        if node.get("pattern") == "quantity":
+            node = {**node, "pattern": PATTERN}
         # Before draft 2019-09 nothing counts beside a $ref.
         if "$ref" in node and "description" in node:
             node = {"description": node["description"], "allOf": [{"$ref": node["$ref"]}]}

@@ -11,10 +11,10 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
+from kf_spawner.k8s.quantities import is_amount
 from kf_spawner.tfjob.defaults import CLEAN_RUNNING
 from kf_spawner.tfjob.names import API_VERSION, CANONICAL_TYPE, CONTAINER, KIND, REPLICA_TYPES
 from kf_spawner.tfjob.program import GPU, HOME_GROUP, MANAGED_BY
-from kf_spawner.tfjob.quantity import is_amount
 from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
 
 TEXT, LIST, OBJECT, TRUTH = "a text", "a list", "an object", "true or false"

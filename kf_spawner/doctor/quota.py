@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from kf_spawner.spawner import quantity
+from kf_spawner.k8s import quantities
 
 from .findings import Finding, Severity
 
@@ -44,7 +44,7 @@ def _used_up(quota: dict) -> list[str]:
 
 def _reaches(used: str, hard: str) -> bool:
     try:
-        return quantity.parse(used) >= quantity.parse(hard)
+        return quantities.parse(used) >= quantities.parse(hard)
     except ValueError:  # more than there is of anything
         return False
 

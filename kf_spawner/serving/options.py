@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from kf_spawner.k8s.quantities import is_amount
+
 MAX_NAME = 40
 """Longest name of an endpoint: leaves room for the suffixes that its pods' names get."""
 
@@ -22,7 +24,6 @@ RESERVED = frozenset({"kubernetes", "models", "serving", "v1"})
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_QUANTITY = re.compile(r"(?:\d+(?:\.\d*)?|\.\d+)(?:m|k|[KMGTPE]i|[MGTPE]|[eE][-+]?\d+)?")
 _RESOURCE = re.compile(
     r"cpu|memory|ephemeral-storage|[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 )
@@ -158,7 +159,7 @@ def _check_resources(value: object) -> str | None:
         for resource, amount in amounts.items():
             if not isinstance(resource, str) or not _RESOURCE.fullmatch(resource):
                 return f"{kind}: {resource!r} is no resource: such are cpu, memory and nvidia.com/gpu"
-            if isinstance(amount, bool) or not _QUANTITY.fullmatch(str(amount)):
+            if not is_amount(amount):
                 return f"{kind}.{resource}: {amount!r} is no quantity, such as 500m, 2 or 1Gi"
     return None
 

@@ -6,9 +6,10 @@ annotation with which a node may say that it cannot run an image.
 
 import json
 from dataclasses import dataclass, field
-from decimal import Decimal
+from fractions import Fraction
 
-from . import quantity
+from kf_spawner.k8s import quantities
+
 from .catalogue import Image
 
 UNAVAILABLE = "images.kf-spawner.io/unavailable"
@@ -23,8 +24,8 @@ class NodeFacts:
     """A node that takes pods: what it can give (cores, bytes, GPUs), which GPUs are free, what it cannot run."""
 
     name: str
-    cpu: Decimal
-    memory: Decimal
+    cpu: Fraction
+    memory: Fraction
     gpus: int = 0
     gpus_free: int = 0
     unavailable: dict[str, str] = field(default_factory=dict)
@@ -52,12 +53,12 @@ class ClusterFacts:
         return max((node.gpus_free for node in self.nodes), default=0)
 
     @property
-    def cpu(self) -> Decimal | None:
+    def cpu(self) -> Fraction | None:
         """Cores of the largest node; None while there is none to ask or more may come."""
         return None if self.grows else max((node.cpu for node in self.nodes), default=None)
 
     @property
-    def memory(self) -> Decimal | None:
+    def memory(self) -> Fraction | None:
         """Bytes of the largest node; None while there is none to ask or more may come."""
         return None if self.grows else max((node.memory for node in self.nodes), default=None)
 
@@ -107,8 +108,8 @@ def _node(node: dict, gpus_used: int) -> NodeFacts:
     gpus = _count(allocatable.get(GPU))
     return NodeFacts(
         name=node["metadata"]["name"],
-        cpu=quantity.parse(allocatable.get("cpu", "0")),
-        memory=quantity.parse(allocatable.get("memory", "0")),
+        cpu=quantities.parse(allocatable.get("cpu", "0")),
+        memory=quantities.parse(allocatable.get("memory", "0")),
         gpus=gpus,
         gpus_free=max(0, gpus - gpus_used),
         unavailable=_unavailable(node),
@@ -134,7 +135,7 @@ def _gpus_of(pod: dict) -> int:
 
 
 def _count(text: str | int | None) -> int:
-    return int(quantity.parse(str(text))) if text else 0
+    return int(quantities.parse(str(text))) if text else 0
 
 
 def _claim_size(claim: dict) -> str:

@@ -5,7 +5,9 @@ from functools import cache
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from . import options, quantity
+from kf_spawner.k8s import quantities
+
+from . import options
 from .catalogue import Image
 from .cluster_facts import ClusterFacts
 from .diagnosis import Diagnosis
@@ -46,8 +48,8 @@ def render(
         existing_size=facts.claims.get(home_claim),
         gpus=facts.gpus,
         gpus_free=facts.gpus_free,
-        most_cpu=limits.max_cpu or (quantity.cores(facts.cpu) if facts.cpu else ""),
-        most_memory=limits.max_memory or (quantity.size(facts.memory) if facts.memory else ""),
+        most_cpu=limits.max_cpu or (quantities.cores(facts.cpu) if facts.cpu else ""),
+        most_memory=limits.max_memory or (quantities.size(facts.memory) if facts.memory else ""),
         ask_gpus=facts.grows or facts.gpus > 0 or shown["gpus"] != "0",
         ended=ended,
         ready=bool(facts.nodes) or facts.grows,

@@ -6,16 +6,17 @@ through `validate`; every problem names the field, the value and the remedy, and
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from fractions import Fraction
 from typing import TypeVar
 
-from . import quantity
+from kf_spawner.k8s import quantities
+
 from .catalogue import Image
 from .cluster_facts import ClusterFacts
 
 OWN_HOME = "own"
 NO_HOME = "none"
-_SMALLEST_HOME = Decimal(100 * 1024**2)  # bytes; less is a forgotten unit
+_SMALLEST_HOME = Fraction(100 * 1024**2)  # bytes; less is a forgotten unit
 
 
 @dataclass(frozen=True)
@@ -150,13 +151,13 @@ def _image(value: object, catalogue: tuple[Image, ...], facts: ClusterFacts, lim
 
 def _cpu(value: object, facts: ClusterFacts, limits: Limits) -> str:
     text, number = _quantity(value, limits.cpu, "cores, for example 500m (half a core) or 2")
-    _check_range(text, number, limits.min_cpu, limits.max_cpu, facts.cpu, quantity.cores)
+    _check_range(text, number, limits.min_cpu, limits.max_cpu, facts.cpu, quantities.cores)
     return text
 
 
 def _memory(value: object, facts: ClusterFacts, limits: Limits) -> str:
     text, number = _quantity(value, limits.memory, "bytes with a unit, for example 512Mi or 2Gi")
-    _check_range(text, number, limits.min_memory, limits.max_memory, facts.memory, quantity.size)
+    _check_range(text, number, limits.min_memory, limits.max_memory, facts.memory, quantities.size)
     return text
 
 
@@ -201,7 +202,7 @@ def _home_size(value: object, home: bool | None, facts: ClusterFacts, limits: Li
         return text
     if claim in facts.claims:
         existing = facts.claims[claim]
-        if value is not None and number > quantity.parse(existing):
+        if value is not None and number > quantities.parse(existing):
             raise _Refused(
                 f"your home volume {claim} exists and has {existing}, not {text}: "
                 "leave the size out to use it as it is"
@@ -209,7 +210,7 @@ def _home_size(value: object, home: bool | None, facts: ClusterFacts, limits: Li
         return existing
     if number < _SMALLEST_HOME:
         raise _Refused(f"{text} is {int(number)} bytes, too small for a home: write a unit, for example {text}Gi")
-    if limits.max_home_size and number > quantity.parse(limits.max_home_size):
+    if limits.max_home_size and number > quantities.parse(limits.max_home_size):
         raise _Refused(f"{text} is more than the {limits.max_home_size} that a home volume may have: ask for less")
     _check_storage(facts, limits)
     return text
@@ -241,22 +242,25 @@ def _missing_claims(facts: ClusterFacts, limits: Limits) -> list[Problem]:
     ]
 
 
-def _quantity(value: object, default: str, hint: str) -> tuple[str, Decimal]:
+def _quantity(value: object, default: str, hint: str) -> tuple[str, Fraction]:
     text = default if value is None else str(value).strip()
     try:
         if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
             raise ValueError
-        return text, quantity.parse(text)
+        number = quantities.parse(text)
     except ValueError:
         raise _Refused(f"{_shown(value)} is not a quantity: give {hint}") from None
+    if number > quantities.LARGEST:
+        raise _Refused(f"{_shown(value)} is more than Kubernetes can count: give {hint}")
+    return text, number
 
 
 def _check_range(
-    text: str, number: Decimal, least: str, most: str, node: Decimal | None, words: Callable[[Decimal], str]
+    text: str, number: Fraction, least: str, most: str, node: Fraction | None, words: Callable[[Fraction], str]
 ) -> None:
-    if number < quantity.parse(least):
+    if number < quantities.parse(least):
         raise _Refused(f"{text} is less than a server needs: ask for at least {least}")
-    if most and number > quantity.parse(most):
+    if most and number > quantities.parse(most):
         raise _Refused(f"{text} is more than a server may have: ask for at most {most}")
     if node is not None and number > node:
         raise _Refused(f"{text} is more than any node of this cluster has: ask for at most {words(node)}")

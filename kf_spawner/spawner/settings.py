@@ -3,7 +3,9 @@
 from traitlets import Bool, Dict, Float, Integer, List, Unicode, validate
 from traitlets.config import Configurable
 
-from . import options, quantity
+from kf_spawner.k8s import quantities
+
+from . import options
 from .catalogue import Image, from_entries
 
 HOME = "/home/jovyan"
@@ -113,7 +115,7 @@ class SpawnerSettings(Configurable):
     )
     def _validate_quantity(self, proposal):
         if proposal["value"]:
-            quantity.parse(proposal["value"])
+            quantities.parse(proposal["value"])
         return proposal["value"]
 
     @property

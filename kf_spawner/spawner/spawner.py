@@ -16,11 +16,12 @@ from sqlalchemy.orm import object_session
 from traitlets import default
 
 from kf_spawner import __version__, naming
+from kf_spawner.k8s import quantities
 from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from kf_spawner.kube.nodes import is_stranded
 from kf_spawner.kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
 
-from . import cluster_facts, errors, form, manifests, namespace, options, quantity, token
+from . import cluster_facts, errors, form, manifests, namespace, options, token
 from .cluster import Cluster, PodCache
 from .diagnosis import Cause, Diagnosis, of_end, of_refusal
 from .progress import Progress
@@ -187,8 +188,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     def _apply(self, chosen: options.Options) -> None:
         self.image = chosen.image.reference
-        memory = int(quantity.parse(chosen.memory))
-        self.cpu_guarantee = float(quantity.parse(chosen.cpu))
+        memory = int(quantities.parse(chosen.memory))
+        self.cpu_guarantee = float(quantities.parse(chosen.cpu))
         self.mem_guarantee = memory
         self.mem_limit = int(memory * self.memory_limit_factor) or None
         # The same in the user's own words: "1Gi" reads better in `kubectl describe` than a count of bytes.

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kf_spawner.k8s import quantities
+
 from . import ownership
 from .defaults import JobSpec, run_policy_of
 from .names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
 from .plan import Event, Reconciliation, Refusal
 from .pods import Trouble, is_terminating
-from .quantity import same, total
 
 POD_GROUP = "PodGroup"
 VOLCANO = "volcano"
@@ -161,7 +162,7 @@ def _resources_of(spec: JobSpec, members: int) -> dict[str, str]:
             resources = container.get("resources") or {}
             for name, quantity in (resources.get("requests") or resources.get("limits") or {}).items():
                 asked.setdefault(name, []).append((quantity, count))
-    sums = {name: total(quantities) for name, quantities in asked.items()}
+    sums = {name: quantities.total(terms) for name, terms in asked.items()}
     return {name: text for name, text in sums.items() if text}
 
 
@@ -172,5 +173,5 @@ def _scheduler_of(template: dict) -> str:
 def _equal(held: object, wanted: object) -> bool:
     """Also where the API server or a scheduler has written a quantity in another way."""
     if isinstance(held, dict) and isinstance(wanted, dict):
-        return held.keys() == wanted.keys() and all(same(held[name], wanted[name]) for name in held)
+        return held.keys() == wanted.keys() and all(quantities.is_same(held[name], wanted[name]) for name in held)
     return held == wanted or (not held and not wanted)

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from kf_spawner.k8s.quantities import is_quantity
+
 from .defaults import CLEAN_POLICIES, OLD_PLACES, RESTART_POLICIES, SUCCESS_POLICIES
 from .names import (
     CANONICAL_TYPE,
@@ -20,7 +22,6 @@ from .names import (
 
 DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-QUANTITY = re.compile(r"[0-9]*(\.[0-9]*)?(?<=[0-9.])([KMGTPE]i?|[numk]|[eE][-+]?[0-9]+)?")
 REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
 
@@ -235,7 +236,7 @@ def _policy_fields(where: str, policy: dict) -> Iterator[FieldError]:
         yield FieldError(f"{field}.minResources", "must map resources to amounts")
         return
     for name, amount in (resources or {}).items():
-        if not (_is_integer(amount) or (isinstance(amount, str) and QUANTITY.fullmatch(amount))):
+        if isinstance(amount, float) or not is_quantity(amount):
             yield FieldError(f"{field}.minResources.{name}", f"is {amount!r}; use an amount such as 4 or '8Gi'")
 
 

@@ -7,13 +7,12 @@ pods. So each template is sent as a Deployment in a dry run: the API server chec
 import json
 import re
 
+from kf_spawner.k8s.quantities import is_quantity
 from kf_spawner.kube import Client, Forbidden, Invalid, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
 
 from .errors import RequestError, fields_of
 
-# What the API server takes for one; see its reference of resource.Quantity.
-QUANTITY = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?")
 DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
 
 
@@ -80,7 +79,7 @@ def _wrong_amount(template: dict) -> tuple[str, str] | None:
     for index, container in enumerate(template["spec"]["containers"]):
         for part, amounts in (container.get("resources") or {}).items():
             for name, amount in amounts.items() if isinstance(amounts, dict) else ():
-                if not QUANTITY.fullmatch(str(amount)):
+                if amount is not None and not is_quantity(amount):
                     path = f"spec.containers[{index}].resources.{part}.{name}"
                     return path, f"{amount!r} is no amount of {name}: write one such as 500m, 2 or 1Gi"
     return None

@@ -11,6 +11,7 @@ import yaml
 from kf_spawner import __version__
 from kf_spawner.doctor import api
 from tests.fixtures.helm import CHART, RELEASE, HelmFailed, container, leaves, only, settings, variables
+from tests.k8s.quantity_table import TABLE
 
 ROOT = CHART.parents[1]
 
@@ -330,3 +331,14 @@ EVERYTHING = {
     "extraPodAffinity": {"required": [TERM], "preferred": [{"weight": 1, "podAffinityTerm": TERM}]},
     "extraPodAntiAffinity": {"required": [TERM], "preferred": [{"weight": 1, "podAffinityTerm": TERM}]},
 }
+
+
+def test_the_schema_takes_the_quantities_that_the_api_server_takes(renderer):
+    """As texts; a number is one as well."""
+    amounts = {f"x{index}": text for index, (text, _) in enumerate(TABLE)}
+    valid = {name: text for (name, text), (_, number) in zip(amounts.items(), TABLE, strict=True) if number}
+    renderer.render({"hub": {"resources": {"requests": {**valid, "one": 1, "half": 0.5}}}})
+    with pytest.raises(HelmFailed) as refused:
+        renderer.render({"hub": {"resources": {"requests": amounts}}})
+    named = set(re.findall(r"/hub/resources/requests/(x\d+)'", str(refused.value)))
+    assert named == amounts.keys() - valid.keys()

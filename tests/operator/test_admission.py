@@ -8,6 +8,7 @@ from kf_spawner.kube import Client, Invalid
 from kf_spawner.kube.resources import EVENTS
 from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.tfjob.validation import validate
+from tests.k8s.quantity_table import TABLE
 from tests.operator.admission_table import CONTAINERS, INVALID, INVALID_PODS, VALID, changed
 from tests.operator.conftest import MANIFESTS
 from tests.operator.past_admission import PastAdmission
@@ -95,6 +96,21 @@ async def test_the_api_server_says_what_to_do(client, path, value, remedy):
     with pytest.raises(Invalid) as caught:
         await try_to_create(client, bad)
     assert remedy in caught.value.message
+
+
+async def test_quantities_are_those_of_the_api_server(client):
+    """The CRD's pattern and validation, over the same table as all who read quantities."""
+    amounts = {f"x{index}": text for index, (text, _) in enumerate(TABLE)}
+    valid = {name: text for (name, text), (_, number) in zip(amounts.items(), TABLE, strict=True) if number}
+    path = "spec/runPolicy/schedulingPolicy/minResources"
+    assert validate(changed(path, valid)) == []
+    await try_to_create(client, changed(path, valid))
+    bad = changed(path, amounts)
+    wrong = {f"{path.replace('/', '.')}.{name}" for name in amounts.keys() - valid.keys()}
+    assert {error.field for error in validate(bad)} == wrong
+    with pytest.raises(Invalid) as caught:
+        await try_to_create(client, bad)
+    assert {cause["field"] for cause in caught.value.details["causes"]} == wrong
 
 
 # Changes

@@ -1,15 +1,12 @@
-"""catalogue, quantity and cluster_facts: what is read from folders and from the API server's lists."""
+"""catalogue and cluster_facts: what is read from folders and from the API server's lists."""
 
-import contextlib
 import json
-from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kf_spawner.spawner import cluster_facts, quantity
+from kf_spawner.spawner import cluster_facts
 from kf_spawner.spawner.catalogue import CatalogueError, Image, from_entries, read_folder
 
 IMAGES = Path(__file__).parents[2] / "images"
@@ -62,44 +59,6 @@ def test_a_name_may_not_come_twice():
         from_entries([{"name": "a", "reference": "a:1"}, {"name": "a", "reference": "a:2"}])
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("500m", "0.5"),
-        ("2", "2"),
-        ("1Gi", 1024**3),
-        ("1.5G", "1.5e9"),
-        ("1e3", "1000"),
-        ("1E", "1e18"),
-        (".5", "0.5"),
-    ],
-)
-def test_quantities(text, number):
-    assert quantity.parse(text) == Decimal(number)
-
-
-@pytest.mark.parametrize(
-    "text", ["", " 1", "1 ", "Gi", "1GiB", "1gi", "0x1", "1e", "--1", "1,5", "1\n", "10E", "NaN"]
-)
-def test_no_quantities(text):
-    with pytest.raises(ValueError, match=r"quantity|too large"):
-        quantity.parse(text)
-
-
-@given(st.text(max_size=20))
-def test_any_text_is_a_number_or_an_error(text):
-    with contextlib.suppress(ValueError):
-        assert quantity.parse(text).is_finite()
-
-
-def test_amounts_in_words():
-    assert quantity.size(1536 * 1024**2) == "1.5Gi"
-    assert quantity.size(8 * 1024**3) == "8Gi"
-    assert quantity.size(100) == "100"
-    assert quantity.cores(Decimal("0.25")) == "250m"
-    assert quantity.cores(Decimal("20")) == "20"
-
-
 def node(name, *, ready="True", gpus="0", annotations=None, unschedulable=False):
     return {
         "metadata": {"name": name, "annotations": annotations or {}},
@@ -122,7 +81,7 @@ def test_free_gpus_are_those_of_one_node():
         pods=[gpu_pod("a", 3), gpu_pod("b", 1, "Succeeded"), gpu_pod(None, 9)],
     )
     assert (known.gpus, known.gpus_free) == (4, 2)
-    assert known.cpu == Decimal("1.9")
+    assert known.cpu == Fraction("1.9")
 
 
 def test_an_image_is_unavailable_where_every_node_says_so():

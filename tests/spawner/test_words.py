@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 
@@ -68,7 +68,7 @@ CATALOGUE = (
     Image("gpu", "r/gpu:1", "", "2.21.0", "3.11", True),
 )
 FACTS = ClusterFacts(
-    nodes=(NodeFacts("n", Decimal(2), Decimal(8 * 1024**3)),), storage_classes=("s",), default_class="s"
+    nodes=(NodeFacts("n", Fraction(2), Fraction(8 * 1024**3)),), storage_classes=("s",), default_class="s"
 )
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from kf_spawner.tfjob.plan import Refusal
 from kf_spawner.tfjob.podgroup import Gang
-from kf_spawner.tfjob.quantity import same, total
 from kf_spawner.tfjob.reconcile import decide
 from tests.tfjob.world import NOW, job
 
@@ -171,25 +170,3 @@ def test_a_group_that_is_refused(final, state):
     assert last["type"] == state
     assert "PodGroup mnist cannot be made: no such kind" in last["message"]
     assert all(child["kind"] == "PodGroup" for child in plan.create)
-
-
-@pytest.mark.parametrize(("quantities", "text"), [
-    ([], "0"),
-    ([("500m", 3)], "1500m"),
-    ([("500m", 2), (1, 1)], "2"),
-    ([("1Gi", 1), ("512Mi", 2)], "2Gi"),
-    ([("1Gi", 1), ("1k", 1)], "1073742824"),
-    ([("1e3", 2), ("0.5", 1)], "2000500m"),
-    ([("100u", 1)], "100u"),
-    ([("1n", 3)], "3n"),
-    ([("lots", 1)], ""),
-])  # fmt: skip
-def test_sums_of_quantities(quantities, text):
-    assert total(quantities) == text
-
-
-def test_quantities_are_compared_by_value():
-    assert same("1Gi", "1073741824")
-    assert same(2, "2000m")
-    assert not same("1", "1Gi")
-    assert not same("1", "lots")
