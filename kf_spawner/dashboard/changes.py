@@ -3,6 +3,7 @@
 from kf_spawner.tfjob.names import CANONICAL_TYPE
 from kf_spawner.tfjob.validation import validate
 from kf_spawner.workloads.errors import RequestError
+from kf_spawner.wrong_input import FieldError
 
 from .job_detail import has_ended, scalable
 
@@ -55,7 +56,7 @@ def _check(job: dict, kind: str, count: object, *, field: str) -> None:
         raise RequestError(400, "BadRequest", "must be a whole number", field=field)
     for error in validate({**job, "spec": scaled}):
         if error not in before:
-            raise RequestError(422, "Invalid", error.message, field=field, errors=[(field, error.message)])
+            raise RequestError(422, "Invalid", error.message, field=field, errors=[FieldError(field, error.message)])
 
 
 def _changes(spec: dict, patch: dict) -> bool:

@@ -1,4 +1,4 @@
-"""The create form's answers -> a TFJob manifest, and a manifest's faults -> the answers they came from. Pure.
+"""The fields of the create form -> a TFJob, and errors of the TFJob -> the fields of the form. Pure.
 
 A form is `{"name", "namespace"?, "replicas": [{"type", "count"?, "image", "command"?, "args"?, "env"?: [{"name",
 "value"}], "cpu"?, "memory"?, "gpu"?, "restart_policy"?}], "volumes"?: [{"claim", "path", "read_only"?}],
@@ -8,14 +8,16 @@ shell splits words.
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from kf_spawner.k8s.quantities import is_amount
+from kf_spawner.field_table import FieldTable
+from kf_spawner.tfjob import resources
 from kf_spawner.tfjob.defaults import CLEAN_RUNNING
+from kf_spawner.tfjob.draft import Draft, checked
 from kf_spawner.tfjob.names import API_VERSION, CANONICAL_TYPE, CONTAINER, KIND, REPLICA_TYPES
-from kf_spawner.tfjob.program import GPU, HOME_GROUP, MANAGED_BY
-from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
+from kf_spawner.tfjob.program import HOME_GROUP, MANAGED_BY
+from kf_spawner.wrong_input import FieldError
 
 TEXT, LIST, OBJECT, TRUTH = "a text", "a list", "an object", "true or false"
 TYPES: dict[str, type | tuple[type, ...]] = {TEXT: str, LIST: list, OBJECT: dict, TRUTH: bool}
@@ -44,142 +46,158 @@ REPLICA = {
 }
 VOLUME = {"claim": TEXT, "path": TEXT, "read_only": TRUTH}
 VARIABLE = {"name": TEXT, "value": AMOUNT}
+VOLUME_NEEDS = {"claim": "choose a volume claim", "path": "give the path to mount it at, such as /data"}
 
-# The rest of a path below spec.tfReplicaSpecs.<type>, and the field of the form's replica that it came from.
-REPLICA_PATHS = [
-    (r"replicas", "count"),
-    (r"restartPolicy", "restart_policy"),
-    (r"template\.spec\.containers\[0\]\.image", "image"),
-    (r"template\.spec\.containers\[0\]\.command.*", "command"),
-    (r"template\.spec\.containers\[0\]\.args.*", "args"),
-    (r"template\.spec\.containers\[0\]\.env\[(\d+)\]\.name", r"env[\1].name"),
-    (r"template\.spec\.containers\[0\]\.env\[(\d+)\].*", r"env[\1].value"),
-    (r"template\.spec\.containers\[0\]\.resources.*cpu.*", "cpu"),
-    (r"template\.spec\.containers\[0\]\.resources.*memory.*", "memory"),
-    (r"template\.spec\.containers\[0\]\.resources.*gpu.*", "gpu"),
-]
-VOLUME_PATHS = [
-    (r".*template\.spec\.volumes\[(\d+)\].*", r"volumes[\1].claim"),
-    (r".*template\.spec\.containers\[0\]\.volumeMounts\[(\d+)\].*", r"volumes[\1].path"),
-]
-AMOUNTS = {"cpu": "500m or 2", "memory": "512Mi or 2Gi"}
-TOP_PATHS = [
-    (r"metadata\.(name|namespace)", r"\1"),
-    (r"spec\.runPolicy\.?(.*)", r"run_policy.\1"),
-    (r"spec\.successPolicy", "success_policy"),
-    (r"spec\.tfReplicaSpecs", "replicas"),
-]
+PATHS = (
+    ("name", "metadata.name"),
+    ("namespace", "metadata.namespace"),
+    ("replicas", "spec.tfReplicaSpecs"),
+    ("volumes", "spec.tfReplicaSpecs.{type}.template.spec.volumes"),
+    ("run_policy.*", "spec.runPolicy.*"),
+    ("success_policy", "spec.successPolicy"),
+)
+"""The form's fields and the paths of the TFJob that they become, as in a `FieldTable`."""
+_CONTAINER = "template.spec.containers[0]"
+REPLICA_PATHS = (
+    ("", ""),
+    ("type", ""),
+    ("count", "replicas"),
+    ("image", f"{_CONTAINER}.image"),
+    ("command", f"{_CONTAINER}.command"),
+    ("args", f"{_CONTAINER}.args"),
+    ("env", f"{_CONTAINER}.env"),
+    ("env[{number}].name", f"{_CONTAINER}.env[{{number}}].name"),
+    ("env[{number}].value", f"{_CONTAINER}.env[{{number}}]"),
+    *((name, f"{_CONTAINER}.{path}") for name, path in resources.PATHS),
+    ("restart_policy", "restartPolicy"),
+)
+"""The same of a replica: fields below `replicas[…]`, and paths below the replica's type."""
+VOLUME_PATHS = (
+    ("claim", "template.spec.volumes[{place}]"),
+    ("path", f"{_CONTAINER}.volumeMounts[{{place}}]"),
+    ("read_only", f"{_CONTAINER}.volumeMounts[{{place}}].readOnly"),
+)
+"""The same of a volume: fields below `volumes[…]`, and paths below every replica's type."""
 
 
-def to_manifest(form: dict) -> dict:
-    """The TFJob of a form; TFJobInvalid, whose errors name the form's fields, all that are wrong at once.
-
-    Only where a form cannot be read has what `validate` finds to wait. The rest is for the API server to say.
-    """
+def draft(form: Mapping[str, Any]) -> Draft:
+    """The TFJob of a form. Its errors name the form's fields; wrong parts of the form are left out of the job."""
     form = _present(form)
-    amounts = list(_amount_errors(form))
-    if unreadable := list(_errors(form)):
-        raise TFJobInvalid([*unreadable, *amounts])
-    manifest = _manifest(form)
-    errors = [FieldError(field_of(error.field, form), error.message) for error in validate(manifest)]
-    if errors or amounts:
-        raise TFJobInvalid([*errors, *amounts])
-    return manifest
+    errors = list(_errors(form))
+    wrong = {error.field for error in errors}
+    replicas, volumes = _sound(form, "replicas", wrong), _sound(form, "volumes", wrong)
+    types = {number: "" if f"replicas[{number}].type" in wrong else _type(one) for number, one in replicas.items()}
+    whole = [number for number, volume in volumes.items() if volume.keys() >= {"claim", "path"}]
+    sound = {key: value for key, value in form.items() if key not in wrong}
+    fields = FieldTable(
+        _rows(types, {number: whole.index(number) if number in whole else None for number in volumes})
+    )
+    job = _manifest(sound, [replicas[number] for number, kind in types.items() if kind], [volumes[n] for n in whole])
+    return checked(job, fields=fields, errors=fields.in_order(errors))
 
 
-def _manifest(form: dict) -> dict:
-    replicas = [_present(replica) for replica in form["replicas"]]
-    volumes = [_present(volume) for volume in form.get("volumes") or []]
-    meta = {"name": form["name"], "namespace": form.get("namespace"), "labels": dict(MANAGED_BY)}
+def _sound(form: Mapping[str, Any], name: str, wrong: set[str]) -> dict[int, dict[str, Any]]:
+    """The objects of the form's list `name` by their number, without what is empty or wrong."""
+    entries = form.get(name)
+    return {
+        number: {key: one for key, one in _present(entry).items() if not _has_error(f"{name}[{number}].{key}", wrong)}
+        for number, entry in enumerate(entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
+    }
+
+
+def _has_error(field: str, wrong: set[str]) -> bool:
+    return any(one == field or one.startswith((f"{field}.", f"{field}[")) for one in wrong)
+
+
+def _rows(types: Mapping[int, str], places: Mapping[int, int | None]) -> Iterator[tuple[str, str]]:
+    """PATHS with the form's replicas and volumes, by number.
+
+    `types` are the replicas' types, `places` the volumes' numbers in the pod; empty or None where it has none.
+    """
+    for field, path in PATHS:
+        yield field, path
+        if field == "replicas":
+            for number, kind in types.items():
+                yield from _below(f"replicas[{number}]", f"spec.tfReplicaSpecs.{kind}" if kind else "", REPLICA_PATHS)
+        if field == "volumes":
+            for number, place in places.items():
+                rows = [(inner, below.replace("{place}", str(place))) for inner, below in VOLUME_PATHS]
+                every = "spec.tfReplicaSpecs.{type}"
+                yield from _below(f"volumes[{number}]", every if place is not None else "", rows)
+
+
+def _below(field: str, path: str, rows: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    for inner, below in rows:
+        yield f"{field}.{inner}".removesuffix("."), f"{path}.{below}".removesuffix(".") if path else ""
+
+
+def _manifest(
+    form: Mapping[str, Any], replicas: Sequence[dict[str, Any]], volumes: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    meta = {"name": form.get("name"), "namespace": form.get("namespace"), "labels": dict(MANAGED_BY)}
     policy = {"cleanPodPolicy": CLEAN_RUNNING, **_present(form.get("run_policy") or {})}
     spec: dict[str, Any] = {"runPolicy": {key: _number(value) for key, value in policy.items()}}
     if form.get("success_policy"):
         spec["successPolicy"] = form["success_policy"]
-    spec["tfReplicaSpecs"] = {CANONICAL_TYPE[one["type"].lower()]: _replica(one, volumes) for one in replicas}
+    spec["tfReplicaSpecs"] = {_type(replica): _replica(replica, volumes) for replica in replicas}
     return {"apiVersion": API_VERSION, "kind": KIND, "metadata": _present(meta), "spec": spec}
 
 
-def field_of(path: str, form: dict) -> str:
-    """The form's field that a manifest's path came from; the path itself where there is none."""
-    for pattern, field in VOLUME_PATHS:
-        if re.fullmatch(pattern, path):
-            return re.sub(pattern, field, path)
-    for index, replica in enumerate(form["replicas"]):
-        below = f"spec.tfReplicaSpecs.{CANONICAL_TYPE[replica['type'].lower()]}"
-        if path == below or path.startswith(f"{below}."):
-            return f"replicas[{index}]{_below(path.removeprefix(below).lstrip('.'))}"
-    for pattern, field in TOP_PATHS:
-        if re.fullmatch(pattern, path):
-            return re.sub(pattern, field, path).rstrip(".")
-    return path
+def _type(replica: Mapping[str, Any]) -> str:
+    return CANONICAL_TYPE[replica["type"].lower()]
 
 
-def _below(path: str) -> str:
-    for pattern, field in REPLICA_PATHS:
-        if re.fullmatch(pattern, path):
-            return "." + re.sub(pattern, field, path)
-    return ""
-
-
-def _present(value: dict) -> dict:
+def _present(value: Mapping[str, Any]) -> dict[str, Any]:
     """Without what is empty: a form sends a text for every field that it has."""
     return {key: one for key, one in value.items() if one is not None and one != ""}
 
 
-def _errors(form: dict) -> Iterator[FieldError]:
+def _errors(form: Mapping[str, Any]) -> Iterator[FieldError]:
+    """What keeps a part of the form from becoming a part of a TFJob; the rest `validate` finds in the TFJob."""
     yield from _shape(form, FORM, "")
     replicas, volumes = form.get("replicas"), form.get("volumes")
-    if not form.get("name"):
-        yield FieldError("name", "is missing; give the job a name")
     if not replicas:
         yield FieldError("replicas", f"is missing or empty; add one of {', '.join(REPLICA_TYPES)}")
     seen: set[str] = set()
-    for index, replica in enumerate(replicas if isinstance(replicas, list) else []):
-        yield from _replica_errors(replica, f"replicas[{index}]", seen)
-    for index, volume in enumerate(volumes if isinstance(volumes, list) else []):
-        path = f"volumes[{index}]"
-        yield from _shape(volume, VOLUME, path)
-        for key in ("claim", "path") if isinstance(volume, dict) else ():
+    for number, replica in enumerate(replicas if isinstance(replicas, list) else []):
+        yield from _replica_errors(replica, f"replicas[{number}]", seen)
+    for number, volume in enumerate(volumes if isinstance(volumes, list) else []):
+        where = f"volumes[{number}]"
+        yield from _shape(volume, VOLUME, where)
+        for key, remedy in VOLUME_NEEDS.items() if isinstance(volume, dict) else ():
             if not volume.get(key):
-                yield FieldError(f"{path}.{key}", "is missing")
+                yield FieldError(f"{where}.{key}", f"is missing; {remedy}")
 
 
-def _amount_errors(form: dict) -> Iterator[FieldError]:
-    replicas = form.get("replicas")
-    for index, replica in enumerate(replicas if isinstance(replicas, list) else []):
-        for key, example in AMOUNTS.items() if isinstance(replica, dict) else ():
-            if replica.get(key) not in (None, "") and not is_amount(replica[key]):
-                yield FieldError(
-                    f"replicas[{index}].{key}", f"is {replica[key]!r}; write an amount such as {example}"
-                )
-
-
-def _replica_errors(replica: Any, path: str, seen: set[str]) -> Iterator[FieldError]:
-    errors = list(_shape(replica, REPLICA, path))
-    yield from errors
-    if errors:
+def _replica_errors(replica: Any, where: str, seen: set[str]) -> Iterator[FieldError]:
+    misshapen = list(_shape(replica, REPLICA, where))
+    yield from misshapen
+    if not isinstance(replica, dict):
         return
-    kind = CANONICAL_TYPE.get(str(replica.get("type") or "").lower())
-    if kind is None:
-        yield FieldError(f"{path}.type", f"is not a replica type; use one of {', '.join(REPLICA_TYPES)}")
-    elif kind in seen:
-        yield FieldError(f"{path}.type", f"{kind} is there already; keep one of the two")
-    else:
+    wrong = {error.field for error in misshapen}
+    sound = {key: value for key, value in replica.items() if f"{where}.{key}" not in wrong}
+    kind = CANONICAL_TYPE.get((sound.get("type") or "").lower())
+    if kind in seen:
+        yield FieldError(f"{where}.type", f"{kind} is there already; keep one of the two")
+    elif kind is not None:
         seen.add(kind)
-    if not str(replica.get("image") or "").strip():
-        yield FieldError(f"{path}.image", "is missing; name the image to run")
-    for key in ("count", "gpu"):
-        if replica.get(key) not in (None, "") and not isinstance(_number(replica[key]), int):
-            yield FieldError(f"{path}.{key}", f"is {replica[key]!r}; use a whole number")
+    elif f"{where}.type" not in wrong:
+        yield FieldError(f"{where}.type", f"is not a replica type; use one of {', '.join(REPLICA_TYPES)}")
+    if f"{where}.image" not in wrong and not (sound.get("image") or "").strip():
+        yield FieldError(f"{where}.image", "is missing; name the image to run")
+    if sound.get("count") not in (None, "") and not isinstance(_number(sound["count"]), int):
+        yield FieldError(f"{where}.count", f"is {sound['count']!r}; use a whole number")
+    yield from resources.errors(sound, prefix=f"{where}.")
     for key in ("command", "args"):
         try:
-            shlex.split(replica.get(key) or "")
+            shlex.split(sound.get(key) or "")
         except ValueError as error:
-            yield FieldError(f"{path}.{key}", f"cannot be split into words: {str(error).lower()}")
-    for index, variable in enumerate(replica.get("env") or []):
-        yield from _shape(variable, VARIABLE, f"{path}.env[{index}]")
+            yield FieldError(f"{where}.{key}", f"cannot be split into words: {str(error).lower()}")
+    for number, variable in enumerate(sound.get("env") or []):
+        yield from _shape(variable, VARIABLE, f"{where}.env[{number}]")
         if isinstance(variable, dict) and not variable.get("name"):
-            yield FieldError(f"{path}.env[{index}].name", "is missing; name the variable")
+            yield FieldError(f"{where}.env[{number}].name", "is missing; name the variable")
 
 
 def _shape(value: Any, fields: dict[str, str], path: str) -> Iterator[FieldError]:
@@ -197,17 +215,17 @@ def _shape(value: Any, fields: dict[str, str], path: str) -> Iterator[FieldError
             yield FieldError(f"{prefix}{key}", f"must be {fields[key]}")
 
 
-def _replica(replica: dict, volumes: list[dict]) -> dict:
-    container: dict[str, Any] = {"name": CONTAINER, "image": replica["image"].strip()}
+def _replica(replica: Mapping[str, Any], volumes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    container: dict[str, Any] = {"name": CONTAINER, "image": replica.get("image", "").strip()}
     for key in ("command", "args"):
         if replica.get(key):
             container[key] = shlex.split(replica[key])
     variables = replica.get("env") or []
     if variables:
         container["env"] = [{"name": one["name"], "value": str(one.get("value") or "")} for one in variables]
-    resources = _resources(replica)
-    if resources:
-        container["resources"] = resources
+    amounts = resources.requirements(replica)
+    if amounts:
+        container["resources"] = amounts
     spec: dict[str, Any] = {"automountServiceAccountToken": False, "containers": [container]}
     if volumes:
         container["volumeMounts"] = [_mount(index, volume) for index, volume in enumerate(volumes)]
@@ -226,15 +244,6 @@ def _replica(replica: dict, volumes: list[dict]) -> dict:
 def _mount(index: int, volume: dict) -> dict:
     mount: dict[str, Any] = {"name": f"volume-{index}", "mountPath": volume["path"]}
     return {**mount, "readOnly": True} if volume.get("read_only") else mount
-
-
-def _resources(replica: dict) -> dict:
-    """CPU is asked for and may be exceeded; memory and GPUs are asked for and are the limit."""
-    wanted = {key: str(replica[key]) for key in ("cpu", "memory") if replica.get(key)}
-    limits = {"memory": wanted["memory"]} if "memory" in wanted else {}
-    if _number(replica.get("gpu") or 0):
-        limits[GPU] = str(_number(replica["gpu"]))
-    return {key: value for key, value in (("requests", wanted), ("limits", limits)) if value}
 
 
 def _number(value: Any) -> Any:

@@ -7,17 +7,18 @@ answered as one that is not there.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kf_spawner import __version__
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
+from kf_spawner.tfjob.draft import Draft
 from kf_spawner.tfjob.names import CONTAINER
-from kf_spawner.tfjob.validation import FieldError, TFJobInvalid
 from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.job_view import job_selector, replica_name
-from kf_spawner.workloads.jobs import TFJOBS, JobDefaults, Jobs, parse_manifest
+from kf_spawner.workloads.jobs import TFJOBS, JobDefaults, Jobs, draft_of_manifest, parse_manifest
 from kf_spawner.workloads.pod_logs import container_status, has_started
 from kf_spawner.workloads.wire import Claim, Deletion, JobDetail, NamespaceChoices, User, UserNamespace
 
@@ -126,41 +127,35 @@ class DashboardService:
 
     async def plan(self, caller: Caller, body: dict) -> dict:
         """The job that `create` would make of the same body, after the same checks."""
-        _, job = await self._planned(caller, body)
-        return job
+        _, draft = await self._planned(caller, body)
+        return draft.job
 
     async def create(self, caller: Caller, body: dict) -> dict:
         """Makes a job of `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
-        access, job = await self._planned(caller, body)
+        access, draft = await self._planned(caller, body)
         try:
             async with access.explained_refusals():
-                return await self._jobs(access).store(job, [])
+                return await self._jobs(access).store(draft)
         except RequestError as error:
             if error.reason != "NameInUse":
                 raise
             message = f"a TFJob named {error.name!r} is there already: take another name, or delete it first"
-            field = "name" if "form" in body else "metadata.name"
+            field = draft.fields.field_of("metadata.name")
             raise RequestError(409, "NameInUse", message, field=field, name=error.name) from error
 
-    async def _planned(self, caller: Caller, body: dict) -> tuple[ImpersonatedNamespace, dict]:
-        answers = body.get("form") if "kind" not in body else None
-        manifest = _manifest(body)
-        meta = manifest.get("metadata")
-        namespace = (meta.get("namespace") if isinstance(meta, dict) else None) or caller.namespace
+    async def _planned(self, caller: Caller, body: dict) -> tuple[ImpersonatedNamespace, Draft]:
+        draft = _draft(body)
+        namespace = draft.job["metadata"].get("namespace") or caller.namespace
         if not isinstance(namespace, str) or not caller.may(namespace):
-            field = "namespace" if answers else "metadata.namespace"
+            field = draft.fields.field_of("metadata.namespace")
             message = f"is {namespace!r}: you can make jobs in {caller.namespace}; leave it out"
             raise RequestError(403, "OtherNamespace", message, field=field)
         access = self.access(namespace)
-        try:
-            async with access.explained_refusals():
-                job, _ = await self._jobs(access).plan(manifest)
-        except NotSetUp:
-            raise
-        except RequestError as error:
-            raise _in_form(error, answers) if answers else error from error
-        meta = job["metadata"]
-        return access, {**job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
+        async with access.explained_refusals():
+            draft = await self._jobs(access).plan(draft)
+        meta = draft.job["metadata"]
+        job = {**draft.job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
+        return access, replace(draft, job=job)
 
     async def change(self, caller: Caller, namespace: str, name: str, wishes: dict) -> dict:
         """Suspends, resumes or scales; the job as it is then. Wishes as in `changes.patch_of`."""
@@ -250,10 +245,10 @@ def no_such_replica(replica: str, known: Sequence[str]) -> RequestError:
     return RequestError(404, "NotFound", f"there is no log of a replica {replica!r} now; {there}", field="replica")
 
 
-def _manifest(body: dict) -> dict:
-    """The manifest in a request's body."""
+def _draft(body: dict) -> Draft:
+    """The job that a request's body asks for."""
     if "kind" in body:
-        return body
+        return draft_of_manifest(body)
     unknown = sorted(body.keys() - {"form", "yaml"})
     if unknown or len(body) != 1:
         message = 'send {"form": {…}}, {"yaml": "…"} or a TFJob manifest (with "kind")'
@@ -262,28 +257,12 @@ def _manifest(body: dict) -> dict:
         if not isinstance(body["yaml"], str):
             raise RequestError(400, "BadRequest", "must be a text", field="yaml")
         try:
-            return parse_manifest(body["yaml"])
+            return draft_of_manifest(parse_manifest(body["yaml"]))
         except RequestError as error:
             raise RequestError(400, error.reason, error.message, field="yaml") from error
     if not isinstance(body["form"], dict):
         raise RequestError(400, "BadRequest", "must be an object", field="form")
-    try:
-        return form.to_manifest(body["form"])
-    except TFJobInvalid as error:
-        raise _invalid(error.errors) from error
-
-
-def _in_form(error: RequestError, answers: dict) -> RequestError:
-    """The same refusal with the form's fields in place of the manifest's."""
-    if not error.errors:
-        field = form.field_of(error.field, answers) if error.field else None
-        return RequestError(error.status, error.reason, error.message, field=field, name=error.name)
-    return _invalid([FieldError(form.field_of(field, answers), message) for field, message in error.errors])
-
-
-def _invalid(errors: list[FieldError]) -> RequestError:
-    message = "; ".join(str(error) for error in errors)
-    return RequestError(400, "Invalid", message, field=errors[0].field, errors=errors)
+    return form.draft(body["form"])
 
 
 def _claim(claim: dict) -> Claim:

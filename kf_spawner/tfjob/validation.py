@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, TypeGuard
 
 from kf_spawner.k8s.quantities import is_quantity
+from kf_spawner.wrong_input import FieldError
 
 from .defaults import CLEAN_POLICIES, OLD_PLACES, RESTART_POLICIES, SUCCESS_POLICIES
 from .names import (
@@ -24,24 +25,6 @@ DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
-
-
-class FieldError(NamedTuple):
-    """`field` is a path such as `spec.tfReplicaSpecs.Worker.replicas`; `message` says what to do instead."""
-
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}"
-
-
-class TFJobInvalid(ValueError):
-    """A job that cannot be run as it is; `errors` names each field."""
-
-    def __init__(self, errors: list[FieldError]):
-        super().__init__("; ".join(str(error) for error in errors))
-        self.errors = errors
 
 
 def validate(job: dict) -> list[FieldError]:
@@ -87,32 +70,40 @@ def _replica_specs(specs: Any, job_name: str) -> Iterator[FieldError]:
             yield FieldError(field, f"is the same type as {seen[kind]}; keep one of the two")
         else:
             seen[kind] = key
-            yield from _replica(kind, field, value, job_name)
+            yield from _replica(kind, field, value)
+    yield from _replica_names(job_name, {kind: specs[key] for kind, key in seen.items()})
     if CHIEF in seen and MASTER in seen:
         yield FieldError(f"{SPECS}.{seen[MASTER]}", "a job has a Chief or a Master, not both; remove one")
     if all(isinstance(value, dict) and value.get("replicas") == 0 for value in specs.values()):
         yield FieldError(SPECS, "has no replica at all; set replicas of at least one type to 1 or more")
 
 
-def _replica(kind: str, field: str, value: Any, job_name: str) -> Iterator[FieldError]:
+def _replica_names(job_name: Any, replicas: dict[str, Any]) -> Iterator[FieldError]:
+    if not isinstance(job_name, str):
+        return
+    names = []
+    for kind, value in replicas.items():
+        count = value.get("replicas") if isinstance(value, dict) else None
+        names.append(child_name(job_name, kind, max(count - 1, 0) if _is_count(count) else 0))
+    longest = max(names, key=len, default="")
+    if len(longest) > NAME_LIMIT:
+        yield FieldError(
+            "metadata.name",
+            f"is too long: the replica {longest!r} would have {len(longest)} characters, of {NAME_LIMIT} "
+            f"allowed; shorten the job's name to {NAME_LIMIT - (len(longest) - len(job_name))} characters",
+        )
+
+
+def _replica(kind: str, field: str, value: Any) -> Iterator[FieldError]:
     if not isinstance(value, dict):
         yield FieldError(field, "must be an object with replicas and template")
         return
     count = value.get("replicas")
     count = 1 if count is None else count
-    if not _is_integer(count) or not 0 <= count <= REPLICA_LIMIT:
+    if not _is_count(count):
         yield FieldError(f"{field}.replicas", f"is {count!r}; use a whole number from 0 to {REPLICA_LIMIT}")
     elif kind in LEADERS and count > 1:
         yield FieldError(f"{field}.replicas", f"is {count}; a job has one {kind} at most, use Worker for more")
-    elif isinstance(job_name, str):
-        longest = child_name(job_name, kind, max(count - 1, 0))
-        if len(longest) > NAME_LIMIT:
-            room = NAME_LIMIT - (len(longest) - len(job_name))
-            yield FieldError(
-                "metadata.name",
-                f"is too long: the replica {longest!r} would have {len(longest)} characters, of {NAME_LIMIT} "
-                f"allowed; shorten the job's name to {room} characters",
-            )
     policy = value.get("restartPolicy")
     if policy not in (None, "", *RESTART_POLICIES):
         yield _choice(f"{field}.restartPolicy", policy, RESTART_POLICIES)
@@ -245,9 +236,13 @@ def _whole_number(field: str, value: Any, *, least: int) -> Iterator[FieldError]
         yield FieldError(field, f"is {value!r}; use a whole number, {least} or more")
 
 
+def _is_count(value: Any) -> TypeGuard[int]:
+    return _is_integer(value) and 0 <= value <= REPLICA_LIMIT
+
+
 def _choice(field: str, value: Any, choices: tuple[str, ...]) -> FieldError:
     return FieldError(field, f"is {value!r}; use one of {', '.join(repr(choice) for choice in choices)}")
 
 
-def _is_integer(value: Any) -> bool:
+def _is_integer(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -7,8 +7,11 @@ import re
 from collections.abc import Sequence
 
 from kf_spawner.kube import ApiError, ConfigError, NotFound, Unauthorized, Unreachable
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 from .wire import ErrorBody
+
+UNKNOWN = "is an unknown field: check its spelling and place"
 
 
 class RequestError(Exception):
@@ -26,7 +29,7 @@ class RequestError(Exception):
         *,
         field: str | None = None,
         name: str | None = None,
-        errors: Sequence[tuple[str, str]] = (),
+        errors: Sequence[FieldError] = (),
     ):
         super().__init__(message)
         self.status = status
@@ -66,7 +69,7 @@ def from_cluster(error: ApiError | ConfigError) -> RequestError:
         return RequestError(
             503, "KindNotInstalled", "this cluster does not know TFJobs: an administrator applies tfjobs-crd.yaml"
         )
-    return RequestError(error.status, error.reason, error.message, field=next(iter(fields_of(error)), None))
+    return RequestError(error.status, error.reason, error.message, field=field_errors(error)[0].field)
 
 
 def may_pass(error: ApiError) -> bool:
@@ -74,8 +77,29 @@ def may_pass(error: ApiError) -> bool:
     return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500
 
 
-def fields_of(error: ApiError) -> list[str]:
-    """The paths of the fields that the API server found at fault, unknown ones included."""
+def wrong_input(error: WrongInput, *, status: int = 400, reason: str = "Invalid") -> RequestError:
+    """The refusal of input with problems: `field` is the first that is wrong, `errors` are all."""
+    field = next((one.field for one in error.errors if one.field), None)
+    return RequestError(status, reason, str(error), field=field, errors=error.errors)
+
+
+def field_errors(error: ApiError) -> list[FieldError]:
+    """Every problem that the API server names, its field as a path of the object that was sent."""
     causes = error.details.get("causes") or []
-    named = [cause["field"] for cause in causes if cause.get("field")]
-    return named + re.findall(r'unknown field "([^"]+)"', error.message)
+    # For what it could not check, the API server names the field <nil>.
+    named = [
+        FieldError(cause["field"], cause.get("message") or error.message)
+        for cause in causes
+        if cause.get("field") not in (None, "", "<nil>")
+    ]
+    return [*named, *unknown_fields(error)] or [FieldError("", error.message)]
+
+
+def unknown_fields(error: ApiError) -> list[FieldError]:
+    """The fields that the API server does not know. Its message has their paths and nothing else does."""
+    paths = re.findall(r'unknown field "([^"]+)"', error.message)
+    return [FieldError(path, UNKNOWN) for path in dict.fromkeys(paths)]
+
+
+def is_unknown(error: FieldError) -> bool:
+    return error.message == UNKNOWN

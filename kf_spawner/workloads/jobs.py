@@ -1,7 +1,6 @@
 """TFJobs of the server's namespace: list, get, create, delete, events, and the stream of one job.
 
-Acts with the server's account through `kf_spawner.kube`. What a job is, and whether it is right, says
-`kf_spawner.tfjob`.
+Acts with the server's account through `kf_spawner.kube`. `kf_spawner.tfjob` defines and validates a job.
 """
 
 import contextlib
@@ -9,15 +8,16 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kf_spawner.kube import AlreadyExists, NotFound, Resource
+from kf_spawner.kube import AlreadyExists, ApiError, ConfigError, NotFound, Resource
 from kf_spawner.kube.resources import CONFIGMAPS, EVENTS, PODS
 from kf_spawner.tfjob import names
+from kf_spawner.tfjob.draft import Draft, checked
 from kf_spawner.tfjob.program import from_program
-from kf_spawner.tfjob.validation import FieldError, TFJobInvalid, validate
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 from . import preflight, submission
 from .access import NamespaceAccess
-from .errors import RequestError
+from .errors import RequestError, is_unknown, wrong_input
 from .job_view import event_view, job_selector, job_view, replica_name
 from .job_watch import Stream, follow_job, read_pods
 from .parsing import from_yaml
@@ -32,14 +32,6 @@ WRITTEN_AS = {
     )
 }
 """Where a manifest is sent, by its apiVersion: the API server keeps all of them as one kind of object."""
-OPTION_OF = {
-    "persistentVolumeClaim": "home_claim",
-    ".env": "env",
-    ".resources": "resources",
-    ".image": "image",
-    ".workingDir": "working_dir",
-    ".mountPath": "home_mount",
-}
 
 
 @dataclass(frozen=True)
@@ -74,37 +66,43 @@ class Jobs:
 
     async def create(self, body: dict) -> JobView:
         """Makes a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
-        job, dependents = await self.plan(body)
-        return job_view(await self.store(job, dependents), [])
+        draft = await self.plan(self._draft(body))
+        return job_view(await self.store(draft), [])
 
-    async def plan(self, body: dict) -> tuple[dict, list[submission.Part]]:
-        """The job that `create` would make, checked in every way, and what belongs to it; nothing is made."""
-        dependents: list[submission.Part] = []
-        if "kind" in body:
-            job = self._from_manifest(body)
-        elif "program" in body:
-            job, dependents = self._from_program(body)
-        else:
-            raise RequestError(
-                400, "BadRequest", 'send a TFJob manifest (with "kind") or {"program": {…}}', field="body"
-            )
-        client = await self._cluster.client()
-        self._check_namespace(job)
+    async def plan(self, draft: Draft) -> Draft:
+        """The draft, found valid by the cluster too; nothing is made. Raises RequestError with every problem."""
+        self._check_namespace(draft.job)
+        missing: list[FieldError] = []
+        wrong: list[FieldError] = []
         try:
-            await preflight.check(client, job, namespace=self._cluster.namespace)
-        except RequestError as error:
-            raise _in_options(error) if dependents else error from error
-        return job, dependents
+            client, namespace = await self._cluster.client(), self._cluster.namespace
+            resource = WRITTEN_AS[draft.job["apiVersion"]]
+            missing = await preflight.missing_claims(client, draft.job, namespace=namespace)
+            wrong = await preflight.wrong_templates(client, draft.job, namespace=namespace)
+            # Of what we found wrong the API server would tell again, in its own words.
+            fields = await preflight.wrong_fields(client, draft.job, resource=resource, namespace=namespace)
+            wrong += [error for error in fields if not draft.errors or is_unknown(error)]
+        except (ApiError, ConfigError):
+            if not draft.errors:
+                raise
+        try:
+            return draft.add([*missing, *wrong]).require_valid()
+        except WrongInput as error:
+            if draft.errors:
+                raise wrong_input(error) from error
+            reason = "Invalid" if wrong else "NoSuchVolume"
+            raise wrong_input(error, status=422, reason=reason) from error
 
-    async def store(self, job: dict, dependents: list[submission.Part]) -> dict:
+    async def store(self, draft: Draft) -> dict:
         """Makes what `plan` gave; the job as the API has it then."""
         client = await self._cluster.client()
+        job = draft.job
         try:
             return await submission.create(
                 client,
                 namespace=self._cluster.namespace,
                 owner=submission.Part(WRITTEN_AS[job["apiVersion"]], job),
-                dependents=dependents,
+                dependents=[submission.Part(CONFIGMAPS, draft.config_map)] if draft.config_map else [],
                 strict=True,
             )
         except AlreadyExists as error:
@@ -175,40 +173,24 @@ class Jobs:
         except NotFound as error:
             raise no_such_job(name, self._cluster.namespace) from error
 
-    def _from_program(self, body: dict) -> tuple[dict, list[submission.Part]]:
+    def _draft(self, body: dict) -> Draft:
+        if "kind" in body:
+            return draft_of_manifest(body)
+        if "program" not in body:
+            raise RequestError(
+                400, "BadRequest", 'send a TFJob manifest (with "kind") or {"program": {…}}', field="body"
+            )
         unknown = sorted(set(body) - {"program"})
         if unknown:
             raise RequestError(400, "BadRequest", f"{unknown[0]} is not known beside program", field=unknown[0])
         options = body["program"]
         if not isinstance(options, dict):
             raise RequestError(400, "BadRequest", "program must be an object of options", field="program")
-        try:
-            config_map, job = from_program(self._with_defaults(options))
-        except TFJobInvalid as error:
-            raise _invalid(error.errors) from error
-        _give_own_name(config_map, job)
-        return job, [submission.Part(CONFIGMAPS, config_map)]
+        return from_program(self._with_defaults(options), unique=secrets.token_hex(4))
 
     def _with_defaults(self, options: dict) -> dict:
         defaults = {"image": self._defaults.image, "home_claim": self._defaults.claim}
         return {**{key: value for key, value in defaults.items() if value}, **options}
-
-    def _from_manifest(self, body: dict) -> dict:
-        if str(body.get("apiVersion")) not in WRITTEN_AS or body["kind"] != names.KIND:
-            raise RequestError(
-                400,
-                "BadRequest",
-                f"is {body.get('apiVersion')} {body['kind']}; here only {names.API_VERSION} {names.KIND} can be made",
-                field="kind",
-            )
-        if not isinstance(body.get("metadata", {}), dict):
-            raise RequestError(400, "BadRequest", "metadata must be an object with a name", field="metadata")
-        job = {**body, "metadata": dict(body.get("metadata") or {})}
-        job.pop("status", None)
-        errors = validate(job)
-        if errors:
-            raise _invalid(errors)
-        return job
 
     def _check_namespace(self, job: dict) -> None:
         own, wanted = self._cluster.namespace, job["metadata"].get("namespace")
@@ -219,6 +201,22 @@ class Jobs:
                 f"is {wanted!r}: this server makes jobs in {own!r} only; leave the namespace out",
                 field="metadata.namespace",
             )
+
+
+def draft_of_manifest(body: dict) -> Draft:
+    """Raises RequestError for what is not a TFJob at all."""
+    if str(body.get("apiVersion")) not in WRITTEN_AS or body["kind"] != names.KIND:
+        raise RequestError(
+            400,
+            "BadRequest",
+            f"is {body.get('apiVersion')} {body['kind']}; here only {names.API_VERSION} {names.KIND} can be made",
+            field="kind",
+        )
+    if not isinstance(body.get("metadata", {}), dict):
+        raise RequestError(400, "BadRequest", "metadata must be an object with a name", field="metadata")
+    job = {**body, "metadata": dict(body.get("metadata") or {})}
+    job.pop("status", None)
+    return checked(job)
 
 
 def parse_manifest(text: str) -> dict:
@@ -247,33 +245,3 @@ def no_such_job(name: str, namespace: str) -> RequestError:
 def _pods_of(job: dict, pods: list[dict]) -> list[dict]:
     name = job["metadata"]["name"]
     return [pod for pod in pods if pod["metadata"]["labels"].get(names.JOB_LABEL) == name]
-
-
-def _invalid(errors: list[FieldError]) -> RequestError:
-    message = "; ".join(str(error) for error in errors)
-    return RequestError(400, "Invalid", message, field=errors[0].field, errors=errors)
-
-
-def _give_own_name(config_map: dict, job: dict) -> None:
-    """A name of its own for this submission's program, in place: the program of a job that had this name before may
-    still be there, as Kubernetes deletes it some time after the job.
-    """
-    old = config_map["metadata"]["name"]
-    new = config_map["metadata"]["name"] = f"{old}-{secrets.token_hex(4)}"
-    volumes = [
-        volume
-        for replica in job["spec"]["tfReplicaSpecs"].values()
-        for volume in replica["template"]["spec"]["volumes"]
-    ]
-    for volume in volumes:
-        if volume.get("configMap", {}).get("name") == old:
-            volume["configMap"]["name"] = new
-
-
-def _in_options(error: RequestError) -> RequestError:
-    """The same refusal with the option that the manifest's field was made from."""
-    field = error.field or ""
-    for part, option in OPTION_OF.items():
-        if part in field:
-            return RequestError(error.status, error.reason, error.message, field=option)
-    return error

@@ -1,94 +1,142 @@
-"""What the cluster itself says of a job before anything is made: would its pods be valid, are its volumes there.
+"""What the cluster finds wrong with a TFJob before anything is made: fields, pod templates, volume claims.
 
-A TFJob's pod templates are not looked into when it is created; a mistake would show only when the operator makes the
+Nothing looks into a TFJob's pod templates when it is created; a mistake would show only when the operator makes the
 pods. So each template is sent as a Deployment in a dry run: the API server checks all of it, and keeps nothing.
+
+Every function takes any job, valid or not, and returns problems whose fields are paths of the manifest.
 """
 
+import copy
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
+from kf_spawner.field_table import FieldTable
 from kf_spawner.k8s.quantities import is_quantity
-from kf_spawner.kube import Client, Forbidden, Invalid, NotFound
+from kf_spawner.kube import AlreadyExists, Client, Invalid, NotFound, Resource
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
+from kf_spawner.wrong_input import FieldError
 
-from .errors import RequestError, fields_of
+from .errors import field_errors, unknown_fields
 
 DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
 
 
-async def check(client: Client, job: dict, *, namespace: str) -> None:
-    """Raises RequestError, whose field is a path in the manifest."""
-    for kind, replica in job["spec"]["tfReplicaSpecs"].items():
-        field = f"spec.tfReplicaSpecs.{kind}.template"
-        await _check_claims(client, replica["template"], namespace=namespace, field=field)
-    checked: set[str] = set()
-    for kind, replica in job["spec"]["tfReplicaSpecs"].items():
-        template = replica["template"]
-        key = json.dumps(template, sort_keys=True)
-        if key not in checked:
-            field = f"spec.tfReplicaSpecs.{kind}.template"
-            await _check_template(client, template, namespace=namespace, field=field)
-            checked.add(key)
+async def wrong_fields(client: Client, job: dict, *, resource: Resource, namespace: str) -> list[FieldError]:
+    """What the API server refuses in the TFJob itself, beside its pod templates."""
+    body = {**job, "metadata": {**job["metadata"], "namespace": namespace}}
+    try:
+        await client.request("POST", resource.path(namespace), params=DRY_RUN, body=body)
+    except AlreadyExists:
+        return []
+    except Invalid as error:
+        return field_errors(error)
+    return []
 
 
-async def _check_claims(client: Client, template: dict, *, namespace: str, field: str) -> None:
-    """A claim that is not there would leave every replica waiting for ever."""
-    for path, claim in _claims(template):
+async def missing_claims(client: Client, job: dict, *, namespace: str) -> list[FieldError]:
+    """Volume claims that do not exist: every replica would wait for them for ever."""
+    wanted = [(path, claim) for where, template in _templates(job) for path, claim in _claims(where, template)]
+    errors = []
+    for path, claim in wanted:
         try:
             await client.get(CLAIMS, claim, namespace)
-        except NotFound as error:
+        except NotFound:
             names = sorted(item["metadata"]["name"] for item in (await client.list(CLAIMS, namespace))["items"])
             known = f"there are: {', '.join(names)}" if names else "there is none at all"
-            raise RequestError(
-                422,
-                "NoSuchVolume",
-                f"the volume claim {claim!r} does not exist in {namespace}: {known}",
-                field=f"{field}.{path}",
-            ) from error
+            errors.append(FieldError(path, f"the volume claim {claim!r} does not exist in {namespace}: {known}"))
+    return errors
 
 
-def _claims(template: dict) -> list[tuple[str, str]]:
-    """(path in the template, claim name) of every volume claim in it."""
-    found = []
+async def wrong_templates(client: Client, job: dict, *, namespace: str) -> list[FieldError]:
+    """What the API server would refuse in the replicas' pods. Equal templates are checked once."""
+    checked: set[str] = set()
+    errors: list[FieldError] = []
+    for where, template in _templates(job):
+        key = json.dumps(template, sort_keys=True)
+        if key not in checked:
+            checked.add(key)
+            table = FieldTable([(f"{where}.*", "spec.template.*")])
+            errors += table.translate(await _wrong_template(client, template, namespace))
+    return errors
+
+
+def _templates(job: dict) -> Iterator[tuple[str, dict]]:
+    """(path, pod template) of each replica type, where the job has one that can be read."""
+    spec = job.get("spec")
+    specs = spec.get("tfReplicaSpecs") if isinstance(spec, dict) else None
+    for kind, replica in specs.items() if isinstance(specs, dict) else ():
+        template = replica.get("template") if isinstance(replica, dict) else None
+        if isinstance(template, dict) and isinstance(template.get("spec"), dict):
+            yield f"spec.tfReplicaSpecs.{kind}.template", template
+
+
+def _claims(where: str, template: dict) -> Iterator[tuple[str, str]]:
+    """(path, claim name) of every volume claim in a template."""
     volumes = template["spec"].get("volumes")
     for index, volume in enumerate(volumes if isinstance(volumes, list) else []):
         claim = volume.get("persistentVolumeClaim") if isinstance(volume, dict) else None
         name = claim.get("claimName") if isinstance(claim, dict) else None
         if isinstance(name, str) and name:
-            found.append((f"spec.volumes[{index}].persistentVolumeClaim.claimName", name))
-    return found
+            yield f"{where}.spec.volumes[{index}].persistentVolumeClaim.claimName", name
 
 
-async def _check_template(client: Client, template: dict, *, namespace: str, field: str) -> None:
+async def _wrong_template(client: Client, template: dict, namespace: str) -> list[FieldError]:
+    template = copy.deepcopy(template)
+    amounts = list(_take_wrong_amounts(template))
+    body = _probe(template, namespace)
     try:
-        await client.request("POST", DEPLOYMENTS.path(namespace), params=DRY_RUN, body=_probe(template, namespace))
+        await client.request("POST", DEPLOYMENTS.path(namespace), params=DRY_RUN, body=body)
     except Invalid as error:
-        path = next(iter(fields_of(error)), "").removeprefix("spec.template").lstrip(".")
-        message = error.message.replace("spec.template.", f"{field}.")
-        message = re.sub(r"^Deployment\S* .*?(?:is invalid|cannot be handled as a Deployment): ", "", message)
-        amount = _wrong_amount(template)
-        if not path and amount is not None:  # the API server does not say which one it is
-            path, message = amount
-        raise RequestError(422, "Invalid", message, field=f"{field}.{path}" if path else field) from error
-    except Forbidden as error:
-        raise RequestError(403, error.reason, error.message, field=field) from error
+        unknown = unknown_fields(error)
+        if not unknown:
+            return [*amounts, *_in_template(error)]
+        # The API server names unknown fields before it looks at the known ones.
+        try:
+            await client.request(
+                "POST", DEPLOYMENTS.path(namespace), params={**DRY_RUN, "fieldValidation": "Ignore"}, body=body
+            )
+        except Invalid as other:
+            return [*amounts, *unknown, *_in_template(other)]
+        return [*amounts, *unknown]
+    return amounts
 
 
-def _wrong_amount(template: dict) -> tuple[str, str] | None:
-    """(path, message) of the first amount of a resource that is no quantity."""
-    for index, container in enumerate(template["spec"]["containers"]):
-        for part, amounts in (container.get("resources") or {}).items():
-            for name, amount in amounts.items() if isinstance(amounts, dict) else ():
-                if amount is not None and not is_quantity(amount):
-                    path = f"spec.containers[{index}].resources.{part}.{name}"
-                    return path, f"{amount!r} is no amount of {name}: write one such as 500m, 2 or 1Gi"
-    return None
+def _in_template(error: Invalid) -> list[FieldError]:
+    """The API server's problems; one without a field is about the template, and is not about a Deployment."""
+    about = re.compile(r"^Deployment\S* .*?(?:is invalid|cannot be handled as a Deployment): ", re.DOTALL)
+    return [
+        FieldError(field or "spec.template", about.sub("", message).replace("spec.template.", ""))
+        for field, message in field_errors(error)
+    ]
 
 
-def _probe(template: dict, namespace: str) -> dict:
+def _take_wrong_amounts(template: dict) -> Iterator[FieldError]:
+    """Removes every resource's amount that is not a quantity, each with its problem.
+
+    The API server does not say which one it cannot read, and reads nothing else then.
+    """
+    for part in ("containers", "initContainers"):
+        containers = template["spec"].get(part)
+        for index, container in enumerate(containers if isinstance(containers, list) else []):
+            resources = container.get("resources") if isinstance(container, dict) else None
+            for kind, amounts in resources.items() if isinstance(resources, dict) else ():
+                for name, amount in list(amounts.items()) if isinstance(amounts, dict) else ():
+                    if amount is not None and not is_quantity(amount):
+                        del amounts[name]
+                        yield FieldError(
+                            f"spec.template.spec.{part}[{index}].resources.{kind}[{name}]",
+                            f"is {amount!r}; write an amount such as 500m, 2 or 1Gi",
+                        )
+
+
+def _probe(template: dict, namespace: str) -> dict[str, Any]:
     """A Deployment of this template, which may have no other restart policy than Always."""
-    metadata = template.get("metadata") or {}
-    labels = {**(metadata.get("labels") or {}), "kf-spawner.io/check": "true"}
+    metadata = template.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    given = metadata.get("labels")
+    labels = {**(given if isinstance(given, dict) else {}), "kf-spawner.io/check": "true"}
     spec = {**template["spec"], "restartPolicy": "Always"}
     spec.pop("activeDeadlineSeconds", None)  # fine in a pod, refused in a Deployment
     return {

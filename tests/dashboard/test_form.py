@@ -1,11 +1,18 @@
-"""The create form's answers become a manifest; faults of the manifest come back as faults of the answers. Pure."""
+"""The create form's fields become a TFJob; errors of the TFJob come back as errors of the fields. Pure."""
+
+import copy
+import re
 
 import pytest
 
-from kf_spawner.dashboard.form import field_of, to_manifest
-from kf_spawner.tfjob.validation import TFJobInvalid, validate
+from kf_spawner.dashboard.form import FORM, REPLICA, VOLUME, draft
+from kf_spawner.tfjob.validation import validate
+from kf_spawner.wrong_input import FieldError
 
 WORKER = {"type": "Worker", "image": "tf:1"}
+VOLUMES = [{"claim": "data", "path": "/data"}, {"claim": "home", "path": "/home"}]
+POD = "spec.tfReplicaSpecs.Worker.template.spec"
+CONTAINER = f"{POD}.containers[0]"
 
 
 def form(**fields) -> dict:
@@ -14,6 +21,10 @@ def form(**fields) -> dict:
 
 def one(**fields) -> dict:
     return form(replicas=[{**WORKER, **fields}])
+
+
+def to_manifest(answers: dict) -> dict:
+    return draft(answers).require_valid().job
 
 
 def container(manifest: dict, kind: str = "Worker") -> dict:
@@ -113,14 +124,23 @@ def test_full_form():
         (one(env=[{"value": "b"}]), ["replicas[0].env[0].name"]),
         (one(env=["A=b"]), ["replicas[0].env[0]"]),
         (form(volumes=[{"claim": "data"}]), ["volumes[0].path"]),
-        (form(volumes=[{"path": "/data", "read_only": "yes"}]), ["volumes[0].read_only", "volumes[0].claim"]),
+        (form(volumes=[{"path": "/data", "read_only": "yes"}]), ["volumes[0].claim", "volumes[0].read_only"]),
+        (
+            form(replicas=[{"type": "Worker"}, {"type": "Boss"}], run_policy={"backoffLimit": -1}),
+            [
+                "replicas[0].image",
+                "replicas[1].type",
+                "replicas[1].image",
+                "run_policy.backoffLimit",
+            ],
+        ),
         (form(run_policy="none"), ["run_policy"]),
     ],
 )
 def test_what_is_wrong_is_named_all_at_once(answers, fields):
-    with pytest.raises(TFJobInvalid) as refused:
-        to_manifest(answers)
-    assert [error.field for error in refused.value.errors] == fields
+    errors = draft(answers).errors
+    assert [error.field for error in errors] == fields
+    assert all(len(error.message) > 10 for error in errors)
 
 
 @pytest.mark.parametrize(
@@ -152,4 +172,99 @@ def test_what_is_wrong_is_named_all_at_once(answers, fields):
 )
 def test_a_manifests_field_is_one_of_the_form(path, field):
     replicas = [{"type": "Chief", "image": "tf:1"}, WORKER]
-    assert field_of(path, form(replicas=replicas)) == field
+    assert draft(form(replicas=replicas, volumes=VOLUMES)).fields.field_of(path) == field
+
+
+FULL = form(
+    namespace="kf-ann",
+    success_policy="AllWorkers",
+    run_policy={"backoffLimit": 1},
+    replicas=[
+        {
+            "type": "Worker",
+            "count": 1,
+            "image": "tf:1",
+            "command": "python main.py",
+            "args": "--steps 10",
+            "env": [{"name": "A", "value": "b"}],
+            "cpu": "1",
+            "memory": "1Gi",
+            "gpu": 1,
+            "restart_policy": "Never",
+        }
+    ],
+    volumes=[{"claim": "data", "path": "/data", "read_only": True}],
+)
+OTHERS = {
+    "name": ("other", "metadata.name"),
+    "namespace": ("kf-bob", "metadata.namespace"),
+    "success_policy": ("", "spec.successPolicy"),
+    "run_policy.backoffLimit": (2, "spec.runPolicy.backoffLimit"),
+    "replicas[0].type": ("Chief", "spec.tfReplicaSpecs.Worker"),
+    "replicas[0].count": (2, "spec.tfReplicaSpecs.Worker.replicas"),
+    "replicas[0].restart_policy": ("Always", "spec.tfReplicaSpecs.Worker.restartPolicy"),
+    "replicas[0].image": ("tf:2", f"{CONTAINER}.image"),
+    "replicas[0].command": ("python", f"{CONTAINER}.command[1]"),
+    "replicas[0].args": ("--steps 11", f"{CONTAINER}.args[1]"),
+    "replicas[0].env[0].name": ("B", f"{CONTAINER}.env[0].name"),
+    "replicas[0].env[0].value": ("c", f"{CONTAINER}.env[0].value"),
+    "replicas[0].cpu": ("2", f"{CONTAINER}.resources.requests[cpu]"),
+    "replicas[0].memory": ("2Gi", f"{CONTAINER}.resources.limits[memory]"),
+    "replicas[0].gpu": (2, f"{CONTAINER}.resources.limits[nvidia.com/gpu]"),
+    "volumes[0].claim": ("other", f"{POD}.volumes[0].persistentVolumeClaim.claimName"),
+    "volumes[0].path": ("/other", f"{CONTAINER}.volumeMounts[0].mountPath"),
+    "volumes[0].read_only": (False, f"{CONTAINER}.volumeMounts[0].readOnly"),
+}
+"""A field of the form, another value for it, and the path of the manifest that the value changes."""
+
+
+@pytest.mark.parametrize("field", OTHERS)
+def test_a_field_and_its_path_are_found_from_each_other(field):
+    value, path = OTHERS[field]
+    other = copy.deepcopy(FULL)
+    *outer, last = steps(field)
+    at(other, outer)[last] = value
+    assert at(to_manifest(FULL), steps(path)) != at(to_manifest(other), steps(path))
+    named = draft(FULL).add([FieldError(path, "is refused")]).errors
+    # A type is the replica's own place.
+    assert named == (FieldError(field.removesuffix(".type"), "is refused"),)
+
+
+def test_every_field_of_the_form_is_translated():
+    tops = {field for field in OTHERS if "[" not in field} | {"replicas", "volumes"}
+    assert {field.partition(".")[0] for field in tops} == set(FORM)
+    replica = {field.removeprefix("replicas[0].") for field in OTHERS if field.startswith("replicas[0].")}
+    assert {field.partition("[")[0] for field in replica} == set(REPLICA)
+    assert {field.removeprefix("volumes[0].") for field in OTHERS if field.startswith("volumes")} == set(VOLUME)
+
+
+def test_what_is_left_out_as_wrong_does_not_shift_the_numbers():
+    answers = form(
+        replicas=[{"type": "Boss", "image": "tf:1"}, WORKER],
+        volumes=[{"claim": "data"}, {"claim": "home", "path": "/home"}],
+    )
+    found = draft(answers).add(
+        [
+            FieldError(f"{POD}.volumes[0].persistentVolumeClaim.claimName", "no"),
+            FieldError(f"{CONTAINER}.image", "no"),
+        ]
+    )
+    assert [error.field for error in found.errors] == [
+        "replicas[0].type",
+        "replicas[1].image",
+        "volumes[0].path",
+        "volumes[1].claim",
+    ]
+
+
+def steps(path: str) -> list[str | int]:
+    found = re.findall(r"(?<=\[)[^\]]+(?=\])|[^.\[\]]+", path)
+    return [int(step) if step.isdigit() else step for step in found]
+
+
+def at(value, path: list):
+    """What stands at the path; None where there is nothing."""
+    for step in path:
+        value = dict(enumerate(value)) if isinstance(value, list) else value or {}
+        value = value.get(step)
+    return value

@@ -90,7 +90,8 @@ NOT_OURS = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}}
         ({"form": NO_AMOUNT}, 400, ["replicas[0].cpu", "replicas[0].memory"]),
         ({"form": BAD_VARIABLE}, 422, ["replicas[0].env[0].name"]),
         ({"form": {**NO_CLAIM, "namespace": "kf-bob"}}, 403, ["namespace"]),
-        ({**job("x"), "spec": {**job("x")["spec"], "notAField": 1}}, 400, ["spec.notAField"]),
+        ({"form": {**NO_CLAIM, "name": "Bad"}}, 400, ["name", "volumes[0].claim"]),
+        ({**job("x"), "spec": {**job("x")["spec"], "notAField": 1}}, 422, ["spec.notAField"]),
         ("x" * 1_000_001, 413, ["body"]),
     ],
 )

@@ -70,8 +70,10 @@ CASES = {
         "home_claim",
         "claim-admin",
     ),
-    "no amount of memory": ("tfjobs", program(resources={"memory": "much"}), 422, "resources", "such as"),
-    "memory below zero": ("tfjobs", program(resources={"memory": "-1Gi"}), 422, "resources", "greater than"),
+    "no amount of memory": ("tfjobs", program(resources={"memory": "much"}), 400, "resources.memory", "such as"),
+    "memory below zero": ("tfjobs", program(resources={"memory": "-1Gi"}), 400, "resources.memory", "such as"),
+    "an unknown run policy": ("tfjobs", program(run_policy={"backof": 1}), 422, "run_policy.backof", "unknown field"),
+    "a variable's name that is none": ("tfjobs", program(env={"A=B": "1"}), 422, "env", "Invalid value"),
     "a program too large": ("tfjobs", program(program="#" * 950_000), 413, "body", "home volume"),
     "another kind": ("tfjobs", manifest(kind="Job"), 400, "kind", "TFJob"),
     "another namespace": (
@@ -95,7 +97,7 @@ CASES = {
     "an unknown field of a manifest": (
         "tfjobs",
         json.dumps({**json.loads(manifest()), "sepc": {}}),
-        400,
+        422,
         "sepc",
         "unknown field",
     ),
@@ -171,6 +173,43 @@ async def test_bad_input_names_field_and_remedy_and_leaves_nothing(server, works
             assert answer.get("field") == field, answer
             assert words in answer["message"], answer
             assert answer["reason"]
+    assert await workspace.leftovers() == {}
+
+
+async def test_what_we_and_the_cluster_find_is_told_in_one_answer(server, workspace):
+    """Options: the name by us, the claim and the variable by the cluster."""
+    body = program(name="Digits!", home_claim="nowhere", env={"A=B": "1"}, run_policy={"backof": 1})
+    status, answer = await server.call("POST", "tfjobs", data=body)
+    assert status == 400
+    assert [error["field"] for error in answer["errors"]] == ["name", "env", "home_claim", "run_policy.backof"]
+    for error in answer["errors"]:
+        assert error["message"] in answer["message"]
+    assert await workspace.leftovers() == {}
+
+
+async def test_a_manifest_has_all_its_errors_in_one_answer(server, workspace):
+    container = {
+        "name": "tensorflow",
+        "image": "tf",
+        "imagePolicy": "Always",
+        "resources": {"limits": {"memory": "much", "cpu": "fast"}},
+        "volumeMounts": [{"name": "none", "mountPath": "/x"}],
+    }
+    template = {"spec": {"containers": [container], **MISSING_CLAIM}}
+    spec = {"tfReplicaSpecs": {"Worker": {"template": template}}, "speed": 1}
+    status, answer = await server.call("POST", "tfjobs", data=json.dumps({**json.loads(manifest()), "spec": spec}))
+    assert status == 422
+    pod = "spec.tfReplicaSpecs.Worker.template.spec"
+    assert sorted(error["field"] for error in answer["errors"]) == sorted(
+        [
+            f"{pod}.volumes[0].persistentVolumeClaim.claimName",
+            f"{pod}.containers[0].imagePolicy",
+            f"{pod}.containers[0].resources.limits[cpu]",
+            f"{pod}.containers[0].resources.limits[memory]",
+            f"{pod}.containers[0].volumeMounts[0].name",
+            "spec.speed",
+        ]
+    )
     assert await workspace.leftovers() == {}
 
 

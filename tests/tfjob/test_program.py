@@ -1,10 +1,13 @@
 """From a program's source and options to a job and its ConfigMap."""
 
+import re
+
 import pytest
 
-from kf_spawner.tfjob.program import from_program, owned_by
+from kf_spawner.tfjob.program import OPTIONS as ALL_OPTIONS
+from kf_spawner.tfjob.program import from_program
 from kf_spawner.tfjob.reconcile import decide
-from kf_spawner.tfjob.validation import TFJobInvalid
+from kf_spawner.wrong_input import FieldError, WrongInput
 from tests.tfjob.world import NOW
 
 OPTIONS = {
@@ -22,8 +25,15 @@ OPTIONS = {
 }
 
 
+def made(options: dict) -> tuple[dict, dict]:
+    """The program's ConfigMap and the TFJob."""
+    draft = from_program(options).require_valid()
+    assert draft.config_map is not None
+    return draft.config_map, draft.job
+
+
 def test_the_job():
-    config_map, job = from_program(OPTIONS)
+    config_map, job = made(OPTIONS)
     assert {kind: spec["replicas"] for kind, spec in job["spec"]["tfReplicaSpecs"].items()} == {
         "Chief": 1,
         "Worker": 2,
@@ -49,27 +59,18 @@ def test_the_job():
 
 
 def test_the_operator_runs_it():
-    job = from_program(OPTIONS)[1]
+    job = made(OPTIONS)[1]
     job["metadata"].update(namespace="kf-admin", uid="1")
     assert len(decide(job, [], [], now=NOW).create) == 8
 
 
 def test_the_least_that_is_needed():
-    config_map, job = from_program({"name": "m", "program": "1", "image": "tf"})
+    config_map, job = made({"name": "m", "program": "1", "image": "tf"})
     assert job["spec"]["tfReplicaSpecs"].keys() == {"Worker"}
     (container,) = job["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
     assert "workingDir" not in container
     assert "resources" not in container
     assert config_map["kind"] == "ConfigMap"
-
-
-def test_the_config_map_goes_with_the_job():
-    config_map, job = from_program(OPTIONS)
-    job["metadata"]["uid"] = "u1"
-    assert owned_by(config_map, job)["metadata"]["ownerReferences"] == [
-        {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "mnist", "uid": "u1"}
-    ]
-    assert "ownerReferences" not in config_map["metadata"]
 
 
 @pytest.mark.parametrize(("change", "field", "remedy"), [
@@ -97,9 +98,117 @@ def test_the_config_map_goes_with_the_job():
     ({"args": 0}, "args", "list"),
     ({"resources": []}, "resources", "cpu, memory, gpu"),
     ({"resources": {"disk": 1}}, "resources", "cpu, memory, gpu"),
+    ({"resources": {"cpu": "fast"}}, "resources.cpu", "500m"),
+    ({"resources": {"memory": "-1Gi"}}, "resources.memory", "512Mi"),
+    ({"resources": {"gpu": -1}}, "resources.gpu", "whole number"),
+    ({"resources": {"gpu": True}}, "resources.gpu", "whole number"),
+    ({"replicas": {"worker": 1, "Worker": 2}}, "replicas.Worker", "same type as worker"),
+    ({"home_claim": 3}, "home_claim", "text"),
+    ({"home_mount": ["/x"]}, "home_mount", "text"),
+    ({"working_dir": 3}, "working_dir", "text"),
     ({"wrokers": 1}, "wrokers", "is not an option"),
 ])  # fmt: skip
 def test_names_the_option_and_the_remedy(change, field, remedy):
-    with pytest.raises(TFJobInvalid) as caught:
-        from_program({**OPTIONS, **change})
-    assert remedy in {error.field: error.message for error in caught.value.errors}[field]
+    errors = from_program({**OPTIONS, **change}).errors
+    assert [error.field for error in errors] == [field]
+    assert remedy in errors[0].message
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_options():
+    wrong = {
+        "run_policy": {"backoffLimit": -1},
+        "wrokers": 2,
+        "name": "My Job",
+        "image": "",
+        "env": 3,
+        "replicas": {"boss": 1, "chief": 2, "worker": 1},
+        "resources": {"cpu": "fast", "memory": "lots", "gpu": 1},
+        "restart_policy": "Maybe",
+        "args": "x",
+    }
+    with pytest.raises(WrongInput) as caught:
+        from_program(wrong).require_valid()
+    assert [error.field for error in caught.value.errors] == [
+        "wrokers",
+        "name",
+        "program",
+        "image",
+        "replicas.boss",
+        "replicas.chief",
+        "restart_policy",
+        "env",
+        "resources.cpu",
+        "resources.memory",
+        "args",
+        "run_policy.backoffLimit",
+    ]
+
+
+BROKEN = {
+    "name": "metadata.name",
+    "image": "spec.tfReplicaSpecs.PS.template.spec.containers[0].image",
+    "replicas": "spec.tfReplicaSpecs",
+    "replicas.worker": "spec.tfReplicaSpecs.Worker.replicas",
+    "replicas.ps": "spec.tfReplicaSpecs.PS.template.spec.hostNetwork",
+    "restart_policy": "spec.tfReplicaSpecs.Worker.restartPolicy",
+    "env": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].env[1].name",
+    "resources": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].resources.requests",
+    "resources.cpu": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].resources.requests[cpu]",
+    "resources.memory": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].resources.limits[memory]",
+    "resources.gpu": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].resources.limits[nvidia.com/gpu]",
+    "args": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].command[4]",
+    "home_claim": "spec.tfReplicaSpecs.Worker.template.spec.volumes[1].persistentVolumeClaim.claimName",
+    "home_mount": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].volumeMounts[1].mountPath",
+    "working_dir": "spec.tfReplicaSpecs.Worker.template.spec.containers[0].workingDir",
+    "run_policy.backoffLimit": "spec.runPolicy.backoffLimit",
+}
+"""A field of the options, and the path of the manifest where the API server finds it wrong."""
+
+
+@pytest.mark.parametrize(("option", "path"), BROKEN.items())
+def test_an_error_of_the_manifest_names_the_option(option, path):
+    draft = from_program(OPTIONS).add([FieldError(path, "is refused")])
+    assert draft.errors == (FieldError(option, "is refused"),)
+    assert changes_with(option, path), f"{option} does not become {path}"
+
+
+def test_every_option_is_translated():
+    assert {field.partition(".")[0] for field in BROKEN} == set(ALL_OPTIONS) - {"program"}
+    assert from_program(OPTIONS).fields.field_of("data[main.py]") == "program"
+
+
+OTHERS = {
+    "name": "other",
+    "image": "other",
+    "replicas": {"ps": 2},
+    "replicas.worker": 7,
+    "replicas.ps": 0,
+    "restart_policy": "Always",
+    "env": {"OTHER": "1"},
+    "resources": {"cpu": "7"},
+    "resources.cpu": "7",
+    "resources.memory": "7Gi",
+    "resources.gpu": 7,
+    "args": ["--other", "1"],
+    "home_claim": "other",
+    "home_mount": "/other",
+    "working_dir": "/other",
+    "run_policy.backoffLimit": 7,
+}
+
+
+def changes_with(option: str, path: str) -> bool:
+    """Whether another value of the option changes the manifest at the path."""
+    name, _, entry = option.partition(".")
+    value = {**OPTIONS[name], entry: OTHERS[option]} if entry else OTHERS[option]
+    return at(made(OPTIONS)[1], path) != at(made({**OPTIONS, name: value})[1], path)
+
+
+def at(value, path: str):
+    """What stands at the path: the innermost part that is there."""
+    for step in re.findall(r"(?<=\[)[^\]]+(?=\])|[^.\[\]]+", path):
+        inner = value[int(step)] if isinstance(value, list) else value.get(step, value)
+        if inner is value or not isinstance(inner, dict | list):
+            return inner
+        value = inner
+    return value

@@ -26,7 +26,7 @@ export function showFieldErrors(root, error, inputOf = (path) => find(root, path
   for (const { field: path, message } of error.fields) {
     const input = inputOf(path);
     if (!input) {
-      rest.push(`${path}: ${message}`);
+      rest.push(path ? `${path}: ${message}` : message);
       continue;
     }
     mark(input, message);
