@@ -5,52 +5,42 @@ ROUNDS ?= 10
 JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+NODE := scripts/node $(VENV)
+PRETTIER_FILES := 'kf_spawner/**/*.js' '*.{js,json}'
 SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
-.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock bench bench-operator bench-spawn images clean chart docs reference
+.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference images clean
+.PHONY: check-format check-lint check-types check-layers check-shell check-javascript
+.PHONY: bench bench-operator bench-spawn run-venv test-venv
 
-help:
-	@echo "make run    [HOME_DIR=.home] [PORT=8000] [ARGS='--password-file FILE']  start everything here and print the link"
-	@echo "make test   [ARGS=...] [JOBS=2]           run all tests (ARGS go to pytest), JOBS files at a time"
-	@echo "make test-faults [ROUNDS=10]              kill every component many times while jobs run"
-	@echo "make cluster                              a whole Kubernetes cluster on this machine, for tests (root; Debian)"
-	@echo "make cluster-down                         nothing of it is left"
-	@echo "make test-cluster [CLUSTER=kubeconfig]    the tests that want a cluster: there, or on the one named"
-	@echo "make check                                format, lint, types and the walls between rooms"
-	@echo "make bench                                starts and memory in docs/benchmarks.md, measured again"
-	@echo "make bench-spawn [ARGS='--rounds 5']      Start to ready server: on our local node, and on a real kubelet (root)"
-	@echo "make bench-operator [ARGS='--jobs 1,10,100,1000']  the operator's, beside the Go operator and the limit"
-	@echo "make images [ONLY=\"hub …\"] [BASE=…]      build the container images into .images/"
-	@echo "make chart                                the chart's schema, page of values and copies, made again"
-	@echo "make docs                                 the pages of docs/ as a site in build/docs; a warning is an error"
-	@echo "make reference                            docs/settings.md and docs/notebook-api.md, made again from the code"
-	@echo "make clean                                remove what make made in this folder, but not .home: that holds users' files"
+help: ## this list
+	@awk -F ': .*## ' '/^[a-z-]+:.* ## / { name = $$1; sub(/^[^#]*## /, ""); printf "make %-14s %s\n", name, $$0 }' Makefile
 
-run:
+run-venv:
 	@scripts/setup $(VENV) requirements/run.txt
+
+test-venv:
+	@scripts/setup $(VENV) requirements/test.txt
+
+run: run-venv ## start everything here and print the link [HOME_DIR=.home] [PORT=8000] [ARGS='--password-file FILE']
 	@exec $(BIN)/kf-spawner up --home "$(HOME_DIR)" --port $(PORT) $(ARGS)
 
-test:
-	@scripts/setup $(VENV) requirements/test.txt
+test: test-venv ## run all tests, JOBS files at a time; ARGS go to pytest [JOBS=2] [ARGS='tests/tfjob -x']
 	@scripts/test-machine
 	@$(BIN)/python -m tests.fixtures.programs
 	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-faults:
-	@scripts/setup $(VENV) requirements/test.txt
+test-faults: test-venv ## kill every component many times while jobs run [ROUNDS=10]
 	@$(BIN)/python -m tests.fixtures.programs
 	@exec env KF_FAULT_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m faults $(ARGS)
 
-cluster:
-	@scripts/setup $(VENV) requirements/test.txt
+cluster: test-venv ## start a whole Kubernetes cluster on this machine, for tests (root; Debian)
 	@exec $(BIN)/python -m tests.cluster up
 
-cluster-down:
-	@scripts/setup $(VENV) requirements/test.txt
+cluster-down: test-venv ## remove the cluster and everything that belongs to it
 	@exec $(BIN)/python -m tests.cluster down
 
-test-cluster:
-	@scripts/setup $(VENV) requirements/test.txt
+test-cluster: test-venv ## run the tests that need a cluster: on our own, or on the one named [CLUSTER=kubeconfig]
 	@scripts/test-machine
 	@$(BIN)/python -m tests.fixtures.helm
 ifdef CLUSTER
@@ -66,51 +56,61 @@ endif
 .cluster/plain.tar: tests/node/plain_image.py tests/node/pods.py tests/cluster/archive.py tests/cluster/debian.py
 	@$(BIN)/python -m tests.node.plain_image $@
 
-check:
-	@scripts/setup $(VENV) requirements/test.txt
-	@$(BIN)/ruff format --check .
-	@$(BIN)/ruff check .
+check: check-format check-lint check-types check-layers check-shell ## check format, lint, types, layers, shell scripts and JavaScript
+
+# Each of these is also a hook of .pre-commit-config.yaml.
+check-format: test-venv
+	@$(BIN)/ruff format --check -q .
+	@$(NODE) prettier --check --log-level warn $(PRETTIER_FILES)
+
+check-lint: test-venv
+	@$(BIN)/ruff check -q .
+
+check-types: test-venv
 	@$(BIN)/mypy
+
+check-layers: test-venv
 	@$(BIN)/lint-imports
 
-format:
-	@scripts/setup $(VENV) requirements/test.txt
+check-shell: test-venv
+	@git ls-files -s | awk '/^100755/ { print $$4 }' | xargs awk 'FNR == 1 && /^#!.*sh$$/ { print FILENAME }' | xargs $(BIN)/shellcheck
+
+check-javascript: test-venv
+	@$(NODE) eslint kf_spawner
+	@$(NODE) tsc
+
+format: test-venv ## format Python and JavaScript, and fix what the linters can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+	@$(NODE) eslint --fix kf_spawner
+	@$(NODE) prettier --write --log-level warn $(PRETTIER_FILES)
 
-lock:
+lock: ## pin the newest versions that setup.py and package.json allow
 	@scripts/lock
 
-chart:
-	@scripts/setup $(VENV) requirements/test.txt
+chart: test-venv ## make the chart's schema, page of values and copies again
 	@$(BIN)/python helm/generate.py
 
-docs:
-	@scripts/setup $(VENV) requirements/test.txt
+docs: test-venv ## build the pages of docs/ as a site in build/docs; a warning is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 	@echo "build/docs/index.html"
 
-reference:
-	@scripts/setup $(VENV) requirements/test.txt
+reference: test-venv ## make docs/settings.md and docs/notebook-api.md again from the code
 	@$(BIN)/python docs/generate.py
 
-bench:
-	@scripts/setup $(VENV) requirements/test.txt
+bench: test-venv ## measure starts and memory, as in docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.startup
 
-bench-spawn:
-	@scripts/setup $(VENV) requirements/test.txt
+bench-spawn: test-venv ## measure Start to ready server, on our node and on a real kubelet (root) [ARGS='--rounds 5']
 	@$(BIN)/python -m tests.cluster up
 	@$(BIN)/python -m tests.cluster load $(foreach name,$(SPAWNED),.images/$(name).tar)
 	@exec $(BIN)/python -m tests.cluster run -- $(abspath $(BIN))/python -m benchmarks.spawn_to_ready $(ARGS)
 
-bench-operator:
-	@scripts/setup $(VENV) requirements/test.txt
+bench-operator: test-venv ## measure the operator beside the Go operator and the limit [ARGS='--jobs 1,10,100,1000']
 	@exec $(BIN)/python -m benchmarks.operator $(ARGS)
 
-images:
-	@scripts/setup $(VENV) requirements/run.txt
+images: run-venv ## build the container images into .images/ [ONLY="hub …"] [BASE=…]
 	@exec $(BIN)/python -m scripts.images $(if $(BASE),--base $(BASE)) $(ONLY)
 
-clean:
+clean: ## remove what make made in this folder, but not .home, which holds users' files
 	rm -rf $(VENV) .images build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -29,11 +29,12 @@ export function ask({ title, content, label, danger = false, work, fieldOf = () 
       dialog.close();
     } catch (error) {
       const rest = showFieldErrors(form, error, fieldOf);
-      if (rest.length)
+      if (rest.length) {
         fill(
           trouble,
           rest.map((words) => h("p", { class: "notice error" }, words)),
         );
+      }
     }
     confirm.disabled = false;
   });

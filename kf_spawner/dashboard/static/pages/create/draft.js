@@ -78,8 +78,9 @@ function assign(target, path, value) {
 /** The draft's form as the REST interface takes it: numbers are numbers. */
 export function formOf({ form }) {
   const policy = { ...form.run_policy };
-  for (const name of ["backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"])
+  for (const name of ["backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"]) {
     policy[name] = number(policy[name]);
+  }
   return {
     ...form,
     run_policy: policy,

@@ -141,7 +141,11 @@ function tfConfig() {
   const text = part(h("div"), ({ pod, tf_config: config }) =>
     config
       ? h("pre", { class: "code", tabindex: 0, "aria-label": "TF_CONFIG" }, JSON.stringify(config, null, 2))
-      : h("p", { class: "muted" }, pod ? "None: a job of one replica needs no cluster." : "There is no pod to tell now."),
+      : h(
+          "p",
+          { class: "muted" },
+          pod ? "None: a job of one replica needs no cluster." : "There is no pod to tell now.",
+        ),
   );
   const told = () => {
     const { pod, tf_config } = replicas.find(({ replica }) => replica === choice.value) || {};
