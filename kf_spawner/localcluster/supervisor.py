@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 START_TIMEOUT = 120.0
 START_ATTEMPTS = 3
@@ -53,6 +54,16 @@ class ProcessSpec:
     late: bool = False
 
 
+class ComponentStatus(TypedDict):
+    """What a component does now. `pid` and `seconds` (since its start) are None when it does not run."""
+
+    name: str
+    state: Literal["waiting", "starting", "running"]
+    pid: int | None
+    restarts: int
+    seconds: float | None
+
+
 @dataclass
 class _Component:
     spec: ProcessSpec
@@ -88,8 +99,8 @@ class Supervisor:
         self._log_dir = log_dir
         self._say = say
         self._max_backoff = max_backoff
-        self._tasks: dict[str, asyncio.Task] = {}
-        self._logs: asyncio.Task | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._logs: asyncio.Task[None] | None = None
         self._stopping = False
         for folder in (run_dir, log_dir):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -134,8 +145,8 @@ class Supervisor:
         for level in _stop_order([component.spec for component in self._components.values()]):
             await asyncio.gather(*(self._end(self._components[name]) for name in level))
 
-    def status(self) -> list[dict]:
-        """One dict a component: name, state (waiting, starting, running), pid, restarts, seconds since its start."""
+    def status(self) -> list[ComponentStatus]:
+        """What each component does now, in the order of their start."""
         return [_describe(component) for component in self._components.values()]
 
     async def _keep(self, component: _Component) -> None:
@@ -267,18 +278,20 @@ async def reap(run_dir: Path) -> list[str]:
     return killed
 
 
-def write_record(path: Path, record: dict) -> None:
+def write_record(path: Path, record: dict[str, Any]) -> None:
     """Writes a small JSON file at once or not at all."""
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(record))
     scratch.replace(path)
 
 
-def read_record(path: Path) -> dict | None:
+def read_record(path: Path) -> dict[str, Any] | None:
+    """What `write_record` wrote, or None where there is no such file."""
     try:
-        return json.loads(path.read_text())
+        record: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
+    return record
 
 
 def process_start(pid: int) -> str | None:
@@ -290,7 +303,7 @@ def process_start(pid: int) -> str | None:
     return None if not fields or fields[0] == "Z" else fields[19]  # it may be empty at the very end
 
 
-def is_alive(record: dict) -> bool:
+def is_alive(record: dict[str, Any]) -> bool:
     """Whether the very process of the record still runs."""
     start = process_start(record["pid"])
     return start is not None and start == record["start"]
@@ -325,13 +338,12 @@ def _exit_words(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
 
 
-def _describe(component: _Component) -> dict:
+def _describe(component: _Component) -> ComponentStatus:
     process = component.process
     running = process is not None and process.returncode is None
-    state = ("running" if component.is_ready else "starting") if running else "waiting"
     return {
         "name": component.spec.name,
-        "state": state,
+        "state": ("running" if component.is_ready else "starting") if running else "waiting",
         "pid": process.pid if process is not None and running else None,
         "restarts": component.restarts,
         "seconds": round(time.monotonic() - component.started, 1) if running else None,

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from traitlets import Bool, Float, Integer, Unicode, default
@@ -285,10 +286,10 @@ class NodeApp(Application):
         )
 
     async def _until(
-        self, stopped: asyncio.Task, registration: Registration, provisioner: ClusterConfig | None
+        self, stopped: asyncio.Task[Any], registration: Registration, provisioner: ClusterConfig | None
     ) -> None:
         """Until the signal to stop; what fails meanwhile ends the process, and the pods go on without it."""
-        tasks = {stopped, asyncio.create_task(registration.keep(), name="registration")}
+        tasks: set[asyncio.Task[Any]] = {stopped, asyncio.create_task(registration.keep(), name="registration")}
         if provisioner is not None:
             tasks.add(asyncio.create_task(self._provide(provisioner), name="provisioner"))
         try:

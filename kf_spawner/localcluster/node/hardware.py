@@ -10,6 +10,7 @@ import shutil
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def default_name() -> str:
     return name[:63].strip("-") or "localhost"
 
 
-def node_info(*, version: str, kubelet_version: str) -> dict:
+def node_info(*, version: str, kubelet_version: str) -> dict[str, Any]:
     """`status.nodeInfo`."""
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     machine_id = _first_line("/etc/machine-id")

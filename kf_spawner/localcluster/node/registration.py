@@ -68,7 +68,7 @@ def node_labels(name: str, gpus: list[Gpu]) -> dict[str, str]:
     return labels
 
 
-def conditions(former: list[dict], *, now: str, ready: bool = True) -> list[dict]:
+def conditions(former: list[dict[str, Any]], *, now: str, ready: bool = True) -> list[dict[str, Any]]:
     """`status.conditions`: a kubelet's four, with the moment of the last change kept from `former`."""
     before = {condition["type"]: condition for condition in former}
     result = []
@@ -103,7 +103,7 @@ class Registration:
         labels: dict[str, str],
         capacity: dict[str, str],
         allocatable: dict[str, str],
-        node_info: dict,
+        node_info: dict[str, Any],
         unavailable: Callable[[], dict[str, str]],
     ):
         self._client = client
@@ -118,7 +118,7 @@ class Registration:
             "declaredFeatures": DECLARED_FEATURES,
             "nodeInfo": node_info,
         }
-        self._conditions: list[dict] = []
+        self._conditions: list[dict[str, Any]] = []
         self._written_unavailable: str | None = None
         self._registered = False
 
@@ -158,7 +158,7 @@ class Registration:
         self._conditions = node["status"]["conditions"]
         self._written_unavailable = unavailable
 
-    async def _patch_status(self, status: dict) -> dict:
+    async def _patch_status(self, status: dict[str, Any]) -> dict[str, Any]:
         return await self._client.patch(NODES, self._name, {"status": status}, subresource="status", kind="strategic")
 
     async def _unavailable_images(self) -> str:

@@ -39,7 +39,7 @@ class Deadline:
         return True
 
 
-async def cancel(*tasks: asyncio.Task) -> None:
+async def cancel(*tasks: asyncio.Task[Any]) -> None:
     """Cancels the tasks and returns once they have ended; what they raised is not of interest any more."""
     for task in tasks:
         task.cancel()

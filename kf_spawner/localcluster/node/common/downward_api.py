@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from .quantities import parse_quantity
 
@@ -17,17 +18,17 @@ class FieldError(Exception):
     """A field that is not there, or a name that no container of the pod has."""
 
 
-def field_value(pod: dict, path: str, *, pod_ip: str = "", host_ip: str = "") -> str:
+def field_value(pod: dict[str, Any], path: str, *, pod_ip: str = "", host_ip: str = "") -> str:
     """The text of `fieldRef.fieldPath` for `pod`; labels and annotations as a whole come as `key="value"` lines."""
     meta = pod["metadata"]
     subscript = _SUBSCRIPT.fullmatch(path)
     if subscript:
-        return (meta.get(subscript[1]) or {}).get(subscript[2], "")
+        return str((meta.get(subscript[1]) or {}).get(subscript[2], ""))
     if path in ("metadata.labels", "metadata.annotations"):
         entries = meta.get(path.removeprefix("metadata.")) or {}
         return "\n".join(f"{key}={json.dumps(entries[key], ensure_ascii=False)}" for key in sorted(entries))
     spec = pod["spec"]
-    values = {
+    values: dict[str, str] = {
         "metadata.name": meta["name"],
         "metadata.namespace": meta.get("namespace", ""),
         "metadata.uid": meta.get("uid", ""),
@@ -44,7 +45,7 @@ def field_value(pod: dict, path: str, *, pod_ip: str = "", host_ip: str = "") ->
 
 
 def resource_value(
-    pod: dict, reference: dict, *, container: str | None, allocatable: Mapping[str, str] | None
+    pod: dict[str, Any], reference: dict[str, Any], *, container: str | None, allocatable: Mapping[str, str] | None
 ) -> str:
     """The number of `resourceFieldRef`, in units of its divisor, rounded up.
 
@@ -62,7 +63,7 @@ def resource_value(
     return str(math.ceil(parse_quantity(amount or "0") / divisor))
 
 
-def needs_allocatable(pod: dict, reference: dict, *, container: str | None) -> bool:
+def needs_allocatable(pod: dict[str, Any], reference: dict[str, Any], *, container: str | None) -> bool:
     """Whether `resource_value` has to know what the node has."""
     kind, _, resource = reference["resource"].partition(".")
     name = reference.get("containerName") or container
@@ -71,6 +72,6 @@ def needs_allocatable(pod: dict, reference: dict, *, container: str | None) -> b
     return kind == "limits" and resource not in limits
 
 
-def _container(pod: dict, name: str | None) -> dict | None:
+def _container(pod: dict[str, Any], name: str | None) -> dict[str, Any] | None:
     everyone = [*(pod["spec"].get("containers") or []), *(pod["spec"].get("initContainers") or [])]
     return next((each for each in everyone if each["name"] == name), None)

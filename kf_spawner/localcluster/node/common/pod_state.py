@@ -3,13 +3,14 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass
 class PodState:
     """`changed` marks the status as to be written soon, `publish` writes it now."""
 
-    pod: dict
+    pod: dict[str, Any]
     changed: Callable[[], None]
     publish: Callable[[], Awaitable[None]]
     ip: str = ""
@@ -18,19 +19,19 @@ class PodState:
 
     @property
     def uid(self) -> str:
-        return self.pod["metadata"]["uid"]
+        return str(self.pod["metadata"]["uid"])
 
     @property
     def namespace(self) -> str:
-        return self.pod["metadata"]["namespace"]
+        return str(self.pod["metadata"]["namespace"])
 
     @property
     def name(self) -> str:
-        return self.pod["metadata"]["name"]
+        return str(self.pod["metadata"]["name"])
 
     @property
     def restart_policy(self) -> str:
-        return self.pod["spec"].get("restartPolicy", "Always")
+        return str(self.pod["spec"].get("restartPolicy", "Always"))
 
     @property
     def grace_period(self) -> float:

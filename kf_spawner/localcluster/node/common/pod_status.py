@@ -20,8 +20,8 @@ class ContainerView:
     name: str
     image: str
     kind: str = MAIN
-    state: dict = field(default_factory=lambda: waiting("ContainerCreating"))
-    last_state: dict = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=lambda: waiting("ContainerCreating"))
+    last_state: dict[str, Any] = field(default_factory=dict)
     restart_count: int = 0
     image_id: str = ""
     container_id: str = ""
@@ -48,11 +48,11 @@ class PodView:
     failure: tuple[str, str] | None = None  # reason and message of a failure of the pod as a whole
 
 
-def waiting(reason: str, message: str = "") -> dict:
+def waiting(reason: str, message: str = "") -> dict[str, Any]:
     return {"waiting": {"reason": reason, **({"message": message} if message else {})}}
 
 
-def running(started_at: str) -> dict:
+def running(started_at: str) -> dict[str, Any]:
     return {"running": {"startedAt": started_at}}
 
 
@@ -90,21 +90,20 @@ def _init_progress(containers: list[ContainerView]) -> tuple[bool, bool]:
     return pending, failed
 
 
-def pod_status(pod: dict, view: PodView, *, written: dict, now: str) -> dict:
+def pod_status(pod: dict[str, Any], view: PodView, *, written: dict[str, Any], now: str) -> dict[str, Any]:
     """The fields of `status` that a node owns; `written` is what it wrote last (the pod may be older than that)."""
     phase = phase_of(view, pod["spec"].get("restartPolicy", "Always"))
-    by_kind = {True: [], False: []}  # type: dict[bool, list[dict]]
-    for container in view.containers:
-        by_kind[container.kind == MAIN].append(_container_status(container))
+    main = [_container_status(container) for container in view.containers if container.kind == MAIN]
+    init = [_container_status(container) for container in view.containers if container.kind != MAIN]
     status: dict[str, Any] = {
         "phase": phase,
         "hostIP": view.host_ip,
         "hostIPs": [{"ip": view.host_ip}],
         "startTime": view.started_at,
-        "containerStatuses": by_kind[True],
+        "containerStatuses": main,
     }
-    if by_kind[False]:
-        status["initContainerStatuses"] = by_kind[False]
+    if init:
+        status["initContainerStatuses"] = init
     if view.ip:
         status["podIP"] = view.ip
         status["podIPs"] = [{"ip": view.ip}]
@@ -116,7 +115,7 @@ def pod_status(pod: dict, view: PodView, *, written: dict, now: str) -> dict:
     return status
 
 
-def _container_status(container: ContainerView) -> dict:
+def _container_status(container: ContainerView) -> dict[str, Any]:
     return {
         "name": container.name,
         "image": container.image,
@@ -130,7 +129,9 @@ def _container_status(container: ContainerView) -> dict:
     }
 
 
-def _conditions(pod: dict, view: PodView, phase: str, written: dict, now: str) -> list[dict]:
+def _conditions(
+    pod: dict[str, Any], view: PodView, phase: str, written: dict[str, Any], now: str
+) -> list[dict[str, Any]]:
     known = [*((pod.get("status") or {}).get("conditions") or []), *(written.get("conditions") or [])]
     former = {condition["type"]: condition for condition in known}
     conditions = []
@@ -150,7 +151,9 @@ def _conditions(pod: dict, view: PodView, phase: str, written: dict, now: str) -
     return conditions
 
 
-def _judgements(pod: dict, view: PodView, phase: str, former: dict) -> list[tuple[str, bool, str, str]]:
+def _judgements(
+    pod: dict[str, Any], view: PodView, phase: str, former: dict[str, Any]
+) -> list[tuple[str, bool, str, str]]:
     init = [container for container in view.containers if container.kind == INIT]
     serving = [container for container in view.containers if container.kind != INIT]
     unready = [container.name for container in serving if not container.ready]
@@ -197,7 +200,7 @@ def _sandbox(view: PodView, *, over: bool) -> tuple[bool, str, str]:
     return False, "PodSandboxNotReady", "pod sandbox is not ready" if over else "no pod sandbox exists"
 
 
-def _closed_gates(pod: dict, former: dict) -> list[str]:
+def _closed_gates(pod: dict[str, Any], former: dict[str, Any]) -> list[str]:
     """What is said of each readiness gate that is not open."""
     said = []
     for gate in pod["spec"].get("readinessGates") or []:
@@ -209,7 +212,7 @@ def _closed_gates(pod: dict, former: dict) -> list[str]:
     return said
 
 
-def patch_of(desired: dict, written: dict) -> dict:
+def patch_of(desired: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
     """The strategic-merge patch from `written` to `desired`: empty when nothing of ours differs."""
     patch = {key: value for key, value in desired.items() if _plain(written.get(key)) != _plain(value)}
     patch.update({key: None for key in _OWNED if key in written and key not in desired})

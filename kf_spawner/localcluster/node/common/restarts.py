@@ -1,6 +1,7 @@
 """Whether an ended container starts again, and when. Pure."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 CRASH_FIRST = 10.0
 CRASH_MOST = 300.0
@@ -11,14 +12,14 @@ SIDECAR = "sidecar"
 MAIN = "main"
 
 
-def kind_of(container: dict, *, is_init: bool) -> str:
+def kind_of(container: dict[str, Any], *, is_init: bool) -> str:
     """An init container that restarts always is a sidecar."""
     if not is_init:
         return MAIN
     return SIDECAR if container.get("restartPolicy") == "Always" else INIT
 
 
-def restarts(*, pod_policy: str, container: dict, kind: str, code: int, forced: bool = False) -> bool:
+def restarts(*, pod_policy: str, container: dict[str, Any], kind: str, code: int, forced: bool = False) -> bool:
     """Whether a container that ended with `code` runs again.
 
     `forced`: it did not end by itself (a failed probe, the node's own stop), so a zero does not mean that it is done.
@@ -36,7 +37,7 @@ def restarts(*, pod_policy: str, container: dict, kind: str, code: int, forced: 
     return forced or code != 0
 
 
-def _matches(rule: dict, code: int) -> bool:
+def _matches(rule: dict[str, Any], code: int) -> bool:
     return (code in rule.get("values", [])) == (rule.get("operator") == "In")
 
 

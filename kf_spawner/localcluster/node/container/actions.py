@@ -10,13 +10,14 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 from yarl import URL
 
+from ..process.records import ShimSpec
+
 OUTPUT_LIMIT = 10 * 1024
-
-
 MOST_REDIRECTS = 10
 
 
@@ -35,7 +36,7 @@ class Target:
     translate: Callable[[str], str]
 
     @classmethod
-    def of(cls, container: dict, *, ip: str, spec: dict, translate: Callable[[str], str]) -> "Target":
+    def of(cls, container: dict[str, Any], *, ip: str, spec: ShimSpec, translate: Callable[[str], str]) -> "Target":
         ports = {port["name"]: port["containerPort"] for port in container.get("ports") or [] if port.get("name")}
         return cls(ip=ip, ports=ports, env=spec["env"], cwd=spec["cwd"], translate=translate)
 
@@ -59,7 +60,9 @@ class Answer:
     body: str = ""
 
 
-async def perform(action: dict, target: Target, http: aiohttp.ClientSession, *, timeout: float) -> Answer | None:
+async def perform(
+    action: dict[str, Any], target: Target, http: aiohttp.ClientSession, *, timeout: float
+) -> Answer | None:
     """Runs one handler: `exec`, `httpGet`, `tcpSocket` or `sleep`. Raises ActionFailed, after `timeout` s at most.
 
     What a web server answered is given back: a hook is done whatever it was, a probe looks at it.
@@ -116,7 +119,7 @@ async def _read_some(stream: asyncio.StreamReader) -> bytes:
     return data
 
 
-async def _request(action: dict, target: Target, http: aiohttp.ClientSession, timeout: float) -> Answer:
+async def _request(action: dict[str, Any], target: Target, http: aiohttp.ClientSession, timeout: float) -> Answer:
     scheme = (action.get("scheme") or "HTTP").lower()
     host = action.get("host") or target.ip
     path = "/" + (action.get("path") or "/").lstrip("/")
@@ -147,7 +150,7 @@ async def _answer(url: URL, headers: Mapping[str, str], http: aiohttp.ClientSess
     raise ActionFailed(f"stopped after {MOST_REDIRECTS} redirects")
 
 
-async def _connect(action: dict, target: Target, timeout: float) -> None:
+async def _connect(action: dict[str, Any], target: Target, timeout: float) -> None:
     host = action.get("host") or target.ip
     port = target.port(action["port"])
     try:

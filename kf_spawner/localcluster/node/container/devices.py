@@ -1,6 +1,7 @@
 """Which container has which GPU. One file per pod remembers it, so that a new node gives no GPU away twice."""
 
 from pathlib import Path
+from typing import Any
 
 from ..common import layout
 from ..common.json_files import read_json, write_json
@@ -26,7 +27,7 @@ class Devices:
     def add(self, indices: list[int]) -> None:
         self._indices += indices
 
-    def allocate(self, pod: dict) -> dict[str, list[int]]:
+    def allocate(self, pod: dict[str, Any]) -> dict[str, list[int]]:
         """container -> indices: what the pod has already, or else what is free now. Raises NoDevice."""
         uid = pod["metadata"]["uid"]
         if uid in self._given:
@@ -37,7 +38,7 @@ class Devices:
             self._given[uid] = given
         return given
 
-    def _choose(self, pod: dict) -> dict[str, list[int]]:
+    def _choose(self, pod: dict[str, Any]) -> dict[str, list[int]]:
         taken = {index for pods in self._given.values() for indices in pods.values() for index in indices}
         free = [index for index in self._indices if index not in taken]
         given = {}
@@ -52,7 +53,7 @@ class Devices:
         layout.devices_record(self._root, uid).unlink(missing_ok=True)
 
 
-def wanted(pod: dict) -> dict[str, int]:
+def wanted(pod: dict[str, Any]) -> dict[str, int]:
     """GPUs by container, those that want some."""
     counts = {}
     for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:

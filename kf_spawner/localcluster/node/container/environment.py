@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, SECRETS, SERVICES
@@ -57,8 +58,8 @@ class ContainerSpec:
 
 async def build_container(
     client: Client,
-    pod: dict,
-    container: dict,
+    pod: dict[str, Any],
+    container: dict[str, Any],
     *,
     image_env: ImageEnvironment,
     mounts: Sequence[Mount],
@@ -117,7 +118,9 @@ async def build_container(
     return ContainerSpec(argv=argv, env=env, cwd=cwd, directories=directories)
 
 
-async def container_env(client: Client, pod: dict, container: dict, *, pod_ip: str, host_ip: str) -> dict[str, str]:
+async def container_env(
+    client: Client, pod: dict[str, Any], container: dict[str, Any], *, pod_ip: str, host_ip: str
+) -> dict[str, str]:
     """The container's `envFrom` and `env` as the pod says them, expanded and not translated."""
     env: dict[str, str] = {}
     for source in container.get("envFrom") or []:
@@ -136,7 +139,13 @@ async def container_env(client: Client, pod: dict, container: dict, *, pod_ip: s
 
 
 async def _value_from(
-    client: Client, pod: dict, container: dict, source: dict, *, pod_ip: str, host_ip: str
+    client: Client,
+    pod: dict[str, Any],
+    container: dict[str, Any],
+    source: dict[str, Any],
+    *,
+    pod_ip: str,
+    host_ip: str,
 ) -> str | None:
     if source.get("fieldRef"):
         return field_value(pod, source["fieldRef"]["fieldPath"], pod_ip=pod_ip, host_ip=host_ip)
@@ -155,7 +164,7 @@ async def _value_from(
     raise ContainerConfigError(f"couldn't find key {reference['key']} in {kind[0].upper()}{kind[1:]} {where}")
 
 
-async def _data(client: Client, pod: dict, kind: str, reference: dict) -> dict[str, str] | None:
+async def _data(client: Client, pod: dict[str, Any], kind: str, reference: dict[str, Any]) -> dict[str, str] | None:
     """The texts of a ConfigMap or Secret; None where it may be absent and is."""
     resource = SECRETS if kind == "secret" else CONFIGMAPS
     try:
@@ -169,18 +178,18 @@ async def _data(client: Client, pod: dict, kind: str, reference: dict) -> dict[s
     return {key: data.decode(errors="replace") for key, data in object_files(found).items()}
 
 
-def _hostname(pod: dict) -> str:
+def _hostname(pod: dict[str, Any]) -> str:
     spec = pod["spec"]
     return spec.get("hostnameOverride") or spec.get("hostname") or str(pod["metadata"]["name"])
 
 
-def _words(container: dict, env: Mapping[str, str]) -> list[str]:
+def _words(container: dict[str, Any], env: Mapping[str, str]) -> list[str]:
     """What the pod itself says of the command line."""
     words = [*(container.get("command") or []), *(container.get("args") or [])]
     return [expand(word, env) for word in words]
 
 
-def _directories(container: dict, mounts: Sequence[Mount], termination_log: Path | None) -> dict[str, str]:
+def _directories(container: dict[str, Any], mounts: Sequence[Mount], termination_log: Path | None) -> dict[str, str]:
     directories = {mount.mount_path: str(mount.host_path) for mount in mounts if mount.mount_path not in SHARED}
     if termination_log is not None:
         directories[container.get("terminationMessagePath") or "/dev/termination-log"] = str(termination_log)
@@ -197,13 +206,13 @@ def _cover(path: str, directories: dict[str, str], scratch: Path) -> None:
         directories["/" + path.strip("/")] = str(inside(scratch, path.strip("/")))
 
 
-async def _resolve(addresses: Addresses, pod: dict, texts: Sequence[str]) -> dict[ServiceName, str]:
+async def _resolve(addresses: Addresses, pod: dict[str, Any], texts: Sequence[str]) -> dict[ServiceName, str]:
     namespace = pod["metadata"]["namespace"]
     names = set().union(*(service_names(text, namespace=namespace) for text in texts))
     return await addresses.resolve(pod, names) if names else {}
 
 
-async def _service_links(client: Client, pod: dict, addresses: Addresses) -> dict[str, str]:
+async def _service_links(client: Client, pod: dict[str, Any], addresses: Addresses) -> dict[str, str]:
     """`NAME_SERVICE_HOST` and `NAME_SERVICE_PORT` for the services of the pod's namespace that have an address."""
     if pod["spec"].get("enableServiceLinks") is False:
         return {}

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 from .actions import ActionFailed, Answer
 
@@ -22,7 +23,7 @@ class Timing:
     failures: int
 
     @classmethod
-    def of(cls, probe: dict) -> "Timing":
+    def of(cls, probe: dict[str, Any]) -> "Timing":
         return cls(
             initial_delay=probe.get("initialDelaySeconds") or 0,
             period=probe.get("periodSeconds") or 10,
@@ -50,7 +51,7 @@ class Verdict:
         return self.opinion
 
 
-Perform = Callable[[dict, float], Awaitable[Answer | None]]
+Perform = Callable[[dict[str, Any], float], Awaitable[Answer | None]]
 Report = Callable[[str, str], None]
 
 
@@ -64,7 +65,7 @@ class Probes:
 
     def __init__(
         self,
-        container: dict,
+        container: dict[str, Any],
         *,
         age: float,
         perform: Perform,
@@ -109,14 +110,14 @@ class Probes:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _until_started(self, probe: dict) -> bool:
+    async def _until_started(self, probe: dict[str, Any]) -> bool:
         verdict = Verdict(Timing.of(probe))
         await self._wait_first(verdict.timing)
         while (opinion := verdict.add(await self._ask("Startup", probe, verdict.timing))) is None:  # noqa: ASYNC110
             await asyncio.sleep(verdict.timing.period)
         return opinion
 
-    async def readiness(self, probe: dict, ready: bool) -> None:
+    async def readiness(self, probe: dict[str, Any], ready: bool) -> None:
         """The readiness probe alone, for ever."""
         verdict = Verdict(Timing.of(probe), opinion=ready)
         if ready:
@@ -128,7 +129,7 @@ class Probes:
                 self._on_ready(bool(verdict.opinion))
             await asyncio.sleep(verdict.timing.period)
 
-    async def _liveness(self, probe: dict) -> None:
+    async def _liveness(self, probe: dict[str, Any]) -> None:
         verdict = Verdict(Timing.of(probe), opinion=True)
         await self._wait_first(verdict.timing)
         while verdict.add(await self._ask("Liveness", probe, verdict.timing)):  # noqa: ASYNC110
@@ -137,7 +138,7 @@ class Probes:
     async def _wait_first(self, timing: Timing) -> None:
         await asyncio.sleep(max(0.0, timing.initial_delay - (time.monotonic() - self._born)))
 
-    async def _ask(self, kind: str, probe: dict, timing: Timing) -> bool:
+    async def _ask(self, kind: str, probe: dict[str, Any], timing: Timing) -> bool:
         try:
             answer = await self._perform(probe, timing.timeout)
             if answer and not 200 <= answer.status < 400:

@@ -20,7 +20,9 @@ Waiting = Callable[[str, str], Awaitable[None]]
 class Puller:
     """Pulls for one container. `event(type, reason, message)`; `waiting(reason, message)` awaits its being shown."""
 
-    def __init__(self, store: ImageStore, container: dict, *, backoff: Backoff, event: Event, waiting: Waiting):
+    def __init__(
+        self, store: ImageStore, container: dict[str, Any], *, backoff: Backoff, event: Event, waiting: Waiting
+    ):
         self._store = store
         self._reference = container["image"]
         self._policy = container.get("imagePullPolicy") or "IfNotPresent"

@@ -10,6 +10,7 @@ import logging
 import shutil
 import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from kf_spawner.kube import ApiError
@@ -20,6 +21,7 @@ from ..common.pod_state import PodState
 from ..common.pod_status import ContainerView, rfc3339, running, waiting
 from ..common.restarts import INIT, Backoff, restarts
 from ..process.attempts import Attempt, Exit, StartFailed, attempts_of
+from ..process.records import ShimSpec
 from ..volume.manager import VolumeError
 from .actions import ActionFailed, Answer, Target, perform
 from .context import Context
@@ -38,7 +40,9 @@ HOOK_TIMEOUT = 600.0
 class ContainerRunner:
     """`view` is always fit to be written as a status; `up` is set while the container counts as started."""
 
-    def __init__(self, context: Context, state: PodState, container: dict, kind: str, *, later: bool = False):
+    def __init__(
+        self, context: Context, state: PodState, container: dict[str, Any], kind: str, *, later: bool = False
+    ):
         self._context = context
         self._state = state
         self._container = container
@@ -85,7 +89,7 @@ class ContainerRunner:
             return
         self.view.last_state = self._terminated(previous, previous.exit)
 
-    def reported(self, status: dict) -> tuple[bool, bool]:
+    def reported(self, status: dict[str, Any]) -> tuple[bool, bool]:
         """Whether the API's status has this very attempt as started and as ready."""
         statuses = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
         for entry in statuses:
@@ -140,7 +144,7 @@ class ContainerRunner:
                 number += 1
         await self._after_start(self.attempt)
 
-    def _begin(self, number: int, spec: dict) -> None:
+    def _begin(self, number: int, spec: ShimSpec) -> None:
         """From here the attempt exists, whatever happens to us."""
         self._killed_by_probe = False
         self._hook_failure = ""
@@ -156,7 +160,7 @@ class ContainerRunner:
         if hook and attempt.running:
             await self._post_start(hook)
 
-    async def _post_start(self, hook: dict) -> None:
+    async def _post_start(self, hook: dict[str, Any]) -> None:
         assert self.attempt is not None
         hooking = asyncio.create_task(self._perform(hook, HOOK_TIMEOUT))
         ended = asyncio.create_task(self.attempt.wait())
@@ -173,7 +177,7 @@ class ContainerRunner:
         finally:
             await cancel(hooking, ended)
 
-    async def _configured(self, directory: Any) -> dict:
+    async def _configured(self, directory: Path) -> ShimSpec:
         """The image and everything that the process needs, tried again until it is there."""
         retries = Backoff(
             initial=1.0, first=self._context.settings.backoff_first, most=self._context.settings.backoff_most
@@ -245,7 +249,7 @@ class ContainerRunner:
             on_ready=self._show_ready,
         )
 
-    def _perform(self, action: dict, timeout: float) -> Coroutine[Any, Any, Answer | None]:
+    def _perform(self, action: dict[str, Any], timeout: float) -> Coroutine[Any, Any, Answer | None]:
         assert self.attempt is not None
         target = Target.of(self._container, ip=self._state.ip, spec=self.attempt.spec, translate=self.translate)
         return perform(action, target, self._context.http, timeout=timeout)
@@ -301,7 +305,7 @@ class ContainerRunner:
 
     # What the status says
 
-    def _show(self, attempt: Attempt, state: dict) -> None:
+    def _show(self, attempt: Attempt, state: dict[str, Any]) -> None:
         """The state of `attempt`; what the view said of an earlier one becomes its last state."""
         identity = container_id(self._state.uid, self.name, attempt.number)
         if identity != self.view.container_id and "terminated" in self.view.state:
@@ -351,7 +355,7 @@ class ContainerRunner:
         self.view.state = waiting(reason, message)
         await self._state.publish()
 
-    def _terminated(self, attempt: Attempt, ended: Exit) -> dict:
+    def _terminated(self, attempt: Attempt, ended: Exit) -> dict[str, Any]:
         from_logs = self._container.get("terminationMessagePolicy") == "FallbackToLogsOnError"
         message = termination_message(attempt, ended, from_logs=from_logs)
         return {

@@ -1,6 +1,7 @@
 """What an attempt's shim has to know, from a pod's container: the making of `spec.json`."""
 
 from pathlib import Path
+from typing import Any
 
 from ..common import layout
 from ..common.pod_state import PodState
@@ -8,13 +9,16 @@ from ..common.quantities import parse_quantity
 from ..common.translate import translate
 from ..image.store import Image
 from ..process.attempts import MESSAGE_FILE
+from ..process.records import ShimSpec
 from .context import Context
 from .environment import build_container
 
 OOM_SCORES = {"Guaranteed": 200, "Burstable": 400, "BestEffort": 600}
 
 
-async def build_shim_spec(context: Context, state: PodState, container: dict, image: Image, directory: Path) -> dict:
+async def build_shim_spec(
+    context: Context, state: PodState, container: dict[str, Any], image: Image, directory: Path
+) -> ShimSpec:
     """The `spec.json` of an attempt in `directory`. Raises what the modules asked raise."""
     settings = context.settings
     scratch = directory / "scratch"
@@ -58,12 +62,12 @@ def device_environment(indices: list[int]) -> dict[str, str]:
     return {"CUDA_VISIBLE_DEVICES": visible, "NVIDIA_VISIBLE_DEVICES": visible or "void"}
 
 
-def memory_limit(container: dict, pod_spec: dict) -> int | None:
+def memory_limit(container: dict[str, Any], pod_spec: dict[str, Any]) -> int | None:
     """Bytes, or None for no limit. A limit of the pod as a whole holds for each container of it."""
     limits = [((part.get("resources") or {}).get("limits") or {}).get("memory") for part in (container, pod_spec)]
     return min((int(parse_quantity(limit)) for limit in limits if limit), default=None)
 
 
-def translate_word(spec: dict, *, namespace: str, ip: str, word: str) -> str:
+def translate_word(spec: ShimSpec, *, namespace: str, ip: str, word: str) -> str:
     """`word` of a command that is to run in a container started from `spec`."""
     return translate(word, namespace=namespace, directories=spec.get("directories") or {}, pod_ip=ip)

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from kf_spawner.kube import ApiError, Client
@@ -61,9 +62,9 @@ class Addresses:
         self._reservations = Reservations()
         self._proxy = ServiceProxy(client)
         self._lock = asyncio.Lock()
-        self._sweeper: asyncio.Task | None = None
+        self._sweeper: asyncio.Task[None] | None = None
 
-    async def adopt(self, pods: Iterable[dict]) -> None:
+    async def adopt(self, pods: Iterable[dict[str, Any]]) -> None:
         """To be called once after a start, with the pods that are still bound to this node: they keep what they
         have, everything else is free again, and the services that they use are listened for."""
         pods = list(pods)
@@ -111,7 +112,7 @@ class Addresses:
         await self._proxy.close()
         self._reservations.close()
 
-    async def resolve(self, pod: dict, names: Iterable[ServiceName]) -> dict[ServiceName, str]:
+    async def resolve(self, pod: dict[str, Any], names: Iterable[ServiceName]) -> dict[ServiceName, str]:
         """What stands for each of `names` that is a service, held for `pod` until it is released.
 
         Raises MissingService, Untranslatable, or ApiError when the API server cannot be asked.
@@ -131,13 +132,13 @@ class Addresses:
                 texts[name] = text
         return texts
 
-    async def _text(self, pod: dict, name: ServiceName, service: dict) -> str | None:
+    async def _text(self, pod: dict[str, Any], name: ServiceName, service: dict[str, Any]) -> str | None:
         spec = service["spec"]
         declared = [port["port"] for port in spec.get("ports") or []]
         if not name.certain and not name.scheme and name.port not in declared:
             return None  # a word with a number behind it, and not this service
         if spec.get("type") == "ExternalName":
-            return spec["externalName"] + (f":{name.port}" if name.port else "")
+            return f"{spec['externalName']}:{name.port}" if name.port else str(spec["externalName"])
         if spec.get("clusterIP") == "None":
             if name.port is None:
                 raise Untranslatable(
@@ -152,7 +153,7 @@ class Addresses:
         address, ports = await self.service_address(pod, service)
         return f"{address}:{ports.get(name.port, name.port)}"
 
-    async def _headless_port(self, pod: dict, name: ServiceName) -> int:
+    async def _headless_port(self, pod: dict[str, Any], name: ServiceName) -> int:
         service = f"{name.namespace}/{name.service}"
         owner = f"{name.hostname}.{name.service}" if name.hostname else name.service
         async with self._lock:
@@ -161,7 +162,7 @@ class Addresses:
             self._save()
         return port
 
-    async def service_address(self, pod: dict, service: dict) -> tuple[str, dict[int, int]]:
+    async def service_address(self, pod: dict[str, Any], service: dict[str, Any]) -> tuple[str, dict[int, int]]:
         """The address that stands for a service with a cluster address, and the port there for each of its ports.
 
         A port of the machine's that is nobody else's: at the service's own number, what listens for it would be in
@@ -176,7 +177,7 @@ class Addresses:
                 await self._listen(key, port, local, pod["spec"]["nodeName"])
         return book.services[key], ports
 
-    async def _bare_address(self, pod: dict, service: dict) -> str:
+    async def _bare_address(self, pod: dict[str, Any], service: dict[str, Any]) -> str:
         """The address of a service that is named without a port: there it has to listen at its own numbers."""
         key, node_name = _key(service), pod["spec"]["nodeName"]
         async with self._lock:
@@ -195,7 +196,7 @@ class Addresses:
                     ) from error
         return book.services[key]
 
-    def _use_address(self, pod: dict, key: str) -> _Book:
+    def _use_address(self, pod: dict[str, Any], key: str) -> _Book:
         book = self._opened()
         if key not in book.services:
             taken = set(book.services.values())
@@ -220,7 +221,7 @@ class Addresses:
         except (ApiError, OSError) as error:
             log.warning("service %s of namespace %s is not listened for: %s", name, namespace, error)
 
-    async def _services(self, namespaces: set[str]) -> dict[str, dict]:
+    async def _services(self, namespaces: set[str]) -> dict[str, dict[str, Any]]:
         found = {}
         for namespace in sorted(namespaces):
             for service in (await self._client.list(SERVICES, namespace))["items"]:
@@ -237,7 +238,7 @@ class Addresses:
             book.ports[key] = self._reservations.take_port(seed=f"{self._path}/{key}", avoid=book.ports.values())
         return book.ports[key]
 
-    def _use(self, pod: dict, service: str) -> None:
+    def _use(self, pod: dict[str, Any], service: str) -> None:
         used = self._opened().users.setdefault(pod["metadata"]["uid"], [])
         if service not in used:
             used.append(service)
@@ -290,11 +291,11 @@ def api_server(server: str) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _key(service: dict) -> str:
+def _key(service: dict[str, Any]) -> str:
     return f"{service['metadata']['namespace']}/{service['metadata']['name']}"
 
 
-def _tcp_ports(service: dict) -> list[int]:
+def _tcp_ports(service: dict[str, Any]) -> list[int]:
     ports = service["spec"].get("ports") or []
     return [port["port"] for port in ports if port.get("protocol", "TCP") == "TCP"]
 

@@ -12,6 +12,7 @@ import socket
 import struct
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 from kf_spawner.kube import Client, Informer
 from kf_spawner.kube.resources import PODS, SERVICES
@@ -38,7 +39,7 @@ class ServiceProxy:
         self._client = client
         self._namespaces: dict[str, _Namespace] = {}
         self._lock = asyncio.Lock()
-        self._connections: set[asyncio.Task] = set()
+        self._connections: set[asyncio.Task[None]] = set()
 
     async def listen(
         self, namespace: str, service: str, port: int, *, address: str, local_port: int, node_name: str
@@ -94,7 +95,7 @@ class ServiceProxy:
         return watched
 
 
-def backends(service: dict, pods: list[dict], port: int) -> list[tuple[str, int]]:
+def backends(service: dict[str, Any], pods: list[dict[str, Any]], port: int) -> list[tuple[str, int]]:
     """The addresses that answer for `port` of `service`: its selector's ready pods, with the target port of each."""
     selector = service["spec"].get("selector") or {}
     entry = next((each for each in service["spec"].get("ports") or [] if each["port"] == port), None)
@@ -114,7 +115,7 @@ def backends(service: dict, pods: list[dict], port: int) -> list[tuple[str, int]
     return found
 
 
-def _target_port(pod: dict, target: int | str) -> int | None:
+def _target_port(pod: dict[str, Any], target: int | str) -> int | None:
     if isinstance(target, int):
         return target
     ports = (port for container in pod["spec"]["containers"] for port in container.get("ports") or [])

@@ -5,12 +5,13 @@ The scheduler sees to that; a pod with `spec.nodeName` set by hand never met it.
 
 from collections.abc import Iterable
 from fractions import Fraction
+from typing import Any
 
 from ..common.quantities import parse_quantity
 from ..common.restarts import SIDECAR, kind_of
 
 
-def requests(pod: dict) -> dict[str, Fraction]:
+def requests(pod: dict[str, Any]) -> dict[str, Fraction]:
     """What a pod requests by resource: its containers together, or its largest init container if that is more."""
     spec = pod["spec"]
     total: dict[str, Fraction] = {}
@@ -29,7 +30,9 @@ def requests(pod: dict) -> dict[str, Fraction]:
     return {**needed, "pods": Fraction(1)}
 
 
-def shortage(pod: dict, others: Iterable[dict], allocatable: dict[str, str]) -> tuple[str, str] | None:
+def shortage(
+    pod: dict[str, Any], others: Iterable[dict[str, Any]], allocatable: dict[str, str]
+) -> tuple[str, str] | None:
     """Reason and message when `pod` does not fit beside `others`."""
     used: dict[str, Fraction] = {}
     for other in others:
@@ -50,7 +53,7 @@ def _shown(name: str, value: Fraction) -> str:
     return str(int(value * 1000 if name == "cpu" else value))
 
 
-def _of(container: dict) -> dict[str, Fraction]:
+def _of(container: dict[str, Any]) -> dict[str, Fraction]:
     resources = container.get("resources") or {}
     wanted = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
     return {name: parse_quantity(value) for name, value in wanted.items()}

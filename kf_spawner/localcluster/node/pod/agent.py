@@ -67,8 +67,8 @@ class Agent:
         self._name = name
         self._allocatable = allocatable
         self._workers: dict[str, PodWorker] = {}  # by uid
-        self._tasks: dict[str, asyncio.Task] = {}
-        self._chores: set[asyncio.Task] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._chores: set[asyncio.Task[None]] = set()
         self._adopted = False
         self._stopping = False
         self._informer = Informer(
@@ -112,7 +112,7 @@ class Agent:
         pod = self._informer.get(f"{namespace}/{name}")
         return self._workers.get(pod["metadata"]["uid"]) if pod else None
 
-    def _on_change(self, _key: str, old: dict | None, new: dict | None) -> None:
+    def _on_change(self, _key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         if not self._adopted or self._stopping:
             return
         if old is not None and (new is None or new["metadata"]["uid"] != old["metadata"]["uid"]):
@@ -122,7 +122,7 @@ class Agent:
         if new is not None:
             self._take(new)
 
-    def _take(self, pod: dict) -> None:
+    def _take(self, pod: dict[str, Any]) -> None:
         uid = pod["metadata"]["uid"]
         worker = self._workers.get(uid)
         if worker is not None:
@@ -135,7 +135,7 @@ class Agent:
                 worker.reject(*problem)
         self._tasks[uid] = asyncio.create_task(self._keep(uid), name=f"pod {worker.state}")
 
-    def _others(self, uid: str) -> Iterator[dict]:
+    def _others(self, uid: str) -> Iterator[dict[str, Any]]:
         return (worker.state.pod for other, worker in self._workers.items() if other != uid and not worker.over)
 
     async def _keep(self, uid: str) -> None:
@@ -167,7 +167,7 @@ class Agent:
         self._chores.add(task)
         task.add_done_callback(self._chore_done)
 
-    def _chore_done(self, task: asyncio.Task) -> None:
+    def _chore_done(self, task: asyncio.Task[None]) -> None:
         self._chores.discard(task)
         if not task.cancelled() and (error := task.exception()):
             log.error("clean-up after an earlier node failed: %s", error, exc_info=error)

@@ -6,6 +6,7 @@ it, but `unenforced` names it: docs/node-volumes.md lists both.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 VOLUME_KINDS = frozenset(
     {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "ephemeral"}
@@ -20,7 +21,7 @@ _CLUSTER = "run it on a cluster whose nodes have containers"
 _CLAIM = "use a persistentVolumeClaim"
 
 
-def refuse(pod: dict) -> list[str]:
+def refuse(pod: dict[str, Any]) -> list[str]:
     """Why the node does not run `pod`: one sentence a reason, none for a pod that it runs."""
     spec = pod["spec"]
     reasons = [*_pod_fields(spec), *_security(spec.get("securityContext") or {}, "spec.securityContext")]
@@ -32,7 +33,7 @@ def refuse(pod: dict) -> list[str]:
     return reasons
 
 
-def refuse_ephemeral(pod: dict) -> list[str]:
+def refuse_ephemeral(pod: dict[str, Any]) -> list[str]:
     """The same for debug containers, which are added to a pod while it runs: the pod itself goes on."""
     return [
         f'spec.ephemeralContainers "{container["name"]}": a running pod stays as it is here; use kubectl exec'
@@ -40,7 +41,7 @@ def refuse_ephemeral(pod: dict) -> list[str]:
     ]
 
 
-def unenforced(pod: dict) -> list[str]:
+def unenforced(pod: dict[str, Any]) -> list[str]:
     """The fields of `pod` that hold in a container and have no effect here: each only takes or limits something."""
     spec = pod["spec"]
     volumes = spec.get("volumes") or []
@@ -65,7 +66,7 @@ def unenforced(pod: dict) -> list[str]:
     return fields
 
 
-def _lowered(context: dict, path: str) -> Iterator[str]:
+def _lowered(context: dict[str, Any], path: str) -> Iterator[str]:
     for field in LOWERING:
         value = context.get(field)
         if value is not None and value is not False and value != []:  # user 0 is a wish like others
@@ -79,7 +80,7 @@ def _lowered(context: dict, path: str) -> Iterator[str]:
             yield f"{path}.{field}"
 
 
-def _pod_fields(spec: dict) -> Iterator[str]:
+def _pod_fields(spec: dict[str, Any]) -> Iterator[str]:
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(field):
             yield f"spec.{field}: a pod is not given the machine's own; remove the field"
@@ -95,7 +96,7 @@ def _pod_fields(spec: dict) -> Iterator[str]:
         yield f"spec.os.name: {spec['os']['name']} programs do not run here; {_CLUSTER}"
 
 
-def _security(context: dict, path: str) -> Iterator[str]:
+def _security(context: dict[str, Any], path: str) -> Iterator[str]:
     if context.get("privileged"):
         yield f"{path}.privileged: a process has its Unix user's rights and no more; remove it or {_CLUSTER}"
     added = (context.get("capabilities") or {}).get("add")
@@ -114,7 +115,7 @@ def _security(context: dict, path: str) -> Iterator[str]:
             yield f"{path}.{field}: a profile of the machine cannot be loaded; remove it or {_CLUSTER}"
 
 
-def _volume(volume: dict, path: str) -> Iterator[str]:
+def _volume(volume: dict[str, Any], path: str) -> Iterator[str]:
     kinds = [kind for kind in volume if kind != "name"]
     named = f'{path} "{volume["name"]}"'
     for kind in kinds:
@@ -132,13 +133,13 @@ def _volume(volume: dict, path: str) -> Iterator[str]:
                 yield f"{named}: projected.sources[{index}].{kind} is not known here; use one of {allowed}"
 
 
-def _console(container: dict, path: str) -> Iterator[str]:
+def _console(container: dict[str, Any], path: str) -> Iterator[str]:
     for field in ("tty", "stdin"):
         if container.get(field):
             yield f"{path}.{field}: nobody can attach to a container here; remove it and use kubectl exec -it"
 
 
-def _container(container: dict, path: str) -> Iterator[str]:
+def _container(container: dict[str, Any], path: str) -> Iterator[str]:
     yield from _security(container.get("securityContext") or {}, f"{path}.securityContext")
     if container.get("volumeDevices"):
         yield f"{path}.volumeDevices: a raw block device cannot be had; {_CLAIM} with volumeMode Filesystem"

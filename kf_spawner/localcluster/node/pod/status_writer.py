@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from kf_spawner.kube import ApiError, Client, Conflict, NotFound
 from kf_spawner.kube.resources import PODS
@@ -32,7 +33,7 @@ class PodWriter:
         client: Client,
         state: PodState,
         *,
-        desired: Callable[[dict], dict],
+        desired: Callable[[dict[str, Any]], dict[str, Any]],
         gone: Callable[[], None],
         hurry: asyncio.Event,
     ):
@@ -46,7 +47,7 @@ class PodWriter:
         self._silent = (state.pod.get("status") or {}).get("phase") in TERMINAL
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._written: dict = {}
+        self._written: dict[str, Any] = {}
 
     def changed(self) -> None:
         """The status is to be written soon."""
@@ -103,7 +104,7 @@ class PodWriter:
                 )
             )
 
-    async def _unless_gone(self, request: Callable[[], Awaitable[dict]]) -> None:
+    async def _unless_gone(self, request: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         try:
             await request()
         except NotFound:

@@ -9,6 +9,7 @@ import contextlib
 import time
 from datetime import datetime
 from enum import Enum
+from typing import Any
 
 from ..common import layout
 from ..common.deadlines import Deadline, cancel
@@ -43,7 +44,7 @@ class Cause(Enum):
 class PodWorker:
     """`await run()` returns when the pod is gone, or ended for the node's own stop."""
 
-    def __init__(self, context: Context, pod: dict):
+    def __init__(self, context: Context, pod: dict[str, Any]):
         self._context = context
         self._node_stops = asyncio.Event()
         self._removed = asyncio.Event()
@@ -103,7 +104,7 @@ class PodWorker:
 
     # What others tell it
 
-    def update(self, pod: dict) -> None:
+    def update(self, pod: dict[str, Any]) -> None:
         """The API server's newest word on the pod."""
         before = self.state.pod
         self.state.pod = pod
@@ -129,7 +130,7 @@ class PodWorker:
         self._node_stops.set()
         self._end(Cause.NODE, min(self._context.settings.stop_grace, self.state.grace_period))
 
-    def _take_in(self, pod: dict, *, first: bool = False) -> None:
+    def _take_in(self, pod: dict[str, Any], *, first: bool = False) -> None:
         if pod["metadata"].get("deletionTimestamp"):
             self._deleted.set()
             self._end(Cause.DELETED, deletion_grace(pod, now=time.time(), first=first))
@@ -334,7 +335,7 @@ class PodWorker:
         self._context.devices.release(self.state.uid)
         await asyncio.to_thread(remove_tree, layout.pod(self._context.settings.root, self.state.uid))
 
-    def _status(self, written: dict) -> dict:
+    def _status(self, written: dict[str, Any]) -> dict[str, Any]:
         pod = self.state.pod
         desired = pod_status(pod, self._view, written=written, now=rfc3339(time.time_ns()))
         if (phase := (pod.get("status") or {}).get("phase")) in TERMINAL:
@@ -345,13 +346,13 @@ class PodWorker:
         self._context.events.event(self.state.pod, kind, reason, message)
 
 
-def shape_of(pod: dict) -> list:
+def shape_of(pod: dict[str, Any]) -> list[tuple[Any, ...]]:
     """What a container is made of that an API server lets one change."""
     parts = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
     return [(part["name"], part["image"], part.get("resources")) for part in parts]
 
 
-def deletion_grace(pod: dict, *, now: float, first: bool) -> float:
+def deletion_grace(pod: dict[str, Any], *, now: float, first: bool) -> float:
     """Seconds that a deleted pod has left. On first sight part of them may have passed, under an earlier node."""
     meta = pod["metadata"]
     grace = float(meta.get("deletionGracePeriodSeconds") or 0)

@@ -16,10 +16,12 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from ..common.json_files import read_json, write_json
 from . import shim
 from .identity import MARK, ProcessName, kill_marked
+from .records import ExitRecord, ShimSpec
 
 log = logging.getLogger(__name__)
 
@@ -57,17 +59,18 @@ class Attempt:
     def __init__(self, directory: Path):
         self.directory = directory
         self.number = int(directory.name)
-        self.spec: dict = read_json(directory / "spec.json") or {}
+        # A folder that a node was removing when it was killed may lack the file.
+        self.spec = cast(ShimSpec, read_json(directory / "spec.json") or {})
         self.exit: Exit | None = None
         self._ended = asyncio.Event()
-        self._shim: subprocess.Popen | None = None
+        self._shim: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
-        self._sweeping: asyncio.Task | None = None
+        self._sweeping: asyncio.Task[None] | None = None
         self._started_at = 0
         self.shim_pid = 0
 
     @classmethod
-    def start(cls, directory: Path, spec: dict) -> "Attempt":
+    def start(cls, directory: Path, spec: ShimSpec) -> "Attempt":
         """Writes the intent, then starts the shim. Await `started` next."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / MESSAGE_FILE).touch()
@@ -138,18 +141,11 @@ class Attempt:
         self._record_end()
 
     def _record_end(self) -> None:
-        record = read_json(self.directory / "exit.json")
+        record: ExitRecord | None = read_json(self.directory / "exit.json")
         if record is None:
             self._sweeping = asyncio.create_task(self._sweep(), name=f"sweep {self.directory}")
-            return
-        self._finish(
-            code=record["exitCode"],
-            signal=record.get("signal", 0),
-            started_at=record["startedAt"],
-            finished_at=record["finishedAt"],
-            oom=record.get("oom", False),
-            error=record.get("error", ""),
-        )
+        else:
+            self._finish(record)
 
     async def _sweep(self) -> None:
         """The shim was killed: its container's own process dies with it, here go the rest."""
@@ -157,18 +153,27 @@ class Attempt:
         while clean < 2:  # a process is without its mark for a moment, in the middle of an exec
             clean = 0 if kill_marked(str(self.directory)) else clean + 1
             await asyncio.sleep(SWEEP_INTERVAL)
-        started = self._started_at
-        now = time.time_ns()
-        write_json(
-            self.directory / "exit.json", {"exitCode": LOST, "signal": 9, "startedAt": started, "finishedAt": now}
-        )
-        self._finish(code=LOST, signal=9, started_at=started, finished_at=now)
+        record: ExitRecord = {
+            "exitCode": LOST,
+            "signal": signal.SIGKILL,
+            "startedAt": self._started_at,
+            "finishedAt": time.time_ns(),
+        }
+        write_json(self.directory / "exit.json", record)
+        self._finish(record)
 
-    def _finish(self, **outcome: int | str | bool) -> None:
+    def _finish(self, record: ExitRecord) -> None:
         interrupted = (self.directory / "interrupted").exists()
-        if interrupted and outcome["code"] == 0:
-            outcome["code"] = 128 + signal.SIGTERM
-        self.exit = Exit(interrupted=interrupted, **outcome)  # type: ignore[arg-type]
+        code = record["exitCode"]
+        self.exit = Exit(
+            code=128 + signal.SIGTERM if interrupted and code == 0 else code,
+            signal=record.get("signal", 0),
+            started_at=record["startedAt"],
+            finished_at=record["finishedAt"],
+            oom=record.get("oom", False),
+            error=record.get("error", ""),
+            interrupted=interrupted,
+        )
         self._ended.set()
 
     @property

@@ -18,6 +18,10 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False  # the module typing is not imported: it would cost memory in each shim
+if TYPE_CHECKING:
+    from .records import ExitRecord, ShimSpec
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LINE_LIMIT = 16 * 1024
@@ -78,16 +82,14 @@ class Log:
         self._pending = {"stdout": b"", "stderr": b""}
 
     def feed(self, stream: str, data: bytes) -> None:
-        lines = (self._pending[stream] + data).split(b"\n")
-        rest = lines.pop()
+        *lines, rest = (self._pending[stream] + data).split(b"\n")
         stamp = _timestamp()
         out = bytearray()
         for line in lines:
             _append(out, stamp, stream, line, b"F")
-        while len(rest) >= LINE_LIMIT:
-            out += b"%s %s P %s\n" % (stamp, stream.encode(), rest[:LINE_LIMIT])
-            rest = rest[LINE_LIMIT:]
-        self._pending[stream] = rest
+        if whole := len(rest) - len(rest) % LINE_LIMIT:
+            _append(out, stamp, stream, rest[:whole], b"P")
+        self._pending[stream] = rest[whole:]
         self._write(out)
 
     def close(self) -> None:
@@ -134,13 +136,13 @@ def _timestamp() -> bytes:
 class Shim:
     """The life of one container's process tree."""
 
-    def __init__(self, directory: str, spec: dict):
+    def __init__(self, directory: str, spec: "ShimSpec"):
         self._directory = directory
         self._spec = spec
         self._status: int | None = None  # of the container's own process, once it has ended
         self._oom = False
         self._child = 0
-        self._finished = 0
+        self._ended = 0
         self._next_memory = 0.0
         self._next_lock = time.monotonic() + LOCK_CHECK_INTERVAL
         self._lock_seen = time.monotonic()
@@ -157,13 +159,13 @@ class Shim:
         error = self._start(streams)
         self._announce(error)
         if error:
-            self._write_exit(started, time.time_ns(), {"exitCode": 128, "error": error})
+            self._write_exit({"startedAt": started, "finishedAt": time.time_ns(), "exitCode": 128, "error": error})
             return 0
         log = Log(f"{self._directory}/log", max_bytes=self._spec["logMaxBytes"], max_files=self._spec["logMaxFiles"])
         self._watch(wakeup, streams, log)
         self._end(streams, log)
         log.close()
-        self._write_exit(started, self._finished, self._outcome())
+        self._write_exit(self._exit_record(started))
         return 0
 
     def _start(self, streams: dict[int, str]) -> str:
@@ -216,9 +218,7 @@ class Shim:
             self._check_lock()
 
     def _wait_ms(self) -> float:
-        upcoming = self._next_lock
-        if self._spec.get("memoryLimit"):
-            upcoming = min(upcoming, self._next_memory)
+        upcoming = min(self._next_lock, self._next_memory) if self._spec.get("memoryLimit") else self._next_lock
         return max(0.0, upcoming - time.monotonic()) * 1000
 
     def _handle(self, numbers: bytes) -> None:
@@ -241,7 +241,7 @@ class Shim:
                 return True
             if pid == self._child:
                 self._status = status
-                self._finished = time.time_ns()
+                self._ended = time.time_ns()
 
     def _kill_tree(self) -> None:
         for pid in descendants(os.getpid()):
@@ -254,10 +254,10 @@ class Shim:
         if not limit or now < self._next_memory:
             return
         pids = descendants(os.getpid())  # not the child's: whose parent has ended is a child of ours
-        used = sum(_resident(pid) for pid in pids)
+        used = sum(_sum_of_fields(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) for pid in pids)
         if used > limit:
             # Pages shared after a fork were counted for each process; now count each page once.
-            used = sum(_proportional(pid) for pid in pids)
+            used = sum(_sum_of_fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) for pid in pids)
         if used > limit:
             self._oom = True
             self._kill_tree()
@@ -292,21 +292,20 @@ class Shim:
             while _copy(fd, name, log, until_empty=True):
                 pass
 
-    def _outcome(self) -> dict:
+    def _exit_record(self, started: int) -> "ExitRecord":
         status = self._status or 0
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         code = 128 + number if number else os.WEXITSTATUS(status)
-        return {"exitCode": code, "signal": number, "oom": self._oom}
+        return {"startedAt": started, "finishedAt": self._ended, "exitCode": code, "signal": number, "oom": self._oom}
 
-    def _write_exit(self, started: int, finished: int, outcome: dict) -> None:
-        record = {"startedAt": started, "finishedAt": finished, **outcome}
+    def _write_exit(self, record: "ExitRecord") -> None:
         temporary = f"{self._directory}/.exit.json"
         with open(temporary, "w") as file:
             json.dump(record, file)
         os.replace(temporary, f"{self._directory}/exit.json")
 
 
-def _become_container(spec: dict, out: int, err: int, result: int, shim: int) -> None:
+def _become_container(spec: "ShimSpec", out: int, err: int, result: int, shim: int) -> None:
     """In the forked child: becomes the container's process, or writes to `result` why it cannot."""
     message = "the process could not be started"
     try:
@@ -321,7 +320,9 @@ def _become_container(spec: dict, out: int, err: int, result: int, shim: int) ->
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (out, 1), (err, 2)):
             os.dup2(source, target)
-        _prefer_for_oom(spec)
+        # When the machine runs out of memory, containers go before the control plane does.
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write(str(spec.get("oomScoreAdj", 0)))
         message = f"cannot change to the working directory {spec['cwd']}"
         os.chdir(spec["cwd"])
         message = ""
@@ -339,12 +340,6 @@ def not_executed(program: str, error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         why = f"stat {program}: no such file or directory" if "/" in program else "executable file not found in $PATH"
     return f'exec: "{program}": {why}'
-
-
-def _prefer_for_oom(spec: dict) -> None:
-    """When the whole machine runs out of memory, containers go before the control plane does."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write(str(spec.get("oomScoreAdj", 0)))
 
 
 def _copy(fd: int, stream: str, log: Log, *, until_empty: bool = False) -> bool:
@@ -371,33 +366,20 @@ def descendants(pid: int) -> list[int]:
 
 def _children(pid: int) -> list[int]:
     children: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except (FileNotFoundError, ProcessLookupError):
-        return children
-    for thread in threads:
-        path = f"/proc/{pid}/task/{thread}/children"
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path, "rb", buffering=0) as file:
-            children += map(int, file.read().split())
+    ended = (FileNotFoundError, ProcessLookupError)
+    with contextlib.suppress(*ended):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            path = f"/proc/{pid}/task/{thread}/children"
+            with contextlib.suppress(*ended), open(path, "rb", buffering=0) as file:
+                children += map(int, file.read().split())
     return children
 
 
-def _fields(path: str, names: tuple[bytes, ...]) -> int:
+def _sum_of_fields(path: str, names: tuple[bytes, ...]) -> int:
     """The sum, in bytes, of some `Name:  N kB` lines of a file of /proc."""
-    total = 0
     with contextlib.suppress(OSError, ValueError), open(path, "rb", buffering=0) as file:
-        for line in file.read().splitlines():
-            if line.startswith(names):
-                total += int(line.split()[1]) * 1024
-    return total
-
-
-def _resident(pid: int) -> int:
-    return _fields(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:"))
-
-
-def _proportional(pid: int) -> int:
-    return _fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:"))
+        return sum(int(line.split()[1]) * 1024 for line in file.read().splitlines() if line.startswith(names))
+    return 0
 
 
 def _held(lock: str) -> bool:
@@ -408,7 +390,7 @@ def _held(lock: str) -> bool:
     except BlockingIOError:
         return True
     except OSError:
-        return False
+        pass
     return False
 
 

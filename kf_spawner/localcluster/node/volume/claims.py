@@ -4,6 +4,7 @@ Knows what the provisioner writes on a PersistentVolume, and makes nothing.
 """
 
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, VOLUMES
@@ -22,14 +23,14 @@ class ClaimError(Exception):
         self.permanent = permanent
 
 
-def claim_name(pod: dict, volume: dict) -> str | None:
+def claim_name(pod: dict[str, Any], volume: dict[str, Any]) -> str | None:
     """The claim of a `persistentVolumeClaim` or generic `ephemeral` volume, else None."""
     if "persistentVolumeClaim" in volume:
-        return volume["persistentVolumeClaim"]["claimName"]
+        return str(volume["persistentVolumeClaim"]["claimName"])
     return f"{pod['metadata']['name']}-{volume['name']}" if "ephemeral" in volume else None
 
 
-async def claim_directory(client: Client, pod: dict, volume: dict, volumes_root: Path) -> Path:
+async def claim_directory(client: Client, pod: dict[str, Any], volume: dict[str, Any], volumes_root: Path) -> Path:
     """The directory behind `volume`; raises ClaimError, or ApiError when the API server cannot be asked."""
     name, namespace = claim_name(pod, volume), pod["metadata"]["namespace"]
     assert name is not None
@@ -63,7 +64,7 @@ async def claim_directory(client: Client, pod: dict, volume: dict, volumes_root:
     return path
 
 
-def volume_path(volume: dict, volumes_root: Path) -> Path | None:
+def volume_path(volume: dict[str, Any], volumes_root: Path) -> Path | None:
     """The directory of a PersistentVolume that our provisioner made below `volumes_root`, else None."""
     by = (volume["metadata"].get("annotations") or {}).get(PROVISIONED_BY)
     path = Path((volume["spec"].get("hostPath") or {}).get("path") or "/")
@@ -72,5 +73,5 @@ def volume_path(volume: dict, volumes_root: Path) -> Path | None:
     return path if ours else None
 
 
-def _owners(meta: dict) -> set[str]:
+def _owners(meta: dict[str, Any]) -> set[str]:
     return {owner["uid"] for owner in meta.get("ownerReferences") or [] if owner.get("controller")}

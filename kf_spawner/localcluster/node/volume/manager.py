@@ -7,6 +7,7 @@ and is never removed here. Everything is read from the API server and the disk a
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.kube import ApiError, Client
 
@@ -39,7 +40,7 @@ class VolumeManager:
         self._volumes_root = volumes_root
         self._node_name = node_name
 
-    async def prepare(self, pod: dict) -> dict[str, Path]:
+    async def prepare(self, pod: dict[str, Any]) -> dict[str, Path]:
         """Every volume of `pod` as a directory, by volume name; made anew or brought up to date. Raises VolumeError.
 
         To be called again after an error: what was made already is kept.
@@ -57,7 +58,7 @@ class VolumeManager:
                 ) from error
         return directories
 
-    async def refresh(self, pod: dict) -> None:
+    async def refresh(self, pod: dict[str, Any]) -> None:
         """Bring files of configMaps, secrets, tokens and the pod's own fields up to date; to be called regularly.
 
         Raises VolumeError for a source that is gone: what was written last stays in view.
@@ -70,7 +71,7 @@ class VolumeManager:
                     said = error.message if isinstance(error, ApiError) else str(error)
                     raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {said}') from error
 
-    def mounts(self, pod: dict, container: dict, volumes: Mapping[str, Path]) -> list[Mount]:
+    def mounts(self, pod: dict[str, Any], container: dict[str, Any], volumes: Mapping[str, Path]) -> list[Mount]:
         """What `container` sees where; `volumes` as `prepare` gave them. Raises VolumeError."""
         try:
             return container_mounts(pod, container, volumes)
@@ -78,13 +79,13 @@ class VolumeManager:
             message = f'failed to prepare subPath for volumeMount of container "{container["name"]}": {error}'
             raise VolumeError(message) from error
 
-    async def cleanup(self, pod: dict) -> None:
+    async def cleanup(self, pod: dict[str, Any]) -> None:
         """Remove what the pod's volumes left here, emptyDirs included; claims stay. Safe to call again."""
         folder = self._pod_folder(pod)
         for name in ("kubeconfigs", "volumes"):
             await asyncio.to_thread(remove_tree, folder / name)
 
-    async def _prepare(self, pod: dict, volume: dict) -> Path:
+    async def _prepare(self, pod: dict[str, Any], volume: dict[str, Any]) -> Path:
         if claim_name(pod, volume) is not None:
             return await claim_directory(self._client, pod, volume, self._volumes_root)
         if any(kind in volume for kind in KINDS):
@@ -96,7 +97,7 @@ class VolumeManager:
         kinds = ", ".join(kind for kind in volume if kind != "name")
         raise ClaimError(f"{kinds} volumes cannot be had on this node", permanent=True)
 
-    async def _write(self, pod: dict, volume: dict) -> Path:
+    async def _write(self, pod: dict[str, Any], volume: dict[str, Any]) -> Path:
         directory = self._directory(pod, volume)
         payload = await volume_payload(self._client, pod, volume, directory)
         await asyncio.to_thread(write_payload, directory, payload)
@@ -106,8 +107,8 @@ class VolumeManager:
             await asyncio.to_thread(write_kubeconfig, directory, token=token, config=config, namespace=namespace)
         return directory
 
-    def _directory(self, pod: dict, volume: dict) -> Path:
-        return self._pod_folder(pod) / "volumes" / volume["name"]
+    def _directory(self, pod: dict[str, Any], volume: dict[str, Any]) -> Path:
+        return self._pod_folder(pod).joinpath("volumes", volume["name"])
 
-    def _pod_folder(self, pod: dict) -> Path:
+    def _pod_folder(self, pod: dict[str, Any]) -> Path:
         return layout.pod(self._root, pod["metadata"]["uid"])

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..common.downward_api import FieldError, field_value
 from ..common.translate import expand
@@ -25,7 +26,7 @@ class Mount:
     host_path: Path
 
 
-def container_mounts(pod: dict, container: dict, volumes: Mapping[str, Path]) -> list[Mount]:
+def container_mounts(pod: dict[str, Any], container: dict[str, Any], volumes: Mapping[str, Path]) -> list[Mount]:
     """The mounts of `container`; `volumes` are the directories of the pod's volumes by name. Raises MountError."""
     mounts = []
     for mount in container.get("volumeMounts") or []:
@@ -56,7 +57,7 @@ def inside(directory: Path, below: str) -> Path:
     return path
 
 
-def _expanded(pod: dict, container: dict, expression: str) -> str:
+def _expanded(pod: dict[str, Any], container: dict[str, Any], expression: str) -> str:
     if "$" not in expression:
         return expression
     values: dict[str, str] = {}

@@ -7,6 +7,7 @@ Rules: https://kubernetes.io/docs/concepts/storage/projected-volumes/
 import base64
 import logging
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.kube import ApiError, Client, NotFound, Resource
 from kf_spawner.kube.resources import CONFIGMAPS, NODES, SECRETS
@@ -32,7 +33,7 @@ class SourceError(Exception):
     """A source that is missing or incomplete; the message says what and in which object."""
 
 
-async def volume_payload(client: Client, pod: dict, volume: dict, directory: Path) -> Payload:
+async def volume_payload(client: Client, pod: dict[str, Any], volume: dict[str, Any], directory: Path) -> Payload:
     """The files of a volume of one of KINDS by relative path. `directory` is where the volume's files are now.
 
     Raises SourceError for what is missing and not optional, ApiError when the API server cannot be asked.
@@ -51,7 +52,9 @@ async def volume_payload(client: Client, pod: dict, volume: dict, directory: Pat
     return await _object(client, pod, kind, name, body, mode)
 
 
-async def _projected(client: Client, pod: dict, source: dict, mode: int, directory: Path) -> Payload:
+async def _projected(
+    client: Client, pod: dict[str, Any], source: dict[str, Any], mode: int, directory: Path
+) -> Payload:
     if source.get("serviceAccountToken"):
         return await _token(client, pod, source["serviceAccountToken"], directory)
     if source.get("downwardAPI"):
@@ -60,7 +63,9 @@ async def _projected(client: Client, pod: dict, source: dict, mode: int, directo
     return await _object(client, pod, kind, source[kind]["name"], source[kind], mode)
 
 
-async def _object(client: Client, pod: dict, kind: str, name: str, body: dict, mode: int) -> Payload:
+async def _object(
+    client: Client, pod: dict[str, Any], kind: str, name: str, body: dict[str, Any], mode: int
+) -> Payload:
     optional = bool(body.get("optional"))
     resource: Resource = SECRETS if kind == "secret" else CONFIGMAPS
     try:
@@ -81,7 +86,7 @@ async def _object(client: Client, pod: dict, kind: str, name: str, body: dict, m
     return payload
 
 
-def object_files(obj: dict) -> dict[str, bytes]:
+def object_files(obj: dict[str, Any]) -> dict[str, bytes]:
     """The data of a ConfigMap or Secret by key."""
     if obj.get("kind") == "Secret":
         return {key: base64.b64decode(value) for key, value in (obj.get("data") or {}).items()}
@@ -89,7 +94,7 @@ def object_files(obj: dict) -> dict[str, bytes]:
     return files | {key: value.encode() for key, value in (obj.get("data") or {}).items()}
 
 
-async def _downward(client: Client, pod: dict, body: dict, mode: int) -> Payload:
+async def _downward(client: Client, pod: dict[str, Any], body: dict[str, Any], mode: int) -> Payload:
     payload = {}
     for item in body.get("items") or []:
         try:
@@ -103,7 +108,9 @@ async def _downward(client: Client, pod: dict, body: dict, mode: int) -> Payload
     return payload
 
 
-async def resource_text(client: Client, pod: dict, reference: dict, *, container: str | None) -> str:
+async def resource_text(
+    client: Client, pod: dict[str, Any], reference: dict[str, Any], *, container: str | None
+) -> str:
     """`resourceFieldRef` as text; the node is only asked for where a limit is not set."""
     allocatable = None
     if needs_allocatable(pod, reference, container=container):
@@ -112,7 +119,7 @@ async def resource_text(client: Client, pod: dict, reference: dict, *, container
     return resource_value(pod, reference, container=container, allocatable=allocatable)
 
 
-async def _token(client: Client, pod: dict, source: dict, directory: Path) -> Payload:
+async def _token(client: Client, pod: dict[str, Any], source: dict[str, Any], directory: Path) -> Payload:
     current = current_token(directory, source["path"])
     if current and not renewal_due(current.data):
         return {source["path"]: current}

@@ -8,9 +8,10 @@ reads the world anew. A directory's data is never handed to another claim, nor a
 import asyncio
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.kube import AlreadyExists, ApiError, Client, EventRecorder, Informer, NotFound
 from kf_spawner.kube.resources import CLAIMS, STORAGECLASSES, VOLUMES
@@ -45,7 +46,7 @@ class _Provisioner:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        def wake(_key: str, _old: dict | None, _new: dict | None) -> None:
+        def wake(_key: str, _old: dict[str, Any] | None, _new: dict[str, Any] | None) -> None:
             self._changed.set()
 
         await asyncio.to_thread(self._empty_trash)
@@ -65,7 +66,9 @@ class _Provisioner:
                 except TimeoutError:
                     continue
 
-    async def _round(self, classes: list[dict], claims: list[dict], volumes: list[dict]) -> bool:
+    async def _round(
+        self, classes: list[dict[str, Any]], claims: list[dict[str, Any]], volumes: list[dict[str, Any]]
+    ) -> bool:
         """Everything that there is to do now; False if something has to be tried again."""
         done = True
         ours = {each["metadata"]["name"]: each for each in classes if each["provisioner"] == PROVISIONER}
@@ -78,7 +81,7 @@ class _Provisioner:
                 done &= await self._attempt(volume, self._remove(volume))
         return done
 
-    async def _attempt(self, obj: dict, step) -> bool:
+    async def _attempt(self, obj: dict[str, Any], step: Coroutine[Any, Any, None]) -> bool:
         """Run one step; what goes wrong is said on the object and tried again."""
         try:
             await step
@@ -90,7 +93,7 @@ class _Provisioner:
             return False
         return True
 
-    async def _provision(self, claim: dict, storage_class: dict) -> None:
+    async def _provision(self, claim: dict[str, Any], storage_class: dict[str, Any]) -> None:
         meta = claim["metadata"]
         path = claim_path(self._root, claim)
         # The caches may lag: who owns the directory is asked anew.
@@ -116,7 +119,7 @@ class _Provisioner:
         self._events.event(claim, "Normal", "ProvisioningSucceeded", said)
         log.info("claim %s/%s is the directory %s", meta["namespace"], meta["name"], path)
 
-    async def _remove(self, volume: dict) -> None:
+    async def _remove(self, volume: dict[str, Any]) -> None:
         """Remove a released volume with its data. Renamed first: a half-removed directory is never mounted again."""
         path = volume_path(volume, self._root)
         reference, name = volume["spec"]["claimRef"], volume["metadata"]["name"]
@@ -136,12 +139,12 @@ class _Provisioner:
             return
         log.info("volume %s and its directory %s are removed", name, path)
 
-    async def _is_there(self, volume: dict) -> bool:
+    async def _is_there(self, volume: dict[str, Any]) -> bool:
         try:
             found = await self._client.get(VOLUMES, volume["metadata"]["name"])
         except NotFound:
             return False
-        return found["metadata"]["uid"] == volume["metadata"]["uid"]
+        return bool(found["metadata"]["uid"] == volume["metadata"]["uid"])
 
     def _throw_away(self, path: Path, volume: str) -> None:
         trash = self._root / TRASH / volume
@@ -156,16 +159,16 @@ class _Provisioner:
             remove_tree(entry)
 
 
-def volume_name(claim: dict) -> str:
+def volume_name(claim: dict[str, Any]) -> str:
     """One claim, one volume, whatever happens in between."""
     return f"pvc-{claim['metadata']['uid']}"
 
 
-def claim_path(volumes_root: Path, claim: dict) -> Path:
-    return volumes_root / claim["metadata"]["namespace"] / claim["metadata"]["name"]
+def claim_path(volumes_root: Path, claim: dict[str, Any]) -> Path:
+    return volumes_root.joinpath(claim["metadata"]["namespace"], claim["metadata"]["name"])
 
 
-def wanted(claim: dict, classes: dict[str, dict]) -> bool:
+def wanted(claim: dict[str, Any], classes: dict[str, dict[str, Any]]) -> bool:
     """Whether `claim` waits for a directory; `classes` are the storage classes that are ours, by name."""
     meta, spec = claim["metadata"], claim["spec"]
     storage_class = classes.get(spec.get("storageClassName") or "")
@@ -178,7 +181,7 @@ def wanted(claim: dict, classes: dict[str, dict]) -> bool:
     return not waits or SELECTED_NODE in (meta.get("annotations") or {})
 
 
-def released(volume: dict, volumes_root: Path) -> bool:
+def released(volume: dict[str, Any], volumes_root: Path) -> bool:
     """Whether the volume is ours, its claim is gone and its data is to go, too."""
     spec = volume["spec"]
     reference = spec.get("claimRef") or {}
@@ -190,12 +193,12 @@ def released(volume: dict, volumes_root: Path) -> bool:
     )
 
 
-def holder_of(path: Path, volumes: Iterable[dict], volumes_root: Path) -> str | None:
+def holder_of(path: Path, volumes: Iterable[dict[str, Any]], volumes_root: Path) -> str | None:
     """The volume that has `path`."""
     return next((volume["metadata"]["name"] for volume in volumes if volume_path(volume, volumes_root) == path), None)
 
 
-def new_volume(claim: dict, storage_class: dict, path: Path) -> dict:
+def new_volume(claim: dict[str, Any], storage_class: dict[str, Any], path: Path) -> dict[str, Any]:
     """The PersistentVolume of `claim`; raises Refused for what a directory cannot be."""
     meta, spec = claim["metadata"], claim["spec"]
     if spec.get("volumeMode") == "Block":

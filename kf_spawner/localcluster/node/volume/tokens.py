@@ -9,6 +9,7 @@ import binascii
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.kube import Client, ClusterConfig
 from kf_spawner.kube.resources import SERVICEACCOUNTS
@@ -22,10 +23,10 @@ RENEW_AFTER = 24 * 3600.0
 DEFAULT_LIFE = 3600
 
 
-async def request_token(client: Client, pod: dict, source: dict) -> bytes:
+async def request_token(client: Client, pod: dict[str, Any], source: dict[str, Any]) -> bytes:
     """A new token for `pod` as a projected `serviceAccountToken` source asks for it; raises ApiError."""
     meta, spec = pod["metadata"], pod["spec"]
-    request: dict = {
+    request: dict[str, Any] = {
         "expirationSeconds": source.get("expirationSeconds", DEFAULT_LIFE),
         "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]},
     }
@@ -36,7 +37,7 @@ async def request_token(client: Client, pod: dict, source: dict) -> bytes:
     answer = await retry_forbidden(
         lambda: client.create_subresource(SERVICEACCOUNTS, account, meta["namespace"], "token", body)
     )
-    return answer["status"]["token"].encode()
+    return str(answer["status"]["token"]).encode()
 
 
 def renewal_due(token: bytes, *, now: float | None = None) -> bool:
@@ -58,12 +59,12 @@ def kubeconfig_path(account: Path) -> Path:
     return account.parent.parent / "kubeconfigs" / account.name
 
 
-def token_file(volume: dict) -> str | None:
+def token_file(volume: dict[str, Any]) -> str | None:
     """The file name of a projected volume's token for the API server itself; None for any other volume."""
     for source in (volume.get("projected") or {}).get("sources") or []:
         token = source.get("serviceAccountToken")
         if token and not token.get("audience"):
-            return token["path"]
+            return str(token["path"])
     return None
 
 
