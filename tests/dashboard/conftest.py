@@ -19,13 +19,13 @@ USERS = [*SET_UP, "newcomer", "latecomer"]
 """The last two have never started a server: there are no namespaces of theirs."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(control_plane_binaries, tmp_path_factory):
     with running_platform(control_plane_binaries, tmp_path_factory.mktemp("dashboard")) as running:
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def dashboard(platform) -> AsyncIterator[RunningDashboard]:
     async with run_dashboard(platform, platform.folder, users=USERS) as running:
         for user in SET_UP:
@@ -33,7 +33,7 @@ async def dashboard(platform) -> AsyncIterator[RunningDashboard]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def as_user(dashboard) -> AsyncIterator[Callable[[str], Caller]]:
     """`as_user("alice")`: a caller with a token of hers."""
     async with aiohttp.ClientSession() as http:

@@ -18,7 +18,7 @@ from .stage import now as now_text
 PATIENCE = 60.0
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def control_plane(control_plane_binaries) -> Iterator[ControlPlane]:
     """With a healthy cluster on it: a node, DNS, a class, the TFJob kind, a namespace for probes."""
     with running(control_plane_binaries) as plane:

@@ -8,7 +8,7 @@ from . import product as products
 from .kubectl import Kubectl
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory):
     home = tmp_path_factory.mktemp("e2e") / "home"
     running = products.start(home, env={"KF_USERS": "admin,alice"})
@@ -19,12 +19,12 @@ def product(tmp_path_factory):
     assert not left, f"left running: {left}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubectl(product):
     return Kubectl(products.kubectl_binary(), product.kubeconfig)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def unavailable_images(kubectl):
     """Image name to the reason why this machine's node cannot run it."""
     node = json.loads(kubectl("get", "nodes", "-o", "json"))["items"][0]

@@ -13,7 +13,7 @@ from tests.fixtures.platform import PLAIN_IMAGE, running_platform
 from tests.fixtures.user_namespace import make_user_namespace, workspace_in
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def user_namespace(control_plane, tmp_path_factory):
     return asyncio.run(
         make_user_namespace(Path(control_plane.admin_kubeconfig), tmp_path_factory.mktemp("user_namespace"))
@@ -26,7 +26,7 @@ async def workspace(user_namespace):
         yield made
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def server_process(user_namespace, tmp_path_factory):
     process = start_server(user_namespace, tmp_path_factory.mktemp("server"))
     yield process

@@ -15,23 +15,23 @@ from tests.fixtures.helm import Z2JH, Helm
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def program() -> Path:
     return asyncio.run(helms.ensure(print))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def z2jh() -> dict:
     return yaml.safe_load(Z2JH.read_text())
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def plane(control_plane_binaries) -> Iterator[ControlPlane]:
     with running(control_plane_binaries) as plane:
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def renderer(program, tmp_path_factory) -> Helm:
     """helm without a cluster."""
     folder = tmp_path_factory.mktemp("helm")

@@ -32,14 +32,14 @@ CPU_IMAGE = "tensorflow-2.21.0-notebook-cpu"
 _numbers = itertools.count()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def control_plane(control_plane_binaries):
     """One of the hub tests' own: their node would take other tests' pods and volumes, and theirs the hub's."""
     with running(control_plane_binaries) as plane:
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def hub_roles(control_plane):
     """The hub's identity may do what its manifest says, and nothing else."""
     for name in ("rbac-hub.yaml", "rbac-notebook.yaml"):
@@ -51,14 +51,14 @@ def hub_roles(control_plane):
     assert done.returncode == 0, done.stderr
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def cluster(control_plane, hub_roles):
     """An administrator's client."""
     async with Client(load_config(control_plane.admin_kubeconfig), user_agent="test") as client:
         yield client
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def one_node(cluster):
     async with HandNode(cluster, unavailable=UNAVAILABLE) as node:
         yield node
@@ -73,7 +73,7 @@ async def node(one_node):
     return one_node
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def hub(control_plane, hub_roles, tmp_path_factory):
     folder = tmp_path_factory.mktemp("hub")
     policy = f"--KubeflowSpawner.network_policy={json.dumps(POLICY)}"

@@ -71,12 +71,12 @@ class Server(Process):
 Serve = Callable[..., AbstractAsyncContextManager[Server]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def python() -> Path:
     return image_python("model-server")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def models(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """half (versions 1 to 3), kinds, keras, lookup and mute, each with its version folders."""
     base = tmp_path_factory.mktemp("models")
@@ -88,7 +88,7 @@ def models(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def serve(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
     """`async with serve(folder, "--option", "value") as server`: listens when entered; loading may go on."""
 

@@ -82,14 +82,14 @@ class OperatorProcess:
         return int(fields.partition("VmRSS:")[2].split()[0]) // 1024
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def control_plane(control_plane_binaries):
     """One of these tests' own: a node of other tests would run the replicas that these tests move by hand."""
     with running(control_plane_binaries) as plane:
         yield plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def operator_kubeconfig(control_plane) -> Path:
     """The operator's own identity, with the rights that its manifest gives it and no more."""
     for name in ("tfjobs-crd.yaml", "rbac-operator.yaml"):

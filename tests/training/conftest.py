@@ -14,7 +14,7 @@ from tests.e2e.kubectl import Kubectl
 from .jobs import Jobs, eventually
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[products.Product]:
     home = tmp_path_factory.mktemp("training") / "home"
     running = products.start(home)
@@ -24,7 +24,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[products.Produ
     assert not left, f"left running: {left}"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubectl(product: products.Product) -> Kubectl:
     return Kubectl(products.kubectl_binary(), product.kubeconfig)
 
