@@ -5,8 +5,9 @@ import re
 from jupyterhub.spawner import SpawnException
 from markupsafe import Markup, escape
 
+from kf_spawner.wrong_input import WrongInput
+
 from .diagnosis import Diagnosis
-from .options import OptionsError
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -20,9 +21,9 @@ class SpawnFailed(SpawnException):
         self.jupyterhub_html_message = html
 
 
-def refused(error: OptionsError) -> SpawnFailed:
+def refused(error: WrongInput) -> SpawnFailed:
     """For options that cannot be used: nothing was made."""
-    items = Markup("").join(Markup("<li>{}</li>").format(str(problem)) for problem in error.problems)
+    items = Markup("").join(Markup("<li>{}</li>").format(str(one)) for one in error.errors)
     html = Markup("The server was not started:<ul class='mb-0'>{}</ul>").format(items)
     return SpawnFailed(str(error), reason="options", html=str(html), status_code=400)
 

@@ -6,12 +6,13 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from kf_spawner.k8s import quantities
+from kf_spawner.wrong_input import FieldError
 
 from . import options
 from .catalogue import Image
 from .cluster_facts import ClusterFacts
 from .diagnosis import Diagnosis
-from .options import Limits, Problem
+from .options import Limits
 
 
 def render(
@@ -21,7 +22,7 @@ def render(
     limits: Limits,
     home_claim: str,
     values: Mapping[str, object],
-    problems: Sequence[Problem] = (),
+    errors: Sequence[FieldError] = (),
     ended: Diagnosis | None = None,
 ) -> str:
     """The form's inside as HTML; JupyterHub puts the form element and the button around it.
@@ -42,7 +43,7 @@ def render(
     return _template().render(
         images=[(image, facts.why_unavailable(image)) for image in catalogue],
         shown=shown,
-        problems={field: [p.message for p in problems if p.field == field] for field in options.FIELDS},
+        problems={field: [error.message for error in errors if error.field == field] for field in options.FIELDS},
         limits=limits,
         home_claim=home_claim,
         existing_size=facts.claims.get(home_claim),

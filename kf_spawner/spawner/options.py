@@ -1,7 +1,7 @@
-"""From what a user asked for to what a server gets, or to what is wrong with it. Pure.
+"""A user's options for a server -> what the server gets, or every problem of the options. Pure.
 
-Owns the names, defaults and rules of the options. The form, the hub's REST API and remembered options all come
-through `validate`; every problem names the field, the value and the remedy, and all of them are found at once.
+Owns the names, defaults and rules of the options. `validate` reads those of the form, of the hub's REST API and of
+the last start. Every problem names the field, the value and the remedy.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from kf_spawner.k8s import quantities
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 from .catalogue import Image
 from .cluster_facts import ClusterFacts
@@ -21,7 +22,10 @@ _SMALLEST_HOME = Fraction(100 * 1024**2)  # bytes; less is a forgotten unit
 
 @dataclass(frozen=True)
 class Limits:
-    """What a deployment allows, and gives where nothing is asked for. Quantities; an empty maximum is none."""
+    """What a deployment allows, and gives where nothing is asked for. Quantities; an empty maximum is none.
+
+    The defaults here are those of the traits in `settings`.
+    """
 
     default_image: str = ""
     cpu: str = "500m"
@@ -51,25 +55,6 @@ class Options:
     home_size: str
 
 
-@dataclass(frozen=True)
-class Problem:
-    """What is wrong with one option; `field` is empty where it is not about one."""
-
-    field: str
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.field}: {self.message}" if self.field else self.message
-
-
-class OptionsError(ValueError):
-    """The options cannot be used. `problems` has every problem, in the order of the form."""
-
-    def __init__(self, problems: list[Problem]):
-        super().__init__("; ".join(map(str, problems)))
-        self.problems = tuple(problems)
-
-
 T = TypeVar("T")
 FIELDS = ("image", "cpu", "memory", "gpus", "home", "home_size")
 
@@ -78,12 +63,9 @@ class _Refused(Exception):
     pass
 
 
-def from_form(form: Mapping[str, list]) -> dict[str, object]:
-    """Options of a submitted form. Raises OptionsError for a field that came twice."""
-    twice = [name for name, values in form.items() if len(values) != 1]
-    if twice:
-        raise OptionsError([Problem(name, "came more than once: send it once") for name in twice])
-    options: dict[str, object] = {name: values[0] for name, values in form.items()}
+def from_form(form: Mapping[str, list[str]]) -> dict[str, object]:
+    """Options of a submitted form. One that came more than once keeps all its values, for `validate` to refuse."""
+    options: dict[str, object] = {name: values[0] if len(values) == 1 else values for name, values in form.items()}
     if options.get("home") == NO_HOME:
         options.pop("home_size", None)  # its field is still in the form, greyed out
     return options
@@ -106,19 +88,23 @@ def validate(
 ) -> Options:
     """The options that `asked` stands for; what is missing or None gets its default.
 
-    `home_claim` is the name of the user's home claim, whether it exists or not. Raises OptionsError.
+    `home_claim` is the name of the user's home claim, whether it exists or not.
+    Raises WrongInput with every problem, in the order of the form.
     """
-    problems = [
-        Problem(str(name)[:60], f"there is no such option; there are {', '.join(FIELDS)}")
+    errors = [
+        FieldError(str(name)[:60], f"there is no such option; there are {', '.join(FIELDS)}")
         for name in asked
         if name not in FIELDS
     ]
 
     def read(field: str, rule: Callable[[object], T]) -> T | None:
+        value = asked.get(field)
         try:
-            return rule(asked.get(field))
+            if isinstance(value, list):
+                raise _Refused("came more than once, or is a list: give one value")
+            return rule(value)
         except _Refused as refused:
-            problems.append(Problem(field, str(refused)))
+            errors.append(FieldError(field, str(refused)))
             return None
 
     image = read("image", lambda value: _image(value, catalogue, facts, limits))
@@ -127,9 +113,9 @@ def validate(
     gpus = read("gpus", lambda value: _gpus(value, image, facts, limits))
     home = read("home", lambda value: _home(value, facts, limits, home_claim))
     home_size = read("home_size", lambda value: _home_size(value, home, facts, limits, home_claim))
-    problems += _missing_claims(facts, limits)
-    if problems or image is None or cpu is None or memory is None or home_size is None:
-        raise OptionsError(problems)
+    errors += _missing_claims(facts, limits)
+    if errors or image is None or cpu is None or memory is None or home_size is None:
+        raise WrongInput(errors)
     return Options(image, cpu, memory, gpus or 0, bool(home), home_size)
 
 
@@ -230,9 +216,9 @@ def _check_storage(facts: ClusterFacts, limits: Limits) -> None:
         )
 
 
-def _missing_claims(facts: ClusterFacts, limits: Limits) -> list[Problem]:
+def _missing_claims(facts: ClusterFacts, limits: Limits) -> list[FieldError]:
     return [
-        Problem(
+        FieldError(
             "",
             f"the volume {claim} that this hub mounts into every server does not exist in your namespace: "
             "ask an administrator to make the claim or to take it out of KF_PVC_LIST",

@@ -5,8 +5,8 @@ from traitlets.config import Configurable
 
 from kf_spawner.k8s import quantities
 
-from . import options
 from .catalogue import Image, from_entries
+from .options import Limits
 
 HOME = "/home/jovyan"
 """Working directory of every server."""
@@ -43,13 +43,15 @@ class SpawnerSettings(Configurable):
         config=True,
         help="The same URL as servers reach it; they get it as `KF_SERVING_CONNECT_URL`. Default: `serving_url`.",
     )
-    default_cpu = Unicode("500m", config=True, help="CPU request where a user names none, in cores. Default: 500m.")
-    min_cpu = Unicode("10m", config=True, help="Smallest CPU request, in cores. Default: 10m.")
+    default_cpu = Unicode(
+        Limits.cpu, config=True, help="CPU request where a user names none, in cores. Default: 500m."
+    )
+    min_cpu = Unicode(Limits.min_cpu, config=True, help="Smallest CPU request, in cores. Default: 10m.")
     max_cpu = Unicode("", config=True, help="Largest CPU request, in cores. Default: what the largest node has.")
     default_memory = Unicode(
-        "1Gi", config=True, help="Memory request where a user names none, in bytes. Default: 1Gi."
+        Limits.memory, config=True, help="Memory request where a user names none, in bytes. Default: 1Gi."
     )
-    min_memory = Unicode("256Mi", config=True, help="Smallest memory request, in bytes. Default: 256Mi.")
+    min_memory = Unicode(Limits.min_memory, config=True, help="Smallest memory request, in bytes. Default: 256Mi.")
     max_memory = Unicode(
         "", config=True, help="Largest memory request, in bytes. Default: what the largest node has."
     )
@@ -60,13 +62,13 @@ class SpawnerSettings(Configurable):
         help="""Memory limit of a server as a multiple of its request, so that one notebook cannot take down its
         node; 0: no limit. Default: 4.""",
     )
-    max_gpus = Integer(16, min=0, config=True, help="Largest number of GPUs of a server. Default: 16.")
+    max_gpus = Integer(Limits.max_gpus, min=0, config=True, help="Largest number of GPUs of a server. Default: 16.")
     home_mount = Unicode(
         HOME,
         config=True,
         help="Path at which the home volume is mounted; empty: there are no home volumes. Default: /home/jovyan.",
     )
-    home_size = Unicode("10Gi", config=True, help="Size of a new home volume, in bytes. Default: 10Gi.")
+    home_size = Unicode(Limits.home_size, config=True, help="Size of a new home volume, in bytes. Default: 10Gi.")
     max_home_size = Unicode("", config=True, help="Largest size of a new home volume, in bytes. Default: no maximum.")
     extra_claims = List(
         Unicode(),
@@ -124,9 +126,9 @@ class SpawnerSettings(Configurable):
         return from_entries(self.images)
 
     @property
-    def limits(self) -> options.Limits:
+    def limits(self) -> Limits:
         """What may be asked for, and what there is where nothing is asked for."""
-        return options.Limits(
+        return Limits(
             default_image=self.default_image,
             cpu=self.default_cpu,
             min_cpu=self.min_cpu,

@@ -20,6 +20,7 @@ from kf_spawner.k8s import quantities
 from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from kf_spawner.kube.nodes import is_stranded
 from kf_spawner.kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 from . import cluster_facts, errors, form, manifests, namespace, options, token
 from .cluster import Cluster, PodCache
@@ -72,7 +73,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         super().__init__(*args, **kwargs)
         self._progress = Progress()
         self._accepted: dict = {}
-        self._tried: tuple[Mapping[str, object], tuple[options.Problem, ...]] | None = None
+        self._tried: tuple[Mapping[str, object], tuple[FieldError, ...]] | None = None
         self._own_home = False
         self._configured = (_listed(self.volumes), _listed(self.volume_mounts))
         self._token_secret = ""
@@ -137,7 +138,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         return type(self)._render_form
 
     async def _render_form(self) -> str:
-        values, problems = self._tried or (self.orm_spawner.user_options or {}, ())
+        values, found = self._tried or (self.orm_spawner.user_options or {}, ())
         self._tried = None
         try:
             known = await self.ask_cluster()
@@ -150,7 +151,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             limits=self.limits,
             home_claim=self.pvc_name,
             values=values,
-            problems=problems,
+            errors=found,
             ended=cluster.ends.get(self._key),
         )
 
@@ -159,15 +160,15 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         return self._read_form
 
     async def _read_form(self, submitted: Mapping[str, list]) -> dict:
-        asked: dict[str, object] = {name: values[0] for name, values in submitted.items()}
+        asked = options.from_form(submitted)
+        shown: dict[str, object] = {name: values[0] for name, values in submitted.items()}
         try:
-            asked = options.from_form(submitted)
             self._validate(asked, await self.ask_cluster())
-        except options.OptionsError as error:
-            self._tried = (asked, error.problems)
+        except WrongInput as error:
+            self._tried = (shown, error.errors)
             raise errors.refused(error) from error
         except ApiError as error:
-            self._tried = (asked, ())
+            self._tried = (shown, ())
             raise errors.failed(_of_api_error(error)) from error
         return asked
 
@@ -181,7 +182,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         known = await self.ask_cluster()
         try:
             chosen = self._validate(self.user_options, known)
-        except options.OptionsError as error:
+        except WrongInput as error:
             raise errors.refused(error) from error
         self._pvc_exists = self.pvc_name in known.claims
         self._apply(chosen)

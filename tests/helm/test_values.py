@@ -10,6 +10,7 @@ import yaml
 
 from kf_spawner import __version__
 from kf_spawner.doctor import api
+from kf_spawner.spawner.settings import SpawnerSettings
 from tests.fixtures.helm import CHART, RELEASE, HelmFailed, container, leaves, only, settings, variables
 from tests.k8s.quantity_table import TABLE
 
@@ -33,6 +34,31 @@ def test_the_oldest_kubernetes_is_the_doctors():
     oldest = ".".join(map(str, api.OLDEST))
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["kubeVersion"] == f">={oldest}.0-0"
     assert f"Kubernetes {oldest} or newer" in (ROOT / "docs" / "helm.md").read_text()
+
+
+ROW = re.compile(r'\(list "KubeflowSpawner" "(\w+)" \$(user|storage)\.([\w.]+)')
+
+
+def test_what_a_user_gets_by_default_is_what_the_spawner_has_by_default():
+    """A value that is null leaves it to the spawner; its description names the spawner's default."""
+    values = yaml.safe_load((CHART / "values.yaml").read_text())["singleuser"]
+    page = (ROOT / "docs" / "chart-values.md").read_text()
+    roots = {"user": ("singleuser", values), "storage": ("singleuser.storage", values["storage"])}
+    compared = set()
+    for name, root, path in ROW.findall((CHART / "templates" / "_settings.tpl").read_text()):
+        if name not in SpawnerSettings.class_own_traits():
+            continue
+        default = SpawnerSettings.class_own_traits()[name].default_value
+        prefix, value = roots[root]
+        for step in path.split("."):
+            value = value[step]
+        if value is not None:
+            assert value == default, path
+        elif default:
+            (row,) = [line for line in page.splitlines() if line.startswith(f"| `{prefix}.{path}` |")]
+            assert str(default) in row
+        compared.add(name)
+    assert {"default_cpu", "min_cpu", "default_memory", "memory_limit_factor", "max_gpus", "home_size"} <= compared
 
 
 def test_every_default_is_described():

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from kf_spawner.spawner import options
 from kf_spawner.spawner.catalogue import Image
 from kf_spawner.spawner.cluster_facts import ClusterFacts, NodeFacts
-from kf_spawner.spawner.options import Limits, OptionsError
+from kf_spawner.spawner.options import Limits
+from kf_spawner.wrong_input import WrongInput
 
 GI = Fraction(1024**3)
 CPU_IMAGE = Image("tf-cpu", "registry/tf-cpu:1", tensorflow="2.21.0")
@@ -31,9 +32,9 @@ def validate(asked, *, facts=LAPTOP, limits=DEFAULTS, home_claim="claim-admin"):
 
 
 def problems(asked, **kwargs):
-    with pytest.raises(OptionsError) as caught:
+    with pytest.raises(WrongInput) as caught:
         validate(asked, **kwargs)
-    return caught.value.problems
+    return caught.value.errors
 
 
 def test_nothing_asked_for_gives_the_defaults():
@@ -58,7 +59,7 @@ BAD = [
     # field, what is asked for, words that must be in the message
     ("image", {"image": "tf-3"}, ["'tf-3'", "not in the catalogue", "tf-cpu"]),
     ("image", {"image": ""}, ["choose one of"]),
-    ("image", {"image": ["tf-cpu"]}, ["not in the catalogue"]),
+    ("image", {"image": ["tf-cpu"]}, ["give one value"]),
     ("image", {"image": "tf-cpu "}, ["not in the catalogue"]),
     ("image", {"image": "tf-old"}, ["tf-old cannot run here", "there is no Python 3.6", "another image"]),
     ("image", {"image": "tf-gpu"}, ["no node of this cluster has an NVIDIA GPU"]),
@@ -152,7 +153,7 @@ def test_nodes_on_demand_may_bring_what_no_node_has():
 
 def test_without_any_usable_image_each_reason_is_told():
     only_gpu = options.validate
-    with pytest.raises(OptionsError, match=r"tf-gpu: no node of this cluster has an NVIDIA GPU"):
+    with pytest.raises(WrongInput, match=r"tf-gpu: no node of this cluster has an NVIDIA GPU"):
         only_gpu({}, catalogue=(GPU_IMAGE,), facts=LAPTOP, limits=Limits(), home_claim="c")
 
 
@@ -167,8 +168,11 @@ def test_a_form_without_home_sends_a_size_that_is_ignored():
 
 
 def test_a_field_that_comes_twice_is_refused():
-    with pytest.raises(OptionsError, match="cpu: came more than once"):
-        options.from_form({"cpu": ["1", "2"]})
+    """Together with all that is wrong beside it."""
+    form = options.from_form({"cpu": ["1", "2"], "memory": ["much"], "gpus": ["0"], "surprise": ["1", "1"]})
+    found = problems(form)
+    assert [problem.field for problem in found] == ["surprise", "cpu", "memory"]
+    assert "came more than once" in found[1].message
 
 
 ANYTHING = st.recursive(
@@ -182,8 +186,8 @@ ANYTHING = st.recursive(
 def test_whatever_comes_is_accepted_or_refused_in_words(asked):
     try:
         chosen = validate(asked)
-    except OptionsError as error:
-        told = [str(problem) for problem in error.problems]
+    except WrongInput as error:
+        told = [str(problem) for problem in error.errors]
     else:
         told = [chosen.image.name]
     assert told

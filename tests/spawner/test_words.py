@@ -10,9 +10,10 @@ from kf_spawner.spawner import errors, form
 from kf_spawner.spawner.catalogue import Image
 from kf_spawner.spawner.cluster_facts import ClusterFacts, NodeFacts
 from kf_spawner.spawner.diagnosis import Cause, Diagnosis
-from kf_spawner.spawner.options import Limits, OptionsError, Problem
+from kf_spawner.spawner.options import Limits
 from kf_spawner.spawner.progress import Progress
 from kf_spawner.spawner.progress_text import sentence
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 SAID = [
     ("Scheduled", "Successfully assigned kf-admin/jupyter-admin to laptop", 20, "Found a place on node laptop."),
@@ -79,7 +80,7 @@ def render(values=None, problems=(), facts=FACTS, limits=None):
         limits=limits or Limits(),
         home_claim="claim-admin",
         values=values or {},
-        problems=problems,
+        errors=problems,
     )
 
 
@@ -97,7 +98,9 @@ def test_the_form_shows_defaults_and_what_cannot_be_had():
 
 
 def test_the_form_keeps_a_refused_value_beside_its_message():
-    html = render({"memory": "<b>lots</b>", "home": "none"}, [Problem("memory", "'<b>lots</b>' is not a quantity")])
+    html = render(
+        {"memory": "<b>lots</b>", "home": "none"}, [FieldError("memory", "'<b>lots</b>' is not a quantity")]
+    )
     assert 'value="&lt;b&gt;lots&lt;/b&gt;"' in html
     assert "<b>lots" not in html
     assert 'id="memory-problem">&#39;&lt;b&gt;lots' in html
@@ -134,7 +137,7 @@ def test_a_failure_is_safe_in_html_and_plain_in_text():
 
 
 def test_a_refusal_tells_every_problem():
-    failure = errors.refused(OptionsError([Problem("cpu", "too <much>"), Problem("memory", "too little")]))
+    failure = errors.refused(WrongInput([FieldError("cpu", "too <much>"), FieldError("memory", "too little")]))
     assert failure.status_code == 400
     assert failure.jupyterhub_message == "cpu: too <much>; memory: too little"
     assert "<li>cpu: too &lt;much&gt;</li><li>memory: too little</li>" in failure.jupyterhub_html_message
