@@ -9,7 +9,7 @@ NODE := scripts/node $(VENV)
 PRETTIER_FILES := 'kf_spawner/**/*.js' '*.{js,json}'
 SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
-.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference images clean
+.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference dist images clean
 .PHONY: check-format check-lint check-types check-layers check-shell check-javascript
 .PHONY: bench bench-operator bench-spawn run-venv test-venv
 
@@ -90,6 +90,9 @@ lock: ## pin the newest versions that setup.py and package.json allow
 
 chart: test-venv ## make the chart's schema, page of values and copies again
 	@$(BIN)/python helm/generate.py
+
+dist: test-venv ## build wheel, sdist and the control plane's wheel into dist/ [ARCHES='amd64 arm64']
+	@$(BIN)/python -m scripts.dist $(ARCHES)
 
 docs: test-venv ## build the pages of docs/ as a site in build/docs; a warning is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs

@@ -29,9 +29,6 @@ setup(
     python_requires=">=3.11",
     packages=find_namespace_packages(include=["kf_spawner", "kf_spawner.*"]),
     include_package_data=True,
-    package_data={
-        "": ["*.yaml", "*.html", "*.css", "*.svg", "*.js", "*.json", "*.ipynb", "go.mod", "go.sum", "*.go"],
-    },
     data_files=[
         *shared_files("images"),
         ("share/kf-spawner", ["jupyterhub_config.py"]),
@@ -50,6 +47,8 @@ setup(
         "uv>=0.8",
     ],
     extras_require={
+        # The local cluster's programs, which are otherwise built from source. `scripts/dist` makes this package.
+        "control-plane": [f"kf-spawner-control-plane=={VERSION}; sys_platform == 'linux'"],
         # What a notebook image has: the server extension runs inside it.
         "extension": ["jupyter-server>=2.14"],
         "docs": ["furo>=2025.12", "myst-parser>=5", "sphinx>=9"],

@@ -1,6 +1,7 @@
 """The build, with a tiny Go module of its own: found again, resumed, alone, cancelled, explained when it fails."""
 
 import asyncio
+import dataclasses
 import os
 import subprocess
 from pathlib import Path
@@ -214,6 +215,61 @@ async def test_missing_servers_are_named(tmp_path, monkeypatch, told):
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets(tmp_path / "assets", "etcd", "kube-apiserver")))
     with pytest.raises(binaries.AssetsError, match=r"no program kube-controller-manager, kube-scheduler: .* unset"):
         await binaries.ensure(told.append)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The package that brings the programs, installed; here each program only says what it was called as."""
+    folder = tmp_path / "site-packages" / binaries.PACKAGE
+    folder.mkdir(parents=True)
+    (folder / "__init__.py").write_text("")
+    (folder / "key").write_text(f"{build.CONTROL_PLANE.key()}\n")
+    (folder / "bin").mkdir()
+    for name in set(build.CONTROL_PLANE.programs.values()):
+        (folder / "bin" / name).write_text('#!/bin/sh\nbasename "$0"\n')
+        (folder / "bin" / name).chmod(0o755)
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    monkeypatch.syspath_prepend(folder.parent)
+    return folder
+
+
+async def test_an_installed_package_brings_the_programs(package, tmp_path, told):
+    cache = tmp_path / "cache"
+    found = await binaries.ensure(told.append, cache=cache)
+    said = {name: subprocess.check_output([path], text=True).strip() for name, path in vars(found).items()}
+    assert said == {name.replace("-", "_"): name for name in (*binaries.SERVERS, binaries.KUBECTL)}
+    assert told == []
+    assert not (cache / "go").exists()
+
+
+async def test_links_follow_a_package_that_is_installed_elsewhere(package, tmp_path, told, monkeypatch):
+    cache = tmp_path / "cache"
+    before = await binaries.ensure(told.append, cache=cache)
+    package.parent.rename(tmp_path / "elsewhere")
+    assert not before.etcd.exists()
+    monkeypatch.syspath_prepend(tmp_path / "elsewhere")
+    after = await binaries.ensure(told.append, cache=cache)
+    assert subprocess.check_output([after.etcd], text=True) == "etcd\n"
+
+
+def test_a_package_of_another_version_is_named_and_not_used(package, tmp_path, told):
+    (package / "key").write_text("0123456789abcdef\n")
+    assert binaries.packaged(["etcd"], cache=tmp_path / "cache", progress=told.append) == {}
+    assert told == [f"{package} is of another version: install the kf-spawner-control-plane of this kf-spawner"]
+
+
+async def test_another_architecture_is_another_build(module, cache, told):
+    arm = dataclasses.replace(module, architecture="arm64")
+    assert arm.key() == f"{module.key()}-arm64"
+    assert build._environment(Path("/go/bin/go"), cache, cache, arm.architecture)["GOARCH"] == "arm64"
+
+
+async def test_the_sources_of_a_program_are_named(module, cache, told):
+    found = await build.sources(module, cache=cache, progress=told.append)
+    assert found.pop("example.com/tiny@") == {module.folder, module.folder / "tiny"}
+    [(go, folders)] = found.items()
+    assert go.startswith("go@go1.")
+    assert all((folder / "LICENSE").is_file() for folder in folders)
 
 
 async def test_nothing_that_a_command_started_outlives_it(tmp_path):

@@ -1,10 +1,11 @@
-"""Where the control plane's programs are: in a folder that the user names, in the cache, or built into it.
+"""Where the control plane's programs are: in a folder that the user names, in a package, or built into the cache.
 
 Owns that order. Knows nothing of how they are built or started.
 """
 
+import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from kf_spawner.localcluster.controlplane import build
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 KUBECTL = "kubectl"
+PACKAGE = "kf_spawner_control_plane"
+"""A Python package that brings the programs, built for this machine. Its file `key` names the build."""
 
 
 class AssetsError(Exception):
@@ -37,11 +40,39 @@ async def ensure(progress: Callable[[str], None], *, cache: Path | None = None) 
     call goes on where it was. Raises AssetsError, BuildError.
     """
     found = _assets(os.environ.get(ASSETS_VARIABLE, ""))
-    missing = [name for name in (*SERVERS, KUBECTL) if name not in found]
-    if missing:
-        cache = cache or build.cache_root()
-        found |= await build.ensure(build.CONTROL_PLANE, missing, cache=cache, progress=progress)
+    cache = cache or build.cache_root()
+    if missing := [name for name in (*SERVERS, KUBECTL) if name not in found]:
+        found |= packaged(missing, cache=cache, progress=progress) or await build.ensure(
+            build.CONTROL_PLANE, missing, cache=cache, progress=progress
+        )
     return Binaries(**{name.replace("-", "_"): path for name, path in found.items()})
+
+
+def packaged(names: Sequence[str], *, cache: Path, progress: Callable[[str], None]) -> dict[str, Path]:
+    """The programs `names` of the installed PACKAGE; nothing where it is not installed or another version's.
+
+    A package cannot hold links, and a server is told which one it is by its file's name: links to it are in `cache`.
+    """
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    package = Path(spec.submodule_search_locations[0])
+    key = build.CONTROL_PLANE.key()
+    if (package / "key").read_text().strip() != key:
+        progress(f"{package} is of another version: install the kf-spawner-control-plane of this kf-spawner")
+        return {}
+    links = cache / "bin" / f"{key}-packaged"
+    links.mkdir(parents=True, exist_ok=True)
+    return {name: _link(links / name, package / "bin" / build.CONTROL_PLANE.programs[name]) for name in names}
+
+
+def _link(path: Path, target: Path) -> Path:
+    """Makes `path` a link to `target`; a process that starts it meanwhile finds the old link or the new one."""
+    if not (path.is_symlink() and path.readlink() == target):
+        temporary = path.with_name(f".{path.name}-{os.getpid()}")
+        temporary.symlink_to(target)
+        temporary.rename(path)
+    return path
 
 
 def _assets(folder: str) -> dict[str, Path]:

@@ -63,14 +63,16 @@ class Module:
     flags: Sequence[str] = FLAGS
     title: str = "the control plane"
     """What is being built, in a sentence."""
+    architecture: str = ""
+    """Go's name (GOARCH) of the processors to build for; empty: this machine's."""
 
     def key(self) -> str:
-        """Names what would be built: other pins, sources or flags give another key."""
+        """Names what would be built: other pins, sources, flags or another architecture give another key."""
         digest = hashlib.sha256("\0".join(self.flags).encode())
         for path in sorted(self.folder.rglob("*")):
             if path.is_file():
                 digest.update(f"\0{path.relative_to(self.folder)}\0".encode() + path.read_bytes())
-        return digest.hexdigest()[:16]
+        return digest.hexdigest()[:16] + (self.architecture and f"-{self.architecture}")
 
 
 CONTROL_PLANE = Module(
@@ -129,7 +131,7 @@ async def _build(module: Module, names: Iterable[str], *, folder: Path, cache: P
         work, output = Path(temporary) / "work", Path(temporary) / "bin"
         work.mkdir()
         output.mkdir()
-        env = _environment(go, cache, work)
+        env = _environment(go, cache, work, module.architecture)
         built = sorted({module.programs[name] for name in names})
         packages = [module.packages[name] for name in built]
         told = _Told(module.title, progress)
@@ -150,6 +152,37 @@ async def _build(module: Module, names: Iterable[str], *, folder: Path, cache: P
                 (output / name).rename(folder / name)
 
 
+async def sources(module: Module, *, cache: Path, progress: Progress) -> dict[str, set[Path]]:
+    """What the programs of `module` are compiled from: `module@version` -> its packages' folders, up to its own.
+
+    Go's standard library is `go@VERSION`. Downloads what is missing. Raises BuildError.
+    """
+    found: dict[str, set[Path]] = {}
+
+    def note(line: str) -> None:
+        if not line:
+            return
+        name, folder, package = line.split("\t")
+        parts = (Path(package), *Path(package).parents)
+        found.setdefault(name, set()).update(part for part in parts if part.is_relative_to(folder))
+
+    version = "{{with .Replace}}{{.Version}}{{else}}{{.Version}}{{end}}"
+    template = "{{with .Module}}{{.Path}}@" + version + "\t{{.Dir}}\t{{$.Dir}}{{end}}"
+    try:
+        at_least = toolchain.needed((module.folder / "go.mod").read_text())
+        go = await toolchain.find_or_install(cache, at_least=at_least, progress=progress)
+        env = _environment(go, cache, Path(tempfile.gettempdir()), module.architecture)
+        argv = [str(go), "list", "-deps", *module.flags, "-f", template, *module.packages.values()]
+        told = _Told(module.title, progress)
+        await command.run(argv, cwd=module.folder, env=env, on_output=note, on_error=told.downloaded)
+        facts: list[str] = []
+        await command.run([str(go), "env", "GOVERSION", "GOROOT"], cwd=module.folder, env=env, on_output=facts.append)
+    except command.CommandFailed as error:
+        raise BuildError(_explained(error, module.title, cache)) from error
+    go_version, root = facts
+    return {**found, f"go@{go_version}": {Path(root)}}
+
+
 async def _stale(
     go: Path, module: Module, packages: Sequence[str], *, env: Mapping[str, str], told: "_Told"
 ) -> set[str]:
@@ -165,10 +198,11 @@ async def _stale(
     return {line for line in listed if line}
 
 
-def _environment(go: Path, cache: Path, work: Path) -> dict[str, str]:
+def _environment(go: Path, cache: Path, work: Path, architecture: str) -> dict[str, str]:
     """The caller's environment (its proxies count) with Go's own settings pinned to ours."""
     return {
         **os.environ,
+        **({"GOARCH": architecture} if architecture else {}),
         "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "CGO_ENABLED": "0",
         "GOCACHE": str(cache / "go" / "build"),
