@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kf_spawner import naming
 from kf_spawner.kube.errors import Invalid
-from kf_spawner.localcluster.controlplane import credentials, processes
+from kf_spawner.localcluster.controlplane import credentials, process_specs
 from kf_spawner.localcluster.controlplane.binaries import AssetsError, ensure
 from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.controlplane.pki import PkiError
@@ -22,7 +22,7 @@ from .components import Settings, environment
 from .ready import serving
 
 NODE_NAME = "this-machine"
-PORTS = (*processes.PORTS, "node", "node-healthz")
+PORTS = (*process_specs.PORTS, "node", "node-healthz")
 PULLING = (
     "ALL_PROXY",
     "HTTPS_PROXY",
@@ -69,8 +69,8 @@ async def prepare(settings: Settings, *, user: str, progress: Callable[[str], No
         users_namespace(namespace, user=user, labels={}, annotations={}),
     ]
     specs = [
-        _bootstrapped(spec, keys.kubeconfig, objects) if spec.name == processes.API_SERVER else spec
-        for spec in processes.control_plane(binaries, keys, settings.ports)
+        _bootstrapped(spec, keys.kubeconfig, objects) if spec.name == process_specs.API_SERVER else spec
+        for spec in process_specs.control_plane(binaries, keys, settings.ports)
     ]
     return LocalCluster(
         specs=[*specs, _node(settings, keys)],
@@ -126,4 +126,4 @@ def _node(settings: Settings, keys: credentials.Credentials) -> ProcessSpec:
     ready = serving(settings.ports["node-healthz"], "/healthz")
     pulling = {name: value for name, value in os.environ.items() if name.upper() in PULLING or name.startswith("UV_")}
     env = environment(**pulling)
-    return ProcessSpec("node", argv, env, ready, after=(processes.API_SERVER,), stop_timeout=60.0)
+    return ProcessSpec("node", argv, env, ready, after=(process_specs.API_SERVER,), stop_timeout=60.0)

@@ -14,8 +14,8 @@ from typing import Any, TextIO
 from traitlets import Integer, Unicode
 
 from kf_spawner.kube import ConfigError, load_config
-from kf_spawner.localcluster.controlplane.files import write_private
 from kf_spawner.localcluster.controlplane.ports import PortError, allocate, hold
+from kf_spawner.localcluster.controlplane.private_files import write_private
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
 
 from . import components, local, machine

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane import credentials, kubeconfig, processes
+from kf_spawner.localcluster.controlplane import credentials, kubeconfig, process_specs
 from kf_spawner.localcluster.controlplane.binaries import Binaries
 from kf_spawner.localcluster.controlplane.credentials import Credentials
 from kf_spawner.localcluster.controlplane.pki import SERVER, Authority, Leaf, Pair
@@ -64,7 +64,7 @@ def node_keys(layout: Layout, node: Node) -> NodeKeys:
 
 def specs(binaries: Binaries, files: Credentials) -> list[ProcessSpec]:
     """etcd, API server, controller manager and scheduler."""
-    etcd, api_server, controller_manager, scheduler = processes.control_plane(binaries, files, PORTS)
+    etcd, api_server, controller_manager, scheduler = process_specs.control_plane(binaries, files, PORTS)
     authority = files.authority
     names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
     addresses = (FIRST_ADDRESS, "127.0.0.1", credentials.SERVICE_ADDRESS)

@@ -12,7 +12,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane.processes import API_SERVER
+from kf_spawner.localcluster.controlplane.process_specs import API_SERVER
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor
 
 from . import cgroups, control_plane, join, namespaces, node, packages, programs

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from kf_spawner.cli.ready import serving
-from kf_spawner.localcluster.controlplane.files import private_folder
+from kf_spawner.localcluster.controlplane.private_files import private_folder
 from kf_spawner.localcluster.supervisor import ProcessSpec
 
 from . import packages

@@ -27,7 +27,7 @@ class LocalPods(Pods):
     """Pods of one test on a local node that the test can look into."""
 
     def __init__(self, client: Client, node: LocalNode, namespace: str):
-        super().__init__(client, node.place(namespace, backoff=BACKOFF))
+        super().__init__(client, node.target(namespace, backoff=BACKOFF))
         self.node = node
 
 

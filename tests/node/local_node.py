@@ -16,7 +16,7 @@ from pathlib import Path
 from kf_spawner.localcluster.node.process.identity import marked
 from tests.fixtures.control_plane import ControlPlane
 
-from .pods import HELLO, Place
+from .pods import HELLO, NodeUnderTest
 
 TIMEOUT = 40.0
 POLL = 0.03
@@ -125,9 +125,9 @@ class LocalNode:
                     found.append(int(entry.parent.name))
         return found
 
-    def place(self, namespace: str, *, backoff: int) -> Place:
+    def target(self, namespace: str, *, backoff: int) -> NodeUnderTest:
         """For pods of that namespace on this node."""
-        return Place(
+        return NodeUnderTest(
             kubeconfig=self.plane.admin_kubeconfig,
             kubectl=self.plane.binaries.kubectl,
             node=self.name,

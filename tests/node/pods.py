@@ -28,7 +28,7 @@ OVER = ("Succeeded", "Failed")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Place:
+class NodeUnderTest:
     """Where the pods of a test run.
 
     `containers`: whether the node makes real ones; `backoff`: seconds of the first pause of a crash loop; `log`: the
@@ -48,10 +48,10 @@ class Place:
 class Pods:
     """The pods of one test."""
 
-    def __init__(self, client: Client, place: Place):
+    def __init__(self, client: Client, target: NodeUnderTest):
         self.client = client
-        self.place = place
-        self.namespace = place.namespace
+        self.target = target
+        self.namespace = target.namespace
 
     # Make and end
 
@@ -65,7 +65,7 @@ class Pods:
             "kind": "Pod",
             "metadata": meta,
             "spec": {
-                "nodeName": self.place.node,
+                "nodeName": self.target.node,
                 "containers": filled,
                 "automountServiceAccountToken": False,
                 "terminationGracePeriodSeconds": 5,
@@ -81,7 +81,7 @@ class Pods:
                 await asyncio.sleep(POLL)
 
     def _filled(self, container: dict, index: int, prefix: str) -> dict:
-        return {"name": f"{prefix}{index}", "image": self.place.image, **container}
+        return {"name": f"{prefix}{index}", "image": self.target.image, **container}
 
     async def delete(self, pod: dict, grace_period: int | None = None) -> None:
         await self.client.delete(PODS, pod["metadata"]["name"], self.namespace, grace_period=grace_period)
@@ -117,7 +117,7 @@ class Pods:
         except TimeoutError:
             pass
         pytest.fail(
-            f"not reached: {json.dumps(now['status'], indent=1)}\n{await self.events(pod)}\n{self.place.log()}"
+            f"not reached: {json.dumps(now['status'], indent=1)}\n{await self.events(pod)}\n{self.target.log()}"
         )
 
     async def _states(self, pod: dict) -> AsyncGenerator[dict, None]:
@@ -175,7 +175,7 @@ class Pods:
                 while any(item["metadata"]["uid"] == uid for item in await self.pods()):
                     await asyncio.sleep(POLL)
         except TimeoutError:
-            pytest.fail(f"not gone: {await self.get(pod)}\n{self.place.log()}")
+            pytest.fail(f"not gone: {await self.get(pod)}\n{self.target.log()}")
 
     # What it says
 
@@ -217,14 +217,14 @@ class Pods:
                             return event
                     await asyncio.sleep(POLL)
         except TimeoutError:
-            pytest.fail(f"no event {reason} with {part!r}: {await self.events(pod)}\n{self.place.log()}")
+            pytest.fail(f"no event {reason} with {part!r}: {await self.events(pod)}\n{self.target.log()}")
 
     # kubectl
 
     def argv(self, *words: str) -> list[str]:
         """kubectl in the test's namespace."""
-        place = self.place
-        return [str(place.kubectl), f"--kubeconfig={place.kubeconfig}", f"--namespace={place.namespace}", *words]
+        target = self.target
+        return [str(target.kubectl), f"--kubeconfig={target.kubeconfig}", f"--namespace={target.namespace}", *words]
 
     async def kubectl(self, *words: str, stdin: bytes | None = None) -> tuple[int, str, str]:
         """Exit code, output and errors."""

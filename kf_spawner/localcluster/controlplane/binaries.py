@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane import build
+from . import build
 
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
 SERVERS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane import command, toolchain
-from kf_spawner.localcluster.controlplane.locks import locked
+from . import command, toolchain
+from .locks import locked
 
 Progress = Callable[[str], None]
 

@@ -7,10 +7,10 @@ the manifests hold roles and bindings.
 from dataclasses import dataclass
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane import kubeconfig
-from kf_spawner.localcluster.controlplane.files import private_folder
-from kf_spawner.localcluster.controlplane.pki import CLIENT, SERVER, Authority, Leaf, Pair, signing_key
-from kf_spawner.localcluster.controlplane.ports import LOOPBACK
+from . import kubeconfig
+from .pki import CLIENT, SERVER, Authority, Leaf, Pair, signing_key
+from .ports import LOOPBACK
+from .private_files import private_folder
 
 CLUSTER_DOMAIN = "cluster.local"
 SERVICE_ADDRESS = "10.96.0.1"

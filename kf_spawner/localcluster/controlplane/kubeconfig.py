@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from kf_spawner.localcluster.controlplane.files import write_private_if_changed
-from kf_spawner.localcluster.controlplane.pki import Pair
+from .pki import Pair
+from .private_files import write_private_if_changed
 
 CLUSTER = "kf-spawner"
 

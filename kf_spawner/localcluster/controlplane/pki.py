@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from kf_spawner.localcluster.controlplane.files import PRIVATE_FILE, private_folder, write_private
+from .private_files import PRIVATE_FILE, private_folder, write_private
 
 log = logging.getLogger(__name__)
 

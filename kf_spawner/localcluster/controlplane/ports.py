@@ -10,7 +10,7 @@ import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane.files import private_folder, write_private
+from .private_files import private_folder, write_private
 
 # Below the range that Linux gives to outgoing connections (32768 up), so that none of those takes a port of ours
 # between two starts; above the ports that people and services usually pick.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import uv
 
-from kf_spawner.localcluster.controlplane import command
+from . import command
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,7 @@ def make_wheel(folder: Path, name: str = "demo") -> str:
     return f"{name} @ {wheel.as_uri()} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
-class World:
+class ImageFolders:
     """A catalogue with the image `small`, a package and a cache, in one folder."""
 
     def __init__(self, root: Path) -> None:
@@ -76,9 +76,9 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def folders(tmp_path, monkeypatch):
     monkeypatch.setenv("UV_OFFLINE", "1")
-    return World(tmp_path)
+    return ImageFolders(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -110,33 +110,33 @@ def test_what_is_no_reference(reference):
         ("kf-spawner/old", "it needs Python 3.5, and there is none on PATH or under pyenv; install one"),
     ],
 )
-def test_why_not(world, reference, words):
+def test_why_not(folders, reference, words):
     if reference.endswith("old"):
-        world.describe("old", environment={"pythons": ["3.5"]})
+        folders.describe("old", environment={"pythons": ["3.5"]})
     else:
-        world.describe("container", container_only="it needs CUDA 9.0")
-        world.describe("gpu", gpu=True)
+        folders.describe("container", container_only="it needs CUDA 9.0")
+        folders.describe("gpu", gpu=True)
         words = words.replace("gpu, container, small", "container, gpu, small")
     with pytest.raises(ImageError) as caught:
-        world.store().resolve(reference)
+        folders.store().resolve(reference)
     assert caught.value.reason == "ErrImagePull"
     assert words in caught.value.message
 
 
-def test_unavailable_says_why(world, monkeypatch):
-    world.describe("container", container_only="it needs CUDA 9.0")
-    world.describe("gpu", gpu=True)
+def test_unavailable_says_why(folders, monkeypatch):
+    folders.describe("container", container_only="it needs CUDA 9.0")
+    folders.describe("gpu", gpu=True)
     monkeypatch.setattr("kf_spawner.localcluster.node.image.store.has_gpu", lambda: False)
-    reasons = world.store().unavailable()
+    reasons = folders.store().unavailable()
     assert set(reasons) == {"container", "gpu"}
     assert reasons["container"] == "it needs CUDA 9.0; use a cluster for it"
     assert "no NVIDIA GPU" in reasons["gpu"]
 
 
-def test_a_description_that_is_wrong_is_named(world):
-    world.describe("small", name="other")
+def test_a_description_that_is_wrong_is_named(folders):
+    folders.describe("small", name="other")
     with pytest.raises(ValueError, match=r"small/image.json: .*name is 'other' and the folder 'small'"):
-        load_catalogue(world.catalogue)
+        load_catalogue(folders.catalogue)
 
 
 def fake_python(path: Path, *, version: str = "", fails: bool = False) -> None:
@@ -157,8 +157,8 @@ def test_python_is_found_under_pyenv_where_the_one_on_path_is_a_stub(tmp_path):
     assert find_interpreter(["3.4"], environ={"PATH": "", "HOME": str(tmp_path / "nobody")}) is None
 
 
-async def test_pull_builds_the_image(world):
-    store = world.store()
+async def test_pull_builds_the_image(folders):
+    store = folders.store()
     image = store.resolve("kf-spawner/small:1.2.3")
     assert not store.present(image)
     lines = []
@@ -175,7 +175,7 @@ async def test_pull_builds_the_image(world):
     assert not (site / "demo_headers").exists()
 
     def run(*argv):
-        env = {key: value.replace("/home/jovyan", str(world.root)) for key, value in environment.env.items()}
+        env = {key: value.replace("/home/jovyan", str(folders.root)) for key, value in environment.env.items()}
         return subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, check=True).stdout.strip()
 
     script = str(image.path / "python/bin/demo")
@@ -186,11 +186,11 @@ async def test_pull_builds_the_image(world):
     assert "/.local/lib/python" in run(python, "-c", "import sys; print(sys.path)")
 
 
-async def test_a_new_package_makes_a_new_image_of_the_same_layer(world):
-    store = world.store()
+async def test_a_new_package_makes_a_new_image_of_the_same_layer(folders):
+    store = folders.store()
     first = store.resolve("small")
     await store.pull(first)
-    (world.package / "module.py").write_text("")
+    (folders.package / "module.py").write_text("")
     second = store.resolve("small")
     assert second.digest != first.digest
     assert second.layers == first.layers
@@ -202,17 +202,17 @@ async def test_a_new_package_makes_a_new_image_of_the_same_layer(world):
     assert modules[0].samefile(modules[1])
 
 
-async def test_two_pulls_at_once_build_once(world):
+async def test_two_pulls_at_once_build_once(folders):
     said = [[], []]
-    stores = [world.store(), world.store()]
+    stores = [folders.store(), folders.store()]
     image = stores[0].resolve("small")
     async with asyncio.timeout(120):
         await asyncio.gather(*(store.pull(image, lines.append) for store, lines in zip(stores, said, strict=True)))
     assert sorted(map(bool, said)) == [False, True]
 
 
-async def test_a_cancelled_pull_leaves_nothing_half_made(world):
-    store = world.store()
+async def test_a_cancelled_pull_leaves_nothing_half_made(folders):
+    store = folders.store()
     image = store.resolve("small")
     started = asyncio.Event()
     pull = asyncio.create_task(store.pull(image, lambda line: started.set()))
@@ -224,13 +224,13 @@ async def test_a_cancelled_pull_leaves_nothing_half_made(world):
     assert not store.present(image)
     assert not image.layers["python"].exists()
     await store.pull(image)
-    assert world.on_disk() == sorted([image.path.name, image.layers["python"].name])
+    assert folders.on_disk() == sorted([image.path.name, image.layers["python"].name])
 
 
-async def test_what_was_not_pinned_is_refused(world):
-    pins = world.catalogue / "small" / "requirements.txt"
+async def test_what_was_not_pinned_is_refused(folders):
+    pins = folders.catalogue / "small" / "requirements.txt"
     pins.write_text(pins.read_text().split("sha256:")[0] + "sha256:" + "0" * 64 + "\n")
-    store = world.store()
+    store = folders.store()
     image = store.resolve("small")
     with pytest.raises(ImageError, match="Hash mismatch") as caught:
         await store.pull(image)
@@ -239,18 +239,18 @@ async def test_what_was_not_pinned_is_refused(world):
     assert not store.present(image)
 
 
-async def test_builds_that_nobody_uses_are_removed_after_a_day(world):
-    store = world.store()
+async def test_builds_that_nobody_uses_are_removed_after_a_day(folders):
+    store = folders.store()
     old = []
     for number in range(3):
-        (world.package / "module.py").write_text(f"{number}")
+        (folders.package / "module.py").write_text(f"{number}")
         old.append(store.resolve("small"))
         await store.pull(old[-1])
     for image in old[:2]:
         os.utime(image.path, (0, time.time() - 25 * 3600))
     user = subprocess.Popen(["sleep", "60"], env={"PATH": f"{old[1].path}/python/bin:/usr/bin:/bin"})
     try:
-        (world.package / "module.py").write_text("new")
+        (folders.package / "module.py").write_text("new")
         new = store.resolve("small")
         await store.pull(new)
     finally:
@@ -259,23 +259,23 @@ async def test_builds_that_nobody_uses_are_removed_after_a_day(world):
     assert [store.present(image) for image in (*old, new)] == [False, True, True, True]
 
 
-async def test_layers_that_no_image_is_made_of_are_removed_after_a_week(world):
-    store = world.store()
+async def test_layers_that_no_image_is_made_of_are_removed_after_a_week(folders):
+    store = folders.store()
     old = store.resolve("small")
     await store.pull(old)
     for path in (old.path, old.layers["python"]):
         os.utime(path, (0, time.time() - 8 * 24 * 3600))
-    (world.package / "module.py").write_text("")
+    (folders.package / "module.py").write_text("")
     await store.pull(store.resolve("small"))
     assert not old.path.exists()
     assert old.layers["python"].exists()
-    pins = world.catalogue / "small" / "requirements.txt"
+    pins = folders.catalogue / "small" / "requirements.txt"
     pins.write_text(f"# other pins\n{pins.read_text()}")
-    for path in world.cache.glob("images/small/*"):
+    for path in folders.cache.glob("images/small/*"):
         os.utime(path, (0, time.time() - 8 * 24 * 3600))
-    new = world.store().resolve("small")
+    new = folders.store().resolve("small")
     await store.pull(new)
-    assert world.on_disk() == sorted([new.path.name, new.layers["python"].name])
+    assert folders.on_disk() == sorted([new.path.name, new.layers["python"].name])
 
 
 def test_settings_of_pip_reach_uv_and_those_of_another_python_do_not(tmp_path):

@@ -18,7 +18,7 @@ from kf_spawner.localcluster.controlplane.binaries import Binaries
 from tests.cluster import outside
 from tests.cluster.layout import Layout
 from tests.node.conftest import make_namespace
-from tests.node.pods import IMAGE, Place, Pods
+from tests.node.pods import IMAGE, NodeUnderTest, Pods
 
 from .outage import Outage, of_kubelet, of_local_node
 
@@ -36,21 +36,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def place(request: pytest.FixtureRequest, control_plane_binaries: Binaries) -> Iterator[Place]:
+def target(request: pytest.FixtureRequest, control_plane_binaries: Binaries) -> Iterator[NodeUnderTest]:
     """Where pods run: one namespace for the session."""
     kubeconfig = os.environ.get("CLUSTER")
     if kubeconfig:
-        with on_cluster(Path(kubeconfig), control_plane_binaries.kubectl) as place:
-            yield place
+        with on_cluster(Path(kubeconfig), control_plane_binaries.kubectl) as target:
+            yield target
     else:
         node = request.getfixturevalue("node")
         made = node.plane.kubectl("create", "namespace", "both")
         assert made.returncode == 0, made.stderr
-        yield node.place("both", backoff=1)
+        yield node.target("both", backoff=1)
 
 
 @contextlib.contextmanager
-def on_cluster(kubeconfig: Path, kubectl: Path) -> Iterator[Place]:
+def on_cluster(kubeconfig: Path, kubectl: Path) -> Iterator[NodeUnderTest]:
     """A namespace of its own on a ready kubelet's node, gone afterwards."""
 
     def run(*words: str) -> str:
@@ -61,7 +61,7 @@ def on_cluster(kubeconfig: Path, kubectl: Path) -> Iterator[Place]:
     node = kubelet(json.loads(run("get", "nodes", "-o", "json"))["items"])
     run("create", "namespace", namespace)
     try:
-        yield Place(
+        yield NodeUnderTest(
             kubeconfig=kubeconfig,
             kubectl=kubectl,
             node=node,
@@ -86,15 +86,15 @@ def kubelet(nodes: list[dict]) -> str:
 
 
 @pytest.fixture
-async def client(place: Place) -> AsyncIterator[Client]:
-    async with Client(load_config(place.kubeconfig), user_agent="node-tests") as client:
+async def client(target: NodeUnderTest) -> AsyncIterator[Client]:
+    async with Client(load_config(target.kubeconfig), user_agent="node-tests") as client:
         yield client
 
 
 @pytest.fixture
-async def pods(client: Client, place: Place) -> AsyncIterator[Pods]:
+async def pods(client: Client, target: NodeUnderTest) -> AsyncIterator[Pods]:
     """The pods of one test; they are told to go after it."""
-    pods = Pods(client, place)
+    pods = Pods(client, target)
     yield pods
     await pods.clear()
 
@@ -106,7 +106,7 @@ def outage(request: pytest.FixtureRequest) -> Outage:
         layout = Layout(Path(kubeconfig).resolve().parent)
         if outside.machine(layout) is None:
             pytest.skip("the kubelet of a cluster that was not made by 'make cluster' is left alone")
-        return of_kubelet(request.getfixturevalue("place"), layout)
+        return of_kubelet(request.getfixturevalue("target"), layout)
     node = request.getfixturevalue("new_node")
     node.start(*QUICK)
     return of_local_node(node, "outage", *QUICK)
@@ -115,9 +115,9 @@ def outage(request: pytest.FixtureRequest) -> Outage:
 @pytest.fixture
 async def exposed(outage: Outage) -> AsyncIterator[Pods]:
     """The pods of one test on the node of `outage`, which is back and has ended them when the test is over."""
-    async with Client(load_config(outage.place.kubeconfig), user_agent="node-tests") as client:
-        await make_namespace(client, outage.place.namespace)
-        pods = Pods(client, outage.place)
+    async with Client(load_config(outage.target.kubeconfig), user_agent="node-tests") as client:
+        await make_namespace(client, outage.target.namespace)
+        pods = Pods(client, outage.target)
         yield pods
         left = await pods.pods()
         await pods.clear()

@@ -13,14 +13,14 @@ from pathlib import Path
 from tests.cluster import outside
 from tests.cluster.layout import Layout
 from tests.node.local_node import LocalNode
-from tests.node.pods import Place
+from tests.node.pods import NodeUnderTest
 
 
 @dataclass(frozen=True)
 class Outage:
     """`away()`: until its end the node does nothing; `volume`: the folder of a pod's volume `data`, from outside."""
 
-    place: Place
+    target: NodeUnderTest
     away: Callable[[], contextlib.AbstractContextManager[None]]
     volume: Callable[[dict], Path]
 
@@ -37,10 +37,10 @@ def of_local_node(node: LocalNode, namespace: str, *options: str) -> Outage:
     def volume(pod: dict) -> Path:
         return node.root / "pods" / pod["metadata"]["uid"] / "volumes" / "data"
 
-    return Outage(node.place(namespace, backoff=1), away, volume)
+    return Outage(node.target(namespace, backoff=1), away, volume)
 
 
-def of_kubelet(place: Place, layout: Layout) -> Outage:
+def of_kubelet(target: NodeUnderTest, layout: Layout) -> Outage:
     """On the first node of the cluster of that folder, which is up."""
 
     @contextlib.contextmanager
@@ -58,7 +58,7 @@ def of_kubelet(place: Place, layout: Layout) -> Outage:
         kubelet = layout.node(1).var / "lib" / "kubelet"
         return kubelet / "pods" / pod["metadata"]["uid"] / "volumes" / "kubernetes.io~empty-dir" / "data"
 
-    return Outage(place, away, volume)
+    return Outage(target, away, volume)
 
 
 def kubelets(layout: Layout) -> list[int]:

@@ -20,14 +20,14 @@ HOME = {"volumeMounts": [{"name": "home", "mountPath": "/home/someone"}]}
 def at_home(pods: Pods) -> dict:
     """Fields of a pod with the claim. By the scheduler: a class may make its volumes for the node that was chosen."""
     volumes = [{"name": "home", "persistentVolumeClaim": {"claimName": "home"}}]
-    return {"nodeName": None, "nodeSelector": {"kubernetes.io/hostname": pods.place.node}, "volumes": volumes}
+    return {"nodeName": None, "nodeSelector": {"kubernetes.io/hostname": pods.target.node}, "volumes": volumes}
 
 
 @pytest.fixture
 async def claim(pods: Pods, request: pytest.FixtureRequest) -> AsyncIterator[dict]:
     """The claim `home` of the default class; beside our node its provisioner runs for the time of the test."""
     async with contextlib.AsyncExitStack() as stack:
-        if not pods.place.containers:
+        if not pods.target.containers:
             root = request.getfixturevalue("node").home / "volumes"
             await stack.enter_async_context(default_class(pods, root))
         spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
@@ -45,7 +45,7 @@ async def claim(pods: Pods, request: pytest.FixtureRequest) -> AsyncIterator[dic
 async def default_class(pods: Pods, root: Path) -> AsyncIterator[None]:
     shipped = yaml.safe_load((MANIFESTS / "storageclass.yaml").read_text())
     await pods.client.create(STORAGECLASSES, shipped)
-    async with Client(load_config(pods.place.kubeconfig), user_agent="provisioner") as own:
+    async with Client(load_config(pods.target.kubeconfig), user_agent="provisioner") as own:
         task = asyncio.create_task(run_provisioner(own, root))
         try:
             yield

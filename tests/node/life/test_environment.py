@@ -80,7 +80,7 @@ async def test_value(pods: Pods, objects: None, name: str) -> None:
         "POD": now["metadata"]["name"],
         "NAMESPACE": pods.namespace,
         "UID": now["metadata"]["uid"],
-        "NODE": pods.place.node,
+        "NODE": pods.target.node,
         "IP": now["status"].get("podIP", ""),
         "HOST": now["status"]["hostIP"],
     }
@@ -160,7 +160,7 @@ COMMANDS = {
 @pytest.mark.parametrize("name", COMMANDS)
 async def test_command_and_arguments(pods: Pods, name: str) -> None:
     fields, said = COMMANDS[name]
-    if name == "image" and pods.place.image != IMAGE:
+    if name == "image" and pods.target.image != IMAGE:
         pytest.skip("the image that KF_TEST_IMAGE names has a command of its own")
     pod = await pods.pod({"env": [{"name": "A", "value": "1"}], **fields}, restartPolicy="Never")
     assert await pods.output(pod) == said.replace("POD", pod["metadata"]["name"]) + "\n"

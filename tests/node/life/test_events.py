@@ -49,7 +49,7 @@ async def test_of_a_container_that_starts_again_are_counted(pods: Pods) -> None:
 
 
 async def test_are_in_kubectl_describe(pods: Pods) -> None:
-    pod = await pods.pod(sh("sleep 100"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.place.node})
+    pod = await pods.pod(sh("sleep 100"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.target.node})
     await pods.event(pod, "Started")
     code, said, err = await pods.kubectl("describe", "pod", pod["metadata"]["name"])
     assert code == 0, err

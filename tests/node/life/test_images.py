@@ -50,7 +50,7 @@ async def test_an_image_that_has_no_proper_name(pods: Pods, image: str) -> None:
 async def test_an_image_that_is_there(pods: Pods, policy: str) -> None:
     await pods.over(await pods.pod(sh("exit 0"), restartPolicy="Never"))  # our node makes it at the first use
     pod = await pods.over(await pods.pod({**sh("exit 0"), "imagePullPolicy": policy}, restartPolicy="Never"))
-    image = re.escape(pods.place.image)
+    image = re.escape(pods.target.image)
     message = (await pods.event(pod, "Pulled"))[2]
     assert re.fullmatch(
         f'Container image "{image}" already present on machine( and can be accessed by the pod)?', message

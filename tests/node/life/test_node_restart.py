@@ -108,7 +108,7 @@ async def test_no_container_starts_twice(exposed: Pods, outage: Outage) -> None:
             pass
     for pod in made:
         pod = await exposed.until(pod, lambda now: condition(now, "Ready") == "True" or ended(now))
-        if not exposed.place.containers:
+        if not exposed.target.containers:
             assert container(pod)["restartCount"] == 0
         elif ended(pod):
             assert ended(pod)["reason"] == "StartError"

@@ -14,10 +14,10 @@ LOOK = ["example.org/look"]
 
 
 async def test_the_scheduler_finds_the_node(pods: Pods) -> None:
-    pod = await pods.pod(sh("sleep 100"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.place.node})
+    pod = await pods.pod(sh("sleep 100"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.target.node})
     pod = await pods.ready(pod)
-    assert pod["spec"]["nodeName"] == pods.place.node
-    said = f"Successfully assigned {pods.namespace}/{pod['metadata']['name']} to {pods.place.node}"
+    assert pod["spec"]["nodeName"] == pods.target.node
+    said = f"Successfully assigned {pods.namespace}/{pod['metadata']['name']} to {pods.target.node}"
     assert await pods.event(pod, "Scheduled") == ("Normal", "Scheduled", said)
 
 
@@ -102,7 +102,7 @@ async def test_draining_the_node_ends_the_pods_that_are_meant(pods: Pods) -> Non
     try:
         code, said, err = await pods.kubectl(
             "drain",
-            pods.place.node,
+            pods.target.node,
             f"--pod-selector=drain={label}",
             "--force",
             "--ignore-daemonsets",
@@ -112,9 +112,9 @@ async def test_draining_the_node_ends_the_pods_that_are_meant(pods: Pods) -> Non
         assert f"pod/{meant['metadata']['name']} evicted" in said
         await pods.gone(meant)
         assert (await pods.get(other))["status"]["phase"] == "Running"
-        waiting = await pods.pod(sh("true"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.place.node})
+        waiting = await pods.pod(sh("true"), nodeName=None, nodeSelector={"kubernetes.io/hostname": pods.target.node})
         waiting = await pods.until(waiting, lambda now: about(now, "PodScheduled").get("reason") == "Unschedulable")
         assert "unschedulable" in about(waiting, "PodScheduled")["message"]
     finally:
-        await pods.kubectl("uncordon", pods.place.node)
-    await pods.until(waiting, lambda now: now["spec"].get("nodeName") == pods.place.node)
+        await pods.kubectl("uncordon", pods.target.node)
+    await pods.until(waiting, lambda now: now["spec"].get("nodeName") == pods.target.node)

@@ -96,7 +96,7 @@ CASES = {
 async def test_a_process_cannot_have_it_and_a_container_can(pods: Pods, name: str) -> None:
     fields, container, script, said, field = CASES[name]
     pod = await pods.pod({**sh(script), **container}, restartPolicy="Never", **fields)
-    if pods.place.containers:
+    if pods.target.containers:
         assert (await pods.output(pod)).strip() == said
     else:
         await refused(pods, pod, field)
@@ -114,7 +114,7 @@ async def refused(pods: Pods, pod: dict, field: str) -> None:
 async def test_privileges(pods: Pods) -> None:
     """Where there are no containers the API server itself refuses them."""
     part = sh("[ -e /dev/loop-control ] && echo ok", securityContext={"privileged": True})
-    if pods.place.containers:
+    if pods.target.containers:
         assert await pods.output(await pods.pod(part, restartPolicy="Never")) == "ok\n"
     else:
         with pytest.raises(Invalid, match="privileged: Forbidden"):
@@ -125,7 +125,7 @@ async def test_new_images_for_a_running_pod(pods: Pods) -> None:
     pod = await pods.ready(await pods.pod(sh("trap 'exit 0' TERM; sleep 100 & wait")))
     patch = {"spec": {"containers": [{"name": "c0", "image": "kf-spawner/nothing:0.1.0"}]}}
     await pods.client.patch(PODS, pod["metadata"]["name"], patch, pods.namespace, kind="strategic")
-    if pods.place.containers:
+    if pods.target.containers:
         await pods.event(pod, "Killing", "Container c0 definition changed, will be restarted")
     else:
         await pods.event(pod, "Failed", "a running pod's containers cannot be changed here")
@@ -134,7 +134,7 @@ async def test_new_images_for_a_running_pod(pods: Pods) -> None:
 
 async def test_a_probe_by_grpc(pods: Pods) -> None:
     pod = await pods.pod(sh("sleep 100", livenessProbe={**GRPC, "periodSeconds": 1}))
-    if pods.place.containers:
+    if pods.target.containers:
         await pods.event(pod, "Unhealthy", "Liveness probe failed: ")
     else:
         await refused(pods, pod, "spec.containers[0].livenessProbe.grpc")
@@ -142,13 +142,13 @@ async def test_a_probe_by_grpc(pods: Pods) -> None:
 
 async def test_a_debug_container(pods: Pods) -> None:
     pod = await pods.ready(await pods.pod(sh("sleep 100")))
-    image = pods.place.image
+    image = pods.target.image
     body = {
         "spec": {"ephemeralContainers": [{"name": "look", "image": image, "command": ["sh", "-c", "echo found"]}]}
     }
     path = f"/api/v1/namespaces/{pods.namespace}/pods/{pod['metadata']['name']}/ephemeralcontainers"
     await pods.client.request("PATCH", path, body=body, content_type="application/strategic-merge-patch+json")
-    if pods.place.containers:
+    if pods.target.containers:
         await pods.until(pod, lambda now: "terminated" in str(now["status"].get("ephemeralContainerStatuses")))
         assert await pods.logs(pod, "look") == "found\n"
     else:
@@ -164,7 +164,7 @@ async def test_other_resources_for_a_running_pod(pods: Pods) -> None:
     path = f"/api/v1/namespaces/{pods.namespace}/pods/{name}/resize"
     content = "application/strategic-merge-patch+json"
     resize = pods.client.request("PATCH", path, body=patch, content_type=content)
-    if pods.place.containers:
+    if pods.target.containers:
         await resize
         await pods.event(pod, "ResizeCompleted")
     else:
@@ -190,7 +190,7 @@ async def test_attach(pods: Pods) -> None:
         if process.returncode is None:
             process.kill()
         await process.wait()
-    assert ("tick\n" in said) is pods.place.containers
+    assert ("tick\n" in said) is pods.target.containers
 
 
 ANSWER = """
@@ -217,7 +217,7 @@ async def test_port_forward(pods: Pods) -> None:
     try:
         async with asyncio.timeout(60):
             line = (await process.stdout.readline()).decode()
-            if not pods.place.containers:
+            if not pods.target.containers:
                 assert "loopback interface" in line
                 return
             port = int(re.findall(r"127\.0\.0\.1:(\d+) ", line)[0])
@@ -296,12 +296,12 @@ LOWER = {
 @pytest.mark.parametrize("name", LOWER)
 async def test_a_right_less_does_not_fail_a_pod_and_is_named(pods: Pods, name: str) -> None:
     fields, container, script, said, named = LOWER[name]
-    part = {**sh(f"{script}; true" if pods.place.containers else "true"), **container}
+    part = {**sh(f"{script}; true" if pods.target.containers else "true"), **container}
     if "volumes" in fields and "volumeMounts" not in part:
         part = with_data(part)
     pod = await pods.pod(part, restartPolicy="Never", **fields)
     pod = await pods.phase(pod, "Succeeded")
-    if pods.place.containers:
+    if pods.target.containers:
         assert await pods.logs(pod) == said
     else:
         words = ("Normal", "NotEnforced", f"no effect on a plain process: {named}")

@@ -18,11 +18,11 @@ async def test_a_crash_loop_goes_through_its_states(pods: Pods) -> None:
     assert container(pod)["restartCount"] == 1
     assert (last(pod)["exitCode"], last(pod)["reason"]) == (7, "Error")
     name = f"{pod['metadata']['name']}_{pods.namespace}({pod['metadata']['uid']})"
-    assert waits(pod)["message"] == f"back-off {pods.place.backoff}s restarting failed container=c0 pod={name}"
+    assert waits(pod)["message"] == f"back-off {pods.target.backoff}s restarting failed container=c0 pod={name}"
     assert pod["status"]["phase"] == "Running"
     kind, _, message = await pods.event(pod, "BackOff")
     assert (kind, message) == ("Warning", f"Back-off restarting failed container c0 in pod {name}")
-    again = f"back-off {2 * pods.place.backoff}s "
+    again = f"back-off {2 * pods.target.backoff}s "
     pod = await pods.until(pod, lambda now: waits(now).get("message", "").startswith(again))
     assert container(pod)["restartCount"] == 2
 
@@ -111,7 +111,7 @@ async def test_logs_while_a_container_waits_to_start_again(pods: Pods) -> None:
                 await pods.waiting(pod, "CrashLoopBackOff")
                 attempts = int(await pods.run(pod, "sh", "-c", "wc -l < /data/n", name="c1"))
                 told, wanted = [await pods.logs(pod)], [f"attempt {attempts}\n"]
-                if not pods.place.containers:
+                if not pods.target.containers:
                     told.append(await pods.logs(pod, previous=True))
                     wanted.append(f"attempt {attempts - 1}\n")
     except TimeoutError:

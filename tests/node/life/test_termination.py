@@ -59,7 +59,7 @@ async def test_a_deaf_container_is_killed_after_the_grace_period(pods: Pods) -> 
 
 async def test_a_second_deletion_shortens_the_grace_period(pods: Pods) -> None:
     """With containerd 1.6 behind a kubelet the first one's period was seen to run on: there it is a short one."""
-    first = 10 if pods.place.containers else 600
+    first = 10 if pods.target.containers else 600
     pod = await pods.pod(sh(DEAF), terminationGracePeriodSeconds=first)
     await pods.first_line(pod)
     await pods.delete(pod)

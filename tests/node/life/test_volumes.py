@@ -146,7 +146,7 @@ async def test_a_file_by_sub_path_does_not_follow_a_mount(pods: Pods) -> None:
     await pods.client.patch(CONFIGMAPS, "still", {"data": {"word": "new"}}, pods.namespace)
     await pods.client.patch(PODS, pod["metadata"]["name"], {"metadata": {"annotations": {"x": "y"}}}, pods.namespace)
     pod = await pods.until(pod, lambda now: now["status"]["phase"] == "Succeeded", timeout=150)
-    assert await pods.logs(pod) == ("old" if pods.place.containers else "new")
+    assert await pods.logs(pod) == ("old" if pods.target.containers else "new")
     await pods.client.delete(CONFIGMAPS, "still", pods.namespace)
 
 

@@ -30,7 +30,7 @@ MANIFESTS = Path(__file__).parents[3] / "kf_spawner" / "localcluster" / "manifes
 USER = "kf-spawner:provisioner"
 
 
-class World:
+class Claimant:
     """A namespace, a storage class of each reclaim policy, and a folder for claims."""
 
     def __init__(self, admin: Client, namespace: str, root: Path, kubeconfig: Path):
@@ -80,7 +80,7 @@ class World:
 
 
 @pytest.fixture
-async def world(control_plane, tmp_path):
+async def claimant(control_plane, tmp_path):
     async with client(control_plane.admin_kubeconfig) as admin:
         namespace = await new_namespace(admin)
         role = yaml.safe_load((MANIFESTS / "rbac-provisioner.yaml").read_text())
@@ -97,21 +97,21 @@ async def world(control_plane, tmp_path):
             "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": USER}],
         }
         await admin.apply(CLUSTERROLEBINDINGS, binding, field_manager="test")
-        world = World(admin, namespace, tmp_path / "volumes", control_plane.kubeconfig(USER))
+        claimant = Claimant(admin, namespace, tmp_path / "volumes", control_plane.kubeconfig(USER))
         shipped = yaml.safe_load((MANIFESTS / "storageclass.yaml").read_text())
-        for policy, name in world.classes.items():
+        for policy, name in claimant.classes.items():
             body = {**shipped, "metadata": {"name": name}, "reclaimPolicy": policy}
             assert body["provisioner"] == PROVISIONER
             await admin.create(STORAGECLASSES, body)
-        yield world
-        for name in world.classes.values():
+        yield claimant
+        for name in claimant.classes.values():
             await admin.delete(STORAGECLASSES, name)
 
 
 @contextlib.asynccontextmanager
-async def provisioner(world: World):
-    async with client(world.kubeconfig) as own:
-        task = asyncio.create_task(run_provisioner(own, world.root))
+async def provisioner(claimant: Claimant):
+    async with client(claimant.kubeconfig) as own:
+        task = asyncio.create_task(run_provisioner(own, claimant.root))
         try:
             yield task
             assert not task.done(), task
@@ -121,108 +121,108 @@ async def provisioner(world: World):
 
 
 async def test_a_claim_is_a_private_directory_that_a_pod_finds_and_that_goes_with_the_claim(
-    world, control_plane, tmp_path
+    claimant, control_plane, tmp_path
 ):
-    async with provisioner(world), node_client(control_plane) as node:
-        await world.claim()
-        claim = await world.bound()
+    async with provisioner(claimant), node_client(control_plane) as node:
+        await claimant.claim()
+        claim = await claimant.bound()
         assert claim["spec"]["volumeName"] == f"pvc-{claim['metadata']['uid']}"
-        assert world.directory().stat().st_mode & 0o777 == 0o700
-        assert (await world.said("ProvisioningSucceeded")).endswith(claim["spec"]["volumeName"])
+        assert claimant.directory().stat().st_mode & 0o777 == 0o700
+        assert (await claimant.said("ProvisioningSucceeded")).endswith(claim["spec"]["volumeName"])
         volume = {"name": "v", "persistentVolumeClaim": {"claimName": "home"}}
-        pod = await bound_pod(world.admin, world.namespace, volumes=[volume])
-        manager = VolumeManager(node, tmp_path / "node", world.root, NODE)
-        assert (await manager.prepare(pod))["v"] == world.directory()
-        (world.directory() / "file").write_text("x")
+        pod = await bound_pod(claimant.admin, claimant.namespace, volumes=[volume])
+        manager = VolumeManager(node, tmp_path / "node", claimant.root, NODE)
+        assert (await manager.prepare(pod))["v"] == claimant.directory()
+        (claimant.directory() / "file").write_text("x")
         await manager.cleanup(pod)
-        assert (world.directory() / "file").exists(), "a pod's end is not a claim's"
-        await remove_pod(world.admin, pod)
-        await world.remove()
-        await world.gone(claim["spec"]["volumeName"])
-        assert not world.directory().exists()
-        assert list((world.root / ".trash").iterdir()) == []
+        assert (claimant.directory() / "file").exists(), "a pod's end is not a claim's"
+        await remove_pod(claimant.admin, pod)
+        await claimant.remove()
+        await claimant.gone(claim["spec"]["volumeName"])
+        assert not claimant.directory().exists()
+        assert list((claimant.root / ".trash").iterdir()) == []
 
 
-async def test_a_retained_directory_is_not_given_to_another_claim_until_its_volume_is_deleted(world):
-    async with provisioner(world):
-        await world.claim(policy="Retain")
-        first = await world.bound()
-        (world.directory() / "precious").write_text("x")
-        await world.remove()
+async def test_a_retained_directory_is_not_given_to_another_claim_until_its_volume_is_deleted(claimant):
+    async with provisioner(claimant):
+        await claimant.claim(policy="Retain")
+        first = await claimant.bound()
+        (claimant.directory() / "precious").write_text("x")
+        await claimant.remove()
 
         async def released():
-            volume = await world.admin.get(VOLUMES, first["spec"]["volumeName"])
+            volume = await claimant.admin.get(VOLUMES, first["spec"]["volumeName"])
             return volume["status"]["phase"] == "Released"
 
         await eventually(released)
-        await world.claim(policy="Retain")
-        message = await world.said("ProvisioningFailed")
+        await claimant.claim(policy="Retain")
+        message = await claimant.said("ProvisioningFailed")
         assert first["spec"]["volumeName"] in message
         assert "delete that volume" in message
-        assert (await world.admin.get(CLAIMS, "home", world.namespace))["status"]["phase"] == "Pending"
-        await world.admin.delete(VOLUMES, first["spec"]["volumeName"])
-        await world.bound()
-        assert (world.directory() / "precious").exists(), "never an empty home where an older one is"
-        assert str(world.directory()) in await world.said("DirectoryAdopted")
+        assert (await claimant.admin.get(CLAIMS, "home", claimant.namespace))["status"]["phase"] == "Pending"
+        await claimant.admin.delete(VOLUMES, first["spec"]["volumeName"])
+        await claimant.bound()
+        assert (claimant.directory() / "precious").exists(), "never an empty home where an older one is"
+        assert str(claimant.directory()) in await claimant.said("DirectoryAdopted")
 
 
-async def test_a_claim_made_anew_while_the_old_one_goes_gets_an_empty_directory(world):
-    async with provisioner(world):
-        await world.claim()
-        first = await world.bound()
-        (world.directory() / "old").write_text("x")
-        await world.remove()
-        await eventually(world.claim)  # refused until the old one is gone
-        second = await world.bound()
+async def test_a_claim_made_anew_while_the_old_one_goes_gets_an_empty_directory(claimant):
+    async with provisioner(claimant):
+        await claimant.claim()
+        first = await claimant.bound()
+        (claimant.directory() / "old").write_text("x")
+        await claimant.remove()
+        await eventually(claimant.claim)  # refused until the old one is gone
+        second = await claimant.bound()
         assert second["metadata"]["uid"] != first["metadata"]["uid"]
-        assert list(world.directory().iterdir()) == []
+        assert list(claimant.directory().iterdir()) == []
 
 
-async def test_a_cache_that_lags_removes_no_directory_of_the_next_claim(world):
-    async with provisioner(world):
-        await world.claim()
-        volume = await world.admin.get(VOLUMES, (await world.bound())["spec"]["volumeName"])
-        await world.remove()
-        await world.gone(volume["metadata"]["name"])
-        await eventually(world.claim)
-        await world.bound()
-    (world.directory() / "precious").write_text("x")
+async def test_a_cache_that_lags_removes_no_directory_of_the_next_claim(claimant):
+    async with provisioner(claimant):
+        await claimant.claim()
+        volume = await claimant.admin.get(VOLUMES, (await claimant.bound())["spec"]["volumeName"])
+        await claimant.remove()
+        await claimant.gone(volume["metadata"]["name"])
+        await eventually(claimant.claim)
+        await claimant.bound()
+    (claimant.directory() / "precious").write_text("x")
     late = {**volume, "status": {"phase": "Released"}}
-    async with client(world.kubeconfig) as own, EventRecorder(own, component="test") as events:
-        assert await _Provisioner(own, world.root, events)._round([], [], [late])
-    assert (world.directory() / "precious").read_text() == "x"
+    async with client(claimant.kubeconfig) as own, EventRecorder(own, component="test") as events:
+        assert await _Provisioner(own, claimant.root, events)._round([], [], [late])
+    assert (claimant.directory() / "precious").read_text() == "x"
 
 
 @pytest.mark.parametrize(
     ("spec", "said"),
     [({"volumeMode": "Block"}, "volumeMode"), ({"selector": {"matchLabels": {"a": "b"}}}, "selector")],
 )
-async def test_what_a_directory_cannot_be_is_said_on_the_claim(world, spec, said):
-    async with provisioner(world):
-        await world.claim(**spec)
-        assert said in await world.said("ProvisioningFailed")
-        assert not world.directory().exists() or list(world.directory().iterdir()) == []
+async def test_what_a_directory_cannot_be_is_said_on_the_claim(claimant, spec, said):
+    async with provisioner(claimant):
+        await claimant.claim(**spec)
+        assert said in await claimant.said("ProvisioningFailed")
+        assert not claimant.directory().exists() or list(claimant.directory().iterdir()) == []
 
 
-async def test_claims_of_other_classes_are_left_alone(world):
-    async with provisioner(world):
-        await world.claim("other", storageClassName="somebody-elses")
-        await world.claim("mine")
-        await world.bound("mine")
-        assert not world.directory("other").exists()
+async def test_claims_of_other_classes_are_left_alone(claimant):
+    async with provisioner(claimant):
+        await claimant.claim("other", storageClassName="somebody-elses")
+        await claimant.claim("mine")
+        await claimant.bound("mine")
+        assert not claimant.directory("other").exists()
 
 
-async def test_a_directory_is_never_removed_while_its_claim_is_there(world):
-    async with provisioner(world):
-        await world.claim()
-        claim = await world.bound()
-    (world.directory() / "precious").write_text("x")
-    volume = await world.admin.get(VOLUMES, claim["spec"]["volumeName"])
-    async with client(world.kubeconfig) as own:
+async def test_a_directory_is_never_removed_while_its_claim_is_there(claimant):
+    async with provisioner(claimant):
+        await claimant.claim()
+        claim = await claimant.bound()
+    (claimant.directory() / "precious").write_text("x")
+    volume = await claimant.admin.get(VOLUMES, claim["spec"]["volumeName"])
+    async with client(claimant.kubeconfig) as own:
         # As if the volume had been shown as Released by mistake.
-        await _Provisioner(own, world.root, EventRecorder(own, component="test"))._remove(volume)
-    assert (world.directory() / "precious").exists()
-    assert await world.admin.get(VOLUMES, claim["spec"]["volumeName"])
+        await _Provisioner(own, claimant.root, EventRecorder(own, component="test"))._remove(volume)
+    assert (claimant.directory() / "precious").exists()
+    assert await claimant.admin.get(VOLUMES, claim["spec"]["volumeName"])
 
 
 def test_a_half_removed_directory_is_where_no_claim_finds_it(tmp_path, monkeypatch):
@@ -280,14 +280,14 @@ asyncio.run(main())
 """
 
 
-async def test_killed_at_any_moment_each_claim_gets_one_directory_and_each_deleted_one_goes(world):
+async def test_killed_at_any_moment_each_claim_gets_one_directory_and_each_deleted_one_goes(claimant):
     kept, dropped = [f"kept-{n}" for n in range(12)], [f"dropped-{n}" for n in range(12)]
     done = asyncio.Event()
 
     async def child_after_child():
         while not done.is_set():
             process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", CHILD, str(world.kubeconfig), str(world.root)
+                sys.executable, "-c", CHILD, str(claimant.kubeconfig), str(claimant.root)
             )
             try:
                 async with asyncio.timeout(random.uniform(0.3, 1.2)):
@@ -299,24 +299,24 @@ async def test_killed_at_any_moment_each_claim_gets_one_directory_and_each_delet
     killer = asyncio.create_task(child_after_child())
     try:
         for first, second in zip(kept, dropped, strict=True):
-            await world.claim(first)
-            await world.claim(second)
+            await claimant.claim(first)
+            await claimant.claim(second)
         for name in dropped:
-            await world.bound(name)
-            (world.directory(name) / uuid.uuid4().hex).write_text("x")
-            await world.remove(name)
+            await claimant.bound(name)
+            (claimant.directory(name) / uuid.uuid4().hex).write_text("x")
+            await claimant.remove(name)
         for name in kept:
-            await world.bound(name)
+            await claimant.bound(name)
     finally:
         done.set()
         await killer
-    async with provisioner(world):
+    async with provisioner(claimant):
 
         async def settled():
-            volumes = (await world.admin.list(VOLUMES))["items"]
-            ours = [each for each in volumes if each["spec"]["claimRef"]["namespace"] == world.namespace]
+            volumes = (await claimant.admin.list(VOLUMES))["items"]
+            ours = [each for each in volumes if each["spec"]["claimRef"]["namespace"] == claimant.namespace]
             return sorted(each["spec"]["claimRef"]["name"] for each in ours) == sorted(kept)
 
         await eventually(settled)
-    assert sorted(path.name for path in (world.root / world.namespace).iterdir()) == sorted(kept)
-    assert not list((world.root / ".trash").glob("*"))
+    assert sorted(path.name for path in (claimant.root / claimant.namespace).iterdir()) == sorted(kept)
+    assert not list((claimant.root / ".trash").glob("*"))

@@ -8,8 +8,8 @@ import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from kf_spawner.localcluster.controlplane.pki import Pair
-from kf_spawner.localcluster.controlplane.ports import LOOPBACK
+from .pki import Pair
+from .ports import LOOPBACK
 
 TIMEOUT = 5.0
 """Seconds for connection and answer."""

@@ -6,18 +6,18 @@ Owns their flags: pure, from files and ports to `ProcessSpec`s. Starts nothing (
 import os
 from collections.abc import Awaitable, Callable, Mapping
 
-from kf_spawner.localcluster.controlplane.binaries import Binaries
-from kf_spawner.localcluster.controlplane.credentials import (
+from ..supervisor import ProcessSpec
+from .binaries import Binaries
+from .credentials import (
     CLUSTER_DOMAIN,
     CONTROLLER_MANAGER,
     SCHEDULER,
     Credentials,
 )
-from kf_spawner.localcluster.controlplane.files import PRIVATE_FILE
-from kf_spawner.localcluster.controlplane.pki import Pair
-from kf_spawner.localcluster.controlplane.ports import LOOPBACK
-from kf_spawner.localcluster.controlplane.probe import healthy
-from kf_spawner.localcluster.supervisor import ProcessSpec
+from .healthz import healthy
+from .pki import Pair
+from .ports import LOOPBACK
+from .private_files import PRIVATE_FILE
 
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
