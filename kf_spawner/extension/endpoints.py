@@ -14,14 +14,17 @@ from urllib.parse import quote
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 
-from kf_spawner.kube import AlreadyExists, NotFound
+from kf_spawner.field_table import FieldTable
+from kf_spawner.kube import AlreadyExists, Invalid, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, PODS, SERVICES
-from kf_spawner.serving import ENDPOINT_LABEL, SELECTOR, EndpointInvalid, build, status
+from kf_spawner.serving import ENDPOINT_LABEL, SELECTOR, build, status
+from kf_spawner.serving.options import PATHS, problems
 from kf_spawner.serving.status import READY
 from kf_spawner.workloads import submission
 from kf_spawner.workloads.access import OwnAccess
-from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.errors import RequestError, field_errors, wrong_input
 from kf_spawner.workloads.job_watch import Stream, follow_pods, read_pods
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 from .model_folder import model_folder
 
@@ -32,6 +35,8 @@ CONNECT_TIMEOUT = 10.0
 ROUTE_PATIENCE = 15.0
 RETRY_EVERY = 0.5
 OPTIONS = ("name", "path", "image", "replicas", "resources", "env")
+IN_REQUEST = FieldTable([*((f"{name}.*", f"{name}.*") for name in OPTIONS), ("path", "claim"), ("path", "sub_path")])
+"""The fields of a request and the options of `serving.build` that they become."""
 
 
 @dataclass(frozen=True)
@@ -80,25 +85,9 @@ class Endpoints:
 
     async def create(self, body: dict) -> dict:
         """Makes an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing."""
-        unknown = sorted(set(body) - set(OPTIONS))
-        if unknown:
-            raise RequestError(
-                400,
-                "BadRequest",
-                f"{', '.join(unknown)}: not known; the options are {', '.join(OPTIONS)}",
-                field=unknown[0],
-            )
+        options = await self._valid(body)
+        deployment, service = build(options, namespace=self._cluster.namespace)
         client = await self._cluster.client()
-        folder = model_folder(body.get("path"), home=self._defaults.home, claim=self._defaults.claim)
-        options = {key: value for key, value in body.items() if key != "path" and value is not None}
-        options.setdefault("image", self._defaults.image)
-        try:
-            deployment, service = build(
-                {**options, "claim": folder.claim, "sub_path": folder.sub_path}, namespace=self._cluster.namespace
-            )
-        except EndpointInvalid as error:
-            raise RequestError(400, "Invalid", str(error), field=next(iter(error.errors))) from error
-        await self._check_claim(folder.claim)
         try:
             stored = await submission.create(
                 client,
@@ -115,7 +104,37 @@ class Endpoints:
                 field="name",
                 name=body["name"],
             ) from error
+        except Invalid as error:
+            errors = IN_REQUEST.translate(PATHS.translate(field_errors(error)))
+            raise wrong_input(WrongInput(errors), status=422) from error
         return self._view(stored, [])
+
+    async def _valid(self, body: dict) -> dict:
+        """The options of `serving.build` for this body. Raises RequestError with every problem of it."""
+        options = {
+            key: value for key, value in body.items() if key in OPTIONS and key != "path" and value is not None
+        }
+        options.setdefault("image", self._defaults.image)
+        errors = [
+            FieldError(name, f"is not known; the options are {', '.join(OPTIONS)}")
+            for name in sorted(set(body) - set(OPTIONS))
+        ]
+        path_error = None
+        try:
+            folder = model_folder(body.get("path"), home=self._defaults.home, claim=self._defaults.claim)
+            options = {**options, "claim": folder.claim, "sub_path": folder.sub_path}
+            await self._check_claim(folder.claim)
+        except RequestError as error:
+            path_error = error
+            options["claim"] = "unknown"  # so that nothing but the path is said about it
+        errors += IN_REQUEST.translate(problems(options))
+        if path_error and not errors:
+            raise path_error
+        if path_error:
+            errors.append(FieldError("path", path_error.message))
+        if errors:
+            raise wrong_input(WrongInput(IN_REQUEST.in_order(errors)))
+        return options
 
     async def delete(self, name: str) -> dict:
         """Begins the deletion; the endpoint can be seen, as `deleting`, until its pods are gone."""
@@ -252,7 +271,10 @@ class Endpoints:
             await client.get(CLAIMS, claim, self._cluster.namespace)
         except NotFound as error:
             raise RequestError(
-                422, "NoSuchVolume", f"the home volume's claim {claim!r} does not exist any more: restart the server"
+                422,
+                "NoSuchVolume",
+                f"the home volume's claim {claim!r} does not exist any more: restart the server",
+                field="path",
             ) from error
 
 

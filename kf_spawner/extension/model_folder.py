@@ -28,9 +28,9 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
     Raises RequestError, whose field is `path`.
     """
     if not isinstance(path, str) or not path.strip():
-        raise _refusal(400, "BadRequest", "path must be the folder of a SavedModel, such as ~/models/digits")
+        raise _refusal(400, "BadRequest", "is missing: give the folder of a SavedModel, such as ~/models/digits")
     if "\0" in path:
-        raise _refusal(400, "BadRequest", "path holds a null character")
+        raise _refusal(400, "BadRequest", "holds a null character: give the folder of a SavedModel")
     if not home or not claim:
         raise _refusal(
             422,

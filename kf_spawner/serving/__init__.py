@@ -6,7 +6,7 @@ An endpoint NAME in a namespace is a Deployment and a Service of that name. Its 
 port 8501; the door in front leads `/serving/NAMESPACE/NAME/…` to those that are ready.
 """
 
-from kf_spawner.serving.endpoint import EndpointInvalid, build
+from kf_spawner.serving.endpoint import build
 from kf_spawner.serving.names import COMPONENT, ENDPOINT_LABEL, REST_PORT, SELECTOR, door_path
 from kf_spawner.serving.routes import configuration
 from kf_spawner.serving.status import status
@@ -16,7 +16,6 @@ __all__ = [
     "ENDPOINT_LABEL",
     "REST_PORT",
     "SELECTOR",
-    "EndpointInvalid",
     "build",
     "configuration",
     "door_path",

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kf_spawner.serving.names import REST_PORT, labels, selector
-from kf_spawner.serving.options import EndpointInvalid, Options, parse
-
-__all__ = ["EndpointInvalid", "build"]
+from kf_spawner.serving.options import Options, parse
 
 CONTAINER = "model-server"
 VOLUME = "model"
@@ -26,7 +24,7 @@ def build(options: Mapping[str, Any], *, namespace: str) -> list[dict[str, Any]]
 
     Options: `name`, `claim` (the volume claim with the model), `sub_path` (the model's folder on it, default its
     root), `image`, `replicas` (default 1), `resources` (`requests` and `limits`; default requests are 100m of CPU
-    and 256Mi of memory), `env` (names and texts). Raises `EndpointInvalid`.
+    and 256Mi of memory), `env` (names and texts). Raises `WrongInput`.
     """
     parsed = parse(options)
     return [_deployment(parsed, namespace), _service(parsed.name, namespace)]

@@ -1,15 +1,17 @@
-"""What a user may ask of an endpoint, checked: raw options -> `Options`, or every error by its field.
+"""A user's options for an endpoint -> `Options`, or every problem of them. Pure.
 
-Pure. Knows what is valid, not what manifests look like.
+Owns what is valid, and the table of options and paths of the Deployment; `endpoint` makes the Deployment.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from kf_spawner.field_table import FieldTable
 from kf_spawner.k8s.quantities import is_amount
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 MAX_NAME = 40
 """Longest name of an endpoint: leaves room for the suffixes that its pods' names get."""
@@ -31,14 +33,6 @@ _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]*")
 _CLAIM = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 
 
-class EndpointInvalid(ValueError):
-    """The options of an endpoint cannot be used. `errors` maps a field to what is wrong and what to do."""
-
-    def __init__(self, errors: Mapping[str, str]) -> None:
-        self.errors = dict(errors)
-        super().__init__("; ".join(f"{name}: {problem}" for name, problem in self.errors.items()))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """An endpoint's options, valid and complete."""
@@ -54,20 +48,9 @@ class Options:
 
 
 def parse(raw: Mapping[str, Any]) -> Options:
-    """`Options` from what a user sent. Raises `EndpointInvalid` with an error for every wrong field."""
-    if not isinstance(raw, Mapping):
-        raise EndpointInvalid({"options": f"must be an object, got {type(raw).__name__}"})
-    errors = {
-        str(name): f"is not an option of an endpoint; these are: {', '.join(_CHECKS)}"
-        for name in raw
-        if name not in _CHECKS
-    }
-    for name, check in _CHECKS.items():
-        problem = check(raw.get(name))
-        if problem:
-            errors[name] = problem
-    if errors:
-        raise EndpointInvalid(errors)
+    """`Options` from what a user sent. Raises WrongInput with every problem, in the order of PATHS."""
+    if errors := problems(raw):
+        raise WrongInput(errors)
     resources = raw.get("resources") or {}
     limits = {key: str(value) for key, value in (resources.get("limits") or {}).items()}
     requests = {key: str(value) for key, value in (resources.get("requests") or {}).items()}
@@ -85,99 +68,113 @@ def parse(raw: Mapping[str, Any]) -> Options:
     )
 
 
+def problems(raw: Mapping[str, Any]) -> list[FieldError]:
+    """Everything that is wrong with what a user sent: unknown options first, then in the order of PATHS."""
+    if not isinstance(raw, Mapping):
+        return [FieldError("options", f"must be an object, got {type(raw).__name__}")]
+    unknown = [
+        FieldError(str(name), f"is not an option of an endpoint; these are: {', '.join(_CHECKS)}")
+        for name in raw
+        if name not in _CHECKS
+    ]
+    return [*unknown, *(error for name, check in _CHECKS.items() for error in check(name, raw.get(name)))]
+
+
 def _clean(path: str) -> str:
     return "" if path in ("", ".") else PurePosixPath(path).as_posix()
 
 
-def _check_name(value: object) -> str | None:
+def _check_name(field: str, value: object) -> Iterator[FieldError]:
     if not isinstance(value, str) or not value:
-        return "is missing: give the endpoint a name, such as digits"
-    if len(value) > MAX_NAME:
-        return f"has {len(value)} characters: at most {MAX_NAME} are possible"
-    if not _LABEL.fullmatch(value):
-        return (
-            f"{value!r} cannot be used: take lower-case letters, digits and dashes, "
-            "with a letter first and no dash at the end"
+        yield FieldError(field, "is missing: give the endpoint a name, such as digits")
+    elif len(value) > MAX_NAME:
+        yield FieldError(field, f"has {len(value)} characters: use at most {MAX_NAME}")
+    elif not _LABEL.fullmatch(value):
+        yield FieldError(
+            field,
+            f"{value!r} is not a valid name: use lower-case letters, digits and dashes, "
+            "with a letter first and no dash at the end",
         )
-    if value in RESERVED:
-        return f"{value!r} is reserved: take another name"
-    return None
+    elif value in RESERVED:
+        yield FieldError(field, f"{value!r} is reserved: use another name")
 
 
-def _check_claim(value: object) -> str | None:
+def _check_claim(field: str, value: object) -> Iterator[FieldError]:
     if not isinstance(value, str) or not value:
-        return "is missing: name the volume claim that holds the model"
-    if len(value) > 253 or not _CLAIM.fullmatch(value):
-        return f"{value!r} is no valid name of a volume claim"
-    return None
+        yield FieldError(field, "is missing: name the volume claim that holds the model")
+    elif len(value) > 253 or not _CLAIM.fullmatch(value):
+        yield FieldError(field, f"{value!r} is not a valid name of a volume claim")
 
 
-def _check_sub_path(value: object) -> str | None:
+def _check_sub_path(field: str, value: object) -> Iterator[FieldError]:
     if value is None:
-        return None
+        return
     if not isinstance(value, str):
-        return f"must be text, got {type(value).__name__}"
-    if value.startswith("/"):
-        return f"{value!r} must be relative to the root of the claim: leave out the / at the start"
-    if ".." in PurePosixPath(value).parts:
-        return f"{value!r} must not contain '..': name the folder by its own path"
-    if any(ord(character) < 32 for character in value) or len(value) > 1024:
-        return "must be a plain path of at most 1024 characters"
-    return None
+        yield FieldError(field, f"must be text, got {type(value).__name__}")
+    elif value.startswith("/"):
+        yield FieldError(field, f"{value!r} must be relative to the root of the claim: leave out the / at the start")
+    elif ".." in PurePosixPath(value).parts:
+        yield FieldError(field, f"{value!r} must not contain '..': name the folder by its own path")
+    elif any(ord(character) < 32 for character in value) or len(value) > 1024:
+        yield FieldError(field, "must be a plain path of at most 1024 characters")
 
 
-def _check_image(value: object) -> str | None:
+def _check_image(field: str, value: object) -> Iterator[FieldError]:
     if not isinstance(value, str) or not value:
-        return "is missing: name the image of the model server"
-    if len(value) > 512 or not _IMAGE.fullmatch(value):
-        return f"{value!r} is no image reference, such as registry/repository/model-server:1.0"
-    return None
+        yield FieldError(field, "is missing: name the image of the model server")
+    elif len(value) > 512 or not _IMAGE.fullmatch(value):
+        yield FieldError(field, f"{value!r} is not an image reference, such as registry/repository/model-server:1.0")
 
 
-def _check_replicas(value: object) -> str | None:
+def _check_replicas(field: str, value: object) -> Iterator[FieldError]:
     if value is None:
-        return None
+        return
     if isinstance(value, bool) or not isinstance(value, int):
-        return f"must be a whole number, got {value!r}"
-    if not 1 <= value <= MAX_REPLICAS:
-        return f"{value} is out of range: from 1 to {MAX_REPLICAS}"
-    return None
+        yield FieldError(field, f"must be a whole number, got {value!r}")
+    elif not 1 <= value <= MAX_REPLICAS:
+        yield FieldError(field, f"{value} is out of range: use 1 to {MAX_REPLICAS}")
 
 
-def _check_resources(value: object) -> str | None:
+def _check_resources(field: str, value: object) -> Iterator[FieldError]:
     if value is None:
-        return None
+        return
     if not isinstance(value, Mapping):
-        return f'must be an object such as {{"limits": {{"memory": "1Gi"}}}}, got {type(value).__name__}'
+        example = '{"limits": {"memory": "1Gi"}}'
+        yield FieldError(field, f"must be an object such as {example}, got {type(value).__name__}")
+        return
     for kind, amounts in value.items():
         if kind not in ("requests", "limits"):
-            return f"{kind!r} is unknown: these are requests and limits"
-        if amounts is None:
-            continue
-        if not isinstance(amounts, Mapping):
-            return f"{kind} must be an object, got {type(amounts).__name__}"
-        for resource, amount in amounts.items():
-            if not isinstance(resource, str) or not _RESOURCE.fullmatch(resource):
-                return f"{kind}: {resource!r} is no resource: such are cpu, memory and nvidia.com/gpu"
-            if not is_amount(amount):
-                return f"{kind}.{resource}: {amount!r} is no quantity, such as 500m, 2 or 1Gi"
-    return None
+            yield FieldError(f"{field}.{kind}", "is unknown: use requests and limits")
+        elif isinstance(amounts, Mapping):
+            yield from _check_amounts(f"{field}.{kind}", amounts)
+        elif amounts is not None:
+            yield FieldError(f"{field}.{kind}", f"must be an object, got {type(amounts).__name__}")
 
 
-def _check_env(value: object) -> str | None:
+def _check_amounts(field: str, amounts: Mapping[object, object]) -> Iterator[FieldError]:
+    for resource, amount in amounts.items():
+        if not isinstance(resource, str) or not _RESOURCE.fullmatch(resource):
+            yield FieldError(
+                f"{field}[{resource}]", "is not a resource: use cpu, memory or one such as nvidia.com/gpu"
+            )
+        elif not is_amount(amount):
+            yield FieldError(f"{field}[{resource}]", f"{amount!r} is not a quantity, such as 500m, 2 or 1Gi")
+
+
+def _check_env(field: str, value: object) -> Iterator[FieldError]:
     if value is None:
-        return None
+        return
     if not isinstance(value, Mapping):
-        return f"must be an object of names and texts, got {type(value).__name__}"
+        yield FieldError(field, f"must be an object of names and texts, got {type(value).__name__}")
+        return
     for name, text in value.items():
         if not isinstance(name, str) or not _ENV_NAME.fullmatch(name):
-            return f"{name!r} is no name of an environment variable"
-        if not isinstance(text, str):
-            return f"{name} must be text, got {text!r}: put it in quotes"
-    return None
+            yield FieldError(field, f"{name!r} is not a name of an environment variable")
+        elif not isinstance(text, str):
+            yield FieldError(field, f"{name} must be text, got {text!r}: put it in quotes")
 
 
-_CHECKS: dict[str, Callable[[object], str | None]] = {
+_CHECKS: dict[str, Callable[[str, object], Iterator[FieldError]]] = {
     "name": _check_name,
     "claim": _check_claim,
     "sub_path": _check_sub_path,
@@ -186,3 +183,14 @@ _CHECKS: dict[str, Callable[[object], str | None]] = {
     "resources": _check_resources,
     "env": _check_env,
 }
+_CONTAINER = "spec.template.spec.containers[0]"
+PATHS = FieldTable([
+    ("name", "metadata.name"),
+    ("claim", "spec.template.spec.volumes[0].persistentVolumeClaim.claimName"),
+    ("sub_path", f"{_CONTAINER}.volumeMounts[0].subPath"),
+    ("image", f"{_CONTAINER}.image"),
+    ("replicas", "spec.replicas"),
+    ("resources.*", f"{_CONTAINER}.resources.*"),
+    ("env", f"{_CONTAINER}.env"),
+])  # fmt: skip
+"""Every option and the path of the Deployment that it becomes."""

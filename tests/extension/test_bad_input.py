@@ -213,6 +213,26 @@ async def test_a_manifest_has_all_its_errors_in_one_answer(server, workspace):
     assert await workspace.leftovers() == {}
 
 
+async def test_an_endpoint_has_all_its_errors_in_one_answer(server, workspace):
+    resources = {"limits": {"memory": "much"}}
+    body = {"name": "M!", "path": "~/nothing", "replicas": 0, "resources": resources, "speed": 1}
+    status, answer = await server.call("POST", "endpoints", data=json.dumps(body))
+    assert status == 400
+    fields = [error["field"] for error in answer["errors"]]
+    assert fields == ["speed", "name", "path", "replicas", "resources.limits[memory]"]
+    assert await workspace.leftovers() == {}
+
+
+async def test_what_the_cluster_refuses_in_an_endpoint_names_the_option(server, workspace, folders):
+    resources = {"requests": {"memory": "2Gi", "nvidia.com/gpu": 1}, "limits": {"memory": "1Gi"}}
+    body = {"name": "m", "path": "~/model", "resources": resources}
+    status, answer = await server.call("POST", "endpoints", data=json.dumps(body))
+    assert status == 422
+    assert {error["field"].partition(".")[0] for error in answer["errors"]} == {"resources"}
+    assert len(answer["errors"]) == 2
+    assert await workspace.leftovers() == {}
+
+
 async def test_yaml_that_is_none_and_two_documents(server, workspace):
     for text, words in (
         ("a: [", "not valid YAML"),

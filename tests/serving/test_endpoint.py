@@ -1,11 +1,14 @@
 """An endpoint's manifests and what is refused before there are any."""
 
 import json
+import re
 from typing import Any
 
 import pytest
 
-from kf_spawner.serving import EndpointInvalid, build
+from kf_spawner.serving import build
+from kf_spawner.serving.options import PATHS, problems
+from kf_spawner.wrong_input import FieldError, WrongInput
 
 GOOD = {
     "name": "digits",
@@ -24,9 +27,9 @@ def container(**changes: Any) -> dict[str, Any]:
 
 
 def errors(**changes: Any) -> dict[str, str]:
-    with pytest.raises(EndpointInvalid) as caught:
+    with pytest.raises(WrongInput) as caught:
         build({**GOOD, **changes}, namespace="kf-admin")
-    return caught.value.errors
+    return dict(caught.value.errors)
 
 
 def test_a_deployment_and_a_service_of_the_endpoints_name() -> None:
@@ -103,32 +106,32 @@ def test_same_options_same_manifests() -> None:
         ("name", "a" * 41, "at most 40"),
         ("name", "kubernetes", "reserved"),
         ("claim", None, "missing"),
-        ("claim", "Claim", "no valid name"),
+        ("claim", "Claim", "not a valid name"),
         ("sub_path", "/models", "relative"),
         ("sub_path", "models/../../etc", "'..'"),
         ("sub_path", 3, "text"),
         ("sub_path", "a\nb", "plain path"),
         ("image", None, "missing"),
-        ("image", "has space", "no image reference"),
-        ("replicas", 0, "from 1 to 32"),
-        ("replicas", 33, "from 1 to 32"),
+        ("image", "has space", "not an image reference"),
+        ("replicas", 0, "1 to 32"),
+        ("replicas", 33, "1 to 32"),
         ("replicas", "2", "whole number"),
         ("replicas", True, "whole number"),
         ("replicas", 1.5, "whole number"),
         ("resources", [], "object"),
-        ("resources", {"cpu": "1"}, "requests and limits"),
-        ("resources", {"limits": {"memory": "1 GB"}}, "no quantity"),
-        ("resources", {"limits": {"memory": -1}}, "no quantity"),
-        ("resources", {"limits": {"memory": True}}, "no quantity"),
-        ("resources", {"limits": {"gpu": 1}}, "nvidia.com/gpu"),
-        ("resources", {"requests": 1}, "object"),
+        ("resources.cpu", {"cpu": "1"}, "requests and limits"),
+        ("resources.limits[memory]", {"limits": {"memory": "1 GB"}}, "not a quantity"),
+        ("resources.limits[memory]", {"limits": {"memory": -1}}, "not a quantity"),
+        ("resources.limits[memory]", {"limits": {"memory": True}}, "not a quantity"),
+        ("resources.limits[gpu]", {"limits": {"gpu": 1}}, "nvidia.com/gpu"),
+        ("resources.requests", {"requests": 1}, "object"),
         ("env", ["A=1"], "object"),
         ("env", {"A-B": "1"}, "environment variable"),
         ("env", {"A": 1}, "quotes"),
     ],
 )
 def test_each_wrong_value_names_its_field_and_the_remedy(field: str, value: Any, says: str) -> None:
-    found = errors(**{field: value})
+    found = errors(**{field.partition(".")[0]: value})
     assert list(found) == [field]
     assert says in found[field]
 
@@ -140,9 +143,48 @@ def test_unknown_options_are_listed_with_those_that_there_are() -> None:
 
 
 def test_all_errors_at_once() -> None:
-    assert set(errors(name="X", claim="", replicas=0)) == {"name", "claim", "replicas"}
+    resources = {"limits": {"memory": "much", "gpu": 1}, "request": {}}
+    found = problems({"env": {"A-B": "1", "C": 2}, "resources": resources, "name": "X", "replicas": 0, "speed": 1})
+    assert [error.field for error in found] == [
+        *("speed", "name", "claim", "image", "replicas"),
+        *("resources.limits[memory]", "resources.limits[gpu]", "resources.request", "env", "env"),
+    ]
+
+
+OTHERS = {
+    "name": ("other", "metadata.name"),
+    "claim": ("other", "spec.template.spec.volumes[0].persistentVolumeClaim.claimName"),
+    "sub_path": ("other", "spec.template.spec.containers[0].volumeMounts[0].subPath"),
+    "image": ("other", "spec.template.spec.containers[0].image"),
+    "replicas": (2, "spec.replicas"),
+    "resources": ({"limits": {"memory": "1Gi"}}, "spec.template.spec.containers[0].resources"),
+    "env": ({"A": "1"}, "spec.template.spec.containers[0].env[0].name"),
+}
+"""Another value of each option, and a path of the Deployment that it changes."""
+
+
+@pytest.mark.parametrize("option", OTHERS)
+def test_an_option_and_its_path_are_found_from_each_other(option: str) -> None:
+    value, path = OTHERS[option]
+    assert at(deployment(), path) != at(deployment(**{option: value}), path)
+    assert PATHS.translate([FieldError(path, "is refused")]) == [FieldError(option, "is refused")]
+
+
+def test_every_option_has_a_path() -> None:
+    (unknown,) = problems({**GOOD, "speed": 1})
+    assert unknown.message.endswith(": " + ", ".join(field.removesuffix(".*") for field, _ in PATHS.rows))
+    assert {field.removesuffix(".*") for field, _ in PATHS.rows} == set(OTHERS)
+    assert PATHS.field_of("spec.template.spec.containers[0].resources.limits[cpu]") == "resources.limits[cpu]"
+
+
+def at(value: Any, path: str) -> Any:
+    """What stands at the path; None where there is nothing."""
+    for step in re.findall(r"\w+", path):
+        value = value or {}
+        value = dict(enumerate(value)).get(int(step)) if isinstance(value, list) else value.get(step)
+    return value
 
 
 def test_options_that_are_no_object() -> None:
-    with pytest.raises(EndpointInvalid, match="object"):
+    with pytest.raises(WrongInput, match="object"):
         build(["digits"], namespace="kf-admin")  # type: ignore[arg-type]
