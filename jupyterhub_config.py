@@ -15,6 +15,7 @@ from kf_spawner.hub.further import apply_folder
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.routes import OrderedProxy
 from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, names, optional, port
+from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.spawner.catalogue import read_folder, reference
 from kf_spawner.spawner.spawner import KubeflowSpawner
 
@@ -81,7 +82,7 @@ c.KubeflowSpawner.model_server_image = env.get("KF_MODEL_SERVER_IMAGE", referenc
 c.KubeflowSpawner.serving_url = env.get("KF_SERVING_URL", f"{public_url}/serving")
 c.KubeflowSpawner.hub_connect_url = env.get("KF_SERVERS_CONNECT_URL") or None
 c.KubeflowSpawner.serving_connect_url = env.get("KF_SERVING_CONNECT_URL", "")
-c.KubeflowSpawner.home_mount = optional("NOTEBOOK_PVC_MOUNT", default="/home/jovyan")
+c.KubeflowSpawner.home_mount = optional("NOTEBOOK_PVC_MOUNT", default=HOME_MOUNT)
 c.KubeflowSpawner.extra_claims = sorted(names("KF_PVC_LIST", default=""))
 c.KubeflowSpawner.default_url = "/lab" if flag("DEFAULT_JUPYTERLAB", default=True) else "/tree"
 c.KubeflowSpawner.image_pull_policy = "IfNotPresent"

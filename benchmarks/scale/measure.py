@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from kf_spawner.kube import load_config
+from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import PODS, SERVICES
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.reconcile import decide
 
 from .cluster import START_TIMEOUT, Cluster
@@ -198,13 +199,13 @@ async def _bare_loop(cluster: Cluster) -> AsyncIterator[_BareLoop]:
 
 
 def _creation(obj: dict) -> Request:
-    return "POST", RESOURCES[obj["kind"]].path(obj["metadata"]["namespace"]), json.dumps(obj).encode()
+    return "POST", path_of(RESOURCES[obj["kind"]], obj["metadata"]["namespace"]), json.dumps(obj).encode()
 
 
 def _deletion(obj: dict) -> Request:
     meta = obj["metadata"]
     options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-    return "DELETE", RESOURCES[obj["kind"]].path(meta["namespace"], meta["name"]), json.dumps(options).encode()
+    return "DELETE", path_of(RESOURCES[obj["kind"]], meta["namespace"], meta["name"]), json.dumps(options).encode()
 
 
 def _job(name: str, namespace: str) -> dict:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from kf_spawner.kube import Client, Informer
 from kf_spawner.kube.resources import PODS, SERVICES
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 
 
 class Observer:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import yaml
 
-from kf_spawner.kube import ApiError, Client, Resource, Unreachable, load_config
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import ApiError, Client, Unreachable, load_config
 from kf_spawner.kube.errors import Forbidden, NotFound, Unauthorized
 from kf_spawner.kube.resources import BUILT_IN
 

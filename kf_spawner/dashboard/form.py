@@ -12,11 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kf_spawner.field_table import FieldTable
+from kf_spawner.k8s.names import HOME_GROUP
 from kf_spawner.tfjob import resources
 from kf_spawner.tfjob.defaults import CLEAN_RUNNING
 from kf_spawner.tfjob.draft import Draft, checked
 from kf_spawner.tfjob.names import API_VERSION, CANONICAL_TYPE, CONTAINER, KIND, REPLICA_TYPES
-from kf_spawner.tfjob.program import HOME_GROUP, MANAGED_BY
+from kf_spawner.tfjob.program import MANAGED
 from kf_spawner.wrong_input import FieldError
 
 TEXT, LIST, OBJECT, TRUTH = "a text", "a list", "an object", "true or false"
@@ -135,7 +136,7 @@ def _below(field: str, path: str, rows: Iterable[tuple[str, str]]) -> Iterator[t
 def _manifest(
     form: Mapping[str, Any], replicas: Sequence[dict[str, Any]], volumes: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    meta = {"name": form.get("name"), "namespace": form.get("namespace"), "labels": dict(MANAGED_BY)}
+    meta = {"name": form.get("name"), "namespace": form.get("namespace"), "labels": dict(MANAGED)}
     policy = {"cleanPodPolicy": CLEAN_RUNNING, **_present(form.get("run_policy") or {})}
     spec: dict[str, Any] = {"runPolicy": {key: _number(value) for key, value in policy.items()}}
     if form.get("success_policy"):

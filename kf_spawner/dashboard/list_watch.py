@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from kf_spawner.kube import Client, Informer, Unreachable
-from kf_spawner.workloads.jobs import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.workloads.wire import ChangedItem, ListItem, RemovedItem
 
 from .caller import is_users

@@ -5,8 +5,8 @@ from collections.abc import AsyncGenerator
 
 from kf_spawner.kube import Client, Informer, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.workloads.job_view import job_selector
-from kf_spawner.workloads.jobs import TFJOBS
 from kf_spawner.workloads.pod_logs import Changes
 from kf_spawner.workloads.wire import JobDetail
 

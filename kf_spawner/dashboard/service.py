@@ -14,11 +14,11 @@ from kf_spawner import __version__
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
 from kf_spawner.tfjob.draft import Draft
-from kf_spawner.tfjob.names import CONTAINER
+from kf_spawner.tfjob.names import CONTAINER, TFJOBS
 from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.job_view import job_selector, replica_name
-from kf_spawner.workloads.jobs import TFJOBS, JobDefaults, Jobs, draft_of_manifest, parse_manifest
+from kf_spawner.workloads.jobs import JobDefaults, Jobs, draft_of_manifest, parse_manifest
 from kf_spawner.workloads.pod_logs import container_status, has_started
 from kf_spawner.workloads.wire import Claim, Deletion, JobDetail, NamespaceChoices, User, UserNamespace
 

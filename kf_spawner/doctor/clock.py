@@ -1,16 +1,11 @@
 """Clocks: who compares a time with one of another machine is wrong by as much as the two differ. Pure."""
 
-from datetime import UTC, datetime
+from kf_spawner.k8s import times
 
 from .findings import Finding, warning
 
 TOLERATED = 30.0
 """Seconds. Tokens are refused from a minute on; a timestamp has whole seconds, and a request takes some."""
-
-
-def parse(text: str) -> datetime:
-    """A Time or MicroTime of the Kubernetes API."""
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def ours(skew: float) -> list[Finding]:
@@ -47,7 +42,7 @@ def _skew(lease: dict) -> float | None:
     noted = [entry["time"] for entry in lease["metadata"].get("managedFields") or [] if _owns_renew_time(entry)]
     if not renewed or not noted:
         return None
-    return (parse(renewed) - parse(max(noted))).total_seconds()
+    return (times.parse(renewed) - times.parse(max(noted))).total_seconds()
 
 
 def _owns_renew_time(entry: dict) -> bool:

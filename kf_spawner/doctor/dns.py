@@ -1,7 +1,8 @@
 """Names inside the cluster: what serves them, as far as its pods tell. Pure."""
 
+from kf_spawner.k8s import conditions
+
 from .findings import Finding, error
-from .nodes import condition
 
 SELECTOR = "k8s-app=kube-dns"
 """What CoreDNS and its predecessor carry in nearly every cluster."""
@@ -18,7 +19,7 @@ def unresolved(node: str, problem: str, servers: list[dict] | None) -> Finding:
     elif not servers:
         why = f": the cluster has no DNS (no pod in {PLACE} has the label {SELECTOR})."
         remedy = "Install CoreDNS, or mend the DNS that the cluster uses instead."
-    elif not any(condition(pod, "Ready").get("status") == "True" for pod in servers):
+    elif not any(conditions.is_true(pod.get("status"), "Ready") for pod in servers):
         why = f": the cluster's DNS is down, no pod of {len(servers)} is ready."
         remedy = "Look at these pods' events and logs."
     else:

@@ -2,18 +2,15 @@
 
 from collections.abc import Collection
 
-
-def when(event: dict) -> str:
-    """The newest time that an event names; times of the API sort as text."""
-    series = event.get("series") or {}
-    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
-    return max((time for time in times if time), default=event.get("firstTimestamp") or "")
+from kf_spawner.k8s import times
 
 
 def about(events: list[dict], obj: dict) -> list[dict]:
     """Those about this very object, oldest first."""
     uid = obj["metadata"]["uid"]
-    return sorted((event for event in events if event.get("involvedObject", {}).get("uid") == uid), key=when)
+    return sorted(
+        (event for event in events if event.get("involvedObject", {}).get("uid") == uid), key=times.of_event
+    )
 
 
 def newest(events: list[dict], reasons: Collection[str]) -> dict:

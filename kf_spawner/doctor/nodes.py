@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from kf_spawner.k8s import conditions
+
 from .findings import Finding, Severity, error, quoting, warning
 
 _PRESSURE = {
@@ -24,7 +26,7 @@ def nodes(items: list[dict], *, tolerations: Sequence[dict] = ()) -> list[Findin
                 command="kubectl get nodes",
             )
         ]
-    ready = [node for node in items if condition(node, "Ready").get("status") == "True"]
+    ready = [node for node in items if _is_true(node, "Ready")]
     severity = Severity.WARNING if ready else Severity.ERROR
     found = [_not_ready(node, severity) for node in items if node not in ready]
     found += [_pressed(node, kind) for node in ready for kind in _PRESSURE if _is_true(node, kind)]
@@ -41,14 +43,8 @@ def nodes(items: list[dict], *, tolerations: Sequence[dict] = ()) -> list[Findin
     return found
 
 
-def condition(obj: dict, kind: str) -> dict:
-    """One of an object's conditions, empty if it is not there."""
-    conditions = obj.get("status", {}).get("conditions") or []
-    return next((entry for entry in conditions if entry["type"] == kind), {})
-
-
 def _not_ready(node: dict, severity: Severity) -> Finding:
-    name, ready = _name(node), condition(node, "Ready")
+    name, ready = _name(node), conditions.find(node.get("status"), "Ready")
     message = ready.get("message", "")
     if "cni" in message.lower() or "NetworkPluginNotReady" in message or "NetworkReady=false" in message:
         cause = f"Node {name} has no working network plugin, so no pod can start there."
@@ -68,10 +64,15 @@ def _not_ready(node: dict, severity: Severity) -> Finding:
     return Finding("nodes", severity, quoting(cause, message), remedy, command)
 
 
+def _is_true(node: dict, kind: str) -> bool:
+    return conditions.is_true(node.get("status"), kind)
+
+
 def _pressed(node: dict, kind: str) -> Finding:
+    message = conditions.find(node.get("status"), kind).get("message", "")
     return warning(
         "nodes",
-        quoting(f"Node {_name(node)} runs out of {_PRESSURE[kind]}.", condition(node, kind).get("message", "")),
+        quoting(f"Node {_name(node)} runs out of {_PRESSURE[kind]}.", message),
         remedy="It takes no new pods and ends some: free what is used there, or add a node.",
         command=f"kubectl describe node {_name(node)}",
     )
@@ -93,10 +94,6 @@ def _tolerates(toleration: dict, taint: dict) -> bool:
     ):
         return False
     return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
-
-
-def _is_true(node: dict, kind: str) -> bool:
-    return condition(node, kind).get("status") == "True"
 
 
 def _name(node: dict) -> str:

@@ -3,17 +3,17 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from kf_spawner.k8s import conditions
+from kf_spawner.k8s.metadata import COMPONENT, NAME, selector
+
 from . import pods as one_pod
 from . import storage
 from .events import about, newest
 from .findings import Finding, Severity, error, quoting
-from .nodes import condition
 from .refusals import Trouble, refusal
 
-LABEL = "app.kubernetes.io/name"
-NAME = "kf-spawner"
-COMPONENT = "app.kubernetes.io/component"
-SELECTOR = f"{LABEL}={NAME}"
+OURS = {NAME: "kf-spawner"}
+SELECTOR = selector(OURS)
 """What the platform's own workloads and pods carry; users' servers, jobs and endpoints do not."""
 
 
@@ -82,7 +82,7 @@ def component(item: dict) -> str:
 
 def _refused(item: dict, events: list[dict]) -> str:
     """The API server's words, if the last attempt to make a pod of this workload was refused."""
-    failure = condition(item, "ReplicaFailure")
+    failure = conditions.find(item.get("status"), "ReplicaFailure")
     if failure.get("status") == "True":
         return failure.get("message", "")
     if item["kind"] == "Deployment":

@@ -6,10 +6,10 @@ For those who run the platform; what a user reads of the own server is `spawner.
 import re
 from datetime import datetime
 
+from kf_spawner.k8s import conditions, times
+
 from . import sandboxes
-from .clock import parse
 from .events import newest
-from .nodes import condition
 from .refusals import Trouble
 
 _IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
@@ -24,7 +24,7 @@ def trouble(pod: dict, events: list[dict], *, now: datetime) -> Trouble | None:
     meta, status = pod["metadata"], pod.get("status", {})
     if meta.get("deletionTimestamp"):
         return _of_ending(pod, now)
-    if status.get("phase") == "Succeeded" or condition(pod, "Ready").get("status") == "True":
+    if status.get("phase") == "Succeeded" or conditions.is_true(pod.get("status"), "Ready"):
         return None
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         found = _of_container(pod, container)
@@ -111,7 +111,7 @@ def _of_config(pod: dict, container: dict, message: str) -> Trouble:
 
 
 def _of_scheduling(pod: dict) -> Trouble | None:
-    scheduled = condition(pod, "PodScheduled")
+    scheduled = conditions.find(pod.get("status"), "PodScheduled")
     message = scheduled.get("message", "")
     if scheduled.get("reason") != "Unschedulable":
         return None
@@ -139,7 +139,10 @@ def _of_scheduling(pod: dict) -> Trouble | None:
 
 
 def _of_nobody(pod: dict, now: datetime) -> Trouble | None:
-    if _age(pod, now) < GRACE or condition(pod, "PodScheduled").get("status") == "False":
+    if (
+        times.age(pod, now).total_seconds() < GRACE
+        or conditions.find(pod.get("status"), "PodScheduled").get("status") == "False"
+    ):
         return None
     cause = f"Pod {label(pod)} has no node, and no scheduler says why."
     remedy = "Look whether the scheduler runs that the pod names (schedulerName)."
@@ -154,7 +157,7 @@ def _of_failed(pod: dict) -> Trouble:
 
 
 def _of_waiting(pod: dict, events: list[dict], now: datetime) -> Trouble | None:
-    if _age(pod, now) < GRACE:
+    if times.age(pod, now).total_seconds() < GRACE:
         return None
     probe = newest(events, {"Unhealthy"}).get("message", "")
     node = pod["spec"]["nodeName"]
@@ -175,7 +178,7 @@ def _of_waiting(pod: dict, events: list[dict], now: datetime) -> Trouble | None:
 
 
 def _of_ending(pod: dict, now: datetime) -> Trouble | None:
-    late = (now - parse(pod["metadata"]["deletionTimestamp"])).total_seconds()
+    late = (now - times.parse(pod["metadata"]["deletionTimestamp"])).total_seconds()
     if late < _ENDING:
         return None
     held = pod["metadata"].get("finalizers")
@@ -185,7 +188,3 @@ def _of_ending(pod: dict, now: datetime) -> Trouble | None:
     node = pod["spec"].get("nodeName", "")
     remedy = f"Look at node {node}: its kubelet may be down. If the node is gone for good, delete the node."
     return Trouble("pod", cause, remedy, f"kubectl describe node {node}")
-
-
-def _age(pod: dict, now: datetime) -> float:
-    return (now - parse(pod["metadata"]["creationTimestamp"])).total_seconds()

@@ -9,19 +9,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from kf_spawner.k8s.metadata import MANAGED_BY, POD_SECURITY, selector
+from kf_spawner.k8s.names import HOME_GROUP
+
 from . import dns, storage
 from .events import about, newest
 from .findings import Finding, error, quoting, warning
 from .platform import finding
 from .pods import label, trouble
 
-MANAGED_BY = "app.kubernetes.io/managed-by"
 DOCTOR = "kf-spawner-doctor"
 LABELS = {MANAGED_BY: DOCTOR}
-SELECTOR = f"{MANAGED_BY}={DOCTOR}"
+SELECTOR = selector(LABELS)
 REPORT = "/dev/termination-log"
 MOUNT = "/probe"
-UID, GID = 1000, 100
+UID = 1000
 CLAIM_SIZE = "16Mi"
 
 _NETWORK = """
@@ -87,7 +89,7 @@ class ProbeResult:
 
 def namespace(name: str) -> dict:
     """A namespace for probes, with the Pod Security level of a user's."""
-    labels = {**LABELS, "pod-security.kubernetes.io/enforce": "baseline"}
+    labels = {**LABELS, POD_SECURITY: "baseline"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
@@ -184,8 +186,8 @@ def _pod(terms: Terms, name: str, image: str, command: list[str], *, env: dict[s
             "securityContext": {
                 "runAsNonRoot": True,
                 "runAsUser": UID,
-                "runAsGroup": GID,
-                "fsGroup": GID,
+                "runAsGroup": HOME_GROUP,
+                "fsGroup": HOME_GROUP,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [
@@ -247,9 +249,8 @@ def _of_writing(result: ProbeResult, report: dict) -> list[Finding]:
     if not report.get("write"):
         return []
     chosen = ((result.claim or {}).get("spec") or {}).get("storageClassName", "")
-    cause = (
-        f"A user's program (uid {UID}, group {GID}) cannot write to a volume of class {chosen}: {report['write']}."
-    )
+    program = f"A user's program (uid {UID}, group {HOME_GROUP})"
+    cause = f"{program} cannot write to a volume of class {chosen}: {report['write']}."
     remedy = (
         "The driver ignores fsGroup: use another storage class, set its CSIDriver's fsGroupPolicy, or give the "
         "directories that it serves to group 100."

@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from kf_spawner.kube import ApiError, Client, Forbidden, Invalid, NotFound, Resource, Unreachable
+from kf_spawner.k8s import times
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import ApiError, Client, Forbidden, Invalid, NotFound, Unreachable
 from kf_spawner.kube.resources import CLAIMS, EVENTS, NAMESPACES, PODS, STORAGECLASSES, VOLUMES
 
 from . import api, probe
-from .clock import parse
 from .findings import Finding, warning
 from .platform import finding
 from .probe import Probe, ProbeResult
@@ -210,5 +211,5 @@ class Prober:
         with contextlib.suppress(ApiError):
             found = await self._client.list(NAMESPACES, label_selector=probe.SELECTOR)
             for item in found["items"]:
-                if self._now() - parse(item["metadata"]["creationTimestamp"]) > STALE:
+                if times.age(item, self._now()) > STALE:
                     await self._client.delete(NAMESPACES, item["metadata"]["name"], uid=item["metadata"]["uid"])

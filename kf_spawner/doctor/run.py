@@ -10,7 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from kf_spawner.kube import ApiError, Client, Forbidden, NotFound, Resource
+from kf_spawner.k8s import times
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import ApiError, Client, Forbidden, NotFound
 from kf_spawner.kube.resources import (
     CLAIMS,
     CRDS,
@@ -26,7 +28,7 @@ from kf_spawner.kube.resources import (
     STORAGECLASSES,
 )
 from kf_spawner.spawner.manifests import USER_ANNOTATION
-from kf_spawner.tfjob import names
+from kf_spawner.tfjob.names import TFJOBS
 
 from . import api, clock, dns, nodes, platform, probe, quota, storage, tfjobs
 from .findings import CHECKS, Finding, Severity
@@ -35,7 +37,6 @@ from .prober import Patience, Prober
 log = logging.getLogger(__name__)
 
 MANIFESTS = Path(__file__).resolve().parent.parent / "manifests"
-TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 NODE_LEASES = "kube-node-lease"
 PROBES = ("pod", "network", "dns", "claim", "images")
 _WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
@@ -127,7 +128,7 @@ class Run:
         made = answer["metadata"].get("creationTimestamp")
         if made:
             between = before + (datetime.now(UTC) - before) / 2
-            self._skew = between - clock.parse(made) - timedelta(seconds=0.5)  # its time has whole seconds
+            self._skew = between - times.parse(made) - timedelta(seconds=0.5)  # its time has whole seconds
             self._add(clock.ours(self._skew.total_seconds()))
         return True
 

@@ -1,6 +1,6 @@
 """Storage: classes, and why a claim does not bind. Pure."""
 
-from kf_spawner.spawner.cluster_facts import DEFAULT_CLASS
+from kf_spawner.k8s.metadata import DEFAULT_CLASS
 
 from .events import newest
 from .findings import Finding, error, quoting, warning

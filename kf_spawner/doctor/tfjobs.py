@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from kf_spawner.k8s import conditions, times
 from kf_spawner.tfjob import names
 
-from .clock import parse
 from .findings import Finding, error, quoting, warning
-from .nodes import condition
-from .platform import LABEL, NAME
+from .platform import OURS
 
-CRD = f"{names.PLURAL}.{names.GROUP}"
+CRD = f"{names.TFJOBS.plural}.{names.GROUP}"
 LEASE = "kf-spawner-operator"
 MANIFEST = "kf_spawner/manifests/tfjobs-crd.yaml"
 UNSEEN = 60.0
@@ -36,7 +35,7 @@ def crd(installed: dict | None, *, ours: dict, platform: bool) -> list[Finding]:
         cause = f"The cluster has no kind TFJob: the CustomResourceDefinition {CRD} is missing."
         return [error("crd", cause, remedy=_UPDATE, command="kubectl get customresourcedefinitions")]
     for kind in ("NamesAccepted", "Established"):
-        state = condition(installed, kind)
+        state = conditions.find(installed.get("status"), kind)
         if state.get("status") == "False":
             cause = quoting("The API server does not serve TFJobs.", state.get("message", ""))
             remedy = "Another definition may use the same names: delete that one."
@@ -45,7 +44,7 @@ def crd(installed: dict | None, *, ours: dict, platform: bool) -> list[Finding]:
     if not differences:
         return []
     labels = installed["metadata"].get("labels") or {}
-    is_ours = labels.get(LABEL) == NAME
+    is_ours = OURS.items() <= labels.items()
     whose = "of another version of this product" if is_ours else "made by another program"
     rest = f" and {len(differences) - _NAMED} more" if len(differences) > _NAMED else ""
     cause = f"The CustomResourceDefinition {CRD} is {whose}: it differs in {', '.join(differences[:_NAMED])}{rest}."
@@ -82,7 +81,7 @@ def _of_lease(lease: dict | None, now: datetime) -> list[Finding]:
     spec = (lease or {}).get("spec") or {}
     if lease is None or not spec.get("holderIdentity") or not spec.get("renewTime"):
         return []
-    silent = (now - parse(spec["renewTime"])).total_seconds()
+    silent = (now - times.parse(spec["renewTime"])).total_seconds()
     if silent < _TIMES_LATE * spec.get("leaseDurationSeconds", 15):
         return []
     namespace = lease["metadata"]["namespace"]
@@ -110,7 +109,7 @@ def _of_jobs(jobs: Iterable[dict], now: datetime) -> list[Finding]:
 
 def _is_unseen(job: dict, now: datetime) -> bool:
     managed_by = ((job.get("spec") or {}).get("runPolicy") or {}).get("managedBy")
-    age = (now - parse(job["metadata"]["creationTimestamp"])).total_seconds()
+    age = times.age(job, now).total_seconds()
     return age > UNSEEN and not (job.get("status") or {}).get("conditions") and managed_by in (None, names.OURS)
 
 

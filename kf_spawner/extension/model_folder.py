@@ -8,10 +8,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.workloads.errors import RequestError
-
-# Where every image has its home (see the spawner's volume mount). A node may show it to a process under another path.
-IMAGE_HOME = "/home/jovyan"
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,9 @@ def _on_volume(path: str, home: str, claim: str) -> ModelFolder:
 def _under_home(path: str, home: str) -> str:
     if path == "~" or path.startswith("~/"):
         path = path[2:]
-    if path == IMAGE_HOME or path.startswith(IMAGE_HOME + "/"):
-        path = path[len(IMAGE_HOME) :].lstrip("/")
+    # A node may show the home to a process under another path than the container's.
+    if path == HOME_MOUNT or path.startswith(HOME_MOUNT + "/"):
+        path = path[len(HOME_MOUNT) :].lstrip("/")
     return os.path.join(home, path)
 
 

@@ -1,7 +1,7 @@
 """The only HTTP to Kubernetes: configuration, requests, watches, informers, events. Dicts in, dicts out.
 
-May not know any kind of ours: a caller hands in a `Resource`. Built on aiohttp; why not on the generated client
-is in docs/decisions/kubernetes-client.md.
+May not know any kind of ours: a caller hands in a `Resource` of `k8s`. Built on aiohttp; why not on the generated
+client is in docs/decisions/kubernetes-client.md.
 """
 
 from .client import Client
@@ -20,7 +20,6 @@ from .errors import (
 )
 from .events import EventRecorder
 from .informer import Informer
-from .resources import Resource
 
 __all__ = [
     "AlreadyExists",
@@ -35,7 +34,6 @@ __all__ = [
     "Informer",
     "Invalid",
     "NotFound",
-    "Resource",
     "Unauthorized",
     "Unreachable",
     "load_config",

@@ -9,9 +9,12 @@ from collections.abc import AsyncGenerator, Callable
 
 import aiohttp
 
+from kf_spawner.k8s.resources import Resource
+
 from .config import ClusterConfig
 from .errors import ApiError, ConfigError, Gone, Unauthorized, Unreachable, from_status
-from .resources import PODS, Resource
+from .paths import path_of
+from .resources import PODS
 
 REQUEST_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
@@ -161,7 +164,7 @@ class Client:
         return {**headers, "Impersonate-User": self._acting_as} if self._acting_as else headers
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict:
-        return await self.request("GET", resource.path(namespace, name))
+        return await self.request("GET", path_of(resource, namespace, name))
 
     async def list(
         self,
@@ -173,7 +176,7 @@ class Client:
     ) -> dict:
         """The whole collection, as of the API server's newest cached state; items carry apiVersion and kind."""
         params = _selectors(label_selector, field_selector)
-        result = await self.request("GET", resource.path(namespace), params=params)
+        result = await self.request("GET", path_of(resource, namespace), params=params)
         for item in result.get("items") or []:
             item.setdefault("apiVersion", resource.api_version)
             item.setdefault("kind", resource.kind)
@@ -182,16 +185,18 @@ class Client:
 
     async def create(self, resource: Resource, obj: dict, namespace: str | None = None) -> dict:
         namespace = namespace or obj["metadata"].get("namespace")
-        return await self.request("POST", resource.path(namespace), body=obj)
+        return await self.request("POST", path_of(resource, namespace), body=obj)
 
     async def create_subresource(
         self, resource: Resource, name: str, namespace: str | None, subresource: str, body: dict
     ) -> dict:
-        return await self.request("POST", resource.path(namespace, name, subresource), body=body)
+        return await self.request("POST", path_of(resource, namespace, name, subresource), body=body)
 
     async def replace(self, resource: Resource, obj: dict, *, subresource: str | None = None) -> dict:
         meta = obj["metadata"]
-        return await self.request("PUT", resource.path(meta.get("namespace"), meta["name"], subresource), body=obj)
+        return await self.request(
+            "PUT", path_of(resource, meta.get("namespace"), meta["name"], subresource), body=obj
+        )
 
     async def patch(
         self,
@@ -203,7 +208,7 @@ class Client:
         subresource: str | None = None,
         kind: str = "merge",
     ) -> dict:
-        path = resource.path(namespace, name, subresource)
+        path = path_of(resource, namespace, name, subresource)
         return await self.request("PATCH", path, body=patch, content_type=PATCH_TYPES[kind])
 
     async def apply(self, resource: Resource, obj: dict, *, field_manager: str, force: bool = True) -> dict:
@@ -211,7 +216,7 @@ class Client:
         meta = obj["metadata"]
         return await self.request(
             "PATCH",
-            resource.path(meta.get("namespace"), meta["name"]),
+            path_of(resource, meta.get("namespace"), meta["name"]),
             params={"fieldManager": field_manager, "force": str(force).lower()},
             body=obj,
             content_type=APPLY_TYPE,
@@ -233,7 +238,7 @@ class Client:
             options["gracePeriodSeconds"] = grace_period
         if uid is not None:
             options["preconditions"] = {"uid": uid}
-        return await self.request("DELETE", resource.path(namespace, name), body=options)
+        return await self.request("DELETE", path_of(resource, namespace, name), body=options)
 
     async def watch(
         self,
@@ -256,7 +261,7 @@ class Client:
             "timeoutSeconds": str(WATCH_TIMEOUT),
         }
         # Without news there are bookmarks: a silent connection is a dead one.
-        path = resource.path(namespace)
+        path = path_of(resource, namespace)
         async with contextlib.aclosing(self._lines(path, params, read_timeout=WATCH_SILENCE)) as lines:
             async for line in lines:
                 event = json.loads(line)
@@ -288,7 +293,7 @@ class Client:
         }
         params = {key: str(value) for key, value in options.items() if value is not None}
         read_timeout = None if follow else REQUEST_TIMEOUT
-        path = PODS.path(namespace, pod, "log")
+        path = path_of(PODS, namespace, pod, "log")
         async with contextlib.aclosing(self._lines(path, params, read_timeout=read_timeout)) as lines:
             async for line in lines:
                 yield line

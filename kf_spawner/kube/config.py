@@ -14,10 +14,11 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 import yaml
+
+from kf_spawner.k8s import times
 
 from .errors import ConfigError
 
@@ -195,7 +196,7 @@ def _exec_token(plugin: dict) -> Token:
             )
             status = json.loads(done.stdout)["status"]
             expiry = status.get("expirationTimestamp")
-            left = datetime.fromisoformat(expiry).timestamp() - 60 - time.time() if expiry else float("inf")
+            left = times.parse(expiry).timestamp() - 60 - time.time() if expiry else float("inf")
             return status["token"], left
         except (OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError, AttributeError) as error:
             why = _why_no_token(error)

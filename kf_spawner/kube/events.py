@@ -8,6 +8,8 @@ import logging
 import socket
 from datetime import UTC, datetime
 
+from kf_spawner.k8s import times
+
 from .client import Client
 from .errors import AlreadyExists, ApiError, NotFound
 from .resources import EVENTS
@@ -48,7 +50,7 @@ class EventRecorder:
     def event(self, obj: dict, kind: str, reason: str, message: str) -> None:
         """Records `kind` ("Normal" or "Warning") about `obj`, which needs apiVersion, kind and metadata."""
         self.start()
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = times.text(datetime.now(UTC))
         try:
             self._queue.put_nowait((_reference(obj), kind, reason, _shorten(message), now))
         except asyncio.QueueFull:

@@ -7,9 +7,10 @@ import random
 import time
 from collections.abc import Callable
 
+from kf_spawner.k8s.resources import Resource
+
 from .client import Client
 from .errors import ApiError, Gone
-from .resources import Resource
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,8 @@ import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from kf_spawner.k8s import conditions, times
+
 from .client import Client
 from .errors import Forbidden, NotFound
 from .resources import NODES
@@ -15,7 +17,7 @@ log = logging.getLogger(__name__)
 def is_overdue(pod: dict, now: datetime) -> bool:
     """Whether the pod's node should have said by now that the pod has ended."""
     end = pod["metadata"].get("deletionTimestamp")  # its grace is counted in
-    return bool(end and pod["spec"].get("nodeName")) and datetime.fromisoformat(end) <= now
+    return bool(end and pod["spec"].get("nodeName")) and times.parse(end) <= now
 
 
 async def find_lost(client: Client, names: Iterable[str]) -> frozenset[str]:
@@ -38,5 +40,4 @@ async def _is_lost(client: Client, name: str) -> bool:
     except Forbidden as error:
         log.warning("whether node %s is lost cannot be told, grant `get` of nodes: %s", name, error)
         return False
-    conditions = (node.get("status") or {}).get("conditions") or ()
-    return not any(entry.get("type") == "Ready" and entry.get("status") == "True" for entry in conditions)
+    return not conditions.is_true(node.get("status"), "Ready")

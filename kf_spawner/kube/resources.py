@@ -1,45 +1,6 @@
-"""The kinds of the Kubernetes API that are used here: where each one lives."""
+"""The kinds of Kubernetes that are used here."""
 
-from dataclasses import dataclass
-from urllib.parse import quote
-
-from .errors import NotFound
-
-
-@dataclass(frozen=True)
-class Resource:
-    """One API resource; `group` is empty for the core group."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool = True
-
-    @property
-    def api_version(self) -> str:
-        """`group/version`, as in an object's `apiVersion`."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """The URL path of the collection, the object or its subresource. Raises NotFound: no name is like that."""
-        parts = ["/apis", self.group, self.version] if self.group else ["/api", self.version]
-        if self.namespaced and namespace:
-            parts += ["namespaces", self._segment(namespace)]
-        parts.append(self.plural)
-        if name:
-            parts.append(self._segment(name))
-        if subresource:
-            parts.append(subresource)
-        return "/".join(parts)
-
-    def _segment(self, name: str) -> str:
-        """A name may be what somebody typed: it must not lead to another path than its own."""
-        if name in (".", "..") or "/" in name:
-            details = {"name": name, "kind": self.plural}
-            raise NotFound(404, "NotFound", f"{self.plural} {name!r} cannot exist", details)
-        return quote(name, safe=":", errors="replace")
-
+from kf_spawner.k8s.resources import Resource
 
 PODS = Resource("", "v1", "pods", "Pod")
 SERVICES = Resource("", "v1", "services", "Service")

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 
-from kf_spawner.kube import Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound, Resource
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound
 from kf_spawner.tfjob.names import KIND
 from kf_spawner.tfjob.ownership import Adoption, is_estranged, is_orphan, is_ours, owner_reference
 from kf_spawner.tfjob.ownership import adoption as adoption_of

@@ -6,23 +6,14 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from kf_spawner.kube import (
-    AlreadyExists,
-    ApiError,
-    Client,
-    Conflict,
-    EventRecorder,
-    Forbidden,
-    Invalid,
-    NotFound,
-    Resource,
-)
+from kf_spawner.k8s import times
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound
 from kf_spawner.kube.resources import CLAIMS, PODS, SERVICES
-from kf_spawner.tfjob.names import GROUP, KIND, PLURAL, VERSION
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.ownership import is_labelled
 from kf_spawner.tfjob.plan import Child, Event, Plan, Refusal
 from kf_spawner.tfjob.podgroup import Gang
-from kf_spawner.tfjob.status import timestamp
 
 from .adopt import Adopter
 from .metrics import Metrics
@@ -30,7 +21,6 @@ from .view import CLAIM, POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
 
-TFJOBS = Resource(GROUP, VERSION, PLURAL, KIND)
 CHILD_RESOURCES = {CLAIM: CLAIMS, SERVICE: SERVICES, POD: PODS}
 UNSEEN_AFTER = timedelta(seconds=15)
 
@@ -232,7 +222,7 @@ class Applier:
     def _end_of(self, answer: dict) -> dict:
         """When, and how patiently, what was just deleted is to end: what its metadata say of it from now on."""
         meta = answer.get("metadata") or {}
-        end = {"deletionTimestamp": timestamp(self._clock())}
+        end = {"deletionTimestamp": times.text(self._clock())}
         return end | {
             name: meta[name] for name in ("deletionTimestamp", "deletionGracePeriodSeconds") if name in meta
         }

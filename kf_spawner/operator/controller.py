@@ -12,14 +12,14 @@ from kf_spawner.kube import ApiError, Client, Conflict, EventRecorder, Informer,
 from kf_spawner.kube.nodes import find_lost
 from kf_spawner.kube.resources import PODS, SERVICES
 from kf_spawner.tfjob import ownership
-from kf_spawner.tfjob.names import SELECTOR
+from kf_spawner.tfjob.names import SELECTOR, TFJOBS
 from kf_spawner.tfjob.plan import Refusal
 from kf_spawner.tfjob.podgroup import Gang
 from kf_spawner.tfjob.podgroup import digest as digest_of_group
 from kf_spawner.tfjob.pods import digest, late_nodes
 from kf_spawner.tfjob.reconcile import decide
 
-from .apply import TFJOBS, UNSEEN_AFTER, Applier, pod_groups_of
+from .apply import UNSEEN_AFTER, Applier, pod_groups_of
 from .metrics import Metrics
 from .queue import QueueClosed, WorkQueue
 from .trim import trim_pod, trim_service

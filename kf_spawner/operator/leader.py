@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from kf_spawner.k8s import times
 from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, NotFound
 from kf_spawner.kube.resources import LEASES
 
@@ -135,7 +136,7 @@ class Leader:
         lease = await self._client.get(LEASES, self._name, self._namespace)
         if lease["spec"].get("holderIdentity") != self._identity:
             return False
-        lease["spec"]["renewTime"] = _micro_time()
+        lease["spec"]["renewTime"] = times.micro_text(datetime.now(UTC))
         try:
             await self._client.replace(LEASES, lease)
         except Conflict:
@@ -157,7 +158,7 @@ class Leader:
         return self._clock() - self._seen[1] > (spec.get("leaseDurationSeconds") or self._duration)
 
     def _fresh(self) -> dict:
-        now = _micro_time()
+        now = times.micro_text(datetime.now(UTC))
         return {
             "apiVersion": LEASES.api_version,
             "kind": LEASES.kind,
@@ -169,7 +170,3 @@ class Leader:
                 "renewTime": now,
             },
         }
-
-
-def _micro_time() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

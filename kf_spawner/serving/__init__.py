@@ -7,12 +7,11 @@ port 8501; the door in front leads `/serving/NAMESPACE/NAME/…` to those that a
 """
 
 from kf_spawner.serving.endpoint import build
-from kf_spawner.serving.names import COMPONENT, ENDPOINT_LABEL, REST_PORT, SELECTOR, door_path
+from kf_spawner.serving.names import ENDPOINT_LABEL, REST_PORT, SELECTOR, door_path
 from kf_spawner.serving.routes import configuration
 from kf_spawner.serving.status import status
 
 __all__ = [
-    "COMPONENT",
     "ENDPOINT_LABEL",
     "REST_PORT",
     "SELECTOR",

@@ -8,15 +8,14 @@ import json
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from kf_spawner.k8s import quantities
+from kf_spawner.k8s import conditions, quantities
+from kf_spawner.k8s.metadata import DEFAULT_CLASS
+from kf_spawner.k8s.names import GPU
 
 from .catalogue import Image
 
 UNAVAILABLE = "images.kf-spawner.io/unavailable"
 """Annotation of a Node: JSON object, image name -> why this node cannot run it."""
-
-GPU = "nvidia.com/gpu"
-DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 
 
 @dataclass(frozen=True)
@@ -117,8 +116,7 @@ def _node(node: dict, gpus_used: int) -> NodeFacts:
 
 
 def _takes_pods(node: dict) -> bool:
-    conditions = {c["type"]: c["status"] for c in node.get("status", {}).get("conditions", [])}
-    return conditions.get("Ready") == "True" and not node["spec"].get("unschedulable")
+    return conditions.is_true(node.get("status"), "Ready") and not node["spec"].get("unschedulable")
 
 
 def _unavailable(node: dict) -> dict[str, str]:

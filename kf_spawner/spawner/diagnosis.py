@@ -7,6 +7,9 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kf_spawner.k8s import conditions, times
+from kf_spawner.k8s.names import GPU
+
 
 class Cause(StrEnum):
     """What went wrong; its value is the `reason` label of the hub's metrics."""
@@ -45,7 +48,7 @@ _CLAIM_EVENTS = {"ProvisioningFailed", "FailedBinding"}
 _RESOURCES = {
     "cpu": "CPU",
     "memory": "memory",
-    "nvidia.com/gpu": "GPUs",
+    GPU: "GPUs",
     "ephemeral-storage": "disk space",
     "inodes": "room for files",
     "pids": "processes",
@@ -84,7 +87,7 @@ def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
         return _of_ended(status, containers)
     if status.get("phase") != "Pending":
         return None
-    if _condition(status, "PodScheduled").get("status") == "True":
+    if conditions.is_true(status, "PodScheduled"):
         return _of_mounts(events)
     unscheduled = _of_scheduling(status)
     if unscheduled is not None and unscheduled.cause != Cause.VOLUME:
@@ -114,7 +117,7 @@ def of_taints(found: Diagnosis, nodes: list[dict]) -> Diagnosis:
 def of_end(pod: dict) -> Diagnosis:
     """Why a server that had started has ended, without its user's doing; `pod` is the last that was seen of it."""
     status = pod.get("status", {})
-    disrupted = _condition(status, "DisruptionTarget")
+    disrupted = conditions.find(status, "DisruptionTarget")
     if status.get("reason") == "Evicted":
         return _of_ended(status, [])
     if disrupted.get("status") == "True":
@@ -219,7 +222,7 @@ def _of_eviction(detail: str) -> Diagnosis:
 
 
 def _of_scheduling(status: dict) -> Diagnosis | None:
-    scheduled = _condition(status, "PodScheduled")
+    scheduled = conditions.find(status, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
     detail = scheduled.get("message", "")
@@ -277,7 +280,7 @@ def _of_claims(pod: dict, events: list[dict]) -> Diagnosis | None:
         event
         for event in events
         if event.get("involvedObject", {}).get("kind") == "PersistentVolumeClaim"
-        and (event.get("lastTimestamp") or event.get("eventTime") or made) >= made
+        and (times.of_event(event) or made) >= made
     ]
     if not of_claims or of_claims[-1].get("reason") not in _CLAIM_EVENTS:
         return None
@@ -287,7 +290,3 @@ def _of_claims(pod: dict, events: list[dict]) -> Diagnosis | None:
         "Start without a home volume, or ask an administrator: the message says why.",
         of_claims[-1].get("message", ""),
     )
-
-
-def _condition(status: dict, kind: str) -> dict:
-    return next((condition for condition in status.get("conditions") or [] if condition["type"] == kind), {})

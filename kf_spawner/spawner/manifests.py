@@ -1,5 +1,7 @@
 """The objects that a user's namespace is made of. Pure: names in, dicts out."""
 
+from kf_spawner.k8s.metadata import MANAGED_BY, POD_SECURITY
+
 USER_ANNOTATION = "kf-spawner.io/user"
 """Annotation of a namespace: whose it is."""
 
@@ -7,7 +9,7 @@ ACCOUNT = "notebook"
 """Service account of notebook servers; what it may do is in ClusterRole NOTEBOOK_ROLE."""
 
 NOTEBOOK_ROLE = "kf-spawner-notebook"
-MANAGED = {"app.kubernetes.io/managed-by": "kf-spawner"}
+MANAGED = {MANAGED_BY: "kf-spawner"}
 
 
 def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict[str, str]) -> dict:
@@ -17,7 +19,7 @@ def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict
         "kind": "Namespace",
         "metadata": {
             "name": name,
-            "labels": {**labels, **MANAGED, "pod-security.kubernetes.io/enforce": "baseline"},
+            "labels": {**labels, **MANAGED, POD_SECURITY: "baseline"},
             "annotations": {**annotations, USER_ANNOTATION: user},
         },
     }

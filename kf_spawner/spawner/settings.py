@@ -4,12 +4,10 @@ from traitlets import Bool, Dict, Float, Integer, List, Unicode, validate
 from traitlets.config import Configurable
 
 from kf_spawner.k8s import quantities
+from kf_spawner.k8s.names import HOME_MOUNT
 
 from .catalogue import Image, from_entries
 from .options import Limits
-
-HOME = "/home/jovyan"
-"""Working directory of every server."""
 
 
 class SpawnerSettings(Configurable):
@@ -64,7 +62,7 @@ class SpawnerSettings(Configurable):
     )
     max_gpus = Integer(Limits.max_gpus, min=0, config=True, help="Largest number of GPUs of a server. Default: 16.")
     home_mount = Unicode(
-        HOME,
+        HOME_MOUNT,
         config=True,
         help="Path at which the home volume is mounted; empty: there are no home volumes. Default: /home/jovyan.",
     )

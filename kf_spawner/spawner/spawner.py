@@ -17,6 +17,7 @@ from traitlets import default
 
 from kf_spawner import __version__, naming
 from kf_spawner.k8s import quantities
+from kf_spawner.k8s.names import GPU, HOME_MOUNT
 from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from kf_spawner.kube.nodes import is_stranded
 from kf_spawner.kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
@@ -26,7 +27,7 @@ from . import cluster_facts, errors, form, manifests, namespace, options, token
 from .cluster import Cluster, PodCache
 from .diagnosis import Cause, Diagnosis, of_end, of_refusal
 from .progress import Progress
-from .settings import HOME, SpawnerSettings
+from .settings import SpawnerSettings
 from .startup import Startup
 
 STOP_TIMEOUT = 60.0
@@ -52,7 +53,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     @default("working_dir")
     def _default_working_dir(self) -> str:
-        return HOME
+        return HOME_MOUNT
 
     @default("extra_pod_config")
     def _default_extra_pod_config(self) -> dict:
@@ -197,7 +198,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self.extra_resource_guarantees = {"cpu": chosen.cpu, "memory": chosen.memory}
         self.extra_resource_limits = {"memory": f"{self.mem_limit // 1024}Ki"} if self.mem_limit else {}
         if chosen.gpus:
-            self.extra_resource_limits[cluster_facts.GPU] = str(chosen.gpus)
+            self.extra_resource_limits[GPU] = str(chosen.gpus)
         self._own_home = chosen.home
         self.storage_capacity = chosen.home_size
         self.volumes, self.volume_mounts = self._volumes()
@@ -207,9 +208,9 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         mounts: dict[str, dict] = {}
         if self._own_home:
             mounts[self.home_mount] = {"name": "home", "persistentVolumeClaim": {"claimName": self.pvc_name}}
-        if HOME not in {mount["mountPath"] for mount in configured_mounts}:
+        if HOME_MOUNT not in {mount["mountPath"] for mount in configured_mounts}:
             # Without a volume there, the working directory is the pod's own for as long as it lives.
-            mounts.setdefault(HOME, {"name": "workspace", "emptyDir": {}})
+            mounts.setdefault(HOME_MOUNT, {"name": "workspace", "emptyDir": {}})
         for number, claim in enumerate(self.extra_claims):
             mounts[f"/mnt/{claim}"] = {"name": f"extra-{number}", "persistentVolumeClaim": {"claimName": claim}}
         ours = [{"name": volume["name"], "mountPath": path} for path, volume in mounts.items()]
@@ -217,10 +218,10 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     def get_env(self) -> dict:
         env = super().get_env()
-        env["HOME"] = HOME
+        env["HOME"] = HOME_MOUNT
         env["KF_HUB_VERSION"] = __version__
         env["KF_IMAGE"] = self.image
-        env["KF_HOME_MOUNT"] = self.home_mount or HOME
+        env["KF_HOME_MOUNT"] = self.home_mount or HOME_MOUNT
         if self._own_home:
             env["KF_HOME_CLAIM"] = self.pvc_name
         if self.model_server_image:

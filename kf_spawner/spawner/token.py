@@ -4,6 +4,8 @@ The pod is made first, held back by a scheduling gate; then the Secret, owned by
 is no Secret without a pod, however the hub ends in between, and no pod is run before its Secret is there.
 """
 
+from kf_spawner.k8s.metadata import owner_reference
+
 from .manifests import MANAGED
 
 GATE = {"name": "kf-spawner.io/token"}
@@ -38,7 +40,7 @@ def is_held(pod: dict) -> bool:
 def secret(name: str, *, pod: dict, value: str) -> dict:
     """The Secret that goes when `pod`, as the API server made it, goes."""
     meta = pod["metadata"]
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": meta["name"], "uid": meta["uid"]}
+    owner = owner_reference(api_version="v1", kind="Pod", name=meta["name"], uid=meta["uid"])
     return {
         "apiVersion": "v1",
         "kind": "Secret",

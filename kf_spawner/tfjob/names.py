@@ -1,11 +1,14 @@
 """The words of the TFJob API: kind, replica types, labels, names of children."""
 
+from kf_spawner.k8s.metadata import selector
+from kf_spawner.k8s.resources import Resource
+
 GROUP = "kubeflow.org"
 VERSION = "v1"
-API_VERSION = f"{GROUP}/{VERSION}"
 OLD_VERSIONS = ("v1beta2", "v1beta1", "v1alpha2")
 KIND = "TFJob"
-PLURAL = "tfjobs"
+TFJOBS = Resource(GROUP, VERSION, "tfjobs", KIND)
+API_VERSION = TFJOBS.api_version
 
 CHIEF, MASTER, PS, WORKER, EVALUATOR = "Chief", "Master", "PS", "Worker", "Evaluator"
 REPLICA_TYPES = (CHIEF, MASTER, PS, WORKER, EVALUATOR)
@@ -23,7 +26,7 @@ TYPE_LABEL = LABEL_PREFIX + "replica-type"
 INDEX_LABEL = LABEL_PREFIX + "replica-index"
 ROLE_LABEL = LABEL_PREFIX + "job-role"
 OPERATOR_NAME = "tfjob-controller"
-SELECTOR = f"{OPERATOR_LABEL}={OPERATOR_NAME}"
+SELECTOR = selector({OPERATOR_LABEL: OPERATOR_NAME})
 
 OURS = "kubeflow.org/training-operator"
 MULTIKUEUE = "kueue.x-k8s.io/multikueue"

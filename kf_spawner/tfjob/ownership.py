@@ -5,8 +5,10 @@ whose labels no longer name its job is released. Names are fixed, so, as a State
 be its replica by name, too.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
+
+from kf_spawner.k8s import metadata
 
 from .names import API_VERSION, CANONICAL_TYPE, JOB_LABEL, KIND, OPERATOR_LABEL, OPERATOR_NAME, child_name
 
@@ -68,34 +70,23 @@ def adoption(kind: str, child: dict) -> Adoption:
 
 def owner_reference(name: str, uid: str) -> dict:
     """What a child says of the job that controls it."""
-    return {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "name": name,
-        "uid": uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
-    }
+    return metadata.owner_reference(api_version=API_VERSION, kind=KIND, name=name, uid=uid, controller=True)
 
 
 def controller_of(child: dict) -> str | None:
     """The uid of its controller."""
-    return next((owner["uid"] for owner in _controllers(child)), None)
+    return next((owner["uid"] for owner in metadata.controllers(child)), None)
 
 
 def jobs_of(child: dict) -> set[str]:
     """Names of the jobs that it may concern: the one of its labels and its controller."""
     named = (child["metadata"].get("labels") or {}).get(JOB_LABEL)
-    return {owner["name"] for owner in _controllers(child)} | ({named} if named else set())
+    return {owner["name"] for owner in metadata.controllers(child)} | ({named} if named else set())
 
 
 def digest(child: dict) -> tuple:
     """All of it that a decision can depend on."""
     return (child["metadata"].get("labels") or {}).get(JOB_LABEL), controller_of(child)
-
-
-def _controllers(child: dict) -> Iterator[dict]:
-    return (owner for owner in child["metadata"].get("ownerReferences") or () if owner.get("controller"))
 
 
 def _could_be_replica(child: dict, job: dict) -> bool:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from kf_spawner.k8s import conditions, times
+
 from . import pods as pod_status
 from .defaults import CLEAN_ALL, CLEAN_NONE, CLEAN_PS, read_run_policy
 from .names import CANONICAL_TYPE, KIND, PS, TYPE_LABEL
@@ -14,12 +16,8 @@ from .status import (
     CREATED,
     FAILED,
     SUCCEEDED,
-    find_condition,
-    is_true,
-    parse_time,
     reason_of,
     set_condition,
-    timestamp,
 )
 
 LOOK_AT_NODE_EVERY = 10.0  # seconds
@@ -103,7 +101,7 @@ class Reconciliation:
 
     def note_created(self) -> None:
         message = f"{KIND} {self.name} is created."
-        if find_condition(self.status, CREATED) is None:
+        if not conditions.find(self.status, CREATED):
             set_condition(self.status, CREATED, message=message, now=self.now)
             self.counted.append("created")
 
@@ -117,7 +115,7 @@ class Reconciliation:
 
     def finish(self, condition: str, message: str, counter: str) -> None:
         if set_condition(self.status, condition, message=message, now=self.now):
-            self.status.setdefault("completionTime", timestamp(self.now))
+            self.status.setdefault("completionTime", times.text(self.now))
             kind = "Warning" if condition == FAILED else "Normal"
             self.events.append(Event(kind, reason_of(condition), message))
             self.counted.append(counter)
@@ -185,7 +183,7 @@ class Reconciliation:
     def _settle_counts(self) -> None:
         """After success what was active counts as succeeded; after failure only what is still there is active."""
         for kind, counts in (self.status.get("replicaStatuses") or {}).items():
-            if is_true(self.status, SUCCEEDED):
+            if conditions.is_true(self.status, SUCCEEDED):
                 counts["succeeded"] = counts.get("succeeded", 0) + counts.get("active", 0)
                 counts["active"] = 0
             else:
@@ -197,7 +195,7 @@ class Reconciliation:
         if ttl is None:
             return
         # A job from another operator may have ended without a completion time.
-        ended = parse_time(self.status.setdefault("completionTime", timestamp(self.now)))
+        ended = times.parse(self.status.setdefault("completionTime", times.text(self.now)))
         left = (ended + timedelta(seconds=ttl) - self.now).total_seconds()
         if left <= 0:
             self.delete_job = True
@@ -207,7 +205,7 @@ class Reconciliation:
     def plan(self) -> Plan:
         changed = self.status != self.before
         if changed:
-            self.status["lastReconcileTime"] = timestamp(self.now)
+            self.status["lastReconcileTime"] = times.text(self.now)
         return Plan(
             status=self.status if changed else None,
             create=tuple(self.create),

@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
+from kf_spawner.k8s import times
+
 from . import ownership
 from .defaults import ALWAYS, EXIT_CODE, ON_FAILURE
 from .names import CONTAINER
-from .status import parse_time
 
 RETRYABLE_FROM = 128
 DISRUPTED = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
@@ -40,7 +41,7 @@ def node_of(pod: dict) -> str:
 
 def ends_in(pod: dict, now: datetime) -> float:
     """Seconds until a terminating pod's node should be through with it; negative if it is late."""
-    return (parse_time(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
+    return (times.parse(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
 
 
 def late_nodes(pods: Iterable[dict], now: datetime) -> set[str]:

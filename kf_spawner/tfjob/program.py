@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from kf_spawner.field_table import FieldTable
+from kf_spawner.k8s.metadata import MANAGED_BY
+from kf_spawner.k8s.names import HOME_GROUP, HOME_MOUNT
 from kf_spawner.wrong_input import FieldError
 
 from . import resources
@@ -14,9 +16,7 @@ PROGRAM_FOLDER = "/opt/kf-spawner/program"
 PROGRAM_FILE = "main.py"
 PROGRAM_LIMIT = 900_000  # bytes; a ConfigMap holds 1 MiB with all that is around it
 COMMAND = ("python", "-u", f"{PROGRAM_FOLDER}/{PROGRAM_FILE}")
-HOME_MOUNT = "/home/jovyan"
-HOME_GROUP = 100
-MANAGED_BY = {"app.kubernetes.io/managed-by": "kf-spawner"}
+MANAGED = {MANAGED_BY: "kf-spawner"}
 
 _REPLICA = "spec.tfReplicaSpecs.{type}"
 _POD = f"{_REPLICA}.template.spec"
@@ -140,7 +140,7 @@ def _fields(counts: Mapping[str, Any]) -> FieldTable:
 
 
 def _config_map(options: Mapping[str, Any], name: str) -> dict[str, Any]:
-    labels = {JOB_LABEL: str(options.get("name")), **MANAGED_BY}
+    labels = {JOB_LABEL: str(options.get("name")), **MANAGED}
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -163,7 +163,7 @@ def _job(options: Mapping[str, Any], counts: Mapping[str, Any], config_map: str)
     return {
         "apiVersion": API_VERSION,
         "kind": KIND,
-        "metadata": {"name": options.get("name"), "labels": dict(MANAGED_BY)},
+        "metadata": {"name": options.get("name"), "labels": dict(MANAGED)},
         "spec": {
             "runPolicy": {"cleanPodPolicy": "Running", **(options.get("run_policy") or {})},
             "tfReplicaSpecs": specs,

@@ -6,6 +6,8 @@ Level-based: whatever happened, and whether or not anybody saw it happen, the sa
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 
+from kf_spawner.k8s import conditions, times
+
 from .children import Children
 from .defaults import ALL_WORKERS, JobSpec, read_run_policy, read_spec
 from .names import EVALUATOR, KIND, MULTIKUEUE, WORKER, child_name
@@ -21,11 +23,8 @@ from .status import (
     SUSPENDED,
     amend_created,
     is_finished,
-    is_true,
-    parse_time,
     reason_of,
     set_condition,
-    timestamp,
 )
 from .validation import validate
 
@@ -92,9 +91,9 @@ class _Advance:
         if policy.suspend:
             self._suspend()
             return
-        if is_true(reconciliation.status, SUSPENDED):
+        if conditions.is_true(reconciliation.status, SUSPENDED):
             self._resume()
-        reconciliation.status.setdefault("startTime", timestamp(reconciliation.now))
+        reconciliation.status.setdefault("startTime", times.text(reconciliation.now))
         if self.gang:
             self.replicas.hold(keep_group(reconciliation, self.spec, self.gang, self.refusals))
         self.replicas.look()
@@ -110,10 +109,10 @@ class _Advance:
         reconciliation.remove_all()
         reconciliation.status.pop("started", None)
         reconciliation.status["replicaStatuses"] = self.replicas.counts
-        if is_true(reconciliation.status, SUSPENDED):
+        if conditions.is_true(reconciliation.status, SUSPENDED):
             dropped = {**(reconciliation.status.get("tasks") or {}), **dropped}
         self._set_tasks(dropped)
-        if is_true(reconciliation.status, RUNNING):
+        if conditions.is_true(reconciliation.status, RUNNING):
             set_condition(
                 reconciliation.status,
                 RUNNING,
@@ -128,7 +127,7 @@ class _Advance:
     def _resume(self) -> None:
         reconciliation = self.reconciliation
         message = f"{KIND} {reconciliation.name} is resumed."
-        reconciliation.status["startTime"] = timestamp(reconciliation.now)
+        reconciliation.status["startTime"] = times.text(reconciliation.now)
         set_condition(
             reconciliation.status,
             SUSPENDED,
@@ -225,7 +224,7 @@ class _Advance:
 
     def _is_past(self, deadline: int) -> bool:
         """Whether the job, since its start or since it was resumed, is older than this; if not, it will come back."""
-        started = parse_time(self.reconciliation.status["startTime"])
+        started = times.parse(self.reconciliation.status["startTime"])
         left = (started + timedelta(seconds=deadline) - self.reconciliation.now).total_seconds()
         if left > 0:
             self.reconciliation.wake.append(left)

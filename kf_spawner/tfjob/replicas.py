@@ -6,6 +6,8 @@ Adds children to make and to remove to the reconciliation. May not decide what b
 from collections.abc import Mapping
 from datetime import timedelta
 
+from kf_spawner.k8s import times
+
 from . import pods as pod_status
 from .children import Children
 from .defaults import ALWAYS, NEVER, ON_FAILURE, JobSpec, Replica
@@ -13,7 +15,7 @@ from .names import child_name, task_name
 from .plan import Event, Reconciliation, Refusal
 from .podgroup import GroupState
 from .pods import Trouble
-from .status import CREATE_REFUSED, parse_time, timestamp
+from .status import CREATE_REFUSED
 
 LONGEST_RESTART_DELAY = 60.0
 NODE_LOST = "TFJobNodeLost"
@@ -144,7 +146,7 @@ class Replicas:
             self._fail(replica, index, pod, memory)
             return
         if is_news:
-            memory.update(restarts=restarts + 1, restartTime=timestamp(self.reconciliation.now))
+            memory.update(restarts=restarts + 1, restartTime=times.text(self.reconciliation.now))
             self._note_restart(replica, pod, memory)
         self.reconciliation.remove("Pod", pod)
 
@@ -220,5 +222,5 @@ class Replicas:
         if restarts < 2:
             return 0.0
         delay = min(2.0 ** min(restarts - 2, 10), LONGEST_RESTART_DELAY)
-        due = parse_time(memory["restartTime"]) + timedelta(seconds=delay)
+        due = times.parse(memory["restartTime"]) + timedelta(seconds=delay)
         return (due - self.reconciliation.now).total_seconds()

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from kf_spawner.k8s.names import GPU
 from kf_spawner.k8s.quantities import is_amount
 from kf_spawner.wrong_input import FieldError
 
-GPU = "nvidia.com/gpu"
 EXAMPLES = {"cpu": "500m or 2", "memory": "512Mi or 2Gi"}
 NAMES = (*EXAMPLES, "gpu")
 PATHS = (

@@ -8,6 +8,8 @@ the failed pod counted last, so that it is counted once whatever happens between
 
 from datetime import datetime
 
+from kf_spawner.k8s import conditions, times
+
 from .names import KIND
 
 CREATED, RUNNING, RESTARTING = "Created", "Running", "Restarting"
@@ -21,25 +23,8 @@ def reason_of(condition: str) -> str:
     return KIND + condition
 
 
-def timestamp(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def parse_time(text: str) -> datetime:
-    return datetime.fromisoformat(text)
-
-
-def find_condition(status: dict, kind: str) -> dict | None:
-    return next((entry for entry in status.get("conditions") or () if entry.get("type") == kind), None)
-
-
-def is_true(status: dict, kind: str) -> bool:
-    condition = find_condition(status, kind)
-    return condition is not None and condition.get("status") == "True"
-
-
 def is_finished(status: dict) -> bool:
-    return is_true(status, SUCCEEDED) or is_true(status, FAILED)
+    return conditions.is_true(status, SUCCEEDED) or conditions.is_true(status, FAILED)
 
 
 def set_condition(
@@ -52,15 +37,15 @@ def set_condition(
     """
     reason = reason or reason_of(kind)
     text = "True" if value else "False"
-    current = find_condition(status, kind)
-    if is_true(status, FAILED) or (current and (current["status"], current["reason"]) == (text, reason)):
+    current = conditions.find(status, kind)
+    if conditions.is_true(status, FAILED) or (current and (current["status"], current["reason"]) == (text, reason)):
         return False
     kept = [
         _ended(entry, now=now) if kind in (SUCCEEDED, FAILED) else entry
         for entry in status.get("conditions") or ()
         if entry["type"] not in (kind, _EVICTS.get(kind))
     ]
-    same = current is not None and current["status"] == text
+    same = current.get("status") == text
     status["conditions"] = [
         *kept,
         {
@@ -68,8 +53,8 @@ def set_condition(
             "status": text,
             "reason": reason,
             "message": message,
-            "lastUpdateTime": timestamp(now),
-            "lastTransitionTime": current["lastTransitionTime"] if current and same else timestamp(now),
+            "lastUpdateTime": times.text(now),
+            "lastTransitionTime": current["lastTransitionTime"] if same else times.text(now),
         },
     ]
     return True
@@ -83,7 +68,7 @@ def amend_created(status: dict, *, reason: str, message: str, now: datetime) -> 
         # A kubelet's words for one and the same trouble go to and fro; a refusal in other words is another one.
         is_told = entry["reason"] == reason and (reason != CREATE_REFUSED or entry["message"] == message)
         if not is_told:
-            amended = {**entry, "reason": reason, "message": message, "lastUpdateTime": timestamp(now)}
+            amended = {**entry, "reason": reason, "message": message, "lastUpdateTime": times.text(now)}
             status["conditions"] = [*status["conditions"][:index], amended, *status["conditions"][index + 1 :]]
         return not is_told
     return False
@@ -93,4 +78,4 @@ def _ended(entry: dict, *, now: datetime) -> dict:
     """As the original: it stays where it is and keeps its words."""
     if entry["type"] != RUNNING or entry["status"] == "False":
         return entry
-    return {**entry, "status": "False", "lastUpdateTime": timestamp(now), "lastTransitionTime": timestamp(now)}
+    return {**entry, "status": "False", "lastUpdateTime": times.text(now), "lastTransitionTime": times.text(now)}

@@ -3,6 +3,7 @@
 Pure. Decides no job's state: the operator does, in the job's conditions.
 """
 
+from kf_spawner.k8s.metadata import selector
 from kf_spawner.tfjob.names import CONTAINER, INDEX_LABEL, JOB_LABEL, TYPE_LABEL
 from kf_spawner.tfjob.pods import trouble_of
 from kf_spawner.tfjob.status import FAILED, SUCCEEDED
@@ -14,7 +15,7 @@ TERMINAL = (SUCCEEDED, FAILED)
 
 def job_selector(name: str) -> str:
     """The label selector of a job's pods."""
-    return f"{JOB_LABEL}={name}"
+    return selector({JOB_LABEL: name})
 
 
 def replica_name(pod: dict) -> str | None:

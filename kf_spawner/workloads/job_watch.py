@@ -11,7 +11,8 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from typing import Any
 
-from kf_spawner.kube import ApiError, Client, Informer, Resource, Unreachable
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import ApiError, Client, Informer, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
 from kf_spawner.tfjob.names import CONTAINER
 

@@ -6,12 +6,13 @@ Acts with the server's account through `kf_spawner.kube`. `kf_spawner.tfjob` def
 import contextlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from kf_spawner.kube import AlreadyExists, ApiError, ConfigError, NotFound, Resource
+from kf_spawner.kube import AlreadyExists, ApiError, ConfigError, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, EVENTS, PODS
 from kf_spawner.tfjob import names
 from kf_spawner.tfjob.draft import Draft, checked
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.program import from_program
 from kf_spawner.wrong_input import FieldError, WrongInput
 
@@ -24,12 +25,9 @@ from .parsing import from_yaml
 from .wire import Deletion, EventView, JobView, JobWithManifest
 
 NameOf = Callable[[dict], str | None]
-TFJOBS = Resource(names.GROUP, names.VERSION, names.PLURAL, names.KIND)
 WRITTEN_AS = {
     resource.api_version: resource
-    for resource in (
-        Resource(names.GROUP, version, names.PLURAL, names.KIND) for version in (names.VERSION, *names.OLD_VERSIONS)
-    )
+    for resource in (replace(TFJOBS, version=version) for version in (names.VERSION, *names.OLD_VERSIONS))
 }
 """Where a manifest is sent, by its apiVersion: the API server keeps all of them as one kind of object."""
 

@@ -14,7 +14,9 @@ from typing import Any
 
 from kf_spawner.field_table import FieldTable
 from kf_spawner.k8s.quantities import is_quantity
-from kf_spawner.kube import AlreadyExists, Client, Invalid, NotFound, Resource
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import AlreadyExists, Client, Invalid, NotFound
+from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
 from kf_spawner.wrong_input import FieldError
 
@@ -27,7 +29,7 @@ async def wrong_fields(client: Client, job: dict, *, resource: Resource, namespa
     """What the API server refuses in the TFJob itself, beside its pod templates."""
     body = {**job, "metadata": {**job["metadata"], "namespace": namespace}}
     try:
-        await client.request("POST", resource.path(namespace), params=DRY_RUN, body=body)
+        await client.request("POST", path_of(resource, namespace), params=DRY_RUN, body=body)
     except AlreadyExists:
         return []
     except Invalid as error:
@@ -87,7 +89,7 @@ async def _wrong_template(client: Client, template: dict, namespace: str) -> lis
     amounts = list(_take_wrong_amounts(template))
     body = _probe(template, namespace)
     try:
-        await client.request("POST", DEPLOYMENTS.path(namespace), params=DRY_RUN, body=body)
+        await client.request("POST", path_of(DEPLOYMENTS, namespace), params=DRY_RUN, body=body)
     except Invalid as error:
         unknown = unknown_fields(error)
         if not unknown:
@@ -95,7 +97,7 @@ async def _wrong_template(client: Client, template: dict, namespace: str) -> lis
         # The API server names unknown fields before it looks at the known ones.
         try:
             await client.request(
-                "POST", DEPLOYMENTS.path(namespace), params={**DRY_RUN, "fieldValidation": "Ignore"}, body=body
+                "POST", path_of(DEPLOYMENTS, namespace), params={**DRY_RUN, "fieldValidation": "Ignore"}, body=body
             )
         except Invalid as other:
             return [*amounts, *unknown, *_in_template(other)]

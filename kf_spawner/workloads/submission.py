@@ -14,7 +14,11 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, Forbidden, NotFound, Resource
+from kf_spawner.k8s import times
+from kf_spawner.k8s.metadata import owner_reference
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, Forbidden, NotFound
+from kf_spawner.kube.paths import path_of
 
 from .errors import may_pass
 
@@ -74,7 +78,7 @@ async def sweep(
         meta = obj["metadata"]
         if meta.get("ownerReferences") or meta.get("deletionTimestamp"):
             continue
-        if _age(meta) < timedelta(seconds=older_than):
+        if times.age(obj, datetime.now(UTC)) < timedelta(seconds=older_than):
             young += 1
             continue
         owner = await _owner_of(client, obj, owner_resource)
@@ -105,7 +109,7 @@ async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool
     again = False
     while True:
         try:
-            return await client.request("POST", resource.path(meta["namespace"]), params=params, body=obj)
+            return await client.request("POST", path_of(resource, meta["namespace"]), params=params, body=obj)
         except AlreadyExists:
             if not again:
                 raise
@@ -125,12 +129,8 @@ async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool
 async def _adopt(client: Client, resource: Resource, obj: dict, owner: dict) -> None:
     """Sets the ownerReference; a failure is left to the next sweep."""
     meta = obj["metadata"]
-    reference = {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": owner["metadata"]["name"],
-        "uid": owner["metadata"]["uid"],
-    }
+    of = owner["metadata"]
+    reference = owner_reference(api_version=owner["apiVersion"], kind=owner["kind"], name=of["name"], uid=of["uid"])
     patch = {"metadata": {"uid": meta["uid"], "ownerReferences": [reference]}}
     try:
         await client.patch(resource, meta["name"], patch, meta["namespace"])
@@ -162,7 +162,3 @@ async def _owner_of(client: Client, obj: dict, owner_resource: Resource) -> dict
 
 def _submission(obj: dict) -> str | None:
     return (obj["metadata"].get("annotations") or {}).get(SUBMISSION)
-
-
-def _age(meta: dict) -> timedelta:
-    return datetime.now(UTC) - datetime.fromisoformat(meta["creationTimestamp"])

@@ -10,8 +10,8 @@ from pathlib import Path
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, ROLEBINDINGS, SERVICEACCOUNTS
 from kf_spawner.naming import user_namespace
-from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.spawner import manifests
+from kf_spawner.tfjob.names import TFJOBS
 from tests.fixtures.bare_hub import Process, until
 from tests.fixtures.hub import ProductHub
 from tests.fixtures.platform import ROOT, Platform

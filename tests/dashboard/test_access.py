@@ -13,8 +13,8 @@ from kf_spawner.dashboard.app import Dashboard
 from kf_spawner.dashboard.handlers.login import POLICY
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.workloads.access import OwnAccess
-from kf_spawner.workloads.jobs import TFJOBS
 from tests.dashboard.client import following, job, running
 from tests.dashboard.conftest import token_of
 from tests.dashboard.running_dashboard import PREFIX

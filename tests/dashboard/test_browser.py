@@ -12,7 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from kf_spawner.kube import NotFound
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.dashboard.running_dashboard import RunningDashboard
 from tests.e2e.browser import ARGUMENTS, CHROMIUM, picture
 from tests.fixtures.platform import PLAIN_IMAGE

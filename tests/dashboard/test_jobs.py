@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kf_spawner.kube import NotFound
-from kf_spawner.workloads.jobs import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.dashboard.client import PATIENCE, job, running, until, until_state
 from tests.fixtures.platform import PLAIN_IMAGE
 

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from kf_spawner.doctor.run import MANIFESTS, TFJOBS
+from kf_spawner.doctor.run import MANIFESTS
 from kf_spawner.kube import ApiError, Client, load_config
 from kf_spawner.kube.resources import NAMESPACES, NODES, PODS, SERVICEACCOUNTS, STORAGECLASSES
+from kf_spawner.tfjob.names import TFJOBS
 from tests.fixtures.control_plane import ControlPlane, running
 
 from .stage import NODE, PROBES, Stage, heartbeat, is_ready, storage_class

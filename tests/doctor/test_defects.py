@@ -7,7 +7,9 @@ import yaml
 from kf_spawner.doctor import tfjobs
 from kf_spawner.doctor.findings import Finding, Severity
 from kf_spawner.doctor.run import MANIFESTS, PROBES, Report
-from kf_spawner.kube import ApiError, Resource
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import ApiError
+from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import CRDS, DEPLOYMENTS, LEASES, NAMESPACES, NODES, PODS, RESOURCEQUOTAS, STATEFULSETS
 from tests.fixtures.ports import free_port
 
@@ -396,7 +398,7 @@ async def is_asked(stage: Stage) -> bool:
     try:
         await stage.client.request(
             "POST",
-            PODS.path(stage.namespace),
+            path_of(PODS, stage.namespace),
             params={"dryRun": "All"},
             body={"apiVersion": "v1", "kind": "Pod", **pod},
         )

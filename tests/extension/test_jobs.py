@@ -5,7 +5,7 @@ import asyncio
 import yaml
 
 from kf_spawner.kube.resources import CONFIGMAPS
-from kf_spawner.workloads.jobs import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.extension.jupyter_server import IMAGE
 from tests.fixtures.user_namespace import CLAIM
 

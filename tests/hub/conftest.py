@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from kf_spawner.kube import Client, Forbidden, NotFound, Resource, load_config
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import Client, Forbidden, NotFound, load_config
 from kf_spawner.kube.resources import CLAIMS, NAMESPACES, PODS, SECRETS
 from tests.fixtures.control_plane import running
 from tests.fixtures.hub import Browser, ProductHub

@@ -7,6 +7,7 @@ import pytest
 
 from kf_spawner.k8s import quantities
 from kf_spawner.kube import ApiError, Client, Invalid, load_config
+from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import PODS
 from tests.k8s.quantity_table import TABLE
 
@@ -28,7 +29,7 @@ async def read_by_api_server(client: Client, value: object) -> Fraction | str | 
         "spec": {"containers": [{"name": "main", "image": "image:1"}], "volumes": [volume]},
     }
     try:
-        pod = await client.request("POST", PODS.path("default"), params={"dryRun": "All"}, body=body)
+        pod = await client.request("POST", path_of(PODS, "default"), params={"dryRun": "All"}, body=body)
     except ApiError as error:
         if any(words in error.message for words in NO_QUANTITY):
             return None

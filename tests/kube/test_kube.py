@@ -5,6 +5,7 @@ import uuid
 
 import pytest
 
+from kf_spawner.k8s.resources import Resource
 from kf_spawner.kube import (
     AlreadyExists,
     ApiError,
@@ -20,7 +21,7 @@ from kf_spawner.kube import (
     Unreachable,
     load_config,
 )
-from kf_spawner.kube.resources import CONFIGMAPS, CRDS, EVENTS, NAMESPACES, Resource
+from kf_spawner.kube.resources import CONFIGMAPS, CRDS, EVENTS, NAMESPACES
 from tests.fixtures.ports import free_port
 
 TOO_MANY_REQUESTS = 429

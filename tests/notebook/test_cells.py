@@ -4,7 +4,7 @@ import asyncio
 import signal
 import textwrap
 
-from kf_spawner.workloads.jobs import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 
 LOAD = "%load_ext kf_spawner.notebook"
 IMPORT = "from kf_spawner.notebook import *"

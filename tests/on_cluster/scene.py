@@ -14,7 +14,7 @@ import aiohttp
 
 from kf_spawner.kube import ApiError, Client
 from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS, SERVICEACCOUNTS, VOLUMES
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.cluster.layout import BUSYBOX_IMAGE
 from tests.e2e.client import HubClient
 

@@ -19,7 +19,7 @@ import yaml
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import EVENTS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.fixtures.control_plane import ControlPlane, running
 
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"

@@ -10,13 +10,15 @@ import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from kf_spawner.kube import AlreadyExists, ApiError, Conflict, NotFound, Resource, Unreachable
+from kf_spawner.k8s import times
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
 from kf_spawner.kube.resources import NODES, PODS, SERVICES
 from kf_spawner.operator.controller import Controller
 from kf_spawner.operator.metrics import Metrics
 from kf_spawner.tfjob.names import INDEX_LABEL, KIND, TYPE_LABEL
 from kf_spawner.tfjob.pods import node_of, phase
-from kf_spawner.tfjob.status import is_finished, timestamp
+from kf_spawner.tfjob.status import is_finished
 
 POD, SERVICE, NODE = PODS.kind, SERVICES.kind, NODES.kind
 GRACE = 30
@@ -65,7 +67,7 @@ class Api:
         if kind != POD or grace == 0:
             self.remove(kind, name)
         elif not held["metadata"].get("deletionTimestamp"):
-            end = timestamp(self.now() + timedelta(seconds=grace))
+            end = times.text(self.now() + timedelta(seconds=grace))
             meta = {**held["metadata"], "deletionTimestamp": end, "deletionGracePeriodSeconds": grace}
             self.put(POD, {**held, "metadata": meta})
 

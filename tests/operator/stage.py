@@ -13,8 +13,7 @@ from pathlib import Path
 
 from kf_spawner.kube import Client, Informer, load_config
 from kf_spawner.kube.resources import EVENTS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
-from kf_spawner.operator.apply import TFJOBS
-from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, TYPE_LABEL
+from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, TFJOBS, TYPE_LABEL
 from tests.tfjob.world import job
 
 LIMIT = 120.0  # seconds for a step, of which all jobs take theirs at once

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from kf_spawner.kube import Client, Invalid
+from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import EVENTS
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.validation import validate
 from tests.k8s.quantity_table import TABLE
 from tests.operator.admission_table import CONTAINERS, INVALID, INVALID_PODS, VALID, changed
@@ -25,7 +26,7 @@ async def try_to_create(client: Client, obj: dict) -> dict:
     """All of admission, and nothing is stored."""
     obj = {**obj, "metadata": {"namespace": "default", **obj["metadata"]}}
     obj["metadata"]["namespace"] = "default"
-    return await client.request("POST", TFJOBS.path("default"), params={"dryRun": "All"}, body=obj)
+    return await client.request("POST", path_of(TFJOBS, "default"), params={"dryRun": "All"}, body=obj)
 
 
 def test_the_table_is_long_enough():

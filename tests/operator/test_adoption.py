@@ -7,9 +7,8 @@ import pytest
 from kf_spawner.kube import Conflict, NotFound
 from kf_spawner.kube.resources import CLAIMS, CONFIGMAPS, PODS, SERVICES
 from kf_spawner.operator.adopt import Adopter
-from kf_spawner.operator.apply import TFJOBS
 from kf_spawner.operator.view import View
-from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME, TYPE_LABEL
+from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME, TFJOBS, TYPE_LABEL
 from kf_spawner.tfjob.ownership import controller_of
 from tests.operator.conftest import Namespace
 from tests.tfjob.world import claim, job, template

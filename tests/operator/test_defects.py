@@ -8,7 +8,7 @@ import pytest
 
 from kf_spawner.kube import Invalid
 from kf_spawner.kube.resources import CLAIMS, NODES, PODS
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import Namespace
 from tests.tfjob.upstream import upstream
 from tests.tfjob.world import claim, job

@@ -14,10 +14,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from kf_spawner.k8s.conditions import is_true
 from kf_spawner.kube import Conflict, NotFound, Unreachable
 from kf_spawner.kube.resources import PODS
-from kf_spawner.operator.apply import TFJOBS
-from kf_spawner.tfjob.status import is_finished, is_true
+from kf_spawner.tfjob.names import TFJOBS
+from kf_spawner.tfjob.status import is_finished
 from tests.operator.conftest import Namespace, OperatorProcess
 from tests.tfjob.world import job
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kf_spawner.kube.resources import SERVICES
-from kf_spawner.operator.apply import TFJOBS
+from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import OperatorProcess, kubectl
 from tests.tfjob.world import job
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kf_spawner.kube.resources import CRDS
-from kf_spawner.operator.apply import TFJOBS, pod_groups_of
-from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
+from kf_spawner.operator.apply import pod_groups_of
+from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME, TFJOBS
 from kf_spawner.tfjob.ownership import controller_of
 from kf_spawner.tfjob.podgroup import Gang
 from tests.fixtures.control_plane import ControlPlane

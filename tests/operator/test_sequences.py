@@ -11,11 +11,12 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, rule
 
+from kf_spawner.k8s.conditions import find, is_true
 from kf_spawner.kube import Invalid
 from kf_spawner.tfjob.names import CANONICAL_TYPE, KIND
 from kf_spawner.tfjob.pods import node_of
 from kf_spawner.tfjob.pods import phase as phase_of
-from kf_spawner.tfjob.status import find_condition, is_finished, is_true
+from kf_spawner.tfjob.status import is_finished
 from tests.operator.life import NODES, Life
 from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, owner_of, task_of
 from tests.tfjob.world import job
@@ -58,7 +59,7 @@ class JobLife(Life):
 
     def check_cause(self, uid, status):
         if is_true(status, "Failed"):
-            message = find_condition(status, "Failed")["message"]
+            message = find(status, "Failed")["message"]
             may_be = next((may_be for words, may_be in CAUSES.items() if words in message), None)
             assert may_be, message
             assert may_be(self, uid), message

@@ -2,11 +2,11 @@
 
 import pytest
 
+from kf_spawner.k8s import times
 from kf_spawner.operator.trim import trim_pod, trim_service
 from kf_spawner.tfjob import pods
-from kf_spawner.tfjob.status import parse_time
 
-NOW = parse_time("2026-01-01T00:01:00Z")
+NOW = times.parse("2026-01-01T00:01:00Z")
 META = {
     "name": "mnist-worker-0",
     "namespace": "kf-admin",

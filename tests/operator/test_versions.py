@@ -1,15 +1,14 @@
 """Manifests of the old API versions, by the real kubectl and through the operator to their end."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from kf_spawner.kube import Resource
 from kf_spawner.kube.resources import PODS
-from kf_spawner.operator.apply import TFJOBS
-from kf_spawner.tfjob.names import GROUP, PLURAL
+from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import MANIFESTS, VERSIONS
 from tests.tfjob.world import job
 
@@ -74,7 +73,7 @@ async def test_the_run_policy_comes_before_the_old_places(namespace, operator_pr
     """A v1beta2 manifest of a careful author; the default of its version does not matter either."""
     both = job(Worker=2, run_policy={"cleanPodPolicy": "None"})
     await namespace.client.create(
-        Resource(GROUP, "v1beta2", PLURAL, "TFJob"),
+        replace(TFJOBS, version="v1beta2"),
         {**both, "apiVersion": "kubeflow.org/v1beta2", "metadata": {"name": "mnist", "namespace": namespace.name}},
     )
     await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
@@ -86,7 +85,7 @@ async def test_the_run_policy_comes_before_the_old_places(namespace, operator_pr
 async def test_a_job_reads_the_same_in_every_version(namespace, operator_kubeconfig):
     stored = await namespace.create(job(Worker=2, run_policy={"backoffLimit": 3}))
     for version in OLD_VERSIONS:
-        resource = Resource(GROUP, version, PLURAL, "TFJob")
+        resource = replace(TFJOBS, version=version)
         seen = await namespace.client.get(resource, "mnist", namespace.name)
         assert seen["apiVersion"] == f"kubeflow.org/{version}"
         assert seen["spec"] == stored["spec"]
@@ -95,7 +94,7 @@ async def test_a_job_reads_the_same_in_every_version(namespace, operator_kubecon
 async def test_who_writes_in_an_old_version_gets_its_default(namespace, operator_kubeconfig):
     await namespace.create(job(Worker=2))
     more = {"spec": {"tfReplicaSpecs": {"Worker": {"replicas": 3}}}}
-    await namespace.client.patch(Resource(GROUP, "v1alpha2", PLURAL, "TFJob"), "mnist", more, namespace.name)
+    await namespace.client.patch(replace(TFJOBS, version="v1alpha2"), "mnist", more, namespace.name)
     spec = (await namespace.job())["spec"]
     assert (spec["tfReplicaSpecs"]["Worker"]["replicas"], spec["cleanPodPolicy"]) == (3, "Running")
 

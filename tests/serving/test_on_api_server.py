@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from kf_spawner.k8s.resources import Resource
 from kf_spawner.kube import Client, Forbidden, load_config
-from kf_spawner.kube.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES, Resource
+from kf_spawner.kube.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES
 from kf_spawner.serving import SELECTOR, build, configuration, status
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kf_spawner.k8s.metadata import DEFAULT_CLASS
+from kf_spawner.k8s.names import GPU
 from kf_spawner.spawner import cluster_facts
 from kf_spawner.spawner.catalogue import CatalogueError, Image, from_entries, read_folder
 
@@ -64,14 +66,14 @@ def node(name, *, ready="True", gpus="0", annotations=None, unschedulable=False)
         "metadata": {"name": name, "annotations": annotations or {}},
         "spec": {"unschedulable": unschedulable},
         "status": {
-            "allocatable": {"cpu": "1900m", "memory": "8Gi", cluster_facts.GPU: gpus},
+            "allocatable": {"cpu": "1900m", "memory": "8Gi", GPU: gpus},
             "conditions": [{"type": "Ready", "status": ready}],
         },
     }
 
 
 def gpu_pod(node_name, count, phase="Running"):
-    container = {"resources": {"limits": {cluster_facts.GPU: str(count)}}}
+    container = {"resources": {"limits": {GPU: str(count)}}}
     return {"spec": {"nodeName": node_name, "containers": [container]}, "status": {"phase": phase}}
 
 
@@ -110,7 +112,7 @@ def test_claims_and_classes():
         "status": {},
     }
     grown = {**claim, "metadata": {"name": "big"}, "status": {"capacity": {"storage": "20Gi"}}}
-    default = {"metadata": {"name": "fast", "annotations": {cluster_facts.DEFAULT_CLASS: "true"}}}
+    default = {"metadata": {"name": "fast", "annotations": {DEFAULT_CLASS: "true"}}}
     known = cluster_facts.from_lists(
         nodes=[], claims=[claim, grown], storage_classes=[{"metadata": {"name": "slow"}}, default]
     )

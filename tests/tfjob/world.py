@@ -3,9 +3,9 @@
 import itertools
 from datetime import UTC, datetime, timedelta
 
+from kf_spawner.k8s import times
 from kf_spawner.tfjob.plan import Plan
 from kf_spawner.tfjob.reconcile import decide
-from kf_spawner.tfjob.status import timestamp
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _uids = itertools.count(1)
@@ -101,7 +101,7 @@ class World:
     def terminate(self, task: str, *, grace: float = 0) -> "World":
         """Somebody deletes the pod; its node has so many seconds to end it."""
         meta = self.pods[f"{self.job['metadata']['name']}-{task}"]["metadata"]
-        meta["deletionTimestamp"] = timestamp(self.now + timedelta(seconds=grace))
+        meta["deletionTimestamp"] = times.text(self.now + timedelta(seconds=grace))
         return self
 
     def bind(self, task: str, node: str) -> "World":

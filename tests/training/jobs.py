@@ -14,8 +14,7 @@ import yaml
 from kf_spawner.kube import ApiError, Client
 from kf_spawner.kube.resources import CLAIMS, CONFIGMAPS, EVENTS, PODS, SERVICES
 from kf_spawner.localcluster.node.process.identity import marked
-from kf_spawner.operator.apply import TFJOBS
-from kf_spawner.tfjob.names import JOB_LABEL
+from kf_spawner.tfjob.names import JOB_LABEL, TFJOBS
 from kf_spawner.tfjob.program import from_program
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "kf_spawner" / "examples"

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 
+from kf_spawner.k8s.resources import Resource
 from kf_spawner.kube import ApiError
-from kf_spawner.kube.resources import PODS, Resource
+from kf_spawner.kube.resources import PODS
 from tests.node.pods import Pods, about, ended, sh
 
 BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")

@@ -9,7 +9,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from kf_spawner.kube import ApiError, Client, NotFound, Resource
+from kf_spawner.k8s.resources import Resource
+from kf_spawner.kube import ApiError, Client, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, NODES, SECRETS
 
 from ..common.downward_api import FieldError, field_value, needs_allocatable, resource_value

@@ -1,0 +1,18 @@
+"""Conditions: the list in an object's status that says, by type, what holds of it.
+
+https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/condition-v1/
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def find(status: Mapping[str, Any] | None, kind: str) -> dict:
+    """The condition of this type in a `status`; empty where there is none."""
+    conditions = (status or {}).get("conditions") or ()
+    return next((condition for condition in conditions if condition.get("type") == kind), {})
+
+
+def is_true(status: Mapping[str, Any] | None, kind: str) -> bool:
+    """Whether the condition of this type is there and holds."""
+    return find(status, kind).get("status") == "True"

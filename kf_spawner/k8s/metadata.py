@@ -1,0 +1,32 @@
+"""Parts of an object's `metadata`: owner references, and the labels and annotations that everybody uses.
+
+https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+"""
+
+NAME = "app.kubernetes.io/name"
+INSTANCE = "app.kubernetes.io/instance"
+COMPONENT = "app.kubernetes.io/component"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+POD_SECURITY = "pod-security.kubernetes.io/enforce"
+"""Label of a namespace: the Pod Security level that each of its pods must keep to."""
+DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
+"""Annotation of a storage class: `true` where claims without a class get this one."""
+
+
+def owner_reference(*, api_version: str, kind: str, name: str, uid: str, controller: bool = False) -> dict:
+    """An entry of `ownerReferences`: the object that has it goes when its owner goes.
+
+    With `controller` the owner also decides about it, and cannot be removed before it in the foreground.
+    """
+    reference = {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
+    return {**reference, "controller": True, "blockOwnerDeletion": True} if controller else reference
+
+
+def controllers(obj: dict) -> list[dict]:
+    """The owner references of what controls an object: at most one, as the API server sees to it."""
+    return [owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")]
+
+
+def selector(labels: dict[str, str]) -> str:
+    """A label selector for objects that have all these labels: `a=b,c=d`."""
+    return ",".join(f"{name}={value}" for name, value in labels.items())

@@ -1,0 +1,43 @@
+"""Times as the Kubernetes API writes them: RFC 3339 in UTC, `2026-01-01T00:00:00Z`.
+
+`Time` has whole seconds, `MicroTime` (of Leases) microseconds, a container's log nanoseconds.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+
+def parse(text: str) -> datetime:
+    """An aware time in UTC; what is finer than a microsecond is cut off. Raises ValueError."""
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def parse_nanoseconds(text: str) -> int:
+    """Nanoseconds since 1970, exactly. Raises ValueError."""
+    seconds = parse(text).replace(microsecond=0)
+    fraction = text.partition(".")[2]
+    digits = fraction[: next((at for at, letter in enumerate(fraction) if not letter.isdigit()), len(fraction))]
+    return int(seconds.timestamp()) * 10**9 + int(digits.ljust(9, "0")[:9] or 0)
+
+
+def text(moment: datetime) -> str:
+    """A `Time`; `moment` is aware."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_text(moment: datetime) -> str:
+    """A `MicroTime`; `moment` is aware."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def age(obj: Mapping[str, Any], now: datetime) -> timedelta:
+    """How long ago the API server made an object."""
+    return now - parse(obj["metadata"]["creationTimestamp"])
+
+
+def of_event(event: Mapping[str, Any]) -> str:
+    """The newest time that an Event names, as text, which sorts as times do; empty where it names none."""
+    series = event.get("series") or {}
+    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
+    return max((time for time in times if time), default=event.get("firstTimestamp") or "")

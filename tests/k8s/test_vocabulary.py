@@ -1,0 +1,89 @@
+"""Times, conditions and metadata, as the API has them."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from kf_spawner.k8s import conditions, metadata, times
+
+MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2026-01-02T03:04:05Z", MOMENT.replace(microsecond=0)),
+        ("2026-01-02T03:04:05.6789Z", MOMENT),
+        ("2026-01-02T03:04:05.678900999Z", MOMENT),
+        ("2026-01-02T05:04:05+02:00", MOMENT.replace(microsecond=0)),
+    ],
+)
+def test_a_time_is_read(text, moment):
+    assert times.parse(text) == moment
+    assert times.parse(text).tzinfo is UTC
+
+
+@pytest.mark.parametrize("text", ["", "now", "2026-13-01T00:00:00Z", "container log"])
+def test_what_is_no_time(text):
+    with pytest.raises(ValueError, match=r"Invalid|month"):
+        times.parse(text)
+    with pytest.raises(ValueError, match=r"Invalid|month"):
+        times.parse_nanoseconds(text)
+
+
+def test_no_nanosecond_is_lost():
+    whole = int(MOMENT.timestamp()) * 10**9
+    assert times.parse_nanoseconds("2026-01-02T03:04:05Z") == whole
+    assert times.parse_nanoseconds("2026-01-02T03:04:05.6Z") == whole + 600_000_000
+    assert times.parse_nanoseconds("2026-01-02T03:04:05.000000001Z") == whole + 1
+    assert times.parse_nanoseconds("2026-01-02T05:04:05.123456789+02:00") == whole + 123_456_789
+
+
+def test_a_time_is_written_in_utc():
+    elsewhere = MOMENT.astimezone(timezone(timedelta(hours=2)))
+    assert times.text(elsewhere) == "2026-01-02T03:04:05Z"
+    assert times.micro_text(elsewhere) == "2026-01-02T03:04:05.678900Z"
+    assert times.parse(times.micro_text(elsewhere)) == MOMENT
+
+
+def test_the_age_of_an_object():
+    made = {"metadata": {"creationTimestamp": "2026-01-02T03:04:00Z"}}
+    assert times.age(made, MOMENT) == timedelta(seconds=5.6789)
+
+
+def test_the_newest_time_of_an_event_counts():
+    event = {
+        "eventTime": "2026-01-01T00:00:00.000000Z",
+        "series": {"lastObservedTime": "2026-01-03T00:00:00.000000Z"},
+    }
+    assert times.of_event(event) == "2026-01-03T00:00:00.000000Z"
+    assert times.of_event({**event, "lastTimestamp": "2026-01-04T00:00:00Z"}) == "2026-01-04T00:00:00Z"
+    assert times.of_event({"firstTimestamp": "2026-01-01T00:00:00Z", "lastTimestamp": None}) == "2026-01-01T00:00:00Z"
+    assert times.of_event({}) == ""
+
+
+def test_a_condition_is_found_by_its_type():
+    status = {
+        "conditions": [{"type": "Ready", "status": "False", "reason": "Slow"}, {"type": "Idle", "status": "True"}]
+    }
+    assert conditions.find(status, "Ready")["reason"] == "Slow"
+    assert not conditions.is_true(status, "Ready")
+    assert conditions.is_true(status, "Idle")
+    for without in (None, {}, {"conditions": None}, status):
+        assert conditions.find(without, "Absent") == {}
+        assert not conditions.is_true(without, "Absent")
+
+
+def test_an_owner_is_a_controller_only_if_it_is_said():
+    given = {"api_version": "v1", "kind": "Pod", "name": "a", "uid": "u"}
+    plain = {"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "u"}
+    assert metadata.owner_reference(**given) == plain
+    controlling = metadata.owner_reference(**given, controller=True)
+    assert controlling == {**plain, "controller": True, "blockOwnerDeletion": True}
+    owned = {"metadata": {"ownerReferences": [plain, controlling]}}
+    assert metadata.controllers(owned) == [controlling]
+    assert metadata.controllers({"metadata": {}}) == []
+
+
+def test_a_selector():
+    assert metadata.selector({"a": "b", "c": "d"}) == "a=b,c=d"
