@@ -1,7 +1,7 @@
 """The hub's configuration, on one machine and on a cluster alike: environment variables in, traits out.
 
-The only file that reads deployment variables; docs/hub.md has each under a heading. Holds no logic: what a value
-means is decided where it is used.
+The only file that reads deployment variables; docs/hub-variables.md has each under a heading. Holds no logic: what a
+value means is decided where it is used.
 """
 
 import os

@@ -23,6 +23,7 @@ from traitlets.config import Application
 
 import kf_spawner
 from kf_spawner import notebook
+from kf_spawner.model_server.__main__ import arguments
 from kf_spawner.notebook import magic
 
 DOCS = Path(__file__).resolve().parent
@@ -33,8 +34,8 @@ SETTINGS = """\
 # Settings
 
 Made by `make reference` from the traits of our classes. Every setting of a program is a flag, `--Class.name=VALUE`;
-some have a short flag, which is named here. The hub's variables are in [hub.md](hub.md), the chart's values in
-[chart-values.md](chart-values.md).
+some have a short flag, which is named here. Others: [the hub's variables](hub-variables.md),
+[the chart's values](chart-values.md).
 """
 NOTEBOOK = """\
 # API of `kf_spawner.notebook`
@@ -76,6 +77,7 @@ def settings_page() -> str:
             path = f"{owner.__name__}.{name}"
             kind = ", ".join([*flags.get(path, []), _kind(trait)])
             text.append(f"### {path}\n\n{kind}\n\n{_wrapped(trait.help)}\n")
+    text.append(f"## Model server\n\n{_arguments(arguments(), 'Flags of `python -m kf_spawner.model_server`.')}")
     return "\n".join(text)
 
 
@@ -168,17 +170,21 @@ def _folded(signature: str) -> str:
     return "\n".join([f"{head}(", *(f"    {parameter}," for parameter in parameters), f"){result}"])
 
 
-def _arguments(parser: argparse.ArgumentParser) -> str:
-    """A table of a parser's arguments."""
+def _arguments(parser: argparse.ArgumentParser, where: str = "") -> str:
+    """What a parser's program does, where its arguments are given, and a table of them."""
     rows = []
     for action in parser._actions:
-        if isinstance(action, argparse._HelpAction):
-            continue
-        value = f" {action.metavar}" if action.metavar else ""
-        name = f"{action.option_strings[0]}{value}" if action.option_strings else action.dest.upper()
-        rows.append(f"| `{name}` | {(action.help or '').replace('%%', '%').replace('|', chr(92) + '|')} |")
-    head = f"{_wrapped(parser.description.replace('%%', '%'))}\n\n| argument | means |\n|---|---|"
-    return "\n".join([head, *rows]) + "\n"
+        if not isinstance(action, argparse._HelpAction):
+            value = f" {action.metavar}" if action.metavar else ""
+            name = f"{action.option_strings[0]}{value}" if action.option_strings else action.dest.upper()
+            rows.append(f"| `{name}` | {_help(action).replace('|', chr(92) + '|')} |")
+    about = [_wrapped((parser.description or "").replace("%%", "%")), where]
+    return "\n\n".join([*filter(None, about), "\n".join(["| argument | means |", "|---|---|", *rows])]) + "\n"
+
+
+def _help(action: argparse.Action) -> str:
+    """The help of one argument, as argparse prints it."""
+    return (action.help or "") % {"default": action.default}
 
 
 def _paragraphs(value: Any) -> str:

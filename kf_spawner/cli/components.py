@@ -32,7 +32,7 @@ PASSED_ON = (
     "PYENV_ROOT",
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
-    # The deployment variables that docs/hub.md lists.
+    # The deployment variables that docs/hub-variables.md lists.
     "DEFAULT_IMAGE",
     "DEFAULT_JUPYTERLAB",
     "KF_AUTHENTICATOR",

@@ -21,24 +21,67 @@ STOP_TIMEOUT = 20.0
 """Seconds that requests which are under way get when the server is told to stop."""
 
 
-def parse_arguments(argv: list[str]) -> argparse.Namespace:
-    """The options; ends the process with a message and code 2 if they are wrong."""
+LEAST_THREADS = 4
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="kf-model-server",
         description="Serves one SavedModel over TF Serving's REST API.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         allow_abbrev=False,
     )
+    threads = max(LEAST_THREADS, os.cpu_count() or 1)
     add = parser.add_argument
-    add("--model-name", required=True, help="name in the API's paths: /v1/models/NAME")
-    add("--model-base-path", required=True, type=Path, help="folder of version folders, or of one SavedModel")
-    add("--rest-api-host", default="127.0.0.1", help="address to listen on")
-    add("--rest-api-port", default=8501, type=_whole(0, 65535), help="port to listen on; 0: any free one")
-    add("--max-body-mib", default=64, type=_whole(1, 1024), help="largest body of a request, in MiB")
-    add("--request-timeout", default=300, type=_whole(1, 3600), help="seconds to read a request, and to run it")
-    add("--poll-interval", default=1, type=_whole(1, 3600), help="seconds between looks for new versions")
-    add("--wait-for-model", default=60, type=_whole(0, 86400), help="seconds to wait for a first version")
-    add("--threads", default=max(4, os.cpu_count() or 1), type=_whole(1, 256), help="predictions at one time")
+    add("--model-name", required=True, help="Name in the API's paths: /v1/models/NAME. Required.")
+    add("--model-base-path", required=True, type=Path, help="Folder of versions, or of one SavedModel. Required.")
+    add(
+        "--rest-api-host",
+        default="127.0.0.1",
+        help="Address to listen on. The API does not ask who calls: keep it behind the door. Default: %(default)s.",
+    )
+    add(
+        "--rest-api-port",
+        default=8501,
+        type=_whole(0, 65535),
+        help="TCP port; 0 takes a free one and logs it. Default: %(default)s.",
+    )
+    add(
+        "--max-body-mib",
+        default=64,
+        type=_whole(1, 1024),
+        help="Largest body of a request, in MiB. Default: %(default)s.",
+    )
+    add(
+        "--request-timeout",
+        default=300,
+        type=_whole(1, 3600),
+        help="Seconds that a request's body may take to arrive, and its prediction to run. Default: %(default)s.",
+    )
+    add(
+        "--poll-interval",
+        default=1,
+        type=_whole(1, 3600),
+        help="Seconds between looks for new versions. Default: %(default)s.",
+    )
+    add(
+        "--wait-for-model",
+        default=60,
+        type=_whole(0, 86400),
+        help="Seconds to wait for a first version in an empty folder. Default: %(default)s.",
+    )
+    add(
+        "--threads",
+        default=threads,
+        type=_whole(1, 256),
+        help=f"Predictions that run at the same time. Default: the machine's CPUs, at least {LEAST_THREADS}.",
+    )
+    return parser
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options; ends the process with a message and code 2 if they are wrong."""
+    parser = arguments()
     options = parser.parse_args(argv)
     if not options.model_name or set("/:?#%") & set(options.model_name):
         parser.error(f"argument --model-name: {options.model_name!r} cannot stand in a path")

@@ -1,6 +1,5 @@
 """The pages that are made from the code are up to date, and every setting says its unit and default."""
 
-import ast
 import re
 import runpy
 from pathlib import Path
@@ -50,24 +49,3 @@ def words(default: object) -> str | None:
     if isinstance(default, str) and default not in ("", "[]") and str(ROOT) not in default:
         return default.replace(__version__, "VERSION")
     return None
-
-
-def variables() -> set[str]:
-    """The variables that jupyterhub_config.py reads."""
-    tree = ast.parse((ROOT / "jupyterhub_config.py").read_text())
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {
-        text for text in texts if re.fullmatch(r"(KF_|NOTEBOOK_|DEFAULT_|REGISTRY|REPO_NAME|GCP_|CLOUD_)\w*", text)
-    }
-
-
-def test_every_variable_of_the_hub_has_a_heading():
-    found = variables()
-    assert "KF_PASSWORD_FILE" in found
-    headings = {
-        line.lstrip("# ").replace("`", "").strip()
-        for page in (ROOT / "docs").glob("*.md")
-        for line in page.read_text().splitlines()
-        if line.startswith("#")
-    }
-    assert found - headings == set()
