@@ -45,16 +45,14 @@ def _sum(counts: list[dict], key: str) -> int:
 
 
 def detail(job: dict, pods: list[dict], events: list[dict]) -> JobDetail:
-    """The row, and replicas, conditions, events, policy and manifest. `pods`: the job's; `events`: any."""
+    """The page of a job. `pods` are the job's; `events` are about it and them, the oldest first."""
     base = row(job)
     ended = has_ended(job)
-    uids = {job["metadata"]["uid"], *(pod["metadata"]["uid"] for pod in pods)}
-    about = [event for event in events if (event.get("involvedObject") or {}).get("uid") in uids]
     return {
         **base,
         "replicas": _replicas(job, pods, ended=ended),
         "conditions": [_condition(one) for one in (job.get("status") or {}).get("conditions") or []],
-        "events": sorted(map(event_view, about), key=lambda view: view["time"] or ""),
+        "events": [event_view(event) for event in events],
         "policy": (job.get("spec") or {}).get("runPolicy") or {},
         "scalable": {} if ended else scalable(job),
         "ended": ended,

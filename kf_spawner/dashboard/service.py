@@ -16,18 +16,19 @@ from kf_spawner.kube.resources import CLAIMS, EVENTS, PODS
 from kf_spawner.tfjob.draft import Draft
 from kf_spawner.tfjob.names import CONTAINER, TFJOBS
 from kf_spawner.workloads.access import OwnAccess
+from kf_spawner.workloads.container_log import container_status, has_started
 from kf_spawner.workloads.errors import RequestError
-from kf_spawner.workloads.job_view import job_selector, replica_name
+from kf_spawner.workloads.job_view import events_about, job_selector, replica_name
 from kf_spawner.workloads.jobs import JobDefaults, Jobs, draft_of_manifest, parse_manifest
-from kf_spawner.workloads.pod_logs import container_status, has_started
-from kf_spawner.workloads.wire import Claim, Deletion, JobDetail, NamespaceChoices, User, UserNamespace
+from kf_spawner.workloads.log_cursor import Cursor
+from kf_spawner.workloads.wire import Claim, Deletion, JobDetail, LogStreamItem, NamespaceChoices, User, UserNamespace
 
 from . import form, job_detail
 from .caller import Caller, is_users
 from .changes import patch_of
 from .impersonation import ImpersonatedNamespace, NotSetUp, users_namespaces
 from .list_watch import ListWatches
-from .live import watch_job
+from .page_streams import detail_stream, log_stream
 
 SET_UP_POLL = 3.0  # seconds between two looks whether a user's namespace is there by now: there is nothing to watch
 Items = AsyncGenerator[Mapping[str, Any], None]
@@ -110,7 +111,9 @@ class DashboardService:
         """See `job_detail.detail`."""
         job, pods = await self.job_and_pods(caller, namespace, name)
         client = await self.access(namespace).client()
-        return job_detail.detail(job, pods, (await client.list(EVENTS, namespace))["items"])
+        uids = {obj["metadata"]["uid"] for obj in (job, *pods)}
+        events = events_about(uids, (await client.list(EVENTS, namespace))["items"])
+        return job_detail.detail(job, pods, events)
 
     async def job_and_pods(self, caller: Caller, namespace: str, name: str) -> tuple[dict, list[dict]]:
         """A job and its pods as the API has them."""
@@ -120,10 +123,10 @@ class DashboardService:
             return job, pods["items"]
 
     async def follow(self, caller: Caller, namespace: str, name: str) -> Items:
-        """See `live.watch_job`."""
+        """See `page_streams.detail_stream`."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
-        return watch_job(client, namespace=namespace, name=name, uid=job["metadata"]["uid"])
+        return detail_stream(client, namespace=namespace, name=name, uid=job["metadata"]["uid"])
 
     async def plan(self, caller: Caller, body: dict) -> dict:
         """The job that `create` would make of the same body, after the same checks."""
@@ -171,9 +174,20 @@ class DashboardService:
         return {**answer, "namespace": namespace}
 
     async def logs(
-        self, caller: Caller, namespace: str, name: str, *, replicas: Sequence[str], follow: bool, tail: int | None
-    ) -> Items:
-        """The log lines of the replicas (all, where none is named), and how the job stands in the end."""
+        self,
+        caller: Caller,
+        namespace: str,
+        name: str,
+        *,
+        replicas: Sequence[str],
+        follow: bool,
+        tail: int | None,
+        after: Mapping[str, Cursor],
+    ) -> AsyncGenerator[LogStreamItem, None]:
+        """The logs of these replicas, or of all where none is named; see `page_streams.log_stream`.
+
+        A log continues after the line that `after` has for its pod's uid, or begins at most `tail` lines back.
+        """
         job, pods = await self.job_and_pods(caller, namespace, name)
         known = [view["replica"] for view in job_detail.detail(job, pods, [])["replicas"]]
         for replica in replicas:
@@ -186,8 +200,9 @@ class DashboardService:
 
         jobs = self._jobs(self.access(namespace))
         if follow:
-            return _log_lines(await jobs.follow(name, name_of=name_of, tail=tail))
-        return _log_lines(await jobs.logs(name, name_of=name_of, tail=tail), state=job_detail.row(job)["state"])
+            return log_stream(await jobs.follow(name, name_of=name_of, tail=tail, after=after))
+        lines = await jobs.logs(name, name_of=name_of, tail=tail, after=after)
+        return log_stream(lines, state=job_detail.row(job)["state"])
 
     async def log_of(self, caller: Caller, namespace: str, name: str, replica: str) -> AsyncGenerator[bytes, None]:
         """The whole log of one replica as it is now."""
@@ -268,20 +283,3 @@ def _draft(body: dict) -> Draft:
 def _claim(claim: dict) -> Claim:
     size = ((claim.get("status") or {}).get("capacity") or claim["spec"]["resources"]["requests"]).get("storage", "")
     return {"name": claim["metadata"]["name"], "phase": (claim.get("status") or {}).get("phase", ""), "size": size}
-
-
-async def _log_lines(story: Items, *, state: str = "") -> Items:
-    """The log of a story, the replicas' states as they change, and how the job stood at its end."""
-    told: dict[str, str] = {}
-    async with contextlib.aclosing(story):
-        async for item in story:
-            if item["type"] == "log":
-                yield item
-            elif item["type"] == "status":
-                states = {view["replica"]: view["state"] for view in item["replicas"]}
-                if states != told:
-                    yield {"type": "states", "replicas": states}
-                    told = states
-            elif item["type"] == "end":
-                state = item["state"]
-    yield {"type": "end", "state": state}

@@ -7,6 +7,7 @@ the caller's server's own token: nobody gets at an endpoint by this way who coul
 import asyncio
 import contextlib
 import time
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from urllib.parse import quote
@@ -23,7 +24,9 @@ from kf_spawner.serving.status import READY
 from kf_spawner.workloads import submission
 from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.errors import RequestError, field_errors, wrong_input
-from kf_spawner.workloads.job_watch import Stream, follow_pods, read_pods
+from kf_spawner.workloads.log_cursor import Cursor
+from kf_spawner.workloads.streams import follow_pods, read_pods
+from kf_spawner.workloads.wire import LogItem
 from kf_spawner.wrong_input import FieldError, WrongInput
 
 from .model_folder import model_folder
@@ -151,7 +154,9 @@ class Endpoints:
             )
         return {"name": name, "deleting": True}
 
-    async def logs(self, name: str, *, follow: bool) -> Stream:
+    async def logs(
+        self, name: str, *, follow: bool, after: Mapping[str, Cursor] | None = None
+    ) -> AsyncGenerator[LogItem, None]:
         """The logs of the endpoint's pods: as they are now, or followed without an end."""
         await self._deployment(name)
         stream = follow_pods if follow else read_pods
@@ -160,6 +165,7 @@ class Endpoints:
             namespace=self._cluster.namespace,
             selector=f"{ENDPOINT_LABEL}={name}",
             name_of=lambda pod: pod["metadata"]["name"],
+            after=after,
         )
 
     async def predict(self, name: str, body: bytes) -> HTTPResponse:

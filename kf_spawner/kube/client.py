@@ -278,16 +278,16 @@ class Client:
         *,
         follow: bool = False,
         tail_lines: int | None = None,
-        since_seconds: int | None = None,
+        since_time: str | None = None,
         timestamps: bool = False,
         previous: bool = False,
     ) -> AsyncGenerator[bytes, None]:
-        """A container's log, line by line with its newline, as the kubelet sends it."""
+        """A container's log, line by line with its newline, as the kubelet sends it. `since_time` is in RFC 3339."""
         options = {
             "container": container,
             "follow": "true" if follow else None,
             "tailLines": tail_lines,
-            "sinceSeconds": since_seconds,
+            "sinceTime": since_time,
             "timestamps": "true" if timestamps else None,
             "previous": "true" if previous else None,
         }

@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List, Optional
 from . import display
 from .connection import Unreachable, connect, quoted
 from .errors import EndpointFailed, KfError, PredictFailed
+from .watch import log_lines
 
 POLL = 0.5
 PREDICT_TIMEOUT = 330.0
@@ -116,12 +117,7 @@ class Endpoint:
 
     def lines(self, follow: bool = False) -> Iterator[Dict[str, Any]]:
         """The model servers' log as dicts with replica (the pod), time and line."""
-        path = "endpoints/%s/logs%s" % (quoted(self.name), "?follow=1" if follow else "")
-        for item in self._connection.stream(path):
-            if item.get("type") == "error":
-                raise KfError(item["message"], reason=item["reason"])
-            if "line" in item:
-                yield item
+        return log_lines(self._connection, "endpoints/%s/logs" % quoted(self.name), {}, follow)
 
     def logs(self, follow: bool = False) -> None:
         """Prints the log."""

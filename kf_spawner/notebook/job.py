@@ -7,7 +7,7 @@ from typing import Any, Callable, Deque, Dict, Iterator, List, Optional
 from . import display, program
 from .connection import connect, quoted
 from .errors import KfError, TFJobDeleted, TFJobFailed
-from .watch import JobWatch
+from .watch import JobWatch, log_lines
 
 TAIL = 20  # lines of a failed replica's log that the error shows
 REPLICA_TYPES = ("chief", "master", "worker", "ps", "evaluator")
@@ -96,16 +96,12 @@ class TFJob:
         return self._connection.call("GET", "tfjobs/%s/events" % quoted(self.name))["items"]
 
     def lines(self, replica: Optional[str] = None, follow: bool = False) -> Iterator[Dict[str, Any]]:
-        """The log as dicts with replica, time and line; of all replicas, or of one such as `worker-0`."""
-        query = ["follow=1"] if follow else []
-        if replica is not None:
-            query.append("replica=" + quoted(replica))
-        path = "tfjobs/%s/logs?%s" % (quoted(self.name), "&".join(query))
-        for item in self._connection.stream(path):
-            if item.get("type") == "error":
-                raise KfError(item["message"], reason=item["reason"])
-            if "line" in item:
-                yield item
+        """The log as dicts with replica, time and line; of all replicas, or of one such as `worker-0`.
+
+        With `follow` until the job has ended, also over a connection that breaks off.
+        """
+        query = {} if replica is None else {"replica": str(replica)}
+        return log_lines(self._connection, "tfjobs/%s/logs" % quoted(self.name), query, follow)
 
     def logs(self, replica: Optional[str] = None, follow: bool = False) -> None:
         """Prints the log."""

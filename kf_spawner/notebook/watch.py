@@ -1,28 +1,81 @@
-"""A job's watch stream, read in the background: the cell can be interrupted, and its output is paced."""
+"""A job as it changes, over connections that break off, and read in the background of a cell.
+
+The server gives each log line a cursor. A stream that is opened again names the last cursor of each replica, and
+continues exactly after those lines.
+"""
 
 import queue
 import threading
 import time
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+from urllib import parse
 
 from .connection import Connection, Unreachable, quoted
 from .errors import KfError
 
-PATIENCE = 120.0  # seconds without any answer after which following is given up
+PATIENCE = 120.0  # seconds without any answer after which watching is given up
 PACE = 0.2  # seconds over which lines are gathered before they are printed
-RETRY = 1.0
-BATCH = 20000
+RETRY = 1.0  # seconds between two attempts to open a stream
+BATCH = 20000  # items
+
+
+def resumed(
+    connection: Connection, path: str, query: Optional[Dict[str, str]] = None, last: Optional[str] = None
+) -> Iterator[Dict[str, Any]]:
+    """The items of a stream over connections that break off, each log line once; `ping` items in between.
+
+    It is over when the server ends it; where `last` is given, only after an item of that type.
+    Raises Unreachable after PATIENCE seconds without an answer, and KfError for what the server refuses.
+    """
+    cursors: Dict[str, str] = {}
+    answered = time.monotonic()
+    while True:
+        try:
+            for item in connection.stream(_address(path, query, cursors)):
+                answered = time.monotonic()
+                if item.get("type") == "error":
+                    raise Unreachable(item["message"], reason=item["reason"])
+                if item.get("cursor"):
+                    cursors[item["replica"]] = item["cursor"]
+                yield item
+                if last is not None and item.get("type") == last:
+                    return
+            if last is None:
+                return
+        except Unreachable:
+            if time.monotonic() - answered > PATIENCE:
+                raise
+        yield {"type": "ping"}
+        time.sleep(RETRY)
+
+
+def log_lines(connection: Connection, path: str, query: Dict[str, str], follow: bool) -> Iterator[Dict[str, Any]]:
+    """The lines of a log as it is now, or with `follow` to its end, over connections that break off."""
+    if follow:
+        items = resumed(connection, path, dict(query, follow="1"))
+    else:
+        items = connection.stream(_address(path, query, {}))
+    for item in items:
+        if item.get("type") == "error":
+            raise KfError(item["message"], reason=item["reason"])
+        if "line" in item:
+            yield item
+
+
+def _address(path: str, query: Optional[Dict[str, str]], cursors: Dict[str, str]) -> str:
+    parameters: List[Tuple[str, str]] = list((query or {}).items())
+    parameters.extend(("after", cursor) for cursor in cursors.values())
+    return path + "?" + parse.urlencode(parameters) if parameters else path
 
 
 class JobWatch:
-    """Items of `tfjobs/NAME/watch`, each once, over connections that break off. A context manager."""
+    """Items of `tfjobs/NAME/watch`, each once. A context manager."""
 
     def __init__(self, connection: Connection, name: str) -> None:
         self._connection = connection
         self._path = "tfjobs/%s/watch" % quoted(name)
-        self._items: queue.Queue = queue.Queue(maxsize=5000)
+        self._items: "queue.Queue[Any]" = queue.Queue(maxsize=5000)
         self._ended = threading.Event()
-        self._last_lines: Dict[str, str] = {}
         self._events: Dict[Any, int] = {}
 
     def __enter__(self) -> "JobWatch":
@@ -48,55 +101,28 @@ class JobWatch:
                 return items
 
     def _read(self) -> None:
-        answered = time.monotonic()
-        while not self._ended.is_set():
-            resumed = dict(self._last_lines)
-            try:
-                for item in self._connection.stream(self._path):
-                    answered = time.monotonic()
-                    if item["type"] == "error":
-                        raise Unreachable(item["message"], reason=item["reason"])
-                    if not self._hand_over(item, resumed):
-                        return
-            except Unreachable as problem:
-                if time.monotonic() - answered > PATIENCE:
-                    self._put(problem)
+        try:
+            for item in resumed(self._connection, self._path, last="end"):
+                if self._is_new(item):
+                    self._put(item)
+                if self._ended.is_set():
                     return
-            except KfError as problem:
-                self._put(problem)
-                return
-            self._ended.wait(RETRY)
+        except KfError as problem:
+            self._put(problem)
 
-    def _hand_over(self, item: Dict[str, Any], resumed: Dict[str, str]) -> bool:
-        """Puts an item into the queue unless it was there before; False when there is nothing more to read."""
-        if item["type"] == "log":
-            key = _sortable(item["time"])
-            if key and key <= resumed.get(item["replica"], ""):
-                return not self._ended.is_set()
-            if key:
-                self._last_lines[item["replica"]] = key
-        elif item["type"] == "event":
+    def _is_new(self, item: Dict[str, Any]) -> bool:
+        """A stream that is opened again begins with all events: those that were told are left out."""
+        if item["type"] == "event":
             event = (item["object"], item["reason"], item["message"])
             if self._events.get(event) == item["count"]:
-                return not self._ended.is_set()
+                return False
             self._events[event] = item["count"]
-        elif item["type"] == "ping":
-            return not self._ended.is_set()
-        return self._put(item) and item["type"] != "end"
+        return item["type"] != "ping"
 
-    def _put(self, item: Any) -> bool:
+    def _put(self, item: Any) -> None:
         while not self._ended.is_set():
             try:
                 self._items.put(item, timeout=1.0)
-                return True
+                return
             except queue.Full:
                 continue
-        return False
-
-
-def _sortable(stamp: Optional[str]) -> str:
-    """A time of RFC 3339 whose fraction has nine digits, so that texts sort as times do."""
-    if not stamp:
-        return ""
-    whole, _, fraction = stamp.rstrip("Z").partition(".")
-    return "%s.%s" % (whole, fraction.ljust(9, "0"))

@@ -13,6 +13,7 @@ from tornado import web
 from tornado.iostream import StreamClosedError
 
 from .errors import RequestError
+from .log_cursor import Cursor, CursorError
 from .parsing import from_json
 
 Items = AsyncGenerator[Mapping[str, Any], None]
@@ -66,6 +67,15 @@ class Answers(web.RequestHandler):
         if not isinstance(value, dict):
             raise RequestError(400, "BadRequest", "the body must be a JSON object", field="body")
         return value
+
+    def cursors(self) -> dict[str, Cursor]:
+        """By a pod's uid, the line after which its log is to continue: the query's `after` parameters."""
+        try:
+            found = [Cursor.parse(text) for text in self.get_query_arguments("after")]
+        except CursorError as error:
+            message = f"{error}: send the `cursor` of a line of this log, as it was"
+            raise RequestError(400, "BadRequest", message, field="after") from error
+        return {cursor.pod: cursor for cursor in found}
 
     async def stream(self, items: Items, *, heartbeat: float) -> None:
         """Each item as one line of JSON, at once; ends with the items or when the caller hangs up.

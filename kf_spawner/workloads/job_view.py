@@ -3,6 +3,9 @@
 Pure. Decides no job's state: the operator does, in the job's conditions.
 """
 
+from collections.abc import Container, Iterable
+
+from kf_spawner.k8s import times
 from kf_spawner.k8s.metadata import selector
 from kf_spawner.tfjob.names import CONTAINER, INDEX_LABEL, JOB_LABEL, TYPE_LABEL
 from kf_spawner.tfjob.pods import trouble_of
@@ -115,14 +118,19 @@ def _terminated(container: dict) -> dict | None:
     return (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated")
 
 
+def events_about(uids: Container[str], events: Iterable[dict]) -> list[dict]:
+    """Those of `events` that are about an object with one of these uids, the oldest first."""
+    about = [event for event in events if (event.get("involvedObject") or {}).get("uid") in uids]
+    return sorted(about, key=lambda event: event_view(event)["time"] or "")
+
+
 def event_view(event: dict) -> EventView:
     about = event.get("involvedObject") or {}
-    time = event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
     return {
         "level": event.get("type", "Normal"),
         "reason": event.get("reason", ""),
         "message": event.get("message", ""),
         "count": event.get("count") or (event.get("series") or {}).get("count") or 1,
-        "time": time,
+        "time": times.of_event(event) or event["metadata"].get("creationTimestamp"),
         "object": f"{about.get('kind', '')}/{about.get('name', '')}",
     }

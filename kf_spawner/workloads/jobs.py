@@ -5,7 +5,7 @@ Acts with the server's account through `kf_spawner.kube`. `kf_spawner.tfjob` def
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 
 from kf_spawner.kube import AlreadyExists, ApiError, ConfigError, NotFound
@@ -19,12 +19,13 @@ from kf_spawner.wrong_input import FieldError, WrongInput
 from . import preflight, submission
 from .access import NamespaceAccess
 from .errors import RequestError, is_unknown, wrong_input
-from .job_view import event_view, job_selector, job_view, replica_name
-from .job_watch import Stream, follow_job, read_pods
+from .job_view import event_view, events_about, job_selector, job_view, replica_name
+from .log_cursor import Cursor
 from .parsing import from_yaml
-from .wire import Deletion, EventView, JobView, JobWithManifest
+from .pod_logs import NameOf
+from .streams import job_stream, read_pods
+from .wire import Deletion, EventView, JobStreamItem, JobView, JobWithManifest, LogItem
 
-NameOf = Callable[[dict], str | None]
 WRITTEN_AS = {
     resource.api_version: resource
     for resource in (replace(TFJOBS, version=version) for version in (names.VERSION, *names.OLD_VERSIONS))
@@ -131,18 +132,37 @@ class Jobs:
         pods = await client.list(PODS, namespace, label_selector=job_selector(name))
         uids = {obj["metadata"]["uid"] for obj in (job, *pods["items"])}
         found = (await client.list(EVENTS, namespace))["items"]
-        views = [event_view(event) for event in found if (event.get("involvedObject") or {}).get("uid") in uids]
-        return sorted(views, key=lambda view: view["time"] or "")
+        return [event_view(event) for event in events_about(uids, found)]
 
-    async def follow(self, name: str, *, name_of: NameOf = replica_name, tail: int | None = None) -> Stream:
-        """The stream of `follow.follow_job` for a job that is there."""
-        await self._job(name)
-        client = await self._cluster.client()
-        namespace = self._cluster.namespace
-        return follow_job(client, TFJOBS, namespace=namespace, name=name, name_of=name_of, tail=tail)
+    async def follow(
+        self,
+        name: str,
+        *,
+        name_of: NameOf = replica_name,
+        tail: int | None = None,
+        after: Mapping[str, Cursor] | None = None,
+    ) -> AsyncGenerator[JobStreamItem, None]:
+        """See `streams.job_stream`, for a job that is there."""
+        job = await self._job(name)
+        return job_stream(
+            await self._cluster.client(),
+            namespace=self._cluster.namespace,
+            name=name,
+            uid=job["metadata"]["uid"],
+            name_of=name_of,
+            tail=tail,
+            after=after,
+        )
 
-    async def logs(self, name: str, *, name_of: NameOf = replica_name, tail: int | None = None) -> Stream:
-        """The logs of the job's replicas as they are now, one after the other."""
+    async def logs(
+        self,
+        name: str,
+        *,
+        name_of: NameOf = replica_name,
+        tail: int | None = None,
+        after: Mapping[str, Cursor] | None = None,
+    ) -> AsyncGenerator[LogItem, None]:
+        """The logs of the job's replicas as they are now, one after the other; see `streams.read_pods`."""
         await self._job(name)
         return read_pods(
             await self._cluster.client(),
@@ -151,6 +171,7 @@ class Jobs:
             name_of=name_of,
             container=names.CONTAINER,
             tail=tail,
+            after=after,
         )
 
     async def sweep(self, *, older_than: float) -> int:

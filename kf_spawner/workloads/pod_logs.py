@@ -1,118 +1,37 @@
 """Logs of a set of pods as one stream: waits for pods to come, follows each one, loses and repeats no line.
 
 Following is only the quick way. The truth is a last plain read of a container that has ended, resumed at the last
-line seen: neither a connection that breaks off, nor an API server or node that is started anew, costs a line.
+line told: neither a connection that breaks off, nor an API server or node that is started anew, costs a line.
 """
 
 import asyncio
 import logging
-import math
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from typing import Any
 
 from kf_spawner.kube import ApiError, Client, Informer, NotFound
+
+from .change_count import ChangeCount
+from .container_log import ContainerRun, container_status, has_started, is_finished, read_log, read_tail
+from .log_cursor import Cursor, Line, LogReading
+from .wire import LogItem
 
 log = logging.getLogger(__name__)
 
 RETRY_EVERY = 1.0
 DRAIN_TIMEOUT = 20.0
-
-
-class Changes:
-    """Counts changes and wakes who waits for more than it has seen, so that none is missed."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._event = asyncio.Event()
-
-    def notify(self) -> None:
-        self.count += 1
-        self._event.set()
-        self._event = asyncio.Event()
-
-    async def beyond(self, seen: int, *, timeout: float | None = None) -> None:
-        """Returns once `count` is above `seen`, or after `timeout` seconds."""
-        if self.count > seen:
-            return
-        try:
-            async with asyncio.timeout(timeout):
-                await self._event.wait()
-        except TimeoutError:
-            return
-
-
-@dataclass
-class Position:
-    """The last line seen: its time, and how many lines of that very time were seen."""
-
-    stamp: tuple[datetime, int] | None = None
-    count: int = 0
-
-    def since_seconds(self) -> int | None:
-        """What to ask the API for, so that the answer holds all that is newer (and some that is not)."""
-        if self.stamp is None:
-            return None
-        return max(1, math.ceil((datetime.now(UTC) - self.stamp[0]).total_seconds()) + 1)
-
-
-async def read_lines(
-    client: Client,
-    namespace: str,
-    pod: str,
-    container: str,
-    position: Position,
-    *,
-    follow: bool = False,
-    previous: bool = False,
-    tail: int | None = None,
-) -> AsyncGenerator[tuple[str, str], None]:
-    """(time, line) of a container's log, after `position`, which moves along."""
-    resumed, skip = position.stamp, position.count
-    stream = client.logs(
-        namespace,
-        pod,
-        container,
-        follow=follow,
-        previous=previous,
-        timestamps=True,
-        tail_lines=tail,
-        since_seconds=None if previous else position.since_seconds(),
-    )
-    async with aclosing(stream):
-        async for raw in stream:
-            text = raw.decode(errors="replace").rstrip("\n")
-            written, _, line = text.partition(" ")
-            stamp = parse_time(written)
-            if stamp is None:  # a message of the kubelet's own
-                yield "", text
-                continue
-            if resumed is not None and stamp <= resumed and (stamp < resumed or skip > 0):
-                skip -= stamp == resumed
-                continue
-            yield written, line
-            # Only now has the caller got it: a reader that is cancelled while it hands a line on reads it again.
-            if stamp == position.stamp:
-                position.count += 1
-            else:
-                position.stamp, position.count = stamp, 1
-
-
-def parse_time(text: str) -> tuple[datetime, int] | None:
-    """(whole second, nanoseconds) of an RFC 3339 time with any number of digits; None if it is none."""
-    whole, _, rest = text.partition(".")
-    digits = rest.rstrip("Z").partition("+")[0].partition("-")[0]
-    zone = rest[len(digits) :] if rest else ""
-    try:
-        return datetime.fromisoformat(whole + zone).astimezone(UTC), int(digits.ljust(9, "0")[:9] or 0)
-    except ValueError:
-        return None
+Queue = asyncio.Queue[Any]
+NameOf = Callable[[dict], str | None]
+"""Gives a pod's replica name, or None for a pod that is not wanted."""
 
 
 class PodLog:
-    """One pod's log, followed to its end across restarts of its container; `tail`: from that many lines back on."""
+    """One pod's log, followed to its end across restarts of its container.
+
+    It begins after the line `after`, else at most `tail` lines back, else at the beginning.
+    """
 
     def __init__(
         self,
@@ -121,8 +40,9 @@ class PodLog:
         *,
         replica: str,
         container: str | None,
-        queue: asyncio.Queue,
+        queue: Queue,
         tail: int | None = None,
+        after: Cursor | None = None,
     ):
         meta = pod["metadata"]
         self._client = client
@@ -131,10 +51,10 @@ class PodLog:
         self._container = container or pod["spec"]["containers"][0]["name"]
         self._queue = queue
         self._tail = tail
-        self._position = Position()
-        self._restarts = 0
+        self._cursor = after
+        self._restarts = after.restart if after else 0
 
-    async def follow(self, current: Callable[[], dict | None], changes: Changes) -> None:
+    async def follow(self, current: Callable[[], dict | None], changes: ChangeCount) -> None:
         """Puts every line into the queue until the pod has ended; `current` gives the pod's newest state."""
         while (pod := current()) is not None:
             container, finished = container_status(pod, self._container), is_finished(pod)
@@ -142,7 +62,9 @@ class PodLog:
             if has_started(container):
                 try:
                     await self._catch_up(container)
-                    await self._read(follow=not finished)
+                    before = await self._read(self._run(), growing=not finished)
+                    if not finished:
+                        await self._read_on(self._run(), before.last)
                 except ApiError as error:
                     log.info("the log of %s broke off: %s; resuming", self._name, error)
                     finished = False
@@ -160,64 +82,84 @@ class PodLog:
         while has_started(container):
             try:
                 await self._catch_up(container)
-                await self._read(follow=False)
+                await self._read(self._run())
                 return
             except NotFound:
                 return
             except ApiError as error:
                 if time.monotonic() > deadline:
-                    await self._put("", f"(the rest of this log cannot be read: {error.message})")
+                    await self._put(Line("", f"(the rest of this log cannot be read: {error.message})", None))
                     return
                 log.info("the log of %s cannot be read: %s; trying again", self._name, error)
             await asyncio.sleep(RETRY_EVERY)
 
     async def _catch_up(self, container: dict) -> None:
-        """After a restart: what the container before this one still had to say."""
+        """After a restart: what the run before this one still had to say."""
         restarts = container.get("restartCount", 0)
-        if restarts > self._restarts and (self._tail is None or self._position.stamp is not None):
+        if restarts > self._restarts and (self._tail is None or self._cursor is not None):
+            self._restarts = restarts - 1
             try:
-                await self._read(follow=False, previous=True)
+                before = await self._read(self._run(previous=True))
             except ApiError as error:
                 if error.status not in (400, 404):  # it left no log
                     raise
+            else:
+                if not before.missed:  # all up to the restart is told, and nothing after it
+                    self._cursor = self._tail = None
         self._restarts = restarts
 
-    async def _read(self, *, follow: bool, previous: bool = False) -> None:
-        lines = read_lines(
-            self._client,
-            self._namespace,
-            self._name,
-            self._container,
-            self._position,
-            follow=follow,
-            previous=previous,
-            tail=self._tail if self._position.stamp is None else None,
-        )
-        async with aclosing(lines):
-            async for written, line in lines:
-                await self._put(written, line)
+    def _run(self, *, previous: bool = False) -> ContainerRun:
+        return ContainerRun(self._namespace, self._name, self.uid, self._container, self._restarts, previous)
 
-    async def _put(self, written: str, line: str) -> None:
-        await self._queue.put({"type": "log", "replica": self._replica, "time": written, "line": line})
+    async def _read(self, run: ContainerRun, *, growing: bool = False) -> LogReading:
+        """Tells what is new in the log as it is now."""
+        reading = LogReading(run.uid, run.restart, self._cursor)
+        if self._tail is not None and self._cursor is None:
+            lines = read_tail(self._client, run, reading, self._tail, growing=growing)
+        else:
+            lines = read_log(self._client, run, reading, since=self._since(run), growing=growing)
+        await self._tell(lines)
+        return reading
+
+    async def _read_on(self, run: ContainerRun, end: Cursor | None) -> None:
+        """Tells what is written after the line `end`, as it is written."""
+        reading = LogReading(run.uid, run.restart, end)
+        since = end.since if end else self._since(run)
+        await self._tell(read_log(self._client, run, reading, since=since, follow=True))
+
+    def _since(self, run: ContainerRun) -> str | None:
+        cursor = self._cursor
+        return cursor.since if cursor is not None and cursor.restart == run.restart else None
+
+    async def _tell(self, lines: AsyncGenerator[Line, None]) -> None:
+        async with aclosing(lines):
+            async for line in lines:
+                await self._put(line)
+                # Only now has the caller got it: a reader that is cancelled while it hands a line on reads it again.
+                self._cursor = line.cursor or self._cursor
+
+    async def _put(self, line: Line) -> None:
+        await self._queue.put(log_item(self._replica, line))
 
 
 class PodLogs:
     """The logs of all pods of an informer, new ones included; lines go to `queue`. Call `sync` at each change.
 
-    `name_of` gives a pod's replica name, or None for a pod that is not wanted; of each log at most the last `tail`
-    lines are told. An async context manager that owns the tasks that follow.
+    `after` has the line, by the pod's uid, after which a log continues. Any other log begins at most `tail` lines
+    back. An async context manager that owns the tasks that follow.
     """
 
     def __init__(
         self,
         client: Client,
         pods: Informer,
-        changes: Changes,
-        queue: asyncio.Queue,
+        changes: ChangeCount,
+        queue: Queue,
         *,
-        name_of: Callable[[dict], str | None],
+        name_of: NameOf,
         container: str | None = None,
         tail: int | None = None,
+        after: Mapping[str, Cursor] | None = None,
     ):
         self._client = client
         self._pods = pods
@@ -226,8 +168,9 @@ class PodLogs:
         self._name_of = name_of
         self._container = container
         self._tail = tail
+        self._after = after or {}
         self._logs: dict[str, PodLog] = {}
-        self._tasks: dict[str, asyncio.Task] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> "PodLogs":
         return self
@@ -266,6 +209,7 @@ class PodLogs:
                 container=self._container,
                 queue=self._queue,
                 tail=self._tail,
+                after=self._after.get(uid),
             )
         return self._logs.get(uid)
 
@@ -285,8 +229,14 @@ class PodLogs:
         return current
 
 
+def log_item(replica: str, line: Line) -> LogItem:
+    """A line as the stream has it."""
+    cursor = str(line.cursor) if line.cursor else ""
+    return {"type": "log", "replica": replica, "time": line.time, "line": line.text, "cursor": cursor}
+
+
 async def _until_changed(
-    pod: dict, current: Callable[[], dict | None], changes: Changes, timeout: float | None
+    pod: dict, current: Callable[[], dict | None], changes: ChangeCount, timeout: float | None
 ) -> None:
     """Returns when `pod` is not the newest state of it any more, or after `timeout` seconds."""
     deadline = None if timeout is None else time.monotonic() + timeout
@@ -297,25 +247,6 @@ async def _until_changed(
         await changes.beyond(changes.count, timeout=left)
 
 
-def _report(task: asyncio.Task) -> None:
+def _report(task: "asyncio.Task[None]") -> None:
     if not task.cancelled() and task.exception() is not None:
         log.error("%s ended unexpectedly", task.get_name(), exc_info=task.exception())
-
-
-def container_status(pod: dict, container: str) -> dict:
-    """The status of one container; empty when there is none yet."""
-    for status in (pod.get("status") or {}).get("containerStatuses") or []:
-        if status["name"] == container:
-            return status
-    return {}
-
-
-def has_started(container: dict) -> bool:
-    """Whether the container has, or had, a log."""
-    state, last = container.get("state") or {}, container.get("lastState") or {}
-    return bool(state.keys() & {"running", "terminated"} or "terminated" in last)
-
-
-def is_finished(pod: dict) -> bool:
-    """Whether nothing of the pod will run again."""
-    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

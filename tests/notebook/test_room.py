@@ -4,11 +4,11 @@ import ast
 import json
 import sys
 from pathlib import Path
+from urllib import parse
 
 import pytest
 
-from kf_spawner.notebook import KfError, connection
-from kf_spawner.notebook.watch import JobWatch
+from kf_spawner.notebook import KfError, connection, watch
 
 ROOM = Path(connection.__file__).parent
 
@@ -73,25 +73,51 @@ def test_a_kernel_without_a_server_is_told(environment, tmp_path):
         connection.connect()
 
 
-class Breaking:
-    """A connection whose first stream breaks off after two lines."""
+LINES = ["a", "a", "b", "a", "c"]
+"""All of one time: nothing but the server's cursors tells them apart."""
 
-    def __init__(self):
-        self.streams = 0
 
-    def stream(self, _path):
-        self.streams += 1
-        for number in range(4):
-            time = f"2026-01-01T00:00:0{number}Z"
-            yield {"type": "log", "replica": "worker-0", "time": time, "line": str(number)}
-            if self.streams == 1 and number == 1:
+class Server:
+    """A job's stream that breaks off after `cut` log lines, once, and goes on after the cursor that it is sent."""
+
+    def __init__(self, cut):
+        self.cut = cut
+
+    def stream(self, address):
+        query = parse.parse_qs(parse.urlsplit(address).query)
+        begin = int(query["after"][0].rpartition("-")[2]) if "after" in query else 0
+        yield {"type": "event", "object": "Pod/a", "reason": "Started", "message": "", "count": 1}
+        for number in range(begin, len(LINES)):
+            if self.cut == number:
+                self.cut = None
                 raise connection.Unreachable("gone")
+            yield line(number)
         yield {"type": "end", "state": "Succeeded"}
 
 
-def test_a_story_over_a_connection_that_breaks_off_has_each_line_once():
+def line(number):
+    cursor = f"worker-0-{number + 1}"
+    return {"type": "log", "replica": "worker-0", "time": "t", "line": LINES[number], "cursor": cursor}
+
+
+@pytest.mark.parametrize("cut", range(len(LINES)))
+def test_a_watch_over_a_connection_that_breaks_off_has_each_line_and_event_once(cut, monkeypatch):
+    monkeypatch.setattr(watch, "RETRY", 0.01)
     items = []
-    with JobWatch(Breaking(), "job") as watch:
+    with watch.JobWatch(Server(cut), "job") as job_watch:
         while not items or items[-1]["type"] != "end":
-            items += watch.take()
-    assert [item["line"] for item in items[:-1]] == ["0", "1", "2", "3"]
+            items += job_watch.take()
+    assert [item["line"] for item in items if item["type"] == "log"] == LINES
+    assert len([item for item in items if item["type"] == "event"]) == 1
+
+
+@pytest.mark.parametrize("cut", range(len(LINES)))
+def test_a_followed_log_has_each_line_once_too(cut, monkeypatch):
+    monkeypatch.setattr(watch, "RETRY", 0.01)
+    server = Server(cut)
+    assert [item["line"] for item in watch.log_lines(server, "tfjobs/job/logs", {}, follow=True)] == LINES
+
+
+def test_a_log_as_it_is_now_is_not_waited_for():
+    with pytest.raises(connection.Unreachable):
+        list(watch.log_lines(Server(2), "tfjobs/job/logs", {}, follow=False))

@@ -90,6 +90,7 @@ class JobLogs(Handler):
             replicas=self.get_query_arguments("replica"),
             follow=flag(self.get_query_argument("follow", None), field="follow"),
             tail=self._tail(),
+            after=self.cursors(),
         )
         await self.stream(lines, heartbeat=self.heartbeat)
 

@@ -14,6 +14,7 @@ from kf_spawner.kube import ApiError, ConfigError
 from kf_spawner.workloads.errors import RequestError, from_cluster
 from kf_spawner.workloads.http import Answers
 from kf_spawner.workloads.jobs import Jobs
+from kf_spawner.workloads.wire import JobStreamItem, LogItem, LogLine
 
 from ..endpoints import Endpoints
 
@@ -56,9 +57,16 @@ class Handler(Answers, ExtensionHandlerMixin, APIHandler):
         return self.settings["kf_heartbeat"]
 
 
-async def log_lines(story: AsyncGenerator[dict, None], replica: str | None = None) -> AsyncGenerator[dict, None]:
-    """Only the log of a story (of one replica), without the items' type."""
-    async with aclosing(story):
-        async for item in story:
+async def log_lines(
+    items: AsyncGenerator[JobStreamItem, None] | AsyncGenerator[LogItem, None], replica: str | None = None
+) -> AsyncGenerator[LogLine, None]:
+    """Only the log lines of a stream (of one replica), without the items' type."""
+    async with aclosing(items):
+        async for item in items:
             if item["type"] == "log" and replica in (None, item["replica"]):
-                yield {key: item[key] for key in ("replica", "time", "line")}
+                yield {
+                    "replica": item["replica"],
+                    "time": item["time"],
+                    "line": item["line"],
+                    "cursor": item["cursor"],
+                }

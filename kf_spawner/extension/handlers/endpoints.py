@@ -30,8 +30,8 @@ class EndpointLogs(Handler):
     @guarded
     async def get(self, name: str) -> None:
         follow = flag(self.get_query_argument("follow", None), field="follow")
-        story = await self.endpoints.logs(name, follow=follow)
-        await self.stream(log_lines(story), heartbeat=self.heartbeat)
+        items = await self.endpoints.logs(name, follow=follow, after=self.cursors())
+        await self.stream(log_lines(items), heartbeat=self.heartbeat)
 
 
 class EndpointPredict(Handler):

@@ -1,4 +1,4 @@
-"""Handlers of TFJobs: the collection, one job, its logs, its events and its whole story as a stream."""
+"""Handlers of TFJobs: the collection, one job, its logs, its events and all of it as a stream."""
 
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
@@ -42,7 +42,7 @@ class JobEvents(Handler):
 class JobWatch(Handler):
     @guarded
     async def get(self, name: str) -> None:
-        await self.stream(await self.jobs.follow(name), heartbeat=self.heartbeat)
+        await self.stream(await self.jobs.follow(name, after=self.cursors()), heartbeat=self.heartbeat)
 
 
 class JobLogs(Handler):
@@ -52,8 +52,9 @@ class JobLogs(Handler):
         replica = self.get_query_argument("replica", None)
         if replica is not None:
             self._check_replica(await self.jobs.get(name), replica)
-        story = await (self.jobs.follow(name) if follow else self.jobs.logs(name))
-        await self.stream(log_lines(story, replica), heartbeat=self.heartbeat)
+        logs = self.jobs.follow if follow else self.jobs.logs
+        items = await logs(name, after=self.cursors())
+        await self.stream(log_lines(items, replica), heartbeat=self.heartbeat)
 
     def _check_replica(self, view: JobView, replica: str) -> None:
         known = [f"{kind}-{index}" for kind, count in view["wanted"].items() for index in range(count)]

@@ -21,7 +21,6 @@ export function logPane({ replica, download, alone }) {
   const waiting = [];
   let timer = 0;
   let holding = false;
-  const known = knownLines();
 
   function draw() {
     timer = 0;
@@ -44,12 +43,10 @@ export function logPane({ replica, download, alone }) {
       text,
     ),
     add(line) {
-      if (known.has(line)) return;
       waiting.push(line);
       if (waiting.length > MOST) waiting.shift();
       schedule();
     },
-    again: known.again,
     hold(on) {
       holding = on;
       schedule();
@@ -64,34 +61,6 @@ export function logPane({ replica, download, alone }) {
     },
   };
 }
-
-/**
- * Which lines of a stream that was taken up again are here already: all before the last one's time, and of those of
- * that very time as many as there were.
- */
-function knownLines() {
-  let last = "";
-  let ofLast = 0;
-  let until = "";
-  let skip = 0;
-  return {
-    again() {
-      until = last;
-      skip = ofLast;
-    },
-    has({ time }) {
-      const at = sortable(time);
-      if (!at) return false;
-      if (at < until || (at === until && skip-- > 0)) return true;
-      ofLast = at === last ? ofLast + 1 : 1;
-      last = at;
-      return false;
-    },
-  };
-}
-
-/** The log's times have as many digits as they need; these compare as text. */
-const sortable = (time) => (time ? time.replace("Z", "").padEnd(30, "0") : "");
 
 function lineOf({ time, line }) {
   const shown = line.replace(ESCAPES, "").replace(/\r$/, "").replace(/^.*\r/, "");

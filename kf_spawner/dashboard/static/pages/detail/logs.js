@@ -14,6 +14,7 @@ export const showLogs = (content, job) => new Logs(content, job);
 
 class Logs {
   panes = new Map();
+  cursors = new Map(); // of each replica's last line, so that a stream that is opened again continues after it
   known = [];
   paused = false;
   stopStream = null;
@@ -75,8 +76,10 @@ class Logs {
     this.note.textContent = many ? `The first ${MOST} of ${all}; choose any other here.` : "";
     const query = new URLSearchParams({ follow: 1, tail: TAIL });
     if (this.only || many) for (const name of names) query.append("replica", name);
+    this.cursors.clear();
     const address = () => {
-      for (const pane of this.panes.values()) pane.again();
+      query.delete("after");
+      for (const cursor of this.cursors.values()) query.append("after", cursor);
       return `${this.path}?${query}`;
     };
     this.stopStream = openStream(address, {
@@ -87,6 +90,7 @@ class Logs {
 
   take(item) {
     if (item.type === "log") {
+      if (item.cursor) this.cursors.set(item.replica, item.cursor);
       this.paneOf(item.replica).add(item);
       if (this.paused) this.pause.textContent = `Follow (${count(this.held(), "new line")})`;
     } else if (item.type === "end") {

@@ -1,0 +1,95 @@
+"""One container's log, read once: its lines with their cursors, from the start, from a cursor, or the last few."""
+
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from kf_spawner.kube import Client
+
+from .log_cursor import Line, LogReading
+
+
+@dataclass(frozen=True)
+class ContainerRun:
+    """One run of a pod's container. `restart` numbers the runs from 0; `previous`: the run before the newest one.
+
+    Of a container the API has the logs of its newest two runs.
+    """
+
+    namespace: str
+    pod: str
+    uid: str
+    container: str
+    restart: int
+    previous: bool = False
+
+
+async def read_log(
+    client: Client,
+    run: ContainerRun,
+    reading: LogReading,
+    *,
+    since: str | None = None,
+    follow: bool = False,
+    growing: bool = False,
+    tail: int | None = None,
+) -> AsyncGenerator[Line, None]:
+    """The lines that `reading` passes on, of those that were written from `since` on. Raises ApiError.
+
+    `growing` (as `follow`): the log is read again later, so a text without a newline at its end, of which more may
+    come, is left for then.
+    """
+    stream = client.logs(
+        run.namespace,
+        run.pod,
+        run.container,
+        follow=follow,
+        previous=run.previous,
+        timestamps=True,
+        tail_lines=tail,
+        since_time=since,
+    )
+    async with aclosing(stream):
+        async for raw in stream:
+            if not raw.endswith(b"\n") and (follow or growing):
+                break
+            for line in reading.take(raw.decode(errors="replace").removesuffix("\n")):
+                yield line
+    if not follow:  # a stream that is followed may have been cut off: then the line to find is still to come
+        for line in reading.rest():
+            yield line
+
+
+async def read_tail(
+    client: Client, run: ContainerRun, reading: LogReading, count: int, *, growing: bool = False
+) -> AsyncGenerator[Line, None]:
+    """The last `count` lines that `reading` passes on, fewer where there are fewer. Raises ApiError."""
+    first = LogReading(run.uid, run.restart)
+    lines = [line async for line in read_log(client, run, first, growing=growing, tail=count)]
+    since = next((line.cursor.since for line in lines if line.cursor), None)
+    # Other lines may have been written at the time of the first one: only read with them are all numbered right.
+    newest: deque[Line] = deque(maxlen=count)
+    async for line in read_log(client, run, reading, since=since if len(lines) >= count else None, growing=growing):
+        newest.append(line)
+    for line in newest:
+        yield line
+
+
+def container_status(pod: dict, container: str) -> dict:
+    """The status of one container; empty when there is none yet."""
+    for status in (pod.get("status") or {}).get("containerStatuses") or []:
+        if status["name"] == container:
+            return status
+    return {}
+
+
+def has_started(container: dict) -> bool:
+    """Whether the container has, or had, a log."""
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    return bool(state.keys() & {"running", "terminated"} or "terminated" in last)
+
+
+def is_finished(pod: dict) -> bool:
+    """Whether none of the pod's containers will run again."""
+    return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
