@@ -252,8 +252,9 @@ async def test_links_follow_a_package_that_is_installed_elsewhere(package, tmp_p
     assert subprocess.check_output([after.etcd], text=True) == "etcd\n"
 
 
-def test_a_package_of_another_version_is_named_and_not_used(package, tmp_path, told):
-    (package / "key").write_text("0123456789abcdef\n")
+@pytest.mark.parametrize("key", ["0123456789abcdef\n", None])
+def test_a_package_of_another_version_is_named_and_not_used(package, tmp_path, told, key):
+    (package / "key").unlink() if key is None else (package / "key").write_text(key)
     assert binaries.packaged(["etcd"], cache=tmp_path / "cache", progress=told.append) == {}
     assert told == [f"{package} is of another version: install the kf-spawner-control-plane of this kf-spawner"]
 

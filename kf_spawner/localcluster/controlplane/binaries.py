@@ -58,7 +58,7 @@ def packaged(names: Sequence[str], *, cache: Path, progress: Callable[[str], Non
         return {}
     package = Path(spec.submodule_search_locations[0])
     key = build.CONTROL_PLANE.key()
-    if (package / "key").read_text().strip() != key:
+    if not (package / "key").is_file() or (package / "key").read_text().strip() != key:
         progress(f"{package} is of another version: install the kf-spawner-control-plane of this kf-spawner")
         return {}
     links = cache / "bin" / f"{key}-packaged"
