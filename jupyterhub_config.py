@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from kf_spawner import __version__
 from kf_spawner.hub.authenticators import AUTHENTICATORS
 from kf_spawner.hub.authorize import handlers
-from kf_spawner.hub.further import apply_folder
+from kf_spawner.hub.config_folder import apply_folder
 from kf_spawner.hub.pages import TEMPLATES
-from kf_spawner.hub.routes import OrderedProxy
+from kf_spawner.hub.proxy_routes import OrderedProxy
 from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, names, optional, port
 from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.spawner.catalogue import read_folder, reference

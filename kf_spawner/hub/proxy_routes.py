@@ -1,8 +1,8 @@
-"""What the hub tells its proxy, and in which order.
+"""Which routes the hub gives its proxy, and in which order.
 
-A proxy that has just started lets whoever comes wait until it knows the hub's own route (`kf_spawner.hub.proxy`). So
-that one comes last: JupyterHub's way is all at once, and a request to a server that runs would go to the hub, which
-says that it does not run, or is not ready itself.
+A new proxy holds requests back until it has the hub's own route (`kf_spawner.hub.proxy`), so the hub sends that one
+last. JupyterHub sends all at once: a request to a running server would then reach the hub, which would answer that
+the server is not running, or that the hub is not ready.
 """
 
 from typing import Any
@@ -11,11 +11,11 @@ from jupyterhub.proxy import ConfigurableHTTPProxy
 
 
 class OrderedProxy(ConfigurableHTTPProxy):
-    """JupyterHub's own, whose options it takes; a new proxy is told the hub's route after all others."""
+    """JupyterHub's own proxy class with the same options. A new proxy gets the hub's route after all others."""
 
     async def check_routes(self, user_dict: Any, service_dict: Any, routes: dict[str, Any] | None = None) -> None:
-        """Also routes to servers that are still looked at after the hub's start: who asks them is not told that they
-        are gone. What turns out to be gone loses its route with its server."""
+        """Adds routes also for servers that the hub still checks after its start, so that nobody is told that they
+        are gone. A server that turns out to be gone loses its route then."""
         routes = routes or await self.get_all_routes()
         own = self.hub.routespec
         if own in routes:

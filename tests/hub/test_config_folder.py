@@ -1,11 +1,11 @@
-"""further: what a folder of configuration changes, in which order, and what is said of one that cannot be used."""
+"""What a folder of configuration changes, in which order, and which error names a file that cannot be used."""
 
 import json
 
 import pytest
 from traitlets.config import Config
 
-from kf_spawner.hub.further import BadConfiguration, apply_folder
+from kf_spawner.hub.config_folder import BadConfiguration, apply_folder
 
 
 @pytest.fixture

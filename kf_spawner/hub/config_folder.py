@@ -1,6 +1,6 @@
-"""Configuration that a deployment lays over the hub's own, from a folder. Knows neither chart nor cluster.
+"""A folder of configuration that changes the hub's own. Knows neither chart nor cluster.
 
-`settings.json` sets traits, `additions.json` appends to lists, each `*.py` is run with `c`, in the order of names.
+`settings.json` sets traits, `additions.json` appends to lists. Then each `*.py` runs with `c`, in the order of names.
 """
 
 import json
@@ -11,11 +11,11 @@ from traitlets.config import Config
 
 
 class BadConfiguration(Exception):
-    """A file of the folder cannot be used: names it and what is wrong."""
+    """A file of the folder cannot be used. The message names the file and the problem."""
 
 
 def apply_folder(config: Config, folder: Path) -> None:
-    """Lays the files of `folder` over `config`, in place. Raises BadConfiguration, and what a `*.py` raises."""
+    """Changes `config` in place as the files of `folder` say. Raises BadConfiguration, and what a `*.py` raises."""
     if not folder.is_dir():
         raise BadConfiguration(f"KF_CONFIG_DIR={folder} is no folder")
     for name, traits in _read(folder / "settings.json").items():

@@ -1,8 +1,8 @@
-"""In which order a proxy is told its routes, and which. The proxy is a list here; test_proxy.py has the real one."""
+"""Which routes a proxy gets, and in which order. The proxy is a list here; test_proxy.py has the real one."""
 
 from types import SimpleNamespace
 
-from kf_spawner.hub.routes import OrderedProxy
+from kf_spawner.hub.proxy_routes import OrderedProxy
 
 HUB = SimpleNamespace(routespec="/", host="http://hub:8081")
 HUBS_OWN = {"/": {"routespec": "/", "target": HUB.host, "data": {"hub": True}}}
