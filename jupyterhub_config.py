@@ -1,21 +1,21 @@
-"""The hub's configuration, on one machine and on a cluster alike: environment variables in, traits out.
+"""The hub's configuration, for one machine and for a cluster: environment variables in, traits out.
 
-The only file that reads deployment variables; docs/hub-variables.md has each under a heading. Holds no logic: what a
-value means is decided where it is used.
+The only file that reads deployment variables; docs/hub-variables.md has each under a heading. Holds no logic.
 """
 
 import os
-from pathlib import Path
-from urllib.parse import urlsplit
 
 from kf_spawner import __version__
 from kf_spawner.hub.authenticators import AUTHENTICATORS
 from kf_spawner.hub.authorize import handlers
 from kf_spawner.hub.config_folder import apply_folder
+from kf_spawner.hub.dashboard_service import add_dashboard
+from kf_spawner.hub.database import is_copied_before_upgrade
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.proxy_routes import OrderedProxy
-from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, names, optional, port
+from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, host_of, names, optional, port
 from kf_spawner.k8s.names import HOME_MOUNT
+from kf_spawner.serving.address import serving_url
 from kf_spawner.spawner.catalogue import read_folder, reference
 from kf_spawner.spawner.spawner import KubeflowSpawner
 
@@ -32,7 +32,7 @@ where = {
     "tag": env.get("KF_IMAGE_TAG", __version__),
 }
 
-# The hub and its proxy: the proxy is started by somebody else, and both may go and come back on their own.
+# The hub and its proxy: another process starts the proxy, and each may restart alone.
 c.JupyterHub.bind_url = public_url
 c.JupyterHub.hub_bind_url = hub_address
 c.JupyterHub.hub_connect_url = env.get("KF_HUB_CONNECT_URL", hub_address)
@@ -41,9 +41,9 @@ c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = env.get("KF_PROXY_API_URL", "http://127.0.0.1:8001")
 c.JupyterHub.cleanup_servers = False
 c.JupyterHub.cleanup_proxy = False
-c.JupyterHub.last_activity_interval = 10  # also how soon a restarted proxy knows its routes again
+c.JupyterHub.last_activity_interval = 10  # seconds; also how soon a restarted proxy has its routes again
 c.JupyterHub.db_url = env.get("KF_HUB_DB", f"sqlite:///{state}/jupyterhub.sqlite")
-c.JupyterHub.upgrade_db = c.JupyterHub.db_url.startswith("sqlite")  # of others JupyterHub makes no copy before
+c.JupyterHub.upgrade_db = is_copied_before_upgrade(c.JupyterHub.db_url)
 c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
 
 # Pages
@@ -55,33 +55,21 @@ c.JupyterHub.extra_handlers = handlers()
 c.JupyterHub.authenticator_class = choice("KF_AUTHENTICATOR", AUTHENTICATORS, default="local")
 c.Authenticator.admin_users = {"admin"}
 c.Authenticator.allowed_users = names("KF_USERS", default="admin")
-c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", urlsplit(public_url).hostname)
+c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", host_of(public_url))
 c.LocalAuthenticator.hub_host = hub_host
 c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
 
-# The TFJob dashboard: a service that somebody else starts, and watches over.
-dashboard_url = env.get("KF_DASHBOARD_URL", "")
-if dashboard_url:
-    dashboard = {
-        "name": "tfjobs",
-        "url": dashboard_url,
-        "api_token": env.get("KF_DASHBOARD_TOKEN", ""),
-        "info": {"title": "TFJobs"},
-        "oauth_no_confirm": True,  # it is a part of the platform
-        "timeout": 0,  # seconds: the hub's start does not wait for it
-    }
-    c.JupyterHub.services = [dashboard]
-    c.JupyterHub.service_check_interval = 0
-    c.JupyterHub.load_roles = [{"name": "user", "scopes": ["self", "access:services!service=tfjobs"]}]
+# The TFJob dashboard
+add_dashboard(c, url=env.get("KF_DASHBOARD_URL", ""), token=env.get("KF_DASHBOARD_TOKEN", ""))
 
 # Servers
 c.JupyterHub.spawner_class = KubeflowSpawner
 c.KubeflowSpawner.images = read_folder(folder_of_images("KF_IMAGES_DIR"), **where)
 c.KubeflowSpawner.default_image = env.get("DEFAULT_IMAGE", "")
 c.KubeflowSpawner.model_server_image = env.get("KF_MODEL_SERVER_IMAGE", reference("model-server", **where))
-c.KubeflowSpawner.serving_url = env.get("KF_SERVING_URL", f"{public_url}/serving")
+c.KubeflowSpawner.serving_url = serving_url(env.get("KF_DOOR_URL", public_url))
 c.KubeflowSpawner.hub_connect_url = env.get("KF_SERVERS_CONNECT_URL") or None
-c.KubeflowSpawner.serving_connect_url = env.get("KF_SERVING_CONNECT_URL", "")
+c.KubeflowSpawner.serving_connect_url = serving_url(env.get("KF_DOOR_CONNECT_URL", ""))
 c.KubeflowSpawner.home_mount = optional("NOTEBOOK_PVC_MOUNT", default=HOME_MOUNT)
 c.KubeflowSpawner.extra_claims = sorted(names("KF_PVC_LIST", default=""))
 c.KubeflowSpawner.default_url = "/lab" if flag("DEFAULT_JUPYTERLAB", default=True) else "/tree"
@@ -91,11 +79,9 @@ c.KubeflowSpawner.automount_service_account_token = True
 c.KubeflowSpawner.cmd = ["jupyterhub-singleuser"]
 c.KubeflowSpawner.uid = 1000
 c.KubeflowSpawner.fs_gid = 100
-c.KubeflowSpawner.start_timeout = 1800  # seconds; a cause that is known ends a start long before
+c.KubeflowSpawner.start_timeout = 1800  # seconds; a start with a known cause of failure ends long before
 c.KubeflowSpawner.http_timeout = 300
 c.KubeflowSpawner.poll_interval = 10  # seconds; a look into a cache, not a request
 
-# What a deployment adds to all this: the chart's values become such a folder.
-further = env.get("KF_CONFIG_DIR", "")
-if further:
-    apply_folder(c, Path(further))
+# More configuration of the deployment: the chart's values become such a folder.
+apply_folder(c, env.get("KF_CONFIG_DIR", ""))

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kf_spawner.door import configuration as door_configuration
 from kf_spawner.localcluster.supervisor import ProcessSpec
 
 from .home import Home
@@ -66,11 +65,6 @@ class Settings:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{LOOPBACK if self.host in ('0.0.0.0', '::') else host}:{self.port}"
 
-    @property
-    def authorize_url(self) -> str:
-        """What the door asks the hub about each request to an endpoint."""
-        return f"{self.local_url('hub')}/hub/kf/authorize"
-
     def local_url(self, name: str) -> str:
         return f"http://{LOOPBACK}:{self.ports[name]}"
 
@@ -97,14 +91,13 @@ def shared_files() -> Path:
 
 
 def operator(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) -> ProcessSpec:
-    """The TFJob operator, which also tells the door its routes."""
+    """The TFJob operator."""
     argv = [
         sys.executable,
         "-m",
         "kf_spawner.operator",
         f"--kubeconfig={kubeconfig}",
         f"--metrics-port={settings.ports['operator']}",
-        f"--authorize-url={settings.authorize_url}",
     ]
     ready = serving(settings.ports["operator"], "/readyz")
     return ProcessSpec("operator", argv, environment(), ready, after=after)
@@ -179,26 +172,20 @@ def dashboard(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[
     return ProcessSpec("dashboard", argv, env, ready, after=after, late=True)
 
 
-def door(settings: Settings) -> ProcessSpec:
-    """Traefik; its configuration files are those of `door_files`, written before.
-
-    It asks the operator for routes once and, refused, ever more seldom: so it starts when there is an answer.
-    """
-    argv = door_configuration.argv(script("traefik"), str(settings.home.door / "static.yaml"))
+def door(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) -> ProcessSpec:
+    """Traefik with the routes to endpoints, on the address that browsers use."""
+    argv = [
+        sys.executable,
+        "-m",
+        "kf_spawner.door",
+        f"--kubeconfig={kubeconfig}",
+        f"--host={settings.host}",
+        f"--port={settings.port}",
+        f"--proxy-url={settings.local_url('proxy')}",
+        f"--authorize-url={settings.local_url('hub')}/hub/kf/authorize",
+        f"--ping-host={LOOPBACK}",
+        f"--ping-port={settings.ports['door-ping']}",
+        f"--folder={settings.home.door}",
+    ]
     ready = serving(settings.ports["door-ping"], "/ping")
-    return ProcessSpec("door", argv, environment(**door_configuration.ENVIRONMENT), ready, after=("operator",))
-
-
-def door_files(settings: Settings) -> dict[Path, dict]:
-    """The door's two configuration files by path."""
-    static, dynamic = settings.home.door / "static.yaml", settings.home.door / "dynamic.yaml"
-    made = door_configuration.configuration(
-        host=settings.host,
-        port=settings.port,
-        proxy_url=settings.local_url("proxy"),
-        authorize_url=settings.authorize_url,
-        routes_url=f"{settings.local_url('operator')}/routes",
-        dynamic_file=str(dynamic),
-        ping_port=settings.ports["door-ping"],
-    )
-    return {static: made.static, dynamic: made.dynamic}
+    return ProcessSpec("door", argv, environment(), ready, after=after)

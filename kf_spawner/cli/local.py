@@ -48,6 +48,7 @@ class LocalCluster:
     hub_kubeconfig: Path
     operator_kubeconfig: Path
     dashboard_kubeconfig: Path
+    door_kubeconfig: Path
 
 
 async def prepare(settings: Settings, *, user: str, progress: Callable[[str], None]) -> LocalCluster:
@@ -78,6 +79,7 @@ async def prepare(settings: Settings, *, user: str, progress: Callable[[str], No
         hub_kubeconfig=keys.client(credentials.HUB),
         operator_kubeconfig=keys.client(credentials.OPERATOR),
         dashboard_kubeconfig=keys.client(credentials.DASHBOARD),
+        door_kubeconfig=keys.client(credentials.DOOR),
     )
 
 

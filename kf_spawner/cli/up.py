@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -15,7 +14,6 @@ from traitlets import Integer, Unicode
 
 from kf_spawner.kube import ConfigError, load_config
 from kf_spawner.localcluster.controlplane.ports import PortError, allocate, hold
-from kf_spawner.localcluster.controlplane.private_files import write_private
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
 
 from . import components, local, machine
@@ -124,19 +122,17 @@ class Up(HomeApplication):
 
     async def _prepare(self, settings: components.Settings) -> tuple[Supervisor, Path | None]:
         """Everything that must be there before the first process starts; with the kubectl of a cluster of ours."""
-        for path, content in components.door_files(settings).items():
-            write_private(path, json.dumps(content, indent=1).encode())
         if self.kubeconfig:
             kubeconfig = self._kubeconfig()
             await prepare_named(kubeconfig)
             specs: list[ProcessSpec] = []
             kubectl = None
-            hub_config = operator_config = dashboard_config = kubeconfig
+            hub_config = operator_config = dashboard_config = door_config = kubeconfig
         else:
             cluster = await local.prepare(settings, user=ADMIN, progress=say_progress)
             specs, kubectl = cluster.specs, cluster.kubectl
             hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
-            dashboard_config = cluster.dashboard_kubeconfig
+            dashboard_config, door_config = cluster.dashboard_kubeconfig, cluster.door_kubeconfig
         token = settings.home.secret("proxy-token")
         dashboard_token = settings.home.secret("dashboard-token")
         after = ("kube-apiserver",) if specs else ()
@@ -151,7 +147,7 @@ class Up(HomeApplication):
                 dashboard_token=dashboard_token,
                 by_the_door=bool(self.kubeconfig),
             ),
-            components.door(settings),
+            components.door(settings, kubeconfig=door_config, after=after),
         ]
         others = tuple(spec.name for spec in specs)
         specs.append(components.dashboard(settings, kubeconfig=dashboard_config, token=dashboard_token, after=others))

@@ -1,4 +1,4 @@
-"""`python -m kf_spawner.door` opens the door."""
+"""`python -m kf_spawner.door` runs the door."""
 
 from .app import main
 

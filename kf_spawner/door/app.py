@@ -1,19 +1,35 @@
-"""The door as a program of its own: settings in, Traefik's files out, and then the process is Traefik.
+"""The door as a program: settings, signals, and the parts put together.
 
-For a cluster; `kf-spawner up` starts Traefik itself. Knows nothing of what is behind the addresses that it is given.
+It follows endpoints, gives Traefik its configuration and runs Traefik as its child.
 """
 
+import asyncio
 import json
+import logging
 import os
+import signal
 import sysconfig
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from traitlets import Bool, Integer, List, Unicode
 from traitlets.config import Application
 
 from kf_spawner import __version__
+from kf_spawner.kube import Client, ClusterConfig, ConfigError, load_config
 
-from . import configuration as door
+from . import process
+from .dynamic import Certificate, Targets, dynamic
+from .endpoints import Endpoints
+from .provider import Provider
+from .static import ENVIRONMENT, NO_GRACE, Grace, TlsPorts, argv, static
+
+log = logging.getLogger(__name__)
+
+FIRST_LIST = 3.0
+"""Seconds that the start waits for the endpoints, so that their routes are there from the beginning. An API server
+that is away for longer must not keep users from their notebooks: then only `/ping` has to wait."""
 
 
 class DoorApp(Application):
@@ -21,8 +37,12 @@ class DoorApp(Application):
 
     name = "kf-spawner-door"
     version = __version__
-    description = __doc__
+    description = "Traefik in front of everything: leads to the hub's proxy and to model endpoints."
 
+    kubeconfig = Unicode(
+        "",
+        help="Path of the kubeconfig. Default: `$KUBECONFIG`, else the pod's own account, else `~/.kube/config`.",
+    ).tag(config=True)
     host = Unicode("127.0.0.1", help="Address to listen on. Default: 127.0.0.1.").tag(config=True)
     port = Integer(8000, min=1, max=65535, help="TCP port for HTTP. Default: 8000.").tag(config=True)
     proxy_url = Unicode("http://127.0.0.1:8001", help="URL of the hub's proxy. Default: http://127.0.0.1:8001.").tag(
@@ -33,13 +53,9 @@ class DoorApp(Application):
         help="""URL of the hub's handler that authorizes each request to an endpoint. Default:
         http://127.0.0.1:8081/hub/kf/authorize.""",
     ).tag(config=True)
-    routes_url = Unicode(
-        "http://127.0.0.1:8085/routes",
-        help="""URL of the operator's routes to endpoints. While it does not answer, endpoints keep their last
-        routes. Default: http://127.0.0.1:8085/routes.""",
-    ).tag(config=True)
+    ping_host = Unicode("", help="Address of `/ping`. Default: the same as host.").tag(config=True)
     ping_port = Integer(
-        8002, min=1, max=65535, help="TCP port that answers `/ping` once the hub can be reached. Default: 8002."
+        8002, min=1, max=65535, help="TCP port that answers `/ping` once all routes are there. Default: 8002."
     ).tag(config=True)
     trusted_proxies = List(
         Unicode(),
@@ -62,33 +78,34 @@ class DoorApp(Application):
         8080, min=1, max=65535, help="TCP port that redirects browsers to HTTPS at port 443. Default: 8080."
     ).tag(config=True)
     accept_grace = Integer(
-        door.NO_GRACE.accept,
+        NO_GRACE.accept,
         min=0,
         help="""Seconds after SIGTERM in which connections are still accepted while `/ping` answers 503. The chart
         sets 5, in which the cluster's nodes learn of the next door: after a refused connection JupyterLab
         says that the server is gone. Default: 0.""",
     ).tag(config=True)
     answer_grace = Integer(
-        door.NO_GRACE.answer,
+        NO_GRACE.answer,
         min=0,
         help="""Seconds after `accept_grace` in which requests and WebSockets may end. The door ends sooner if no
         connection is left. The chart sets 65, longer than a request waits for a new proxy of the hub.
         Default: 3.""",
     ).tag(config=True)
-    folder = Unicode(".", help="Folder for Traefik's two configuration files. Default: . (the current folder).").tag(
+    folder = Unicode(".", help="Folder for Traefik's configuration file. Default: . (the current folder).").tag(
         config=True
     )
-    debug = Bool(False, help="Let Traefik log everything that it does, including paths. Default: false.").tag(
+    debug = Bool(False, help="Log everything that the door and Traefik do, including paths. Default: false.").tag(
         config=True
     )
 
     aliases = {
         **Application.aliases,
+        "kubeconfig": "DoorApp.kubeconfig",
         "host": "DoorApp.host",
         "port": "DoorApp.port",
         "proxy-url": "DoorApp.proxy_url",
         "authorize-url": "DoorApp.authorize_url",
-        "routes-url": "DoorApp.routes_url",
+        "ping-host": "DoorApp.ping_host",
         "ping-port": "DoorApp.ping_port",
         "trusted-proxies": "DoorApp.trusted_proxies",
         "tls-certificate": "DoorApp.tls_certificate",
@@ -100,37 +117,67 @@ class DoorApp(Application):
     flags = {"debug": ({"DoorApp": {"debug": True}}, debug.help)}
 
     def start(self) -> None:
-        static, dynamic = Path(self.folder) / "static.yaml", Path(self.folder) / "dynamic.yaml"
-        made = self.configuration(dynamic)
-        static.write_text(json.dumps(made.static))
-        dynamic.write_text(json.dumps(made.dynamic))
-        traefik = str(Path(sysconfig.get_path("scripts")) / "traefik")
-        os.execve(traefik, door.argv(traefik, str(static)), {**os.environ, **door.ENVIRONMENT})  # noqa: S606
+        logging.basicConfig(
+            level=logging.DEBUG if self.debug else logging.WARNING,
+            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+            force=True,
+        )
+        try:
+            config = load_config(self.kubeconfig or None)
+        except ConfigError as error:
+            log.error("%s", error)
+            self.exit(1)
+        self.exit(asyncio.run(self._run(config)))
 
-    def configuration(self, dynamic_file: Path) -> door.DoorConfiguration:
-        """What Traefik is told; the second part of it belongs into `dynamic_file`."""
-        tls = None
-        if self.tls_certificate:
-            tls = door.Tls(
-                port=self.tls_port,
-                redirect_port=self.tls_redirect_port,
-                certificate=self.tls_certificate,
-                key=self.tls_key,
-            )
-        return door.configuration(
+    async def _run(self, config: ClusterConfig) -> int:
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stopping.set)
+        client = Client(config, user_agent=f"kf-spawner-door/{__version__}", connections=2)
+        async with (
+            client,
+            Endpoints(client) as endpoints,
+            Provider(lambda: dynamic(self.targets, endpoints.backends(), certificate=self.certificate)) as provider,
+        ):
+            await _first(endpoints.synced(), stopping.wait(), timeout=FIRST_LIST)
+            if stopping.is_set():
+                return 0
+            file = Path(self.folder) / "static.yaml"
+            file.write_text(json.dumps(self.static(provider.url)))  # JSON is YAML
+            traefik = str(Path(sysconfig.get_path("scripts")) / "traefik")
+            return await process.run(argv(traefik, str(file)), {**os.environ, **ENVIRONMENT}, stopping)
+
+    @property
+    def targets(self) -> Targets:
+        return Targets(self.proxy_url, self.authorize_url)
+
+    @property
+    def certificate(self) -> Certificate | None:
+        return Certificate(self.tls_certificate, self.tls_key) if self.tls_certificate else None
+
+    def static(self, dynamic_url: str) -> dict[str, Any]:
+        """Traefik's static configuration, as the settings say."""
+        return static(
             host=self.host,
             port=self.port,
-            proxy_url=self.proxy_url,
-            authorize_url=self.authorize_url,
-            routes_url=self.routes_url,
-            dynamic_file=str(dynamic_file),
-            ping_host=self.host,
+            ping_host=self.ping_host or self.host,
             ping_port=self.ping_port,
+            dynamic_url=dynamic_url,
             trusted_proxies=self.trusted_proxies,
-            tls=tls,
-            grace=door.Grace(accept=self.accept_grace, answer=self.answer_grace),
+            tls=TlsPorts(self.tls_port, self.tls_redirect_port) if self.tls_certificate else None,
+            grace=Grace(accept=self.accept_grace, answer=self.answer_grace),
             log_level="DEBUG" if self.debug else "ERROR",
         )
+
+
+async def _first(*waiting: Coroutine[Any, Any, Any], timeout: float) -> None:
+    """Returns when one of them has ended, or after `timeout` seconds; the others are then cancelled."""
+    tasks = {asyncio.ensure_future(each) for each in waiting}
+    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from urllib.parse import quote
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
@@ -18,7 +17,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from kf_spawner.field_table import FieldTable
 from kf_spawner.kube import AlreadyExists, Invalid, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, PODS, SERVICES
-from kf_spawner.serving import ENDPOINT_LABEL, SELECTOR, build, status
+from kf_spawner.serving import DOOR_HEADER, ENDPOINT_LABEL, SELECTOR, address, build, status
 from kf_spawner.serving.options import PATHS, problems
 from kf_spawner.serving.status import READY
 from kf_spawner.workloads import submission
@@ -195,9 +194,8 @@ class Endpoints:
                 "NoDoor",
                 "KF_SERVING_URL says no way to endpoints: this server was not started by a hub",
             )
-        quoted = quote(name, safe="")
         request = HTTPRequest(
-            f"{door.rstrip('/')}/{self._cluster.namespace}/{quoted}/v1/models/{quoted}:predict",
+            f"{address.model_url(door, self._cluster.namespace, name)}:predict",
             method="POST",
             body=body,
             headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
@@ -243,11 +241,8 @@ class Endpoints:
         meta = deployment["metadata"]
         name = meta["name"]
         own = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(ENDPOINT_LABEL) == name]
-        view = status(deployment, own)
-        origin = (self._defaults.public or "").rstrip("/").removesuffix("/serving")
         return {
-            **view,
-            "url": origin + view["url"],
+            **status(deployment, own, serving_url=self._defaults.public or address.PREFIX),
             "namespace": meta["namespace"],
             "created": meta["creationTimestamp"],
             "deleting": "deletionTimestamp" in meta,
@@ -285,7 +280,7 @@ class Endpoints:
 
 
 def _is_doors_own(answer: HTTPResponse) -> bool:
-    """Whether the door answered in the model server's place: it knows no such route, or nobody behind it."""
-    if answer.code in (502, 503):
-        return True
-    return answer.code == 404 and "json" not in answer.headers.get("Content-Type", "")
+    """Whether the model server did not answer: its route is not there yet, or no pod of it is ready or listens."""
+    if DOOR_HEADER in answer.headers:
+        return answer.code in (404, 503)
+    return answer.code == 502

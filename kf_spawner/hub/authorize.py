@@ -1,24 +1,23 @@
-"""Who may call an endpoint: the hub's answer to the door, one question for each request.
+"""The door asks here, once for each request, whether the caller may use an endpoint.
 
-Owns the decision and its HTTP answers, at `/hub/kf/authorize`. Knows tokens and scopes (JupyterHub's) and whose a
-namespace is (`naming`); does not know endpoints, pods or Kubernetes.
+Owns the decision and its HTTP answers, at `/hub/kf/authorize`. Knows tokens and scopes (JupyterHub's) and which
+user a namespace belongs to (`naming`). May not know Kubernetes.
 
-The door asks in one of three ways, each with the caller's own `Authorization` header and nothing else of theirs:
+The door asks in one of three ways, each with the caller's `Authorization` header and no other header of theirs:
 
 - `GET …/authorize/NAMESPACE/NAME`: may the caller use this endpoint? 200, 401 or 403;
-- `GET …/authorize/NAMESPACE/NAME/unready`: the same, but where the answer is yes there is nobody to serve it: 503;
-- `GET …/authorize`: a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 401, 403, 404 or 400.
+- `GET …/authorize/NAMESPACE/NAME/unready`: the same for an endpoint without a ready pod: 503 in place of 200;
+- `GET …/authorize`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 401, 403, 404 or 400.
 
-The first two are told by the route that matched, so no spelling of the caller's path changes what is asked. A caller
-who may not act in a namespace gets the same 403 whether or not there is such an endpoint.
+The first two addresses come from the route that matched, so no spelling of the caller's path changes the question. A
+caller who may not act in a namespace gets the same 403 whether or not there is such an endpoint.
 
-Who may: a token that may access servers (`access:servers`) of the user whose namespace it is, so a user's own token,
-the token of one of the user's servers, or an administrator's. Cookies do not count: a page of another server on the
-same host could send them.
+A caller may use the endpoints of a user's namespace with a token that may access this user's servers
+(`access:servers`): the user's own token, the token of one of the user's servers, or an administrator's. Cookies do
+not count: a page of another server on the same host could send them.
 """
 
 import json
-import re
 from typing import Any
 
 from jupyterhub import orm
@@ -28,12 +27,10 @@ from jupyterhub.scopes import Scope, has_scope
 from tornado import web
 
 from kf_spawner.naming import NAMESPACE_PREFIX, is_label, user_namespace
-
-# Nothing encoded, no empty or dotted segment: what does not look like this is nobody's endpoint.
-_SERVING_PATH = re.compile(r"/serving/(?P<namespace>[a-z0-9-]+)/(?P<name>[a-z0-9-]+)(?:[/?].*)?")
+from kf_spawner.serving import DOOR_HEADER, address
 
 _MESSAGES = {
-    400: "This path is not /serving/NAMESPACE/NAME/…",
+    400: f"This path is not {address.FORM}",
     401: "Send a token of the hub in the header 'Authorization: token …'; make one on the hub's page /hub/token.",
     403: "This token may not use endpoints in this namespace: use its owner's, with the scope access:servers.",
     404: "There is no such endpoint here, or its route is not there yet: see the endpoint's status.",
@@ -69,7 +66,7 @@ def may_use(namespace: str, *, caller: str | None, scopes: dict[str, Any], db: A
 
 
 class AuthorizeHandler(BaseHandler):
-    """Answers the door. Register it with `handlers()`."""
+    """Answers the door. `handlers()` has its paths."""
 
     _accept_cookie_auth = False
     _accept_token_auth = True
@@ -96,8 +93,7 @@ class AuthorizeHandler(BaseHandler):
             self.finish()
 
     def _asked_path(self) -> tuple[str, str]:
-        matched = _SERVING_PATH.fullmatch(self.request.headers.get("X-Forwarded-Uri", ""))
-        return (matched["namespace"], matched["name"]) if matched else ("", "")
+        return address.parse(self.request.headers.get("X-Forwarded-Uri", "")) or ("", "")
 
     def _allowed(self, namespace: str) -> bool:
         user = self.current_user
@@ -106,22 +102,26 @@ class AuthorizeHandler(BaseHandler):
 
     def _answer(self, status: int, message: str = "") -> None:
         self.set_status(status)
+        self._finish_refusal(_REASONS[status], message or _MESSAGES[status])
+
+    def _finish_refusal(self, reason: str, message: str) -> None:
+        """The door sends this to the caller as it is. The header tells it from an answer of the model server's."""
+        self.set_header(DOOR_HEADER, reason)
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"reason": _REASONS[status], "message": message or _MESSAGES[status]}))
+        self.finish(json.dumps({"reason": reason, "message": message}))
 
     def _log(self) -> None:
-        """A line for each refusal; none for each of the many predictions that are let through, only the metrics."""
+        """Logs each refusal. The many predictions that are let through count in the metrics alone."""
         if self.get_status() == 200:
             prometheus_log_method(self)
         else:
             super()._log()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Errors are for programs: JSON, never the hub's HTML page."""
+        """Answers errors as JSON: the caller is a program and cannot use the hub's HTML page."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         message = error.log_message if isinstance(error, web.HTTPError) and error.log_message else ""
-        self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"reason": self._reason or "Error", "message": message or self._reason}))
+        self._finish_refusal(self._reason or "Error", message or self._reason)
 
 
 def handlers() -> list[tuple[str, type[web.RequestHandler]]]:

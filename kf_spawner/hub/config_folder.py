@@ -14,8 +14,14 @@ class BadConfiguration(Exception):
     """A file of the folder cannot be used. The message names the file and the problem."""
 
 
-def apply_folder(config: Config, folder: Path) -> None:
-    """Changes `config` in place as the files of `folder` say. Raises BadConfiguration, and what a `*.py` raises."""
+def apply_folder(config: Config, name: str) -> None:
+    """Changes `config` in place as the files of the folder `name` say; nothing where the name is empty.
+
+    Raises BadConfiguration, and what a `*.py` raises.
+    """
+    if not name:
+        return
+    folder = Path(name)
     if not folder.is_dir():
         raise BadConfiguration(f"KF_CONFIG_DIR={folder} is no folder")
     for name, traits in _read(folder / "settings.json").items():

@@ -1,4 +1,4 @@
-"""How the values of deployment variables are read: lists, flags, choices, addresses, `null` for nothing."""
+"""Reads the values of deployment variables: lists, flags, choices, addresses, `null` for nothing."""
 
 import os
 import sys
@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 T = TypeVar("T")
 
 NOTHING = ("", "null")
-"""Values that say nothing: the original's charts write `null` where nothing is wanted."""
+"""Values that mean "not set": the original's charts write `null` for that."""
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class BadVariable(Exception):
-    """A deployment variable has a value that means nothing: names both, and what would do."""
+    """A deployment variable has a value that cannot be used. The message names both, and a value that can."""
 
 
 def optional(name: str, *, default: str) -> str:
-    """A text; empty where the variable says nothing."""
+    """A text; empty where the variable is not set."""
     value = os.environ.get(name, default).strip()
     return "" if value in NOTHING else value
 
@@ -49,7 +49,7 @@ def choice(name: str, choices: Mapping[str, T], *, default: str) -> T:
 
 
 def address(name: str, *, default: str) -> str:
-    """An address of the web, without a slash at its end."""
+    """An HTTP or HTTPS address, without a slash at its end."""
     value = os.environ.get(name, "").strip() or default
     try:
         parts = urlsplit(value)
@@ -61,6 +61,11 @@ def address(name: str, *, default: str) -> str:
     return value.rstrip("/")
 
 
+def host_of(url: str) -> str:
+    """The host in an address that `address` has read."""
+    return urlsplit(url).hostname or ""
+
+
 def port(name: str, *, default: int) -> int:
     """A port to listen at."""
     value = os.environ.get(name, "").strip() or str(default)
@@ -70,7 +75,7 @@ def port(name: str, *, default: int) -> int:
 
 
 def folder(name: str, *, default: str) -> Path:
-    """A folder that is there."""
+    """A folder that exists."""
     value = Path(os.environ.get(name) or default)
     if not value.is_dir():
         raise BadVariable(f"{name}={value} is no folder: make it, or name another")
@@ -84,5 +89,5 @@ def shared_files() -> Path:
 
 
 def folder_of_images(name: str) -> Path:
-    """The folder that the variable names; without it the one that came with this version."""
+    """The folder that the variable names; else `images/` of this version."""
     return Path(os.environ[name]) if os.environ.get(name) else shared_files() / "images"

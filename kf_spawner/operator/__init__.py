@@ -1,4 +1,4 @@
-"""The TFJob controller: watches, queues, reconciles, elects a leader, measures; and serves the door its routes.
+"""The TFJob controller: watches, queues, reconciles, elects a leader, measures.
 
-What to do is decided in `tfjob/` and `serving/`, which are pure; this room acts. May not build manifests itself.
+`tfjob/`, which is pure, decides what to do; this room does it. May not build manifests itself.
 """

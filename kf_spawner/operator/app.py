@@ -20,7 +20,6 @@ from . import logs
 from .controller import Controller
 from .leader import Leader, LeadershipLost
 from .metrics import Metrics
-from .routes import Routes
 from .web import WebServer
 
 log = logging.getLogger(__name__)
@@ -51,8 +50,7 @@ class OperatorApp(Application):
         `$CUSTOM_CLUSTER_DOMAIN`, or none."""
     ).tag(config=True)
     metrics_host = Unicode(
-        "127.0.0.1",
-        help="Address of the HTTP server for /metrics, /healthz, /readyz and /routes. Default: 127.0.0.1.",
+        "127.0.0.1", help="Address of the HTTP server for /metrics, /healthz and /readyz. Default: 127.0.0.1."
     ).tag(config=True)
     metrics_port = Integer(8085, help="TCP port of that server; 0 takes a free one and logs it. Default: 8085.").tag(
         config=True
@@ -61,11 +59,6 @@ class OperatorApp(Application):
         "",
         help="""Scheduler that starts all pods of a job at once, by means of a PodGroup for each job: `volcano`, or
         the name of a coscheduling scheduler of scheduler-plugins. Default: none.""",
-    ).tag(config=True)
-    authorize_url = Unicode(
-        "",
-        help="""URL of the hub's handler that the door asks about each request to an endpoint. Default: none, and
-        /routes is not served.""",
     ).tag(config=True)
     leader_elect = Bool(
         False,
@@ -93,7 +86,6 @@ class OperatorApp(Application):
         "workers": "OperatorApp.workers",
         "metrics-host": "OperatorApp.metrics_host",
         "metrics-port": "OperatorApp.metrics_port",
-        "authorize-url": "OperatorApp.authorize_url",
         "gang-scheduler-name": "OperatorApp.gang_scheduler",
         "log-json": "OperatorApp.log_json",
     }
@@ -147,10 +139,6 @@ class OperatorApp(Application):
             )
             await stack.enter_async_context(client)
             recorder = await stack.enter_async_context(EventRecorder(client, component=OPERATOR_NAME))
-            routes = None
-            if self.authorize_url:
-                routes = Routes(client, authorize_url=self.authorize_url, namespace=namespace)
-                await stack.enter_async_context(routes)
             controller = await stack.enter_async_context(
                 Controller(
                     client,
@@ -166,16 +154,9 @@ class OperatorApp(Application):
             def why_unready() -> str:
                 if client.is_refused or (leader and leader.is_refused):
                     return f"the API server does not accept {config.token.source}: {RENEW}"
-                is_synced = controller.is_synced and (routes is None or routes.is_synced)
-                return "" if is_synced else "the operator has not seen the cluster's state yet"
+                return "" if controller.is_synced else "the operator has not seen the cluster's state yet"
 
-            server = WebServer(
-                self.metrics_host,
-                self.metrics_port,
-                metrics=metrics,
-                why_unready=why_unready,
-                routes=lambda: routes.configuration() if routes and routes.is_synced else None,
-            )
+            server = WebServer(self.metrics_host, self.metrics_port, metrics=metrics, why_unready=why_unready)
             await stack.enter_async_context(server)
             log.info("serving on http://%s:%d", *server.address)
             if await _before(controller.synced(), stopping) and await _before(self._lead(leader, metrics), stopping):

@@ -1,4 +1,4 @@
-"""The operator's own HTTP server: health, figures, and the door's routes. Says nothing that is secret."""
+"""The operator's own HTTP server: health and metrics. Nothing that it says is secret."""
 
 from collections.abc import Callable
 
@@ -13,17 +13,9 @@ class WebServer:
     `why_unready` says in words why the operator cannot work now; it is ready while that is empty.
     """
 
-    def __init__(
-        self,
-        host: str,
-        port: int,
-        *,
-        metrics: Metrics,
-        why_unready: Callable[[], str],
-        routes: Callable[[], dict | None],
-    ):
+    def __init__(self, host: str, port: int, *, metrics: Metrics, why_unready: Callable[[], str]):
         self._host, self._port = host, port
-        self._metrics, self._why_unready, self._routes = metrics, why_unready, routes
+        self._metrics, self._why_unready = metrics, why_unready
         self._runner: web.AppRunner | None = None
 
     async def __aenter__(self) -> "WebServer":
@@ -31,7 +23,6 @@ class WebServer:
         app.router.add_get("/healthz", self._get_health)
         app.router.add_get("/readyz", self._get_ready)
         app.router.add_get("/metrics", self._get_metrics)
-        app.router.add_get("/routes", self._get_routes)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port).start()
@@ -56,10 +47,3 @@ class WebServer:
 
     async def _get_metrics(self, _request: web.Request) -> web.Response:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
-
-    async def _get_routes(self, _request: web.Request) -> web.Response:
-        """503 until all endpoints are known: Traefik keeps the routes it has meanwhile."""
-        routes = self._routes()
-        if routes is None:
-            return web.Response(status=503, text="the endpoints are not known yet\n")
-        return web.json_response(routes)

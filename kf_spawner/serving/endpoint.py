@@ -6,8 +6,8 @@ Pure. The same options always give the same manifests, so that applying them aga
 from collections.abc import Mapping
 from typing import Any
 
-from kf_spawner.serving.names import REST_PORT, labels, selector
-from kf_spawner.serving.options import Options, parse
+from .names import REST_PORT, labels, selector
+from .options import Options, parse
 
 CONTAINER = "model-server"
 VOLUME = "model"

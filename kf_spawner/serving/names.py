@@ -1,4 +1,4 @@
-"""The labels, port and door path that belong to an endpoint. Pure; shared by manifests, status and routes."""
+"""The labels, port and header that belong to an endpoint. Pure; shared by manifests, status and backends."""
 
 from kf_spawner.k8s.metadata import COMPONENT, INSTANCE, MANAGED_BY, NAME
 
@@ -13,6 +13,10 @@ ENDPOINT = "endpoint"
 REST_PORT = 8501
 """TF Serving's REST port, on which every model server pod listens."""
 
+DOOR_HEADER = "Kf-Door"
+"""Header of an answer to a request to an endpoint that is the door's own, not the model server's. Its value is the
+`reason` in the answer's body. The door removes it from a model server's answer."""
+
 
 def labels(name: str) -> dict[str, str]:
     """The labels of every object of the endpoint `name`."""
@@ -26,10 +30,5 @@ def labels(name: str) -> dict[str, str]:
 
 
 def selector(name: str) -> dict[str, str]:
-    """What picks the endpoint's pods. Never changes for a name: a Deployment's selector is immutable."""
+    """Labels that select the endpoint's pods. Never changes for a name: a Deployment's selector is immutable."""
     return {COMPONENT: ENDPOINT, ENDPOINT_LABEL: name}
-
-
-def door_path(namespace: str, name: str) -> str:
-    """Where the door serves an endpoint, without a slash at the end: `/serving/kf-admin/digits`."""
-    return f"/serving/{namespace}/{name}"

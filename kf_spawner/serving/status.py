@@ -6,7 +6,7 @@ Pure. Knows Kubernetes' words for what goes wrong and says them in a user's.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kf_spawner.serving.names import door_path
+from .address import PREFIX, model_url
 
 PENDING = "Pending"
 """Nothing runs yet: pods wait for a node, a volume or an image."""
@@ -36,11 +36,14 @@ def status(
     deployment: Mapping[str, Any],
     pods: Sequence[Mapping[str, Any]],
     events: Iterable[Mapping[str, Any]] = (),
+    *,
+    serving_url: str = PREFIX,
 ) -> dict[str, Any]:
     """`{"name", "state", "message", "replicas", "ready", "url"}` of an endpoint.
 
-    `pods` are the endpoint's own, `events` those of its objects (any order; others are left out). `url` is the path
-    behind the door, `/serving/NAMESPACE/NAME/v1/models/NAME`. `message` is empty only when there is nothing to say.
+    `pods` are the endpoint's own, `events` those of its objects (any order; others are left out). `url` is the
+    model's address below `serving_url`; default: the path at the door, `/serving/NAMESPACE/NAME/v1/models/NAME`.
+    `message` is empty only when there is nothing to say.
     """
     name = deployment["metadata"]["name"]
     namespace = deployment["metadata"]["namespace"]
@@ -53,7 +56,7 @@ def status(
         "message": message,
         "replicas": wanted,
         "ready": ready,
-        "url": f"{door_path(namespace, name)}/v1/models/{name}",
+        "url": model_url(serving_url, namespace, name),
     }
 
 

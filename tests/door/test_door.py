@@ -13,9 +13,10 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from kf_spawner.door import configuration as door
-from kf_spawner.serving import build
-from kf_spawner.serving import configuration as routes
+from kf_spawner.door.dynamic import Targets, dynamic
+from kf_spawner.door.provider import Provider
+from kf_spawner.door.static import ENVIRONMENT, Grace, argv, static
+from kf_spawner.serving import backends, build
 from tests.fixtures.bare_hub import BIN, BareHub, Process, until
 from tests.fixtures.ports import free_ports
 
@@ -42,24 +43,18 @@ AT = web.AppKey("at", str)
 
 
 class World:
-    """What the operator would know, and the endpoint that tells Traefik."""
+    """The endpoints that the door leads to."""
 
-    def __init__(self, authorize_url: str) -> None:
-        self.authorize_url = authorize_url
+    def __init__(self) -> None:
         self.services: list[dict[str, Any]] = []
         self.pods: list[dict[str, Any]] = []
-        self.polled = asyncio.Condition()
-        self.polls = 0
 
-    async def routes(self, _: web.Request) -> web.Response:
-        async with self.polled:
-            self.polls += 1
-            self.polled.notify_all()
-        return web.json_response(routes(self.services, self.pods, authorize_url=self.authorize_url))
+    def configuration(self, targets: Targets) -> dict[str, Any]:
+        return dynamic(targets, backends(self.services, self.pods))
 
 
 async def echo(request: web.Request) -> web.StreamResponse:
-    """A model server that tells what reached it; it speaks WebSocket, too."""
+    """A model server that tells what reached it; it speaks WebSocket, and claims to be the door."""
     if request.headers.get("Upgrade"):
         socket_ = web.WebSocketResponse()
         await socket_.prepare(request)
@@ -68,7 +63,10 @@ async def echo(request: web.Request) -> web.StreamResponse:
         return socket_
     body = await request.text()
     seen = {"at": request.app[AT], "method": request.method, "path": request.raw_path, "body": body}
-    return web.json_response({**seen, "headers": dict(request.headers)})
+    status = int(request.query.get("answer", 200))
+    return web.json_response(
+        {**seen, "headers": dict(request.headers)}, status=status, headers={"kf-door": "NotFound", "X-Kept": "yes"}
+    )
 
 
 async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int) -> int:
@@ -118,17 +116,19 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, **settings: Any) -> AsyncIterator[tuple[Process, int, int]]:
-    """A door that leads where `settings` say; its process, its port and that of its ping."""
+async def running(
+    folder: Path, world: World, targets: Targets, **settings: Any
+) -> AsyncIterator[tuple[Process, int, int]]:
+    """Traefik with routes to `targets` and the endpoints of `world`; its process, its port and that of its ping."""
     port, ping = free_ports(2)
-    dynamic = folder / "dynamic.yaml"
-    config = door.configuration(host="127.0.0.1", port=port, dynamic_file=str(dynamic), ping_port=ping, **settings)
-    (folder / "static.yaml").write_text(json.dumps(config.static))
-    dynamic.write_text(json.dumps(config.dynamic))
-    argv = door.argv(str(BIN / "traefik"), str(folder / "static.yaml"))
-    async with Process(argv, log=folder / "traefik.log", cwd=folder, env=dict(door.ENVIRONMENT)) as process:
-        await until(f"http://127.0.0.1:{ping}/ping")
-        yield process, port, ping
+    async with Provider(lambda: world.configuration(targets)) as provider:
+        where = {"host": "127.0.0.1", "port": port, "ping_host": "127.0.0.1", "ping_port": ping}
+        file = folder / "static.yaml"
+        file.write_text(json.dumps(static(**where, dynamic_url=provider.url, **settings)))
+        command = argv(str(BIN / "traefik"), str(file))
+        async with Process(command, log=folder / "traefik.log", cwd=folder, env=dict(ENVIRONMENT)) as process:
+            await until(f"http://127.0.0.1:{ping}/ping")
+            yield process, port, ping
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -136,7 +136,7 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
     folder = tmp_path_factory.mktemp("door")
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(BareHub(folder))
-        world = World(hub.authorize_url)
+        world = World()
         alice, bob = await serve_as_a_pod(stack), await serve_as_a_pod(stack)
         world.services = [
             endpoint_service("kf-alice", "digits"),
@@ -148,15 +148,8 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
             ready_pod("kf-bob", "digits", bob),
             ready_pod("kf-alice", "loading", "127.77.4.1", ready=False),
         ]
-        routes_port = await serve(stack, world.routes, "127.0.0.1", 0)
-        process, port, _ = await stack.enter_async_context(
-            running(
-                folder,
-                proxy_url=hub.proxy_url,
-                authorize_url=hub.authorize_url,
-                routes_url=f"http://127.0.0.1:{routes_port}/routes",
-            )
-        )
+        targets = Targets(hub.proxy_url, hub.authorize_url)
+        process, port, _ = await stack.enter_async_context(running(folder, world, targets))
         url = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as http, http.get(f"{url}/hub/health") as answer:
             assert answer.status == 200, "a door that answers its ping knows the way to the hub"
@@ -200,6 +193,24 @@ async def test_an_endpoint_with_no_ready_pod_says_so_to_its_owner_only(opened: D
     assert (status, json.loads(text)["reason"]) == (503, "EndpointNotReady")
     assert (await opened.request("GET", path, bob))[0] == 403
     assert (await opened.request("GET", path))[0] == 401
+
+
+async def test_only_the_doors_own_answers_say_that_they_are(opened: Door) -> None:
+    """The model server of these tests sends the door's header with every answer, with an error's, too."""
+    alice, bob = await opened.hub.token("alice"), await opened.hub.token("bob")
+    unready, missing = "/serving/kf-alice/loading/v1", "/serving/kf-alice/nothing/v1"
+
+    async def ask(path: str, token: str | None) -> tuple[int, str | None, str | None]:
+        headers = {"Authorization": f"token {token}"} if token else {}
+        async with aiohttp.ClientSession() as http, http.get(opened.url + path, headers=headers) as answer:
+            return answer.status, answer.headers.get("Kf-Door"), answer.headers.get("X-Kept")
+
+    assert await ask(PREDICT, None) == (401, "Unauthorized", None)
+    assert await ask(PREDICT, bob) == (403, "Forbidden", None)
+    assert await ask(missing, alice) == (404, "NotFound", None)
+    assert await ask(unready, alice) == (503, "EndpointNotReady", None)
+    for status in (200, 401, 403, 404, 503):
+        assert await ask(f"{PREDICT}?answer={status}", alice) == (status, None, "yes")
 
 
 async def test_an_unknown_endpoint_looks_like_a_foreign_one_to_others(opened: Door) -> None:
@@ -330,8 +341,8 @@ async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Proce
     """Its process, its port, that of its ping, and that at which the hub's proxy would be."""
     (proxy,) = free_ports(1)
     address = f"http://127.0.0.1:{proxy}"
-    leads = {"proxy_url": address, "authorize_url": f"{address}/hub/kf/authorize", "routes_url": f"{address}/routes"}
-    async with running(folder, **leads, **settings) as (process, port, ping):
+    targets = Targets(address, f"{address}/hub/kf/authorize")
+    async with running(folder, World(), targets, **settings) as (process, port, ping):
         yield process, port, ping, proxy
 
 
@@ -359,7 +370,7 @@ async def test_a_door_that_is_asked_to_end_is_open_until_nothing_leads_there(tmp
     """Its ping says that it is about to go, and whoever was led there all the same has an answer."""
     async with AsyncExitStack() as stack:
         process, port, ping, proxy = await stack.enter_async_context(
-            door_alone(tmp_path, grace=door.Grace(accept=10, answer=0))
+            door_alone(tmp_path, grace=Grace(accept=10, answer=0))
         )
         await serve(stack, echo, "127.0.0.1", proxy)
         process.child.terminate()
@@ -373,7 +384,7 @@ async def test_a_door_that_ends_lets_whoever_is_connected_finish(tmp_path) -> No
     """And goes when nobody is, long before it must."""
     async with AsyncExitStack() as stack:
         process, port, _, proxy = await stack.enter_async_context(
-            door_alone(tmp_path, grace=door.Grace(accept=0, answer=600))
+            door_alone(tmp_path, grace=Grace(accept=0, answer=600))
         )
         await serve(stack, echo, "127.0.0.1", proxy)
         async with (

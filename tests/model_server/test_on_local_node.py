@@ -16,7 +16,7 @@ import yaml
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, NAMESPACES, PODS, SERVICES, STORAGECLASSES
-from kf_spawner.serving import SELECTOR, build, configuration, status
+from kf_spawner.serving import SELECTOR, backends, build, status
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.image_python import ROOT
 
@@ -94,12 +94,11 @@ async def predict(client: Client, name: str) -> Any:
     """What the pod that the door would choose answers; None while it would choose none."""
     services = (await client.list(SERVICES, NAMESPACE, label_selector=SELECTOR))["items"]
     pods = (await client.list(PODS, NAMESPACE))["items"]
-    routes = configuration(services, pods, authorize_url="http://hub")
-    choice = routes["http"].get("services", {}).get(f"endpoint-{NAMESPACE}.{name}")
-    if choice is None:
+    found = [one for one in backends(services, pods) if (one.namespace, one.name) == (NAMESPACE, name)]
+    if not found or not found[0].addresses:
         return None
-    (server,) = choice["loadBalancer"]["servers"]
-    url = f"{server['url']}/v1/models/{name}:predict"
+    (address,) = found[0].addresses
+    url = f"http://{address}:{found[0].port}/v1/models/{name}:predict"
     async with aiohttp.ClientSession() as http, http.post(url, json={"instances": [0]}) as answer:
         return (await answer.json())["predictions"]
 

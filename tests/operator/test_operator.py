@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from kf_spawner.kube.resources import SERVICES
 from kf_spawner.tfjob.names import TFJOBS
-from tests.operator.conftest import OperatorProcess, kubectl
+from tests.operator.conftest import kubectl
 from tests.tfjob.world import job
 
 pytestmark = pytest.mark.usefixtures("operator_kubeconfig")
@@ -131,31 +130,3 @@ async def test_health_and_size(namespace, operator_process):
     assert operator_process.get("/healthz") == "ok\n"
     assert operator_process.memory < 60
     assert operator_process.stop() == 0
-
-
-async def test_routes(namespace, operator_kubeconfig, tmp_path):
-    process = OperatorProcess(
-        operator_kubeconfig, tmp_path / "log", "--authorize-url=http://127.0.0.1:1/hub/kf/authorize"
-    )
-    process.start()
-    try:
-        labels = {"kf-spawner.io/endpoint": "digits", "app.kubernetes.io/component": "endpoint"}
-        await namespace.client.create(
-            SERVICES,
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"name": "digits", "namespace": namespace.name, "labels": labels},
-                "spec": {"selector": labels, "ports": [{"port": 8501}]},
-            },
-        )
-
-        async def routed():
-            try:
-                return f"/serving/{namespace.name}/digits" in process.get("/routes")
-            except OSError:
-                return False
-
-        await namespace.until(routed)
-    finally:
-        process.kill()

@@ -91,11 +91,9 @@ def test_an_exception_is_one_line():
 
 @pytest.mark.parametrize(("why", "status", "text"), [("it waits", 503, "it waits\n"), ("", 200, "ok\n")])
 async def test_readiness(why, status, text):
-    server = WebServer("127.0.0.1", 0, metrics=Metrics(), why_unready=lambda: why, routes=lambda: None)
+    server = WebServer("127.0.0.1", 0, metrics=Metrics(), why_unready=lambda: why)
     async with server, ClientSession("http://{}:{}".format(*server.address)) as http:
         async with http.get("/readyz") as answer:
             assert (answer.status, await answer.text()) == (status, text)
         async with http.get("/healthz") as answer:
             assert answer.status == 200
-        async with http.get("/routes") as answer:
-            assert answer.status == 503

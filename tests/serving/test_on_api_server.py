@@ -9,7 +9,7 @@ import pytest
 from kf_spawner.k8s.resources import Resource
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import DEPLOYMENTS, NAMESPACES, PODS, SERVICES
-from kf_spawner.serving import SELECTOR, build, configuration, status
+from kf_spawner.serving import SELECTOR, Backends, backends, build, status
 
 QUOTAS = Resource("", "v1", "resourcequotas", "ResourceQuota")
 
@@ -64,9 +64,8 @@ async def test_its_pods_are_admitted_and_found_by_its_service(client: Client, na
     pods = (await client.list(PODS, namespace))["items"]
     assert len(pods) == 1
     ready = {"conditions": [{"type": "Ready", "status": "True"}], "podIP": "10.0.0.9"}
-    routes = configuration([service], [{**pods[0], "status": ready}], authorize_url="http://hub")
-    (backend,) = routes["http"]["services"].values()
-    assert backend["loadBalancer"]["servers"] == [{"url": "http://10.0.0.9:8501"}]
+    found_backends = backends([service], [{**pods[0], "status": ready}])
+    assert found_backends == [Backends(namespace, "digits", ("10.0.0.9",), 8501)]
 
 
 async def test_applying_it_again_changes_nothing(client: Client, namespace: str) -> None:

@@ -274,7 +274,7 @@ automountServiceAccountToken: false
 {{ .part.serviceAccount.name | default .component }}
 {{- end }}
 
-{{- /* Who may reach a part, unless that is off. component, part, rules (YAML: entries of `ingress`). */ -}}
+{{- /* Who may reach a part, unless that is off. component, part, rules (YAML: entries of `ingress`; none: no other part). */ -}}
 {{- define "kf.networkPolicy" -}}
 {{- if .part.networkPolicy.enabled }}
 apiVersion: networking.k8s.io/v1
@@ -293,10 +293,7 @@ spec:
     - Egress
     {{- end }}
   ingress:
-    {{- .rules | trim | nindent 4 }}
-    {{- with .part.networkPolicy.ingress }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- concat (.rules | default "[]" | fromYamlArray) .part.networkPolicy.ingress | default list | toYaml | nindent 4 }}
   {{- with .part.networkPolicy.egress }}
   egress:
     {{- toYaml . | nindent 4 }}

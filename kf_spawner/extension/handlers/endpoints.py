@@ -1,5 +1,6 @@
 """Handlers of model endpoints: the collection, one endpoint, its logs, and predictions through the door."""
 
+from kf_spawner.serving import DOOR_HEADER
 from kf_spawner.workloads.http import flag
 
 from .base import Handler, guarded, log_lines
@@ -41,4 +42,6 @@ class EndpointPredict(Handler):
         answer = await self.endpoints.predict(name, body)
         self.set_status(answer.code, answer.reason)
         self.set_header("Content-Type", answer.headers.get("Content-Type", "application/json"))
+        if DOOR_HEADER in answer.headers:
+            self.set_header(DOOR_HEADER, answer.headers[DOOR_HEADER])
         self.finish(answer.body or b"")

@@ -23,8 +23,9 @@ NODE = "node"
 OPERATOR = "operator"
 HUB = "hub"
 DASHBOARD = "dashboard"
+DOOR = "door"
 PROVISIONER = "provisioner"
-PLATFORM_CLIENTS = (OPERATOR, HUB, DASHBOARD, PROVISIONER)
+PLATFORM_CLIENTS = (OPERATOR, HUB, DASHBOARD, DOOR, PROVISIONER)
 """Clients of the platform's own: client NAME is the user `kf-spawner:NAME`."""
 
 

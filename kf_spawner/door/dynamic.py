@@ -1,0 +1,112 @@
+"""Traefik's dynamic configuration: routes to the hub's proxy and to each endpoint.
+
+Pure and deterministic. Does not know how the configuration reaches Traefik, nor who may call an endpoint: Traefik
+asks the hub at `authorize_url` about each request first. Source: https://doc.traefik.io/traefik/reference/.
+
+What an endpoint's route promises:
+
+- the question to the hub names the namespace and endpoint of the *route*, not the path that the caller wrote: no
+  spelling of a path can ask about one endpoint and reach another;
+- the caller's token and cookies end at the door: the model server never sees them;
+- only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
+- an endpoint with no ready pod has a route, too. After the same question the hub answers 503 and says why.
+
+A path below `/serving/` without a route is answered by the hub (401, 403 or 404) and never reaches the hub's proxy.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from kf_spawner.serving import DOOR_HEADER, Backends, address
+
+from .static import PING
+
+PATIENCE: Mapping[str, Any] = {"attempts": 60, "initialInterval": "500ms"}
+"""How often Traefik tries the hub's proxy while nothing listens there, and the pause between two tries (at most twice
+as long): about a minute, in which a pod is replaced. An open notebook would take a 502 for the end of its kernel."""
+
+_NOBODY = "noop@internal"
+"""Traefik's service that answers nothing: for routes whose every request the hub answers itself."""
+
+
+class Certificate(NamedTuple):
+    """Paths of PEM files."""
+
+    certificate: str
+    key: str
+
+
+class Targets(NamedTuple):
+    """`proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`, without a slash at the end."""
+
+    proxy_url: str
+    authorize_url: str
+
+
+def dynamic(
+    targets: Targets, endpoints: Iterable[Backends] | None, *, certificate: Certificate | None = None
+) -> dict[str, Any]:
+    """The dynamic configuration. `endpoints` is None until they are known: then `/ping` has no route."""
+    http = _hub(targets)
+    if endpoints is not None:
+        http["routers"]["ping"] = {"rule": "Path(`/ping`)", "entryPoints": [PING], "service": "ping@internal"}
+        for backends in endpoints:
+            _add_endpoint(http, backends, targets.authorize_url)
+    if certificate is None:
+        return {"http": http}
+    pair = {"certFile": certificate.certificate, "keyFile": certificate.key}
+    return {"http": http, "tls": {"stores": {"default": {"defaultCertificate": pair}}}}
+
+
+def _hub(targets: Targets) -> dict[str, dict[str, Any]]:
+    below = f"Path(`{address.PREFIX}`) || PathPrefix(`{address.PREFIX}/`)"
+    return {
+        "routers": {
+            "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "middlewares": ["patience"], "service": "hub"},
+            # Longer rules win: an endpoint's own route has a higher priority than this.
+            "serving": {"rule": below, "priority": 2, "middlewares": ["serving-authorize"], "service": _NOBODY},
+        },
+        "middlewares": {
+            "patience": {"retry": dict(PATIENCE)},
+            "serving-authorize": _ask_hub(targets.authorize_url),
+        },
+        "services": {"hub": {"loadBalancer": {"servers": [{"url": targets.proxy_url}]}}},
+    }
+
+
+def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize_url: str) -> None:
+    key = f"endpoint-{backends.namespace}.{backends.name}"  # a dot is in no label: two endpoints never share a key
+    path = address.path(backends.namespace, backends.name)
+    question = f"{authorize_url}/{backends.namespace}/{backends.name}"
+    http["middlewares"][f"{key}.authorize"] = _ask_hub(question if backends.addresses else f"{question}/unready")
+    http["middlewares"][f"{key}.prefix"] = {"stripPrefix": {"prefixes": [path]}}
+    # An empty value removes the header. What the hub refuses does not come by here.
+    http["middlewares"][f"{key}.private"] = {
+        "headers": {
+            "customRequestHeaders": {"Authorization": "", "Cookie": ""},
+            "customResponseHeaders": {DOOR_HEADER: ""},
+        }
+    }
+    http["routers"][key] = {
+        "rule": f"PathPrefix(`{path}/`)",
+        "middlewares": [f"{key}.authorize", f"{key}.private", f"{key}.prefix"],
+        "service": key if backends.addresses else _NOBODY,
+    }
+    if backends.addresses:
+        servers = [{"url": f"http://{_host(each)}:{backends.port}"} for each in backends.addresses]
+        http["services"][key] = {"loadBalancer": {"servers": servers, "passHostHeader": False}}
+
+
+def _ask_hub(question: str) -> dict[str, Any]:
+    """The middleware that asks the hub first. Only the token goes there; forwarding headers of callers do not."""
+    return {
+        "forwardAuth": {
+            "address": question,
+            "trustForwardHeader": False,
+            "authRequestHeaders": ["Authorization"],
+        }
+    }
+
+
+def _host(pod_address: str) -> str:
+    return f"[{pod_address}]" if ":" in pod_address else pod_address
