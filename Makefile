@@ -9,7 +9,8 @@ NODE := scripts/node $(VENV)
 PRETTIER_FILES := 'kf_spawner/**/*.js' '*.{js,json}'
 SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
-.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference dist images clean
+.PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference browser-types dist
+.PHONY: images clean
 .PHONY: check-format check-lint check-types check-layers check-shell check-javascript
 .PHONY: bench bench-operator bench-spawn run-venv test-venv
 
@@ -56,7 +57,7 @@ endif
 .cluster/plain.tar: tests/node/plain_image.py tests/node/pods.py tests/cluster/archive.py tests/cluster/debian.py
 	@$(BIN)/python -m tests.node.plain_image $@
 
-check: check-format check-lint check-types check-layers check-shell ## check format, lint, types, layers, shell scripts and JavaScript
+check: check-format check-lint check-types check-layers check-shell check-javascript ## check format, lint, types, layers, shell scripts and JavaScript
 
 # Each of these is also a hook of .pre-commit-config.yaml.
 check-format: test-venv
@@ -100,6 +101,9 @@ docs: test-venv ## build the pages of docs/ as a site in build/docs; a warning i
 
 reference: test-venv ## make docs/settings.md and docs/notebook-api.md again from the code
 	@$(BIN)/python docs/generate.py
+
+browser-types: test-venv ## make the browser's types of the dashboard's JSON again from the code
+	@$(BIN)/python -m scripts.browser_types
 
 bench: test-venv ## measure starts and memory, as in docs/benchmarks.md
 	@$(BIN)/python -m benchmarks.startup

@@ -22,4 +22,5 @@ export default [
       "prefer-template": "error",
     },
   },
+  { files: ["kf_spawner/hub/templates/*.js"], languageOptions: { globals: { require: "readonly" } } },
 ];

@@ -313,7 +313,7 @@ async def test_logs_that_went_with_their_pods_are_not_waited_for(chromium, dashb
         await expect(page.get_by_role("link", name="Download")).to_have_count(0)
         await expect(page.get_by_role("button", name="Pause")).to_be_hidden()
         await page.get_by_role("link", name="Overview").click()
-        await expect(page.get_by_text("There is no pod to tell now")).to_be_visible()
+        await expect(page.get_by_text("None: the replica has no pod now")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -1,4 +1,4 @@
-// The colours: as the system says, unless the reader chose light or dark; the choice is the hub's, kept in its place.
+// The colours: the system's, unless the reader chose light or dark. The hub's pages share the choice.
 // A classic script in the head, so that a page is never drawn in the wrong colours first.
 
 (() => {
@@ -8,10 +8,11 @@
   if (chosen === "light" || chosen === "dark") root.dataset.theme = chosen;
 
   document.addEventListener("DOMContentLoaded", () => {
-    document.getElementById("theme").addEventListener("click", () => {
+    document.getElementById("theme")?.addEventListener("click", () => {
       const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-      root.dataset.theme = (root.dataset.theme || system) === "dark" ? "light" : "dark";
-      localStorage.setItem(KEY, root.dataset.theme);
+      const next = (root.dataset.theme || system) === "dark" ? "light" : "dark";
+      root.dataset.theme = next;
+      localStorage.setItem(KEY, next);
     });
   });
 })();

@@ -1,21 +1,37 @@
-// A stream that is taken up again when it breaks, until it is stopped.
+// A stream that is opened again when it breaks, until it is stopped.
 
-import { jsonLines } from "./client.js";
+import { ApiError, jsonLines } from "./client.js";
 import { showConnection } from "../common/notify.js";
 
 const PAUSES = [500, 1000, 2000, 4000, 8000]; // ms
 
 /**
- * Calls `onItem(item)` for all that comes from `path()`, and `onError(error)` once if asking again will not help.
- * A stream that ends is asked for again, unless `once`. Gives a function that ends it.
+ * @template Item
+ * @typedef {object} Listener
+ * @property {(item: Item) => void} onItem is called for each item but those that every stream has: ping and error
+ * @property {(error: ApiError) => void} onError is called once, when asking again will not help
  */
-export function openStream(path, { onItem, onError, once = false }) {
+
+/**
+ * Reads the stream at `path()`, and opens it again when it ends or breaks. Gives a function that stops it.
+ *
+ * @template Item
+ * @param {() => string} path
+ * @param {Listener<Item>} listener
+ */
+export function openStream(path, listener) {
   const stop = new AbortController();
-  run(path, { onItem, onError, once, signal: stop.signal });
+  run(path, listener, stop.signal);
   return () => stop.abort();
 }
 
-async function run(path, { onItem, onError, once, signal }) {
+/**
+ * @template Item
+ * @param {() => string} path
+ * @param {Listener<Item>} listener
+ * @param {AbortSignal} signal
+ */
+async function run(path, { onItem, onError }, signal) {
   let failures = 0;
   while (!signal.aborted) {
     try {
@@ -23,11 +39,11 @@ async function run(path, { onItem, onError, once, signal }) {
         if (signal.aborted) return;
         if (failures) showConnection(null);
         failures = 0;
-        onItem(item);
+        if (item.type !== "ping" && item.type !== "error") onItem(item);
       }
-      if (once) return;
     } catch (error) {
       if (signal.aborted) return;
+      if (!(error instanceof ApiError)) throw error;
       if (!error.retry || error.status === 401) return onError(error);
       showConnection(`${error.message} Trying again…`);
     }
@@ -35,8 +51,13 @@ async function run(path, { onItem, onError, once, signal }) {
   }
 }
 
-const pause = (time, signal) =>
-  new Promise((resolve) => {
+/**
+ * @param {number} time in ms
+ * @param {AbortSignal} signal ends it early
+ */
+function pause(time, signal) {
+  return new Promise((resolve) => {
     setTimeout(resolve, time);
     signal.addEventListener("abort", resolve, { once: true });
   });
+}

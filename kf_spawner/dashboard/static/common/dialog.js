@@ -1,13 +1,24 @@
 // A question in a <dialog>: it stays open, with the reason in words, until the work is done or the reader cancels.
 
+import { asApiError } from "../api/client.js";
 import { fill, h } from "./dom.js";
 import { showFieldErrors } from "./fields.js";
 
+/** @import { Child } from "./dom.js" */
+
 /**
- * Asks, and does `work()` when confirmed. `fieldOf(field)` gives the input that a field of an ApiError is about.
+ * @typedef {object} Question
+ * @property {string} title
+ * @property {Child} content
+ * @property {string} label of the button that confirms
+ * @property {boolean} [danger] whether the work cannot be undone
+ * @property {() => Promise<void>} work is done when confirmed
+ * @property {(field: string) => HTMLInputElement | undefined} [fieldOf] the input that a field of an ApiError is about
  */
-export function ask({ title, content, label, danger = false, work, fieldOf = () => undefined }) {
-  const trouble = h("div", { role: "alert" });
+
+/** @param {Question} question */
+export function openDialog({ title, content, label, danger = false, work, fieldOf = () => undefined }) {
+  const problems = h("div", { role: "alert" });
   const confirm = h("button", { type: "submit", class: danger ? "primary danger" : "primary" }, label);
   const cancel = h("button", { type: "button", onclick: () => dialog.close() }, "Cancel");
   const form = h(
@@ -15,7 +26,7 @@ export function ask({ title, content, label, danger = false, work, fieldOf = () 
     { method: "dialog", novalidate: true },
     h("h2", { id: "dialog-title" }, title),
     content,
-    trouble,
+    problems,
     h("div", { class: "actions" }, cancel, confirm),
   );
   const dialog = h("dialog", { "aria-labelledby": "dialog-title" }, form);
@@ -23,18 +34,16 @@ export function ask({ title, content, label, danger = false, work, fieldOf = () 
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     confirm.disabled = true;
-    fill(trouble);
+    fill(problems);
     try {
       await work();
       dialog.close();
     } catch (error) {
-      const rest = showFieldErrors(form, error, fieldOf);
-      if (rest.length) {
-        fill(
-          trouble,
-          rest.map((words) => h("p", { class: "notice error" }, words)),
-        );
-      }
+      const rest = showFieldErrors(form, asApiError(error), fieldOf);
+      fill(
+        problems,
+        rest.map((message) => h("p", { class: "notice error" }, message)),
+      );
     }
     confirm.disabled = false;
   });
@@ -44,6 +53,13 @@ export function ask({ title, content, label, danger = false, work, fieldOf = () 
   if (danger) cancel.focus();
 }
 
-/** A button that opens a dialog. */
-ask.button = (label, open, kind = "") =>
-  h("button", { type: "button", class: kind, "aria-haspopup": "dialog", onclick: open }, label);
+/**
+ * A button that opens a dialog.
+ *
+ * @param {string} label
+ * @param {() => void} open
+ * @param {string} style
+ */
+export function dialogButton(label, open, style = "") {
+  return h("button", { type: "button", class: style, "aria-haspopup": "dialog", onclick: open }, label);
+}

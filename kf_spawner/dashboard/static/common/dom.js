@@ -1,8 +1,20 @@
 // Elements from data. Text is always text: nothing here takes HTML.
 
-const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "open", "selected", "className", "htmlFor"]);
+/** @typedef {Node | string | false | null | undefined | Child[]} Child null, undefined and false are left out */
+/** @typedef {string | number | boolean | null | undefined | ((event: any) => void)} AttributeValue */
+/** @typedef {Record<string, AttributeValue>} Attributes `onclick` and the like are listeners */
 
-/** An element: `h("a", {href: "…", onclick: go}, "text", child)`; null, undefined and false are left out. */
+const PROPERTIES = new Set(["value", "checked", "disabled", "hidden", "selected"]);
+
+/**
+ * An element: `h("a", {href: "…", onclick: go}, "text", child)`.
+ *
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Attributes} attributes
+ * @param {Child[]} children
+ * @returns {HTMLElementTagNameMap[K]}
+ */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) set(element, name, value);
@@ -10,38 +22,75 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/**
+ * @param {HTMLElement} element
+ * @param {string} name
+ * @param {AttributeValue} value
+ */
 function set(element, name, value) {
   if (value === null || value === undefined || value === false) return;
-  if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-  else if (PROPERTIES.has(name)) element[name] = value;
-  else element.setAttribute(name, value === true ? "" : value);
+  if (typeof value === "function") element.addEventListener(name.slice("on".length), value);
+  else if (PROPERTIES.has(name)) Object.assign(element, { [name]: value });
+  else element.setAttribute(name, value === true ? "" : String(value));
 }
 
-export function append(element, children) {
-  for (const child of children.flat(Infinity)) {
-    if (child !== null && child !== undefined && child !== false) element.append(child);
+/**
+ * @param {Element} element
+ * @param {Child[]} children
+ */
+function append(element, children) {
+  for (const child of children) {
+    if (Array.isArray(child)) append(element, child);
+    else if (child !== null && child !== undefined && child !== false) element.append(child);
   }
 }
 
-/** Replaces what is in `element`. */
+/**
+ * Replaces what is in `element`.
+ *
+ * @param {Element} element
+ * @param {Child[]} children
+ */
 export function fill(element, ...children) {
   element.replaceChildren();
   append(element, children);
 }
 
 /**
- * A part of a page that is drawn anew only when its data has changed, so that focus, selection and scroll stay.
- * `draw(data)` gives the children of `element`.
+ * An element of the page's own document, index.html.
+ *
+ * @param {string} id
  */
-export function part(element, draw) {
-  let shown;
-  return {
-    element,
-    update(data) {
-      const key = JSON.stringify(data);
-      if (key === shown) return;
-      shown = key;
-      fill(element, draw(data));
-    },
-  };
+export function byId(id) {
+  const found = document.getElementById(id);
+  if (!found) throw new Error(`the page has no element ${id}`);
+  return found;
+}
+
+/**
+ * A part of a page that is drawn anew only when its data has changed, so that focus, selection and scroll stay.
+ *
+ * @template Data
+ */
+export class Part {
+  /** @type {string | undefined} */
+  #shown;
+  #draw;
+
+  /**
+   * @param {HTMLElement} element
+   * @param {(data: Data) => Child} draw gives the children of `element`
+   */
+  constructor(element, draw) {
+    this.element = element;
+    this.#draw = draw;
+  }
+
+  /** @param {Data} data */
+  update(data) {
+    const key = JSON.stringify(data);
+    if (key === this.#shown) return;
+    this.#shown = key;
+    fill(this.element, this.#draw(data));
+  }
 }

@@ -1,11 +1,20 @@
-// Words for times, counts and states.
+// Words for times and counts.
 
-export const ENDED = new Set(["Succeeded", "Failed"]);
+/**
+ * "2 workers": the word with an s unless there is one.
+ *
+ * @param {number} number
+ * @param {string} word
+ */
+export function count(number, word) {
+  return `${number} ${word}${number === 1 ? "" : "s"}`;
+}
 
-/** "2 workers": the word with an s unless there is one. */
-export const count = (number, word) => `${number} ${word}${number === 1 ? "" : "s"}`;
-
-/** Seconds in at most two units: "45 s", "3 min 5 s", "2 h 10 min", "4 d 3 h". */
+/**
+ * Seconds in at most two units: "45 s", "3 min 5 s", "2 h 10 min", "4 d 3 h".
+ *
+ * @param {number} seconds
+ */
 export function duration(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   const [days, hours, minutes] = [
@@ -19,13 +28,29 @@ export function duration(seconds) {
   return minutes ? `${minutes} min` : `${whole} s`;
 }
 
-/** How long ago an ISO time was. */
-export const ago = (time) => duration((Date.now() - Date.parse(time)) / 1000);
+/**
+ * How long ago an ISO time was.
+ *
+ * @param {string} time
+ */
+export function ago(time) {
+  return duration((Date.now() - Date.parse(time)) / 1000);
+}
 
-/** An ISO time in the reader's own zone and habits. */
-export const moment = (time) => new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+/**
+ * An ISO time in the reader's own zone and habits.
+ *
+ * @param {string} time
+ */
+export function moment(time) {
+  return new Date(time).toLocaleString([], { dateStyle: "medium", timeStyle: "medium" });
+}
 
-/** 09:41:07 of an ISO time; with the day when that is not today. */
+/**
+ * 09:41:07 of an ISO time; with the day when that is not today.
+ *
+ * @param {string} time
+ */
 export function clock(time) {
   const date = new Date(time);
   const hours = date.toLocaleTimeString([], {

@@ -1,19 +1,29 @@
-// What the page says aside of its content: short confirmations, and whether it is in touch with the server.
+// What the page says beside its content: short confirmations, and whether it reaches the server.
+
+import { byId } from "./dom.js";
 
 const STAYS = 6000; // ms
 
-/** A confirmation that goes by itself; read out to those who cannot see it. */
+/**
+ * A confirmation that goes by itself; read out to those who cannot see it.
+ *
+ * @param {string} text
+ */
 export function notify(text) {
-  document.getElementById("said").textContent = text;
+  byId("said").textContent = text;
   const toast = document.createElement("div");
   toast.textContent = text;
-  document.getElementById("toasts").replaceChildren(toast);
+  byId("toasts").replaceChildren(toast);
   setTimeout(() => toast.remove(), STAYS);
 }
 
-/** A line under the bar while the page is out of touch; null takes it away. */
+/**
+ * A line under the bar while the page cannot reach the server; null removes it.
+ *
+ * @param {string | null} trouble
+ */
 export function showConnection(trouble) {
-  const line = document.getElementById("connection");
+  const line = byId("connection");
   line.hidden = !trouble;
   line.textContent = trouble || "";
 }

@@ -1,8 +1,15 @@
-// An error in words, on the page: what was wanted, what went wrong, and a way on.
+// An error in words, on the page: what was wanted, what went wrong, and what to do.
 
 import { h } from "./dom.js";
 
-/** A notice for `error`, an ApiError; `wanted` says what could not be done. */
+/** @import { ApiError } from "../api/client.js" */
+
+/**
+ * A notice for an error.
+ *
+ * @param {ApiError} error
+ * @param {string} wanted what could not be done, as "The form cannot be shown"
+ */
 export function problem(error, wanted) {
   const again = { type: "button", class: "small", onclick: () => location.reload() };
   return h(

@@ -1,14 +1,16 @@
-// How a job's and a replica's states look: one of five tones, the same everywhere.
+// How the states of jobs and replicas look: one of five tones, the same everywhere.
 
 import { h } from "./dom.js";
 
+/** @import { JobRow, JobState, ReplicaCounts, ReplicaState } from "../api/wire" */
+
+/** @satisfies {Partial<Record<JobState | ReplicaState, string>>} */
 const TONES = {
   Succeeded: "is-good",
   Running: "is-busy",
   Failed: "is-bad",
   Restarting: "is-warn",
   Waiting: "is-warn",
-  Unschedulable: "is-warn",
   Terminating: "is-warn",
 };
 const QUIET_REASONS = new Set([
@@ -20,24 +22,51 @@ const QUIET_REASONS = new Set([
   "TFJobResumed",
 ]);
 
-/** Whether the message is about something that the owner should know: a failure, a restart, something missing. */
-export const hasTrouble = (job) => !QUIET_REASONS.has(job.reason || "");
-
-export function toneOf(state, troubled = false) {
-  return TONES[state] || (troubled ? "is-warn" : "");
+/**
+ * Whether the message is about something that the owner should know: a failure, a restart, something missing.
+ *
+ * @param {Pick<JobRow, "reason">} job
+ */
+export function hasTrouble(job) {
+  return !QUIET_REASONS.has(job.reason);
 }
 
-/** The state as a word on a coloured ground. */
-export const badge = (state, troubled = false) => h("span", { class: `state ${toneOf(state, troubled)}` }, state);
+/**
+ * @param {string} state of a job or a replica, or a condition's type
+ * @param {boolean} troubled
+ */
+export function toneOf(state, troubled = false) {
+  return TONES[/** @type {keyof typeof TONES} */ (state)] || (troubled ? "is-warn" : "");
+}
 
-/** The state of a job; while it is deleted, that. */
+/**
+ * The state as a word on a coloured ground.
+ *
+ * @param {string} state
+ * @param {boolean} troubled
+ */
+export function badge(state, troubled = false) {
+  return h("span", { class: `state ${toneOf(state, troubled)}` }, state);
+}
+
+/**
+ * The state of a job, or that it is being deleted.
+ *
+ * @param {Pick<JobRow, "state" | "reason" | "deleting">} job
+ */
 export function jobBadge(job) {
   return job.deleting ? badge("Deleting", true) : badge(job.state, hasTrouble(job));
 }
 
+/** @type {Array<keyof ReplicaCounts>} */
 const PARTS = ["succeeded", "active", "failed"];
 
-/** A bar of how many of the `wanted` replicas (by type) have succeeded, are active, have failed. */
+/**
+ * A bar of how many of the `wanted` replicas (by type) have succeeded, are active, have failed.
+ *
+ * @param {Record<string, number>} wanted
+ * @param {ReplicaCounts} counts
+ */
 export function meter(wanted, counts) {
   const bar = h("span", { class: "meter", "aria-hidden": "true" });
   const known = PARTS.reduce((sum, part) => sum + counts[part], 0);
@@ -54,10 +83,12 @@ export function meter(wanted, counts) {
   return bar;
 }
 
-/** "2 active, 1 failed". */
-export function inWords(counts) {
-  const said = ["active", "succeeded", "failed"]
-    .filter((part) => counts[part])
-    .map((part) => `${counts[part]} ${part}`);
-  return said.join(", ") || "none active";
+/**
+ * "2 active, 1 failed".
+ *
+ * @param {ReplicaCounts} counts
+ */
+export function inWords({ active, succeeded, failed }) {
+  const parts = Object.entries({ active, succeeded, failed }).filter(([, number]) => number);
+  return parts.map(([name, number]) => `${number} ${name}`).join(", ") || "none active";
 }

@@ -1,15 +1,22 @@
 // The create form's fields, drawn from a draft.
 
-import { addType, isLeader } from "./draft.js";
 import { h } from "../../common/dom.js";
 import { field } from "../../common/fields.js";
+import { addType, isLeader } from "./draft.js";
+import { commandInput, numberInput, removeButton, selectInput, textInput } from "./inputs.js";
 
+/** @import { CleanPodPolicy, FormMetadata, RestartPolicy, User } from "../../api/wire" */
+/** @import { FormDraft, PolicyDraft, PolicyNumber, ReplicaDraft } from "./draft.js" */
+/** @typedef {(work: () => void, focus: string) => void} Change does the work on the draft, draws, sets the focus */
+
+/** @type {Record<RestartPolicy, string>} */
 const RESTART = {
   Never: "Never: a failure fails the job",
-  OnFailure: "OnFailure: started anew",
-  Always: "Always: started anew",
-  ExitCode: "ExitCode: anew from 128 on",
+  OnFailure: "OnFailure: restarted",
+  Always: "Always: restarted",
+  ExitCode: "ExitCode: restarted from 128 on",
 };
+/** @type {Record<CleanPodPolicy, string>} */
 const CLEAN = {
   Running: "Stop what still runs, keep what has ended",
   None: "Leave all as it is",
@@ -17,206 +24,250 @@ const CLEAN = {
   All: "Remove all pods and their logs",
 };
 
-const text = (value, attributes = {}) =>
-  h("input", { value, autocomplete: "off", spellcheck: "false", ...attributes });
-const words = (value, placeholder) =>
-  h("textarea", { value, class: "mono grows", rows: 1, spellcheck: "false", placeholder });
-const whole = (value, attributes = {}) => text(value, { type: "number", min: 0, step: 1, ...attributes });
-const select = (value, options, attributes = {}) =>
-  h(
-    "select",
-    attributes,
-    options.map(([name, label]) => h("option", { value: name, selected: name === value }, label)),
-  );
-const named = (names, labels) => names.map((name) => [name, labels[name] || name]);
+/**
+ * @typedef {object} FormContext
+ * @property {FormDraft} form
+ * @property {FormMetadata} offer
+ * @property {User} user
+ * @property {Change} change
+ * @property {() => void} onNamespace is called when another namespace is chosen
+ */
 
-export function drawForm({ draft, offer, user, change, onNamespace }) {
-  const { form } = draft;
-  const images = h(
-    "datalist",
-    { id: "images" },
-    offer.images.map(({ reference, title }) => h("option", { value: reference }, title)),
-  );
-  const claims = h(
-    "datalist",
-    { id: "claims" },
-    offer.claims.map(({ name, size }) => h("option", { value: name }, size)),
-  );
+/** @param {FormContext} context */
+export function drawForm({ form, offer, user, change, onNamespace }) {
+  const images = offer.images.map(({ reference, title }) => h("option", { value: reference }, title));
+  const claims = offer.claims.map(({ name, size }) => h("option", { value: name }, size));
   const add = () => change(() => addType(form), `replicas[${form.replicas.length}].type`);
   const more = form.replicas.length < offer.replica_types.length;
   return [
     h("div", { class: "fields" }, nameField(form), user.admin && namespaceField(form, user, onNamespace)),
-    form.replicas.map((replica, index) => replicaCard({ replica, index, form, offer, change })),
+    form.replicas.map((_replica, index) => replicaCard(index, form, offer, change)),
     more && h("div", {}, h("button", { type: "button", onclick: add }, "Add a replica type")),
-    volumes(form, offer, change),
-    whenItEnds(form.run_policy, offer),
-    images,
-    claims,
+    volumesCard(form, offer, change),
+    endCard(form.run_policy, offer),
+    h("datalist", { id: "images" }, images),
+    h("datalist", { id: "claims" }, claims),
   ];
 }
 
-const nameField = (form) =>
-  field({
+/** @param {FormDraft} form */
+function nameField(form) {
+  return field({
     path: "name",
     label: "Name",
-    input: text(form.name, { required: true }),
+    input: textInput(form.name, { required: true }),
     help: "Lower-case letters, digits and -; begins with a letter.",
   });
+}
 
+/**
+ * @param {FormDraft} form
+ * @param {User} user
+ * @param {() => void} onNamespace
+ */
 function namespaceField(form, user, onNamespace) {
-  const options = user.namespaces.map(({ name, user: owner }) => [name, owner ? `${name} (${owner})` : name]);
-  const input = select(form.namespace, options, { onchange: onNamespace });
+  const names = user.namespaces.map(({ name }) => name);
+  const labels = Object.fromEntries(
+    user.namespaces.map(({ name, user: owner }) => [name, owner ? `${name} (${owner})` : name]),
+  );
+  const input = selectInput(form.namespace, names, labels, { onchange: onNamespace });
   return field({ path: "namespace", label: "Namespace", input, help: "Whose job it is." });
 }
 
-function replicaCard({ replica, index, form, offer, change }) {
-  const at = `replicas[${index}]`;
-  const types = named(offer.replica_types, {});
-  const redraw = () => change(() => {}, `${at}.type`);
-  const remove = () => change(() => form.replicas.splice(index, 1), "name");
+/**
+ * @param {number} index of the replica type
+ * @param {FormDraft} form
+ * @param {FormMetadata} offer
+ * @param {Change} change
+ */
+function replicaCard(index, form, offer, change) {
+  const replica = form.replicas[index];
+  const path = `replicas[${index}]`;
+  const remove = {
+    type: "button",
+    class: "small",
+    "aria-label": `Remove ${replica.type}`,
+    onclick: () => change(() => form.replicas.splice(index, 1), "name"),
+  };
   return h(
     "fieldset",
     { class: "card" },
     h("legend", { class: "unseen" }, `Replicas of type ${replica.type}`),
-    h(
-      "div",
-      { class: "head" },
-      h("h2", {}, replica.type),
-      form.replicas.length > 1 &&
-        h(
-          "button",
-          { type: "button", class: "small", onclick: remove, "aria-label": `Remove ${replica.type}` },
-          "Remove",
-        ),
-    ),
-    h(
-      "div",
-      { class: "fields" },
-      field({ path: `${at}.type`, label: "Type", input: select(replica.type, types, { onchange: redraw }) }),
-      field({
-        path: `${at}.count`,
-        label: "Replicas",
-        input: whole(replica.count, isLeader(replica.type) ? { max: 1 } : {}),
-      }),
-      field({
-        path: `${at}.restart_policy`,
-        label: "When one fails",
-        input: select(replica.restart_policy, named(offer.restart_policies, RESTART)),
-      }),
-    ),
-    field({ path: `${at}.image`, label: "Image", input: text(replica.image, { list: "images", class: "mono" }) }),
-    field({
-      path: `${at}.command`,
-      label: "Command",
-      input: words(replica.command, "python -u train.py"),
-      help: "As in a shell: quotes work, variables and pipes do not. Empty: the image's own.",
-    }),
-    field({ path: `${at}.args`, label: "Arguments", input: words(replica.args, "--steps 1000") }),
-    h(
-      "div",
-      { class: "fields" },
-      field({
-        path: `${at}.cpu`,
-        label: "CPU",
-        input: text(replica.cpu, { placeholder: "no limit" }),
-        help: "Cores: 2, 500m.",
-      }),
-      field({
-        path: `${at}.memory`,
-        label: "Memory",
-        input: text(replica.memory, { placeholder: "no limit" }),
-        help: "512Mi, 2Gi.",
-      }),
-      field({
-        path: `${at}.gpu`,
-        label: "GPUs",
-        input: whole(replica.gpu, { placeholder: "0" }),
-        help: "NVIDIA, per replica.",
-      }),
-    ),
-    environment(replica, at, change),
+    h("div", { class: "head" }, h("h2", {}, replica.type), form.replicas.length > 1 && h("button", remove, "Remove")),
+    countFields(replica, path, offer, change),
+    programFields(replica, path),
+    resourceFields(replica, path),
+    variableRows(replica, path, change),
   );
 }
 
-function environment(replica, at, change) {
-  const add = () => change(() => replica.env.push({ name: "", value: "" }), `${at}.env[${replica.env.length}].name`);
-  const rows = replica.env.map(({ name, value }, index) =>
-    h(
-      "div",
-      { class: "row" },
-      field({ path: `${at}.env[${index}].name`, label: "Variable", input: text(name, { class: "mono" }) }),
-      field({ path: `${at}.env[${index}].value`, label: "Value", input: text(value, { class: "mono" }) }),
-      removeRow(`variable ${name}`, () => change(() => replica.env.splice(index, 1), `${at}.args`)),
-    ),
-  );
+/**
+ * @param {ReplicaDraft} replica
+ * @param {string} path
+ * @param {FormMetadata} offer
+ * @param {Change} change
+ */
+function countFields(replica, path, offer, change) {
+  const redraw = () => change(() => {}, `${path}.type`);
   return h(
     "div",
-    { class: "rows" },
-    rows,
-    h("div", {}, h("button", { type: "button", class: "small", onclick: add }, "Add a variable")),
+    { class: "fields" },
+    field({
+      path: `${path}.type`,
+      label: "Type",
+      input: selectInput(replica.type, offer.replica_types, {}, { onchange: redraw }),
+    }),
+    field({
+      path: `${path}.count`,
+      label: "Replicas",
+      input: numberInput(replica.count, isLeader(replica.type) ? { max: 1 } : {}),
+    }),
+    field({
+      path: `${path}.restart_policy`,
+      label: "When one fails",
+      input: selectInput(replica.restart_policy, offer.restart_policies, RESTART),
+    }),
   );
 }
 
-function volumes(form, offer, change) {
-  const first = {
-    claim: offer.claims[0]?.name || "",
-    path: form.volumes.length ? "" : "/home/jovyan",
-    read_only: false,
-  };
-  const add = () => change(() => form.volumes.push(first), `volumes[${form.volumes.length}].claim`);
-  const rows = form.volumes.map(({ claim, path, read_only }, index) => {
-    const box = h("input", {
-      type: "checkbox",
-      "data-field": `volumes[${index}].read_only`,
-      id: `volumes[${index}].read_only`,
-      checked: read_only,
-    });
-    return h(
+/**
+ * @param {ReplicaDraft} replica
+ * @param {string} path
+ */
+function programFields(replica, path) {
+  return [
+    field({
+      path: `${path}.image`,
+      label: "Image",
+      input: textInput(replica.image, { list: "images", class: "mono" }),
+    }),
+    field({
+      path: `${path}.command`,
+      label: "Command",
+      input: commandInput(replica.command, "python -u train.py"),
+      help: "As in a shell: quotes work, variables and pipes do not. Empty: the image's own.",
+    }),
+    field({ path: `${path}.args`, label: "Arguments", input: commandInput(replica.args, "--steps 1000") }),
+  ];
+}
+
+/**
+ * @param {ReplicaDraft} replica
+ * @param {string} path
+ */
+function resourceFields(replica, path) {
+  const none = { placeholder: "no limit" };
+  return h(
+    "div",
+    { class: "fields" },
+    field({ path: `${path}.cpu`, label: "CPU", input: textInput(replica.cpu, none), help: "Cores: 2, 500m." }),
+    field({ path: `${path}.memory`, label: "Memory", input: textInput(replica.memory, none), help: "512Mi, 2Gi." }),
+    field({
+      path: `${path}.gpu`,
+      label: "GPUs",
+      input: numberInput(replica.gpu, { placeholder: "0" }),
+      help: "NVIDIA, per replica.",
+    }),
+  );
+}
+
+/**
+ * @param {ReplicaDraft} replica
+ * @param {string} path
+ * @param {Change} change
+ */
+function variableRows(replica, path, change) {
+  const { env } = replica;
+  const add = () => change(() => env.push({ name: "", value: "" }), `${path}.env[${env.length}].name`);
+  const rows = env.map(({ name, value }, index) =>
+    h(
       "div",
       { class: "row" },
-      field({
-        path: `volumes[${index}].claim`,
-        label: "Claim",
-        input: text(claim, { list: "claims", class: "mono" }),
-      }),
-      h(
-        "div",
-        { class: "field" },
-        field({
-          path: `volumes[${index}].path`,
-          label: "Folder in the replicas",
-          input: text(path, { class: "mono", placeholder: "/data" }),
-        }),
-        h("label", { class: "check small" }, box, "Read only"),
-      ),
-      removeRow(`volume ${claim}`, () => change(() => form.volumes.splice(index, 1), "run_policy.cleanPodPolicy")),
-    );
-  });
+      field({ path: `${path}.env[${index}].name`, label: "Variable", input: textInput(name, { class: "mono" }) }),
+      field({ path: `${path}.env[${index}].value`, label: "Value", input: textInput(value, { class: "mono" }) }),
+      removeButton(`variable ${name}`, () => change(() => env.splice(index, 1), `${path}.args`)),
+    ),
+  );
+  return rowsAndAdd(rows, "Add a variable", add);
+}
+
+/**
+ * @param {HTMLElement[]} rows
+ * @param {string} label
+ * @param {() => void} onclick adds a row
+ */
+function rowsAndAdd(rows, label, onclick) {
+  const add = h("button", { type: "button", class: "small", onclick }, label);
+  return h("div", { class: "rows" }, rows, h("div", {}, add));
+}
+
+/**
+ * @param {FormDraft} form
+ * @param {FormMetadata} offer
+ * @param {Change} change
+ */
+function volumesCard(form, offer, change) {
+  const { volumes } = form;
+  const claim = offer.claims[0]?.name || "";
+  const path = volumes.length ? "" : "/home/jovyan";
+  const add = () => change(() => volumes.push({ claim, path, read_only: false }), `volumes[${volumes.length}].claim`);
+  const rows = volumes.map((_volume, index) => volumeRow(index, form, change));
   return h(
     "fieldset",
     { class: "card" },
     h("legend", { class: "unseen" }, "Volumes"),
     h("h2", {}, "Volumes"),
     h("p", { class: "help" }, "Mounted in every replica."),
-    h(
-      "div",
-      { class: "rows" },
-      rows,
-      h("div", {}, h("button", { type: "button", class: "small", onclick: add }, "Add a volume")),
-    ),
+    rowsAndAdd(rows, "Add a volume", add),
   );
 }
 
-const removeRow = (what, remove) =>
-  h(
-    "button",
-    { type: "button", class: "quiet", onclick: remove, "aria-label": `Remove ${what}`, title: "Remove" },
-    "✕",
+/**
+ * @param {number} index of the volume
+ * @param {FormDraft} form
+ * @param {Change} change
+ */
+function volumeRow(index, form, change) {
+  const volume = form.volumes[index];
+  const at = `volumes[${index}]`;
+  const readOnly = h("input", {
+    type: "checkbox",
+    "data-field": `${at}.read_only`,
+    id: `${at}.read_only`,
+    checked: volume.read_only,
+  });
+  const remove = () => change(() => form.volumes.splice(index, 1), "run_policy.cleanPodPolicy");
+  return h(
+    "div",
+    { class: "row" },
+    field({
+      path: `${at}.claim`,
+      label: "Claim",
+      input: textInput(volume.claim, { list: "claims", class: "mono" }),
+    }),
+    h(
+      "div",
+      { class: "field" },
+      field({
+        path: `${at}.path`,
+        label: "Folder in the replicas",
+        input: textInput(volume.path, { class: "mono", placeholder: "/data" }),
+      }),
+      h("label", { class: "check small" }, readOnly, "Read only"),
+    ),
+    removeButton(`volume ${volume.claim}`, remove),
   );
+}
 
-function whenItEnds(policy, offer) {
-  const number = (name, label, help) =>
-    field({ path: `run_policy.${name}`, label, help, input: whole(policy[name], { placeholder: "no limit" }) });
+/**
+ * @param {PolicyDraft} policy
+ * @param {FormMetadata} offer
+ */
+function endCard(policy, offer) {
+  const number = (/** @type {PolicyNumber} */ name, /** @type {string} */ label, /** @type {string} */ help) => {
+    const input = numberInput(policy[name], { placeholder: "no limit" });
+    return field({ path: `run_policy.${name}`, label, help, input });
+  };
   return h(
     "fieldset",
     { class: "card" },
@@ -225,7 +276,7 @@ function whenItEnds(policy, offer) {
     field({
       path: "run_policy.cleanPodPolicy",
       label: "When the job has ended",
-      input: select(policy.cleanPodPolicy, named(offer.clean_pod_policies, CLEAN)),
+      input: selectInput(policy.cleanPodPolicy, offer.clean_pod_policies, CLEAN),
     }),
     h(
       "div",

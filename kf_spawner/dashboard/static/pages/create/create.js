@@ -1,168 +1,210 @@
 // Making a job: by a form, or from a manifest. What was typed is kept until the job is made, over errors and reloads.
 
-import { get, jobPath, send } from "../../api/client.js";
-import { drawForm } from "./create-form.js";
+import { asApiError, get, jobPath, send } from "../../api/client.js";
 import { fill, h } from "../../common/dom.js";
 import { field, showFieldErrors } from "../../common/fields.js";
-import { emptyDraft, exampleDraft, formOf, readInto } from "./draft.js";
-import { problem } from "../../common/problem.js";
 import { notify } from "../../common/notify.js";
+import { problem } from "../../common/problem.js";
+import { drawForm } from "./create-form.js";
+import { emptyDraft, exampleDraft, formOf, readInto, removeEmptyRows } from "./draft.js";
+
+/** @import { PageContext } from "../../app.js" */
+/** @import { ApiError } from "../../api/client.js" */
+/** @import { FormMetadata, PlannedJob, User } from "../../api/wire" */
+/** @import { Draft } from "./draft.js" */
+/** @typedef {{ draft: Draft, offer: FormMetadata }} Loaded */
 
 const KEPT = "kf-tfjob-draft-1"; // the number changes with the draft's shape
 
-export function showCreate(main, { query, user, go }) {
-  document.title = "New TFJob";
-  const page = new CreatePage({ user, go });
-  fill(main, h("div", { class: "head" }, h("h1", { tabindex: -1 }, "New TFJob")), page.elements);
-  page.load(query);
-  return () => {};
-}
+/** The page is drawn from the draft; what is typed is read back into it before anything else happens. */
+export class CreatePage {
+  /** @type {Loaded | null} */
+  #loaded = null;
+  #problems = h("div", { role: "alert" });
+  #body = h("form", { class: "wide", novalidate: true }, h("p", { class: "muted" }, "Loading…"));
+  #modes = { form: this.#modeButton("form", "Form"), manifest: this.#modeButton("manifest", "Manifest") };
+  #user;
+  #query;
+  #go;
 
-/** The page is drawn from `draft`, and what is typed is read back into it before anything else happens. */
-class CreatePage {
-  draft = null;
-  offer = null;
-  trouble = h("div", { role: "alert" });
-  body = h("form", { class: "wide", novalidate: true }, h("p", { class: "muted" }, "Loading…"));
-  modes = { form: this.modeButton("form", "Form"), manifest: this.modeButton("manifest", "Manifest") };
-
-  constructor({ user, go }) {
-    this.user = user;
-    this.go = go;
-    this.body.addEventListener("submit", (event) => {
+  /**
+   * @param {HTMLElement} main
+   * @param {PageContext} context
+   */
+  constructor(main, { query, user, go }) {
+    document.title = "New TFJob";
+    this.#user = user;
+    this.#query = query;
+    this.#go = go;
+    this.#body.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.create();
+      this.#create();
     });
-    this.body.addEventListener("input", () => this.keep());
+    this.#body.addEventListener("input", () => this.#keep());
+    const group = { class: "tabs", role: "group", "aria-label": "How to write the job" };
+    fill(
+      main,
+      h("div", { class: "head" }, h("h1", { tabindex: -1 }, "New TFJob")),
+      h("div", group, Object.values(this.#modes)),
+      this.#problems,
+      this.#body,
+    );
+    this.#load();
   }
 
-  get elements() {
-    const modes = Object.values(this.modes);
-    const tabs = h("div", { class: "tabs", role: "group", "aria-label": "How to write the job" }, modes);
-    return [tabs, this.trouble, this.body];
-  }
+  stop() {}
 
-  modeButton(mode, label) {
-    const choose = () => this.change(() => Object.assign(this.draft, { mode }));
+  /**
+   * @param {Draft["mode"]} mode
+   * @param {string} label
+   */
+  #modeButton(mode, label) {
+    const choose = () => this.#change((draft) => (draft.mode = mode));
     return h("button", { type: "button", onclick: choose }, label);
   }
 
   /** Asks what the namespace offers, and draws; the first time with the draft that was kept. */
-  async load(query) {
+  async #load() {
     try {
-      const namespace = this.draft?.form.namespace || this.user.namespace;
-      this.offer = await get(`form?namespace=${encodeURIComponent(namespace)}`);
-      this.draft ||= restored(query, this.user, this.offer);
-      this.draw();
-      this.keep();
+      const namespace = this.#loaded?.draft.form.namespace || this.#user.namespace;
+      /** @type {FormMetadata} */
+      const offer = await get(`form?namespace=${encodeURIComponent(namespace)}`);
+      const draft = this.#loaded?.draft || restoreDraft(this.#query, this.#user, offer);
+      this.#loaded = { draft, offer };
+      this.#draw();
+      this.#keep();
     } catch (error) {
-      fill(this.body, problem(error, "The form cannot be shown"));
+      fill(this.#body, problem(asApiError(error), "The form cannot be shown"));
     }
   }
 
-  keep() {
-    readInto(this.draft, this.body);
-    sessionStorage.setItem(KEPT, JSON.stringify(this.draft));
+  #keep() {
+    if (!this.#loaded) return;
+    readInto(this.#loaded.draft, this.#body);
+    sessionStorage.setItem(KEPT, JSON.stringify(this.#loaded.draft));
   }
 
-  /** Changes the draft, of which the page is then drawn anew; the focus goes to `focus`, a field's path. */
-  change(work, focus) {
-    readInto(this.draft, this.body);
-    work();
-    this.draw();
-    this.keep();
-    if (focus) this.body.querySelector(`[data-field="${CSS.escape(focus)}"]`)?.focus();
+  /**
+   * Changes the draft, from which the page is then drawn anew.
+   *
+   * @param {(draft: Draft) => void} work
+   * @param {string} [focus] the path of the field that gets the focus
+   */
+  #change(work, focus) {
+    if (!this.#loaded) return;
+    readInto(this.#loaded.draft, this.#body);
+    work(this.#loaded.draft);
+    this.#draw();
+    this.#keep();
+    /** @type {HTMLElement | null} */
+    const input = focus ? this.#body.querySelector(`[data-field="${CSS.escape(focus)}"]`) : null;
+    input?.focus();
   }
 
-  draw() {
-    const { draft, offer, user } = this;
-    fill(this.trouble);
-    for (const [mode, button] of Object.entries(this.modes)) {
+  #draw() {
+    if (!this.#loaded) return;
+    const { draft, offer } = this.#loaded;
+    fill(this.#problems);
+    for (const [mode, button] of Object.entries(this.#modes)) {
       button.setAttribute("aria-current", String(mode === draft.mode));
     }
-    const change = this.change.bind(this);
     const onNamespace = () => {
-      this.keep();
-      this.load();
+      this.#keep();
+      this.#load();
     };
+    const change = (/** @type {() => void} */ work, /** @type {string} */ focus) => this.#change(work, focus);
     const parts =
-      draft.mode === "form" ? drawForm({ draft, offer, user, change, onNamespace }) : manifestParts(draft);
-    fill(this.body, offer.ready ? null : notReady(), parts, this.footer());
+      draft.mode === "form"
+        ? drawForm({ form: draft.form, offer, user: this.#user, change, onNamespace })
+        : manifestField(draft);
+    fill(this.#body, offer.ready ? null : notReady(), parts, this.#footer(draft));
   }
 
-  footer() {
-    const over = h("button", { type: "button", class: "quiet", onclick: () => this.startOver() }, "Start over");
-    const preview = h("button", { type: "button", onclick: () => this.toManifest() }, "Show as manifest");
+  /** @param {Draft} draft */
+  #footer(draft) {
+    const over = h("button", { type: "button", class: "quiet", onclick: () => this.#startOver() }, "Start over");
+    const preview = h("button", { type: "button", onclick: () => this.#showManifest() }, "Show as manifest");
     const create = h("button", { type: "submit", class: "primary" }, "Create");
-    return h("div", { class: "actions" }, create, this.draft.mode === "form" && preview, over);
+    return h("div", { class: "actions" }, create, draft.mode === "form" && preview, over);
   }
 
-  startOver() {
-    this.draft = emptyDraft(this.user, this.offer);
-    this.draw();
-    this.keep();
+  #startOver() {
+    if (!this.#loaded) return;
+    this.#loaded.draft = emptyDraft(this.#user, this.#loaded.offer);
+    this.#draw();
+    this.#keep();
   }
 
-  toManifest() {
-    return this.attempt(async () => {
-      const { yaml } = await send("POST", "jobs?dry_run=1", { form: formOf(this.draft) });
-      this.change(() => Object.assign(this.draft, { mode: "manifest", yaml }), "yaml");
+  #showManifest() {
+    return this.#attempt(async (draft) => {
+      /** @type {PlannedJob} */
+      const { yaml } = await send("POST", "jobs?dry_run=1", { form: formOf(draft) });
+      this.#change((now) => Object.assign(now, { mode: "manifest", yaml }), "yaml");
     });
   }
 
-  create() {
-    return this.attempt(async () => {
-      const { draft } = this;
+  #create() {
+    return this.#attempt(async (draft) => {
       const made = await send("POST", "jobs", draft.mode === "form" ? { form: formOf(draft) } : { yaml: draft.yaml });
       sessionStorage.removeItem(KEPT);
       notify(`${made.name} is created`);
-      this.go(jobPath(made));
+      this.#go(jobPath(made));
     });
   }
 
-  /** Does `work`; what is wrong is said at the fields, and the rest above the form. */
-  async attempt(work) {
-    this.change(() => prune(this.draft.form));
-    const buttons = [...this.body.querySelectorAll("button")];
+  /**
+   * Does `work`; shows what is wrong at the fields, and the rest above the form.
+   *
+   * @param {(draft: Draft) => Promise<void>} work
+   */
+  async #attempt(work) {
+    if (!this.#loaded) return;
+    this.#change(({ form }) => removeEmptyRows(form));
+    const buttons = [...this.#body.querySelectorAll("button")];
     for (const button of buttons) button.disabled = true;
-    this.body.setAttribute("aria-busy", "true");
+    this.#body.setAttribute("aria-busy", "true");
     try {
-      await work();
+      await work(this.#loaded.draft);
     } catch (error) {
       for (const button of buttons) button.disabled = false;
-      this.refuse(error);
+      this.#showErrors(asApiError(error));
     }
-    this.body.removeAttribute("aria-busy");
+    this.#body.removeAttribute("aria-busy");
   }
 
-  refuse(error) {
-    const text = this.body.querySelector("#yaml");
-    const rest = showFieldErrors(this.body, error, text ? () => text : undefined);
-    const notices = rest.map((words) => h("p", { class: "notice error" }, words));
-    fill(this.trouble, notices);
-    if (rest.length) this.trouble.scrollIntoView({ block: "center" });
+  /** @param {ApiError} error */
+  #showErrors(error) {
+    /** @type {HTMLTextAreaElement | null} */
+    const text = this.#body.querySelector("#yaml");
+    const rest = showFieldErrors(this.#body, error, text ? () => text : undefined);
+    const notices = rest.map((message) => h("p", { class: "notice error" }, message));
+    fill(this.#problems, notices);
+    if (notices.length) this.#problems.scrollIntoView({ block: "center" });
   }
 }
 
-function restored(query, user, offer) {
+/**
+ * The example when the address asks for it, the draft that was kept, or an empty one.
+ *
+ * @param {URLSearchParams} query
+ * @param {User} user
+ * @param {FormMetadata} offer
+ * @returns {Draft}
+ */
+function restoreDraft(query, user, offer) {
   if (query.has("example")) {
-    history.replaceState(null, "", location.pathname); // a reload shows what was made of it
+    history.replaceState(null, "", location.pathname); // so that a reload shows the changed example
     return exampleDraft(user, offer);
   }
   try {
-    return JSON.parse(sessionStorage.getItem(KEPT)) || emptyDraft(user, offer);
+    return JSON.parse(sessionStorage.getItem(KEPT) || "null") || emptyDraft(user, offer);
   } catch {
     return emptyDraft(user, offer);
   }
 }
 
-/** Rows that were added and left empty are no part of the job. */
-function prune(form) {
-  for (const replica of form.replicas) replica.env = replica.env.filter(({ name, value }) => name || value);
-  form.volumes = form.volumes.filter(({ claim, path }) => claim || path);
-}
-
-function manifestParts(draft) {
+/** @param {Draft} draft */
+function manifestField(draft) {
   const input = h("textarea", {
     class: "mono",
     rows: 24,

@@ -1,23 +1,68 @@
 // What has been typed into the create form, as data: kept, sent, drawn from.
 // Field paths are those of the REST interface.
 
+/** @import { CleanPodPolicy, FormMetadata, ReplicaType, RestartPolicy, User } from "../../api/wire" */
+
+/**
+ * Everything that is typed is a text.
+ *
+ * @typedef {object} ReplicaDraft
+ * @property {ReplicaType} type
+ * @property {string} count
+ * @property {string} image
+ * @property {string} command
+ * @property {string} args
+ * @property {RestartPolicy} restart_policy
+ * @property {string} cpu
+ * @property {string} memory
+ * @property {string} gpu
+ * @property {Array<{ name: string, value: string }>} env
+ */
+/** @typedef {{ claim: string, path: string, read_only: boolean }} VolumeDraft */
+/** @typedef {"backoffLimit" | "activeDeadlineSeconds" | "ttlSecondsAfterFinished"} PolicyNumber */
+/** @typedef {Record<PolicyNumber, string> & { cleanPodPolicy: CleanPodPolicy }} PolicyDraft */
+/**
+ * @typedef {object} FormDraft
+ * @property {string} name
+ * @property {string} namespace
+ * @property {ReplicaDraft[]} replicas
+ * @property {VolumeDraft[]} volumes
+ * @property {PolicyDraft} run_policy
+ */
+/** @typedef {{ mode: "form" | "manifest", yaml: string, form: FormDraft }} Draft */
+
+/** @type {ReplicaType[]} the order in which they are offered */
 const ORDER = ["Worker", "PS", "Chief", "Evaluator", "Master"];
-const LEADERS = new Set(["Chief", "Master"]);
+/** @type {ReplicaType[]} */
+const LEADERS = ["Chief", "Master"];
+/** @type {PolicyNumber[]} */
+const POLICY_NUMBERS = ["backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"];
 
-export const replicaDraft = (values = {}) => ({
-  type: "Worker",
-  count: "1",
-  image: "",
-  command: "",
-  args: "",
-  restart_policy: "Never",
-  cpu: "",
-  memory: "",
-  gpu: "",
-  env: [],
-  ...values,
-});
+/**
+ * @param {Partial<ReplicaDraft>} values
+ * @returns {ReplicaDraft}
+ */
+function replicaDraft(values) {
+  return {
+    type: "Worker",
+    count: "1",
+    image: "",
+    command: "",
+    args: "",
+    restart_policy: "Never",
+    cpu: "",
+    memory: "",
+    gpu: "",
+    env: [],
+    ...values,
+  };
+}
 
+/**
+ * @param {User} user
+ * @param {FormMetadata} offer
+ * @returns {Draft}
+ */
 export function emptyDraft(user, offer) {
   return {
     mode: "form",
@@ -37,7 +82,12 @@ export function emptyDraft(user, offer) {
   };
 }
 
-/** A job that shows something within a minute: two workers that say who they are and count. */
+/**
+ * A job that shows something within a minute: two workers that say who they are and count.
+ *
+ * @param {User} user
+ * @param {FormMetadata} offer
+ */
 export function exampleDraft(user, offer) {
   const draft = emptyDraft(user, offer);
   draft.form.name = "hello";
@@ -48,7 +98,11 @@ export function exampleDraft(user, offer) {
   return draft;
 }
 
-/** One more replica type, of those that are not there; like the first, as most programs are the same everywhere. */
+/**
+ * Adds a replica type that is not there yet; it is like the first, as most programs are the same everywhere.
+ *
+ * @param {FormDraft} form
+ */
 export function addType(form) {
   const taken = new Set(form.replicas.map(({ type }) => type));
   const type = ORDER.find((one) => !taken.has(one)) || ORDER[0];
@@ -56,40 +110,79 @@ export function addType(form) {
   form.replicas.push(replicaDraft({ ...structuredClone(like), type, count: "1" }));
 }
 
-export const isLeader = (type) => LEADERS.has(type);
+/**
+ * Whether a job has at most one replica of the type.
+ *
+ * @param {ReplicaType} type
+ */
+export function isLeader(type) {
+  return LEADERS.includes(type);
+}
 
-/** Puts what the inputs below `root` say into the draft. */
+/**
+ * Puts what the inputs below `root` say into the draft.
+ *
+ * @param {Draft} draft
+ * @param {Element} root
+ */
 export function readInto(draft, root) {
-  for (const input of root.querySelectorAll("[data-field]")) {
-    const value = input.type === "checkbox" ? input.checked : input.value;
-    if (input.dataset.field === "yaml") draft.yaml = value;
-    else assign(draft.form, input.dataset.field, value);
+  /** @type {NodeListOf<HTMLInputElement>} */
+  const inputs = root.querySelectorAll("[data-field]");
+  for (const input of inputs) {
+    const path = input.dataset.field || "";
+    if (path === "yaml") draft.yaml = input.value;
+    else assign(draft.form, path, input.type === "checkbox" ? input.checked : input.value);
   }
 }
 
-/** `replicas[0].env[1].name` of `target` becomes `value`. */
+/**
+ * `replicas[0].env[1].name` of `target` becomes `value`.
+ *
+ * @param {object} target
+ * @param {string} path
+ * @param {string | boolean} value
+ */
 function assign(target, path, value) {
   const keys = path.split(/[.[\]]+/).filter(Boolean);
-  const last = keys.pop();
-  const place = keys.reduce((at, key) => at?.[key], target);
-  if (place) place[last] = value;
+  const last = keys.pop() || "";
+  const parent = keys.reduce((/** @type {any} */ at, key) => at?.[key], target);
+  if (parent) parent[last] = value;
 }
 
-/** The draft's form as the REST interface takes it: numbers are numbers. */
+/**
+ * Removes rows that were added and left empty.
+ *
+ * @param {FormDraft} form
+ */
+export function removeEmptyRows(form) {
+  for (const replica of form.replicas) replica.env = replica.env.filter(({ name, value }) => name || value);
+  form.volumes = form.volumes.filter(({ claim, path }) => claim || path);
+}
+
+/**
+ * The draft's form as the REST interface takes it: numbers are numbers.
+ *
+ * @param {Draft} draft
+ */
 export function formOf({ form }) {
-  const policy = { ...form.run_policy };
-  for (const name of ["backoffLimit", "activeDeadlineSeconds", "ttlSecondsAfterFinished"]) {
-    policy[name] = number(policy[name]);
-  }
+  const numbers = POLICY_NUMBERS.map((name) => [name, numberOf(form.run_policy[name])]);
   return {
     ...form,
-    run_policy: policy,
+    run_policy: { ...form.run_policy, ...Object.fromEntries(numbers) },
     replicas: form.replicas.map((replica) => ({
       ...replica,
-      count: number(replica.count),
-      gpu: number(replica.gpu),
+      count: numberOf(replica.count),
+      gpu: numberOf(replica.gpu),
     })),
   };
 }
 
-const number = (text) => (text === "" ? null : Number.isNaN(Number(text)) ? text : Number(text));
+/**
+ * A number; null for nothing, and the text where it is no number: the server says so at the field.
+ *
+ * @param {string} text
+ */
+function numberOf(text) {
+  if (text === "") return null;
+  return Number.isNaN(Number(text)) ? text : Number(text);
+}

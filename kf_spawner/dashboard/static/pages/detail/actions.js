@@ -1,123 +1,118 @@
-// What can be done to a job: suspend, resume, scale, delete. What cannot be undone is asked about first.
+// What can be done to a job: suspend, resume, scale, delete. What cannot be undone is confirmed first.
 
-import { jobPath, send } from "../../api/client.js";
-import { ask } from "../../common/dialog.js";
+import { asApiError, jobPath, send } from "../../api/client.js";
+import { dialogButton, openDialog } from "../../common/dialog.js";
 import { fill, h } from "../../common/dom.js";
 import { count } from "../../common/format.js";
 import { notify } from "../../common/notify.js";
 
-export function actions(job, { onDeleted }) {
-  const path = jobPath(job);
-  const patch = (body) => send("PATCH", path, body);
-  const resume = act("Resume", async () => {
-    await patch({ suspend: false });
-    notify(`${job.name} is resumed`);
-  });
-  const suspend = ask.button("Suspend", () => suspendDialog(job, patch));
-  const scale = ask.button("Scale", () => scaleDialog(job, known.scalable, patch));
-  const remove = ask.button("Delete", () => deleteDialog(job, known, path, onDeleted), "danger");
-  const trouble = h("div", { class: "problem", role: "alert" });
-  const buttons = h("div", { class: "actions" });
-  let known = null;
+/** @import { JobDetail } from "../../api/wire" */
 
-  function act(label, work) {
-    const button = h("button", { type: "button" }, label);
-    button.addEventListener("click", async () => {
-      button.disabled = true;
-      fill(trouble);
-      try {
-        await work();
-      } catch (error) {
-        fill(trouble, error.message);
-      }
-      button.disabled = false;
-    });
-    return button;
+export class Actions {
+  #problems = h("div", { class: "problem", role: "alert" });
+  #buttons = h("div", { class: "actions" });
+  #suspend = dialogButton("Suspend", () => this.#openSuspend());
+  #resume = h("button", { type: "button", onclick: () => this.#doResume() }, "Resume");
+  #scale = dialogButton("Scale", () => this.#openScale());
+  #delete = dialogButton("Delete", () => this.#openDelete(), "danger");
+  #name;
+  #path;
+  #onDeleted;
+  /** @type {JobDetail | null} */
+  #job = null;
+
+  /**
+   * @param {{ namespace: string, name: string }} job
+   * @param {() => void} onDeleted
+   */
+  constructor(job, onDeleted) {
+    this.#name = job.name;
+    this.#path = jobPath(job);
+    this.#onDeleted = onDeleted;
+    this.element = h("div", {}, this.#buttons, this.#problems);
   }
 
-  return {
-    element: h("div", {}, buttons, trouble),
-    update(now) {
-      if (!known) buttons.append(suspend, resume, scale, remove);
-      known = now;
-      const over = now.ended || now.deleting;
-      suspend.hidden = over || now.suspended;
-      resume.hidden = over || !now.suspended;
-      scale.hidden = over || !Object.keys(now.scalable).length;
-      remove.disabled = now.deleting;
-    },
-  };
+  /** @param {JobDetail} job */
+  update(job) {
+    if (!this.#job) this.#buttons.append(this.#suspend, this.#resume, this.#scale, this.#delete);
+    this.#job = job;
+    const over = job.ended || job.deleting;
+    this.#suspend.hidden = over || job.suspended;
+    this.#resume.hidden = over || !job.suspended;
+    this.#scale.hidden = over || !Object.keys(job.scalable).length;
+    this.#delete.disabled = job.deleting;
+  }
+
+  async #doResume() {
+    this.#resume.disabled = true;
+    fill(this.#problems);
+    try {
+      await send("PATCH", this.#path, { suspend: false });
+      notify(`${this.#name} is resumed`);
+    } catch (error) {
+      fill(this.#problems, asApiError(error).message);
+    }
+    this.#resume.disabled = false;
+  }
+
+  #openSuspend() {
+    const consequence =
+      "All its replicas are stopped. When you resume it, it starts from the beginning, or from its own checkpoints.";
+    openDialog({
+      title: `Suspend ${this.#name}?`,
+      content: h("p", {}, consequence),
+      label: "Suspend",
+      work: async () => {
+        await send("PATCH", this.#path, { suspend: true });
+        notify(`${this.#name} is suspended`);
+      },
+    });
+  }
+
+  #openDelete() {
+    const replicas = Object.values(this.#job?.wanted || {}).reduce((sum, number) => sum + number, 0);
+    const consequence = `The job, its ${count(replicas, "replica")} and their logs are deleted for good. Volumes stay.`;
+    openDialog({
+      title: `Delete ${this.#name}?`,
+      content: h("p", {}, consequence),
+      label: "Delete",
+      danger: true,
+      work: async () => {
+        await send("DELETE", this.#path);
+        notify(`${this.#name} is being deleted`);
+        this.#onDeleted();
+      },
+    });
+  }
+
+  #openScale() {
+    const inputs = Object.entries(this.#job?.scalable || {}).map(([type, number]) => scaleInput(type, number));
+    const fields = inputs.map(({ type, input }) =>
+      h("div", { class: "field" }, h("label", { for: input.id }, type), input),
+    );
+    const help =
+      "Those with the highest numbers are stopped first. Running replicas see the change when they restart.";
+    openDialog({
+      title: `Scale ${this.#name}`,
+      content: [h("div", { class: "fields" }, fields), h("p", { class: "help" }, help)],
+      label: "Scale",
+      fieldOf: (field) => inputs.find(({ type }) => field.toLowerCase().includes(type.toLowerCase()))?.input,
+      work: async () => {
+        const changed = inputs.filter(({ input, number }) => Number(input.value) !== number);
+        if (!changed.length) return;
+        const numbers = changed.map(({ type, input }) => [type, Number(input.value)]);
+        await send("PATCH", this.#path, { replicas: Object.fromEntries(numbers) });
+        notify(`${this.#name} is scaled: ${numbers.map((one) => one.join(" ")).join(", ")}`);
+      },
+    });
+  }
 }
 
-function suspendDialog(job, patch) {
-  return ask({
-    title: `Suspend ${job.name}?`,
-    content: h(
-      "p",
-      {},
-      "All its replicas are stopped. Resumed, it starts from the beginning, or from its own checkpoints.",
-    ),
-    label: "Suspend",
-    async work() {
-      await patch({ suspend: true });
-      notify(`${job.name} is suspended`);
-    },
-  });
-}
-
-function deleteDialog(job, now, path, onDeleted) {
-  const replicas = Object.values(now.wanted).reduce((sum, number) => sum + number, 0);
-  return ask({
-    title: `Delete ${job.name}?`,
-    content: h(
-      "p",
-      {},
-      `The job and its ${count(replicas, "replica")} go, and their logs with them, for good. Volumes stay.`,
-    ),
-    label: "Delete",
-    danger: true,
-    async work() {
-      await send("DELETE", path);
-      notify(`${job.name} is being deleted`);
-      onDeleted();
-    },
-  });
-}
-
-function scaleDialog(job, scalable, patch) {
-  const inputs = Object.entries(scalable).map(([type, number]) => ({
-    type,
-    number,
-    input: h("input", {
-      id: `scale-${type}`,
-      type: "number",
-      min: 0,
-      step: 1,
-      value: String(number),
-      required: true,
-    }),
-  }));
-  return ask({
-    title: `Scale ${job.name}`,
-    content: [
-      h(
-        "div",
-        { class: "fields" },
-        inputs.map(({ type, input }) => h("div", { class: "field" }, h("label", { for: input.id }, type), input)),
-      ),
-      h(
-        "p",
-        { class: "help" },
-        "More are started, or those with the highest numbers stopped. Those that run learn of it when started anew.",
-      ),
-    ],
-    label: "Scale",
-    fieldOf: (field) => inputs.find(({ type }) => field.toLowerCase().includes(type.toLowerCase()))?.input,
-    async work() {
-      const changed = inputs.filter(({ input, number }) => Number(input.value) !== number);
-      if (!changed.length) return;
-      await patch({ replicas: Object.fromEntries(changed.map(({ type, input }) => [type, Number(input.value)])) });
-      notify(`${job.name} is scaled: ${changed.map(({ type, input }) => `${type} ${input.value}`).join(", ")}`);
-    },
-  });
+/**
+ * @param {string} type of replicas
+ * @param {number} number of them now
+ */
+function scaleInput(type, number) {
+  const attributes = { type: "number", min: 0, step: 1, value: String(number), required: true };
+  return { type, number, input: h("input", { id: `scale-${type}`, ...attributes }) };
 }

@@ -1,101 +1,133 @@
-// One job: what it is doing, its logs, its manifest. Live.
+// One job: its state, its logs, its manifest. Live.
 
-import { actions } from "./actions.js";
 import { jobPath } from "../../api/client.js";
-import { fill, h, part } from "../../common/dom.js";
 import { openStream } from "../../api/stream.js";
+import { fill, h, Part } from "../../common/dom.js";
 import { ago, count, duration, moment } from "../../common/format.js";
-import { showLogs } from "./logs.js";
-import { showManifest } from "./manifest.js";
-import { overview } from "./overview.js";
 import { problem } from "../../common/problem.js";
 import { hasTrouble, inWords, jobBadge, meter } from "../../common/states.js";
+import { Actions } from "./actions.js";
+import { Logs } from "./logs.js";
+import { Manifest } from "./manifest.js";
+import { Overview } from "./overview.js";
 
-const TABS = [
-  ["", "Overview"],
-  ["logs", "Logs"],
-  ["manifest", "Manifest"],
-];
+/** @import { PageContext } from "../../app.js" */
+/** @import { JobDetail, JobPageItem } from "../../api/wire" */
+/** @import { Child } from "../../common/dom.js" */
+/** @typedef {{ update(job: JobDetail): void, stop(): void }} Tab */
+/** @typedef {new (content: HTMLElement, job: { namespace: string, name: string }) => Tab} TabClass */
 
-export function showDetail(main, { parameters, go }) {
-  const { namespace, name, tab = "" } = parameters;
-  const here = `jobs/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`;
-  document.title = `${name} – TFJobs`;
-  const state = part(h("div", { role: "status" }), jobBadge);
-  const facts = part(h("div", { class: "small muted facts" }), summary);
-  const trouble = part(h("div"), (job) => job.message && notice(job));
-  const buttons = actions({ namespace, name }, { onDeleted: () => go("") });
-  const content = h("div", {}, h("p", { class: "muted" }, "Loading…"));
-  const body = { "": overview, logs: showLogs, manifest: showManifest }[tab](content, { namespace, name });
+/** The tabs by the last part of their address. @type {Record<string, { label: string, TabOf: TabClass }>} */
+const TABS = {
+  "": { label: "Overview", TabOf: Overview },
+  logs: { label: "Logs", TabOf: Logs },
+  manifest: { label: "Manifest", TabOf: Manifest },
+};
 
-  fill(
-    main,
-    h(
-      "nav",
-      { class: "crumbs small", "aria-label": "Where you are" },
-      h("a", { href: document.baseURI, "data-nav": true }, "TFJobs"),
-      " / ",
-      h("a", { href: `?namespace=${encodeURIComponent(namespace)}`, "data-nav": true }, namespace),
-    ),
-    h("div", { class: "head" }, h("h1", { tabindex: -1, class: "break" }, name), buttons.element),
-    h("div", { class: "facts" }, state.element, facts.element),
-    trouble.element,
-    h(
-      "nav",
-      { class: "tabs", "aria-label": "Parts of this job" },
-      TABS.map(([path, label]) =>
-        h(
-          "a",
-          { href: path ? `${here}/${path}` : here, "data-nav": true, "aria-current": tab === path && "page" },
-          label,
-        ),
-      ),
-    ),
-    content,
-  );
+export class DetailPage {
+  #state = new Part(h("div", { role: "status" }), jobBadge);
+  #facts = new Part(h("div", { class: "small muted facts" }), summary);
+  #trouble = new Part(h("div"), troubleNotice);
+  #content = h("div", {}, h("p", { class: "muted" }, "Loading…"));
+  #job;
+  #actions;
+  #tabs;
+  #tab;
+  #stopStream;
 
-  const stop = openStream(() => `${jobPath({ namespace, name })}/watch`, {
-    onItem(item) {
-      if (item.type === "gone") return gone();
-      if (item.type !== "job") return;
-      const { state: word, reason, deleting } = item.job;
-      state.update({ state: word, reason, deleting });
-      facts.update(factsOf(item.job));
-      trouble.update(hasTrouble(item.job) ? { state: item.job.state, message: item.job.message } : {});
-      buttons.update(item.job);
-      body.update(item.job);
-    },
-    onError: (error) => (error.status === 404 ? gone() : end(problem(error, "The job cannot be shown"))),
-  });
-
-  function gone() {
-    end(
-      h(
-        "div",
-        { class: "notice info", role: "status" },
-        `There is no job ${name} in ${namespace}, or it has been deleted. `,
-        h("a", { href: document.baseURI, "data-nav": true }, "All TFJobs"),
-      ),
+  /**
+   * @param {HTMLElement} main
+   * @param {PageContext} context
+   */
+  constructor(main, { parameters, go }) {
+    const { namespace, name, tab = "" } = parameters;
+    document.title = `${name} – TFJobs`;
+    this.#job = { namespace, name };
+    this.#actions = new Actions(this.#job, () => go(""));
+    this.#tabs = tabLinks(jobPath(this.#job), tab);
+    this.#tab = new TABS[tab].TabOf(this.#content, this.#job);
+    fill(
+      main,
+      breadcrumbs(namespace),
+      h("div", { class: "head" }, h("h1", { tabindex: -1, class: "break" }, name), this.#actions.element),
+      h("div", { class: "facts" }, this.#state.element, this.#facts.element),
+      this.#trouble.element,
+      this.#tabs,
+      this.#content,
     );
+    this.#stopStream = openStream(() => `${jobPath(this.#job)}/watch`, {
+      onItem: (/** @type {JobPageItem} */ item) => (item.type === "job" ? this.#update(item.job) : this.#endAsGone()),
+      onError: (error) =>
+        error.status === 404 ? this.#endAsGone() : this.#end(problem(error, "The job cannot be shown")),
+    });
   }
 
-  function end(words) {
-    stop();
-    body.stop?.();
-    buttons.element.remove();
-    main.querySelector(".tabs")?.remove();
-    fill(state.element);
-    fill(facts.element);
-    fill(trouble.element);
-    fill(content, words);
+  stop() {
+    this.#stopStream();
+    this.#tab.stop();
   }
 
-  return () => {
-    stop();
-    body.stop?.();
-  };
+  /** @param {JobDetail} job */
+  #update(job) {
+    const { state, reason, deleting, message } = job;
+    this.#state.update({ state, reason, deleting });
+    this.#facts.update(factsOf(job));
+    this.#trouble.update(hasTrouble(job) ? { state, message } : null);
+    this.#actions.update(job);
+    this.#tab.update(job);
+  }
+
+  #endAsGone() {
+    const { namespace, name } = this.#job;
+    const all = h("a", { href: document.baseURI, "data-nav": true }, "All TFJobs");
+    const message = `There is no job ${name} in ${namespace}, or it has been deleted. `;
+    this.#end(h("div", { class: "notice info", role: "status" }, message, all));
+  }
+
+  /**
+   * Shows `words` instead of the job.
+   *
+   * @param {Child} words
+   */
+  #end(words) {
+    this.stop();
+    this.#actions.element.remove();
+    this.#tabs.remove();
+    for (const { element } of [this.#state, this.#facts, this.#trouble]) fill(element);
+    fill(this.#content, words);
+  }
 }
 
+/** @param {string} namespace */
+function breadcrumbs(namespace) {
+  return h(
+    "nav",
+    { class: "crumbs small", "aria-label": "Where you are" },
+    h("a", { href: document.baseURI, "data-nav": true }, "TFJobs"),
+    " / ",
+    h("a", { href: `?namespace=${encodeURIComponent(namespace)}`, "data-nav": true }, namespace),
+  );
+}
+
+/**
+ * @param {string} path of the job
+ * @param {string} current
+ */
+function tabLinks(path, current) {
+  const links = Object.entries(TABS).map(([tab, { label }]) => {
+    const href = tab ? `${path}/${tab}` : path;
+    return h("a", { href, "data-nav": true, "aria-current": tab === current && "page" }, label);
+  });
+  return h("nav", { class: "tabs", "aria-label": "Parts of this job" }, links);
+}
+
+/** @param {JobDetail} job */
+function factsOf({ created, started, completed, wanted, counts }) {
+  const seconds = started && completed ? (Date.parse(completed) - Date.parse(started)) / 1000 : null;
+  return { created, wanted, counts, took: seconds === null ? "" : duration(seconds) };
+}
+
+/** @param {ReturnType<typeof factsOf>} facts */
 function summary({ created, wanted, counts, took }) {
   const time = h("time", { datetime: created, title: moment(created), "data-ago": true }, ago(created));
   const types = Object.entries(wanted).map(([type, number]) => count(number, type));
@@ -107,13 +139,8 @@ function summary({ created, wanted, counts, took }) {
   ];
 }
 
-const factsOf = ({ created, started, completed, wanted, counts }) => ({
-  created,
-  wanted,
-  counts,
-  took: started && completed && duration((Date.parse(completed) - Date.parse(started)) / 1000),
-});
-
-function notice({ state, message }) {
-  return h("p", { class: `notice ${state === "Failed" ? "error" : "warning"}` }, message);
+/** @param {Pick<JobDetail, "state" | "message"> | null} trouble */
+function troubleNotice(trouble) {
+  if (!trouble?.message) return null;
+  return h("p", { class: `notice ${trouble.state === "Failed" ? "error" : "warning"}` }, trouble.message);
 }

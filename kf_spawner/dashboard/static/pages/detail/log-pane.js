@@ -4,65 +4,80 @@ import { fill, h } from "../../common/dom.js";
 import { clock } from "../../common/format.js";
 import { badge } from "../../common/states.js";
 
+/** @import { LogLine, ReplicaState } from "../../api/wire" */
+
 const MOST = 2000; // lines kept on the page; a download has all
-const PACE = 100; // ms between two drawings, whatever comes
+const PACE = 100; // ms between two drawings, however much arrives
 const NEAR = 24; // px from the end that still count as the end
-const GONE = "No pod"; // the state of a replica of an ended job whose pod was cleaned up
-const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g; // terminals' colours and cursor moves
+/** @type {ReplicaState} the state of a replica of an ended job whose pod was removed */
+const GONE = "No pod";
+// eslint-disable-next-line no-control-regex -- terminals' colours and cursor moves begin with it
+const ESCAPES = /\u001b\[[0-9;?]*[A-Za-z]/g;
 
-export function logPane({ replica, download, alone }) {
-  const state = h("span");
-  const text = h("pre", { tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Log of ${replica}` });
-  const save = h(
-    "a",
-    { class: "button small", href: download, download: "", "aria-label": `Download the log of ${replica}` },
-    "Download",
-  );
-  const waiting = [];
-  let timer = 0;
-  let holding = false;
+export class LogPane {
+  /** @type {LogLine[]} */
+  #waiting = [];
+  #timer = 0;
+  #held = false;
+  #state = h("span");
+  #text;
+  #save;
 
-  function draw() {
-    timer = 0;
-    if (holding) return;
-    const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < NEAR;
-    text.append(...waiting.splice(0).slice(-MOST).map(lineOf));
-    while (text.childElementCount > MOST) text.firstElementChild.remove();
-    if (atEnd) text.scrollTop = text.scrollHeight;
+  /**
+   * @param {string} replica
+   * @param {{ download: string, alone: boolean }} options `download`: the address of the whole log
+   */
+  constructor(replica, { download, alone }) {
+    this.#text = h("pre", { tabindex: 0, role: "log", "aria-live": "off", "aria-label": `Log of ${replica}` });
+    const label = `Download the log of ${replica}`;
+    this.#save = h("a", { class: "button small", href: download, download: "", "aria-label": label }, "Download");
+    const head = h("header", {}, h("h3", {}, replica), this.#state, this.#save);
+    this.element = h("article", { class: alone ? "log alone" : "log" }, head, this.#text);
   }
 
-  const schedule = () => {
-    if (!timer && !holding && waiting.length) timer = setTimeout(draw, PACE);
-  };
+  /** How many lines wait to be shown while the pane is held. */
+  get waiting() {
+    return this.#held ? this.#waiting.length : 0;
+  }
 
-  return {
-    element: h(
-      "article",
-      { class: alone ? "log alone" : "log" },
-      h("header", {}, h("h3", {}, replica), state, save),
-      text,
-    ),
-    add(line) {
-      waiting.push(line);
-      if (waiting.length > MOST) waiting.shift();
-      schedule();
-    },
-    hold(on) {
-      holding = on;
-      schedule();
-    },
-    setState(word) {
-      fill(state, word && badge(word));
-      save.hidden = word === GONE;
-      text.dataset.empty = word === GONE ? "The pod is gone, and its log with it." : "No line yet.";
-    },
-    get held() {
-      return holding ? waiting.length : 0;
-    },
-  };
+  /** @param {LogLine} line */
+  add(line) {
+    this.#waiting.push(line);
+    if (this.#waiting.length > MOST) this.#waiting.shift();
+    this.#schedule();
+  }
+
+  /** @param {boolean} on whether new lines wait */
+  hold(on) {
+    this.#held = on;
+    this.#schedule();
+  }
+
+  /** @param {ReplicaState | undefined} state */
+  setState(state) {
+    fill(this.#state, state && badge(state));
+    this.#save.hidden = state === GONE;
+    this.#text.dataset.empty = state === GONE ? "The pod is gone, and its log with it." : "No line yet.";
+  }
+
+  #schedule() {
+    if (this.#timer || this.#held || !this.#waiting.length) return;
+    this.#timer = setTimeout(() => this.#draw(), PACE);
+  }
+
+  #draw() {
+    this.#timer = 0;
+    if (this.#held) return;
+    const text = this.#text;
+    const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < NEAR;
+    text.append(...this.#waiting.splice(0).map(lineElement));
+    while (text.childElementCount > MOST) text.firstElementChild?.remove();
+    if (atEnd) text.scrollTop = text.scrollHeight;
+  }
 }
 
-function lineOf({ time, line }) {
+/** @param {LogLine} line */
+function lineElement({ time, line }) {
   const shown = line.replace(ESCAPES, "").replace(/\r$/, "").replace(/^.*\r/, "");
   return h(
     "span",

@@ -1,125 +1,146 @@
 // A job's logs, live: all replicas side by side, or one.
 
 import { jobPath } from "../../api/client.js";
-import { fill, h } from "../../common/dom.js";
 import { openStream } from "../../api/stream.js";
+import { fill, h } from "../../common/dom.js";
 import { count } from "../../common/format.js";
-import { logPane } from "./log-pane.js";
 import { problem } from "../../common/problem.js";
+import { LogPane } from "./log-pane.js";
+
+/** @import { JobDetail, LogStreamItem, ReplicaDetail } from "../../api/wire" */
 
 const TAIL = 1000; // lines of each replica to begin with
 const MOST = 12; // panes at once
 
-export const showLogs = (content, job) => new Logs(content, job);
+export class Logs {
+  /** @type {Map<string, LogPane>} */
+  #panes = new Map();
+  /** Of each replica's last line, so that a stream that is opened again continues after it. @type {Map<string, string>} */
+  #cursors = new Map();
+  /** @type {ReplicaDetail[]} */
+  #replicas = [];
+  /** The one replica to show; empty: all. */
+  #only = new URLSearchParams(location.search).get("replica") || "";
+  #paused = false;
+  /** @type {(() => void) | null} */
+  #stopStream = null;
+  #choice = h("select", { id: "replica", onchange: () => this.#choose(this.#choice.value) });
+  #pause = h("button", { type: "button", class: "small", onclick: () => this.#hold(!this.#paused) }, "Pause");
+  #note = h("p", { class: "small muted", role: "status" });
+  #grid = h("div", { class: "logs" });
+  #path;
 
-class Logs {
-  panes = new Map();
-  cursors = new Map(); // of each replica's last line, so that a stream that is opened again continues after it
-  known = [];
-  paused = false;
-  stopStream = null;
-  only = new URLSearchParams(location.search).get("replica") || "";
-  choice = h("select", { id: "replica", onchange: () => this.choose(this.choice.value) });
-  pause = h("button", { type: "button", class: "small", onclick: () => this.hold(!this.paused) }, "Pause");
-  note = h("p", { class: "small muted", role: "status" });
-  grid = h("div", { class: "logs" });
-
+  /**
+   * @param {HTMLElement} content
+   * @param {{ namespace: string, name: string }} job
+   */
   constructor(content, job) {
-    this.path = `${jobPath(job)}/logs`;
-    const timed = (event) => this.grid.classList.toggle("timed", event.target.checked);
-    const times = h("input", { id: "times", type: "checkbox", onchange: timed });
-    const label = h("label", { for: this.choice.id }, "Replica");
+    this.#path = `${jobPath(job)}/logs`;
+    const times = h("input", {
+      id: "times",
+      type: "checkbox",
+      onchange: () => this.#grid.classList.toggle("timed", times.checked),
+    });
+    const label = h("label", { for: this.#choice.id }, "Replica");
     const check = h("label", { class: "check" }, times, "Times");
-    fill(content, h("div", { class: "logbar" }, label, this.choice, this.pause, check, this.note), this.grid);
+    fill(content, h("div", { class: "logbar" }, label, this.#choice, this.#pause, check, this.#note), this.#grid);
   }
 
-  /** Takes the job as it is now: its replicas and their states. */
-  update(detail) {
-    this.known = detail.replicas;
-    const names = ["", ...this.known.map(({ replica }) => replica)];
-    if (this.only && !names.includes(this.only)) names.push(this.only);
-    if (names.join() !== [...this.choice.options].map((option) => option.value).join()) {
-      const options = names.map((name) => h("option", { value: name }, name || "All, side by side"));
-      fill(this.choice, options);
-      this.choice.value = this.only;
-    }
-    for (const { replica, state } of this.known) this.panes.get(replica)?.setState(state);
-    if (!this.stopStream) this.listen();
-    else if (!this.only) for (const replica of this.wanted()) this.paneOf(replica);
+  /** @param {JobDetail} job */
+  update(job) {
+    this.#replicas = job.replicas;
+    this.#drawChoice();
+    for (const { replica, state } of this.#replicas) this.#panes.get(replica)?.setState(state);
+    if (!this.#stopStream) this.#listen();
+    else if (!this.#only) for (const replica of this.#wanted()) this.#paneOf(replica);
   }
 
   stop() {
-    this.stopStream?.();
+    this.#stopStream?.();
+  }
+
+  #drawChoice() {
+    const names = ["", ...this.#replicas.map(({ replica }) => replica)];
+    if (this.#only && !names.includes(this.#only)) names.push(this.#only);
+    if (names.join() === [...this.#choice.options].map((option) => option.value).join()) return;
+    const options = names.map((name) => h("option", { value: name }, name || "All, side by side"));
+    fill(this.#choice, options);
+    this.#choice.value = this.#only;
   }
 
   /** The replicas to show; all of a big job would be too many to read. */
-  wanted() {
-    return this.only ? [this.only] : this.known.slice(0, MOST).map(({ replica }) => replica);
+  #wanted() {
+    return this.#only ? [this.#only] : this.#replicas.slice(0, MOST).map(({ replica }) => replica);
   }
 
-  choose(replica) {
-    this.only = replica;
+  /** @param {string} replica */
+  #choose(replica) {
+    this.#only = replica;
     history.replaceState(null, "", location.pathname + (replica ? `?replica=${encodeURIComponent(replica)}` : ""));
-    this.listen();
+    this.#listen();
   }
 
-  listen() {
+  #listen() {
     this.stop();
-    this.hold(false);
-    this.pause.hidden = false;
-    this.panes.clear();
-    fill(this.grid);
-    const names = this.wanted();
-    for (const name of names) this.paneOf(name);
-    const many = this.known.length > MOST && !this.only;
-    const all = count(this.known.length, "replica");
-    this.note.textContent = many ? `The first ${MOST} of ${all}; choose any other here.` : "";
-    const query = new URLSearchParams({ follow: 1, tail: TAIL });
-    if (this.only || many) for (const name of names) query.append("replica", name);
-    this.cursors.clear();
-    const address = () => {
+    this.#hold(false);
+    this.#pause.hidden = false;
+    this.#panes.clear();
+    this.#cursors.clear();
+    fill(this.#grid);
+    const names = this.#wanted();
+    for (const name of names) this.#paneOf(name);
+    const many = this.#replicas.length > MOST && !this.#only;
+    const all = count(this.#replicas.length, "replica");
+    this.#note.textContent = many ? `The first ${MOST} of ${all}; choose any other here.` : "";
+    const query = new URLSearchParams({ follow: "1", tail: String(TAIL) });
+    if (this.#only || many) for (const name of names) query.append("replica", name);
+    const path = () => {
       query.delete("after");
-      for (const cursor of this.cursors.values()) query.append("after", cursor);
-      return `${this.path}?${query}`;
+      for (const cursor of this.#cursors.values()) query.append("after", cursor);
+      return `${this.#path}?${query}`;
     };
-    this.stopStream = openStream(address, {
-      onItem: (item) => this.take(item),
-      onError: (error) => fill(this.grid, problem(error, "The logs cannot be shown")),
+    this.#stopStream = openStream(path, {
+      onItem: (/** @type {LogStreamItem} */ item) => this.#take(item),
+      onError: (error) => fill(this.#grid, problem(error, "The logs cannot be shown")),
     });
   }
 
-  take(item) {
+  /** @param {LogStreamItem} item */
+  #take(item) {
     if (item.type === "log") {
-      if (item.cursor) this.cursors.set(item.replica, item.cursor);
-      this.paneOf(item.replica).add(item);
-      if (this.paused) this.pause.textContent = `Follow (${count(this.held(), "new line")})`;
+      if (item.cursor) this.#cursors.set(item.replica, item.cursor);
+      this.#paneOf(item.replica).add(item);
+      if (this.#paused) this.#pause.textContent = `Follow (${count(this.#waiting(), "new line")})`;
     } else if (item.type === "end") {
       this.stop();
-      this.pause.hidden = true;
-      this.note.textContent = `The job has ended (${item.state}): there will be no more.`;
+      this.#pause.hidden = true;
+      this.#note.textContent = `The job has ended (${item.state}): there will be no more.`;
     }
   }
 
-  paneOf(replica) {
-    let found = this.panes.get(replica);
-    if (!found) {
-      const download = `api/${this.path}/${encodeURIComponent(replica)}/download`;
-      found = logPane({ replica, download, alone: Boolean(this.only) });
-      found.hold(this.paused);
-      found.setState(this.known.find((one) => one.replica === replica)?.state);
-      this.panes.set(replica, found);
-      this.grid.append(found.element);
+  /** @param {string} replica */
+  #paneOf(replica) {
+    let pane = this.#panes.get(replica);
+    if (!pane) {
+      const download = `api/${this.#path}/${encodeURIComponent(replica)}/download`;
+      pane = new LogPane(replica, { download, alone: Boolean(this.#only) });
+      pane.hold(this.#paused);
+      pane.setState(this.#replicas.find((one) => one.replica === replica)?.state);
+      this.#panes.set(replica, pane);
+      this.#grid.append(pane.element);
     }
-    return found;
+    return pane;
   }
 
-  held() {
-    return [...this.panes.values()].reduce((sum, one) => sum + one.held, 0);
+  /** How many lines wait to be shown. */
+  #waiting() {
+    return [...this.#panes.values()].reduce((sum, pane) => sum + pane.waiting, 0);
   }
 
-  hold(on) {
-    this.paused = on;
-    this.pause.textContent = on ? "Follow" : "Pause";
-    for (const one of this.panes.values()) one.hold(on);
+  /** @param {boolean} on */
+  #hold(on) {
+    this.#paused = on;
+    this.#pause.textContent = on ? "Follow" : "Pause";
+    for (const pane of this.#panes.values()) pane.hold(on);
   }
 }

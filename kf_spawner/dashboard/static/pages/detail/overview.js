@@ -1,96 +1,110 @@
-// A job's overview: replicas, time line, events, and what each replica is told of the cluster.
+// A job's overview: replicas, time line, events, and the TF_CONFIG of each replica.
 
-import { fill, h, part } from "../../common/dom.js";
+import { jobPath } from "../../api/client.js";
+import { fill, h, Part } from "../../common/dom.js";
 import { clock, moment } from "../../common/format.js";
 import { badge, toneOf } from "../../common/states.js";
+import { TFConfig } from "./tf-config.js";
 
-const LABELS = {
-  "Running/False": "No longer running",
-  "Restarting/False": "No longer restarting",
-  "Suspended/False": "Resumed",
-};
+/** @import { ConditionView, EventView, JobDetail, ReplicaDetail } from "../../api/wire" */
+/** @import { Child } from "../../common/dom.js" */
+
+/** What a condition that is no longer true is called. @type {Record<string, string>} */
+const PAST = { Running: "No longer running", Restarting: "No longer restarting", Suspended: "Resumed" };
 const COLUMNS = ["Replica", "State", "Pod", "Node", "Restarts", "Exit code"];
 
-export function overview(content) {
-  const replicas = part(h("div"), table);
-  const conditions = part(h("ol", { class: "timeline" }), timeline);
-  const happened = part(
+export class Overview {
+  #drawn = false;
+  #content;
+  #config = new TFConfig();
+  #replicas = new Part(h("div"), replicaTable);
+  #conditions = new Part(h("ol", { class: "timeline" }), timeLine);
+  #events = new Part(
     h("div", { class: "tall", tabindex: 0, role: "region", "aria-labelledby": "events" }),
-    events,
+    eventTable,
   );
-  const configs = tfConfig();
-  const titled = (title, element, id) => h("section", {}, h("h2", { id }, title), element);
-  const all = [
-    h(
-      "div",
-      { class: "halves" },
-      titled("Replicas", replicas.element, "replicas"),
-      titled("Time line", conditions.element, "conditions"),
-    ),
-    titled("Events", happened.element, "events"),
-    titled("TF_CONFIG", configs.element, "configs"),
-  ];
-  let drawn = false;
-  return {
-    update(job) {
-      if (!drawn) fill(content, all);
-      drawn = true;
-      replicas.update({
-        replicas: job.replicas,
-        here: `jobs/${encodeURIComponent(job.namespace)}/${encodeURIComponent(job.name)}`,
-      });
-      conditions.update(job.conditions);
-      happened.update(job.events);
-      configs.update(job.replicas);
-    },
-  };
-}
 
-function table({ replicas, here }) {
-  return h(
-    "table",
-    { class: "cards" },
-    h(
-      "thead",
-      {},
+  /** @param {HTMLElement} content is filled with the first update */
+  constructor(content) {
+    this.#content = content;
+  }
+
+  /** @param {JobDetail} job */
+  update(job) {
+    if (!this.#drawn) this.#draw();
+    this.#replicas.update({ replicas: job.replicas, path: jobPath(job) });
+    this.#conditions.update(job.conditions);
+    this.#events.update(job.events);
+    this.#config.update(job.replicas);
+  }
+
+  stop() {}
+
+  #draw() {
+    this.#drawn = true;
+    fill(
+      this.#content,
       h(
-        "tr",
-        {},
-        COLUMNS.map((column) => h("th", { scope: "col" }, column)),
+        "div",
+        { class: "halves" },
+        titled("Replicas", this.#replicas.element, "replicas"),
+        titled("Time line", this.#conditions.element, "conditions"),
       ),
-    ),
-    h(
-      "tbody",
-      {},
-      replicas.map((replica) => row(replica, here)),
-    ),
-  );
+      titled("Events", this.#events.element, "events"),
+      titled("TF_CONFIG", this.#config.element, "configs"),
+    );
+  }
 }
 
-function row(replica, here) {
+/**
+ * @param {string} title
+ * @param {HTMLElement} element
+ * @param {string} id of the heading
+ */
+function titled(title, element, id) {
+  return h("section", {}, h("h2", { id }, title), element);
+}
+
+/** @param {{ replicas: ReplicaDetail[], path: string }} job */
+function replicaTable({ replicas, path }) {
+  const heads = COLUMNS.map((column) => h("th", { scope: "col" }, column));
+  const rows = replicas.map((replica) => replicaRow(replica, path));
+  return h("table", { class: "cards" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
+}
+
+/**
+ * @param {ReplicaDetail} replica
+ * @param {string} path of the job
+ */
+function replicaRow(replica, path) {
   const why = [replica.reason, replica.message].filter(Boolean).join(": ");
-  const log = `${here}/logs?replica=${replica.replica}`;
-  const cell = (index, child, why) =>
-    h("td", { "data-label": COLUMNS[index], class: child ? null : "none" }, h("div", {}, child || "–", why));
+  const log = { href: `${path}/logs?replica=${replica.replica}`, "data-nav": true, title: "Its log" };
+  const name = replica.pod ? h("a", log, replica.replica) : replica.replica;
   return h(
     "tr",
     {},
-    h(
-      "th",
-      { scope: "row", class: "tight" },
-      replica.pod ? h("a", { href: log, "data-nav": true, title: "Its log" }, replica.replica) : replica.replica,
-    ),
-    cell(1, badge(replica.state), why && h("div", { class: "small break" }, why)),
-    cell(2, replica.pod && h("div", { class: "small named" }, replica.pod)),
-    cell(3, replica.node && h("span", { class: "small break" }, replica.node)),
-    cell(4, String(replica.restarts)),
-    cell(5, replica.exit_code === null ? null : String(replica.exit_code)),
+    h("th", { scope: "row", class: "tight" }, name),
+    cell("State", badge(replica.state), why && h("div", { class: "small break" }, why)),
+    cell("Pod", replica.pod && h("div", { class: "small named" }, replica.pod)),
+    cell("Node", replica.node && h("span", { class: "small break" }, replica.node)),
+    cell("Restarts", String(replica.restarts)),
+    cell("Exit code", replica.exit_code === null ? null : String(replica.exit_code)),
   );
 }
 
-function timeline(conditions) {
+/**
+ * @param {string} column
+ * @param {Child} value
+ * @param {Child} [remark]
+ */
+function cell(column, value, remark) {
+  return h("td", { "data-label": column, class: value ? null : "none" }, h("div", {}, value || "–", remark));
+}
+
+/** @param {ConditionView[]} conditions */
+function timeLine(conditions) {
   if (!conditions.length) return h("li", {}, "Nothing yet: the operator has not seen the job.");
-  const inOrder = [...conditions].sort((one, other) => one.time.localeCompare(other.time));
+  const inOrder = [...conditions].sort((one, other) => (one.time || "").localeCompare(other.time || ""));
   return inOrder.map(({ type, status, message, time }) => {
     const over = status !== "True";
     return h(
@@ -99,67 +113,40 @@ function timeline(conditions) {
       h(
         "div",
         {},
-        h("strong", {}, over ? LABELS[`${type}/False`] || `No longer ${type}` : type),
+        h("strong", {}, over ? PAST[type] || `No longer ${type}` : type),
         " ",
-        h("time", { class: "small muted", datetime: time, title: moment(time) }, clock(time)),
+        timeOf(time, "small muted"),
       ),
       h("div", { class: "small break" }, message),
     );
   });
 }
 
-function events(list) {
-  if (!list.length) return h("p", { class: "muted" }, "None. Kubernetes forgets events after an hour.");
-  const rows = [...list]
-    .reverse()
-    .map((event) =>
-      h(
-        "tr",
-        {},
-        h(
-          "td",
-          { class: "tight small" },
-          h("time", { datetime: event.time, title: moment(event.time) }, clock(event.time)),
-        ),
-        h("td", { class: "small" }, event.level === "Warning" ? badge(event.reason, true) : event.reason),
-        h(
-          "td",
-          { class: "small break" },
-          h("div", {}, event.message, event.count > 1 && h("span", { class: "muted" }, ` (${event.count} times)`)),
-        ),
-        h("td", { class: "small muted" }, h("div", { class: "named" }, event.object)),
-      ),
-    );
+/**
+ * @param {string | null} time
+ * @param {string} style
+ */
+function timeOf(time, style = "") {
+  return time && h("time", { class: style, datetime: time, title: moment(time) }, clock(time));
+}
+
+/** @param {EventView[]} events the oldest first */
+function eventTable(events) {
+  if (!events.length) return h("p", { class: "muted" }, "None. Kubernetes forgets events after an hour.");
   const heads = ["When", "What", "Message", "About"].map((title) => h("th", { scope: "col" }, title));
+  const rows = [...events].reverse().map(eventRow);
   return h("table", { class: "cards events" }, h("thead", {}, h("tr", {}, heads)), h("tbody", {}, rows));
 }
 
-/** What the chosen replica is told of the cluster. */
-function tfConfig() {
-  let replicas = [];
-  const choice = h("select", { id: "config", onchange: () => text.update(told()) });
-  const text = part(h("div"), ({ pod, tf_config: config }) =>
-    config
-      ? h("pre", { class: "code", tabindex: 0, "aria-label": "TF_CONFIG" }, JSON.stringify(config, null, 2))
-      : h(
-          "p",
-          { class: "muted" },
-          pod ? "None: a job of one replica needs no cluster." : "There is no pod to tell now.",
-        ),
+/** @param {EventView} event */
+function eventRow({ level, reason, message, count, time, object }) {
+  const times = count > 1 && h("span", { class: "muted" }, ` (${count} times)`);
+  return h(
+    "tr",
+    {},
+    h("td", { class: "tight small" }, timeOf(time)),
+    h("td", { class: "small" }, level === "Warning" ? badge(reason, true) : reason),
+    h("td", { class: "small break" }, h("div", {}, message, times)),
+    h("td", { class: "small muted" }, h("div", { class: "named" }, object)),
   );
-  const told = () => {
-    const { pod, tf_config } = replicas.find(({ replica }) => replica === choice.value) || {};
-    return { pod: Boolean(pod), tf_config };
-  };
-  const choices = part(choice, (names) => names.map((name) => h("option", { value: name }, name)));
-  return {
-    element: h("div", {}, h("div", { class: "logbar" }, h("label", { for: choice.id }, "Of"), choice), text.element),
-    update(now) {
-      replicas = now;
-      const chosen = choice.value;
-      choices.update(replicas.map(({ replica }) => replica));
-      if (replicas.some(({ replica }) => replica === chosen)) choice.value = chosen;
-      text.update(told());
-    },
-  };
 }
