@@ -14,8 +14,8 @@ from kf_spawner.kube.resources import NAMESPACES
 from tests.fixtures.ports import free_port
 
 from . import stage as play
+from .expectations import does_nothing
 from .stage import Stage
-from .test_defects import does_nothing
 
 LIMIT = 60.0
 
