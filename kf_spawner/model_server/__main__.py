@@ -12,8 +12,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from kf_spawner.model_server.manager import Model, ModelManager, ModelUnavailableError
-from kf_spawner.model_server.rest import RestApi
+from .manager import Model, ModelManager, ModelUnavailableError
+from .rest import RestApi
 
 log = logging.getLogger("kf_spawner.model_server")
 
@@ -100,7 +100,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def _load(path: Path) -> Model:
-    from kf_spawner.model_server.savedmodel import SavedModel  # TensorFlow: seconds, and not for --help
+    from .savedmodel import SavedModel  # TensorFlow: seconds, and not for --help
 
     return SavedModel(path)
 

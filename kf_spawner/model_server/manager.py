@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from kf_spawner.model_server.errors import ServingError, not_found
-from kf_spawner.model_server.versions import Version, find
+from .errors import ServingError, not_found
+from .versions import Version, find
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from aiohttp import web
 
-from kf_spawner.model_server.errors import ServingError, invalid, not_found
-from kf_spawner.model_server.manager import ModelManager
+from .errors import ServingError, invalid, not_found
+from .manager import ModelManager
 
 log = logging.getLogger(__name__)
 

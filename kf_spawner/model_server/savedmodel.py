@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from kf_spawner.model_server.errors import ServingError, invalid
-from kf_spawner.model_server.tensors import Spec, parse_request, to_arrays, to_json
+from .errors import ServingError, invalid
+from .tensors import Spec, parse_request, to_arrays, to_json
 
 DEFAULT_SIGNATURE = "serving_default"
 

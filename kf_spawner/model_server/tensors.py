@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from kf_spawner.model_server.errors import ServingError, invalid
+from .errors import ServingError, invalid
 
 MAX_RANK = 32
 """Most dimensions of an input: a limit of NumPy's older versions, far above any model's."""
