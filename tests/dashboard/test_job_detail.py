@@ -84,19 +84,6 @@ def test_an_ended_job_waits_for_no_pods_and_cannot_be_scaled():
     assert (seen["ended"], seen["scalable"]) == (True, {})
 
 
-def test_events_are_those_of_the_job_and_its_pods():
-    def event(uid: str, time: str) -> dict:
-        return {"metadata": {}, "involvedObject": {"uid": uid}, "reason": uid, "lastTimestamp": time}
-
-    events = [
-        event("worker-0-uid", "2026-01-02T03:04:07Z"),
-        event("other", "1"),
-        event("job-uid", "2026-01-02T03:04:06Z"),
-    ]
-    seen = job_detail.detail(job(), [pod("worker", 0)], events)
-    assert [one["reason"] for one in seen["events"]] == ["job-uid", "worker-0-uid"]
-
-
 def test_yaml_is_what_would_make_the_job_again():
     program = "import os\nprint(1)\n"
     text = job_detail.as_yaml({"a": program, "b": "x"})
