@@ -13,11 +13,11 @@ from kf_spawner.hub.dashboard_service import add_dashboard
 from kf_spawner.hub.database import is_copied_before_upgrade
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.proxy_routes import OrderedProxy
-from kf_spawner.hub.variables import address, choice, flag, folder, folder_of_images, host_of, names, optional, port
 from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.serving.address import serving_url
 from kf_spawner.spawner.catalogue import read_folder, reference
 from kf_spawner.spawner.spawner import KubeflowSpawner
+from kf_spawner.variables import address, choice, flag, folder, folder_of_images, host_of, names, optional, port
 
 c = get_config()
 

@@ -82,14 +82,6 @@ def script(name: str) -> str:
     return str(Path(sysconfig.get_path("scripts")) / name)
 
 
-def shared_files() -> Path:
-    """The folder that holds images/, examples/ and jupyterhub_config.py: the checkout, or what setup.py installed."""
-    checkout = Path(__file__).resolve().parents[2]
-    if (checkout / "jupyterhub_config.py").exists() and (checkout / "images").is_dir():
-        return checkout
-    return Path(sys.prefix) / "share" / "kf-spawner"
-
-
 def operator(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) -> ProcessSpec:
     """The TFJob operator."""
     argv = [

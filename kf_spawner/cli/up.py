@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from traitlets import Integer, Unicode
 
+from kf_spawner.installed_files import shared_files
 from kf_spawner.kube import ConfigError, load_config
 from kf_spawner.localcluster.controlplane.ports import PortError, allocate, hold
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
@@ -103,7 +104,7 @@ class Up(HomeApplication):
             host=self.host,
             port=self.port,
             ports=allocate(home.root, names, replace_busy=True),
-            share=components.shared_files(),
+            share=shared_files(),
             password_file=Path(self.password_file).resolve() if self.password_file else None,
         )
         facts = {"hub": f"{settings.url}/hub", "kubeconfig": str(self._kubeconfig()), "ready": False}

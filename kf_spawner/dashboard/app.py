@@ -21,8 +21,8 @@ from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Application
 
 from kf_spawner import __version__
-from kf_spawner.hub.variables import folder_of_images, optional
 from kf_spawner.spawner.catalogue import CatalogueError, from_entries, read_folder
+from kf_spawner.variables import folder_of_images, optional
 from kf_spawner.workloads.access import OwnAccess
 
 from .handlers import routes

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from .variables import shared_files
+from kf_spawner.installed_files import shared_files
 
 
 def main() -> None:

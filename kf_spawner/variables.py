@@ -1,11 +1,12 @@
-"""Reads the values of deployment variables: lists, flags, choices, addresses, `null` for nothing."""
+"""Reads the values of deployment variables: lists, flags, choices, addresses, `null` for nothing. Imports no room."""
 
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
+
+from .installed_files import shared_files
 
 T = TypeVar("T")
 
@@ -80,12 +81,6 @@ def folder(name: str, *, default: str) -> Path:
     if not value.is_dir():
         raise BadVariable(f"{name}={value} is no folder: make it, or name another")
     return value
-
-
-def shared_files() -> Path:
-    """The folder that holds images/ and jupyterhub_config.py: the checkout, or what setup.py installed."""
-    checkout = Path(__file__).resolve().parents[2]
-    return checkout if (checkout / "jupyterhub_config.py").is_file() else Path(sys.prefix) / "share" / "kf-spawner"
 
 
 def folder_of_images(name: str) -> Path:

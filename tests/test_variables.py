@@ -2,7 +2,8 @@
 
 import pytest
 
-from kf_spawner.hub.variables import (
+from kf_spawner.spawner.catalogue import CatalogueError, read_folder
+from kf_spawner.variables import (
     BadVariable,
     address,
     choice,
@@ -13,7 +14,6 @@ from kf_spawner.hub.variables import (
     optional,
     port,
 )
-from kf_spawner.spawner.catalogue import CatalogueError, read_folder
 
 
 @pytest.mark.parametrize(("value", "wanted"), [("a", "a"), (" a ", "a"), ("null", ""), ("", "")])
