@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from .findings import Finding, error, quoting
 
@@ -12,7 +13,7 @@ OLDEST = (1, 30)
 NAMED = 8  # resources on which rights are missing that are named one by one
 
 
-def version(answer: dict) -> list[Finding]:
+def version(answer: dict[str, Any]) -> list[Finding]:
     """From GET /version."""
     found = re.match(r"v?(\d+)\.(\d+)", answer.get("gitVersion") or f"{answer.get('major')}.{answer.get('minor')}")
     if found and (int(found[1]), int(found[2])) >= OLDEST:
@@ -58,7 +59,7 @@ class Right:
     namespaced: bool = False
     name: str = ""
 
-    def attributes(self, namespace: str) -> dict:
+    def attributes(self, namespace: str) -> dict[str, Any]:
         """`resourceAttributes` of a SelfSubjectAccessReview."""
         resource, _, subresource = self.resource.partition("/")
         wanted = {
@@ -112,7 +113,7 @@ def to_install() -> list[Right]:
     return outside + inside
 
 
-def to_grant(roles: Iterable[dict]) -> list[Right]:
+def to_grant(roles: Iterable[dict[str, Any]]) -> list[Right]:
     """What these ClusterRoles allow: nobody may give away a right without having it."""
     found = {
         Right(group, resource, verb, name=name)

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import signal
 import sys
-from typing import NoReturn
+from collections.abc import Iterator
+from typing import Any, NoReturn
 
 from traitlets import Bool, Float, Unicode
 from traitlets.config import Application
@@ -131,7 +132,7 @@ class Doctor(Application):
         print(as_text(Report(findings=left)), end="", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
-    def pod_tolerations(self) -> tuple[dict, ...]:
+    def pod_tolerations(self) -> tuple[dict[str, Any], ...]:
         try:
             found = json.loads(self.tolerations)
         except ValueError:
@@ -140,7 +141,7 @@ class Doctor(Application):
             self._fail(f"--tolerations: {self.tolerations!r} is no JSON list of tolerations")
         return tuple(found)
 
-    async def _examine(self, config: ClusterConfig, tolerations: tuple[dict, ...]) -> Report:
+    async def _examine(self, config: ClusterConfig, tolerations: tuple[dict[str, Any], ...]) -> Report:
         options = Options(
             namespace=self.namespace or config.namespace,
             place=self.probe_namespace,
@@ -201,7 +202,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 @contextlib.contextmanager
-def _once(task: asyncio.Task):
+def _once(task: asyncio.Task[Any]) -> Iterator[None]:
     """The first SIGINT or SIGTERM cancels; further ones do not keep us from removing what we made."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)

@@ -1,5 +1,7 @@
 """Clocks: who compares a time with one of another machine is wrong by as much as the two differ. Pure."""
 
+from typing import Any
+
 from kf_spawner.k8s import times
 
 from .findings import Finding, warning
@@ -22,7 +24,7 @@ def ours(skew: float) -> list[Finding]:
     ]
 
 
-def of_nodes(leases: list[dict]) -> list[Finding]:
+def of_nodes(leases: list[dict[str, Any]]) -> list[Finding]:
     """From the Leases in kube-node-lease: a kubelet writes its own time, the API server notes when it did so."""
     skews = {lease["metadata"]["name"]: skew for lease in leases if (skew := _skew(lease)) is not None}
     return [
@@ -37,7 +39,7 @@ def of_nodes(leases: list[dict]) -> list[Finding]:
     ]
 
 
-def _skew(lease: dict) -> float | None:
+def _skew(lease: dict[str, Any]) -> float | None:
     renewed = (lease.get("spec") or {}).get("renewTime")
     noted = [entry["time"] for entry in lease["metadata"].get("managedFields") or [] if _owns_renew_time(entry)]
     if not renewed or not noted:
@@ -45,7 +47,7 @@ def _skew(lease: dict) -> float | None:
     return (times.parse(renewed) - times.parse(max(noted))).total_seconds()
 
 
-def _owns_renew_time(entry: dict) -> bool:
+def _owns_renew_time(entry: dict[str, Any]) -> bool:
     return bool(entry.get("time")) and "f:renewTime" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
 
 

@@ -1,5 +1,7 @@
 """Names inside the cluster: what serves them, as far as its pods tell. Pure."""
 
+from typing import Any
+
 from kf_spawner.k8s import conditions
 
 from .findings import Finding, error
@@ -11,7 +13,7 @@ PLACE = "kube-system"
 _MORE = f"kubectl get pods --namespace {PLACE} --selector {SELECTOR} --output wide"
 
 
-def unresolved(node: str, problem: str, servers: list[dict] | None) -> Finding:
+def unresolved(node: str, problem: str, servers: list[dict[str, Any]] | None) -> Finding:
     """A pod on `node` could not resolve a service's name. `servers`: the DNS pods; None: we may not look."""
     if servers is None:
         why = "."

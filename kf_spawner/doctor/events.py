@@ -1,11 +1,12 @@
 """Kubernetes Events: whose they are, and which came last. Pure."""
 
 from collections.abc import Collection
+from typing import Any
 
 from kf_spawner.k8s import times
 
 
-def about(events: list[dict], obj: dict) -> list[dict]:
+def about(events: list[dict[str, Any]], obj: dict[str, Any]) -> list[dict[str, Any]]:
     """Those about this very object, oldest first."""
     uid = obj["metadata"]["uid"]
     return sorted(
@@ -13,12 +14,12 @@ def about(events: list[dict], obj: dict) -> list[dict]:
     )
 
 
-def newest(events: list[dict], reasons: Collection[str]) -> dict:
+def newest(events: list[dict[str, Any]], reasons: Collection[str]) -> dict[str, Any]:
     """The last of these reasons; empty if there is none. `events` are in order."""
     return next((event for event in reversed(events) if event.get("reason") in reasons), {})
 
 
-def unanswered(events: list[dict], reasons: Collection[str], *, until: Collection[str]) -> dict:
+def unanswered(events: list[dict[str, Any]], reasons: Collection[str], *, until: Collection[str]) -> dict[str, Any]:
     """The last event of `reasons`, unless one of `until` came after it; then, and if there is none, empty."""
     last = newest(events, {*reasons, *until})
     return last if last.get("reason") in reasons else {}

@@ -1,6 +1,7 @@
 """Nodes: whether one takes pods, and why the others do not. Pure."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from kf_spawner.k8s import conditions
 
@@ -15,7 +16,7 @@ _KEEPS_OUT = ("NoSchedule", "NoExecute")
 _NAMED = 5  # closed nodes that are named one by one
 
 
-def nodes(items: list[dict], *, tolerations: Sequence[dict] = ()) -> list[Finding]:
+def nodes(items: list[dict[str, Any]], *, tolerations: Sequence[dict[str, Any]] = ()) -> list[Finding]:
     """Errors while no node takes pods with `tolerations`; one that does not is a warning where another does."""
     if not items:
         return [
@@ -43,7 +44,7 @@ def nodes(items: list[dict], *, tolerations: Sequence[dict] = ()) -> list[Findin
     return found
 
 
-def _not_ready(node: dict, severity: Severity) -> Finding:
+def _not_ready(node: dict[str, Any], severity: Severity) -> Finding:
     name, ready = _name(node), conditions.find(node.get("status"), "Ready")
     message = ready.get("message", "")
     if "cni" in message.lower() or "NetworkPluginNotReady" in message or "NetworkReady=false" in message:
@@ -64,11 +65,11 @@ def _not_ready(node: dict, severity: Severity) -> Finding:
     return Finding("nodes", severity, quoting(cause, message), remedy, command)
 
 
-def _is_true(node: dict, kind: str) -> bool:
+def _is_true(node: dict[str, Any], kind: str) -> bool:
     return conditions.is_true(node.get("status"), kind)
 
 
-def _pressed(node: dict, kind: str) -> Finding:
+def _pressed(node: dict[str, Any], kind: str) -> Finding:
     message = conditions.find(node.get("status"), kind).get("message", "")
     return warning(
         "nodes",
@@ -78,7 +79,7 @@ def _pressed(node: dict, kind: str) -> Finding:
     )
 
 
-def _why_closed(node: dict, tolerations: Sequence[dict]) -> str:
+def _why_closed(node: dict[str, Any], tolerations: Sequence[dict[str, Any]]) -> str:
     if node["spec"].get("unschedulable"):
         return "is cordoned"
     taints = [taint for taint in node["spec"].get("taints") or [] if taint.get("effect") in _KEEPS_OUT]
@@ -86,7 +87,7 @@ def _why_closed(node: dict, tolerations: Sequence[dict]) -> str:
     return f"has the taint {kept_out[0]['key']}" if kept_out else ""
 
 
-def _tolerates(toleration: dict, taint: dict) -> bool:
+def _tolerates(toleration: dict[str, Any], taint: dict[str, Any]) -> bool:
     """As the scheduler compares them: an empty key (with Exists) or effect is every one."""
     if toleration.get("effect", "") not in ("", taint["effect"]) or toleration.get("key", "") not in (
         "",
@@ -96,5 +97,5 @@ def _tolerates(toleration: dict, taint: dict) -> bool:
     return toleration.get("operator") == "Exists" or toleration.get("value", "") == taint.get("value", "")
 
 
-def _name(node: dict) -> str:
-    return node["metadata"]["name"]
+def _name(node: dict[str, Any]) -> str:
+    return str(node["metadata"]["name"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from kf_spawner.k8s import conditions
 from kf_spawner.k8s.metadata import COMPONENT, NAME, selector
@@ -17,7 +18,7 @@ SELECTOR = selector(OURS)
 """What the platform's own workloads and pods carry; users' servers, jobs and endpoints do not."""
 
 
-def workloads(items: Iterable[dict], events: list[dict]) -> list[Finding]:
+def workloads(items: Iterable[dict[str, Any]], events: list[dict[str, Any]]) -> list[Finding]:
     """Deployments, StatefulSets and DaemonSets that have no pod for a replica, because none may be made."""
     found = []
     for item in items:
@@ -29,7 +30,7 @@ def workloads(items: Iterable[dict], events: list[dict]) -> list[Finding]:
     return found
 
 
-def pods(items: Iterable[dict], events: list[dict], *, now: datetime) -> list[Finding]:
+def pods(items: Iterable[dict[str, Any]], events: list[dict[str, Any]], *, now: datetime) -> list[Finding]:
     """A finding for each pod that is not ready. One that its node ended is a warning: another follows it."""
     found = []
     for pod in items:
@@ -40,7 +41,7 @@ def pods(items: Iterable[dict], events: list[dict], *, now: datetime) -> list[Fi
     return found
 
 
-def claims(items: Iterable[dict], events: list[dict], *, used: Iterable[str]) -> list[Finding]:
+def claims(items: Iterable[dict[str, Any]], events: list[dict[str, Any]], *, used: Iterable[str]) -> list[Finding]:
     """The claims that pods of the platform use and that have no volume."""
     wanted = set(used)
     return [
@@ -50,7 +51,7 @@ def claims(items: Iterable[dict], events: list[dict], *, used: Iterable[str]) ->
     ]
 
 
-def claims_of(pods: Iterable[dict]) -> set[str]:
+def claims_of(pods: Iterable[dict[str, Any]]) -> set[str]:
     """The names of the claims that these pods mount."""
     volumes = [volume for pod in pods for volume in pod["spec"].get("volumes") or []]
     return {volume["persistentVolumeClaim"]["claimName"] for volume in volumes if "persistentVolumeClaim" in volume}
@@ -61,7 +62,7 @@ def finding(wrong: Trouble, *, check: str = "", severity: Severity = Severity.ER
     return Finding(check or wrong.check, severity, quoting(wrong.cause, wrong.message), wrong.remedy, wrong.command)
 
 
-def scaled_to_nothing(items: Iterable[dict]) -> list[Finding]:
+def scaled_to_nothing(items: Iterable[dict[str, Any]]) -> list[Finding]:
     """Parts of the platform that somebody turned off; the operator has a check of its own."""
     return [
         error(
@@ -75,16 +76,16 @@ def scaled_to_nothing(items: Iterable[dict]) -> list[Finding]:
     ]
 
 
-def component(item: dict) -> str:
+def component(item: dict[str, Any]) -> str:
     """Which part of the platform this is."""
-    return (item["metadata"].get("labels") or {}).get(COMPONENT, "")
+    return str((item["metadata"].get("labels") or {}).get(COMPONENT, ""))
 
 
-def _refused(item: dict, events: list[dict]) -> str:
+def _refused(item: dict[str, Any], events: list[dict[str, Any]]) -> str:
     """The API server's words, if the last attempt to make a pod of this workload was refused."""
     failure = conditions.find(item.get("status"), "ReplicaFailure")
     if failure.get("status") == "True":
-        return failure.get("message", "")
+        return str(failure.get("message", ""))
     if item["kind"] == "Deployment":
         return ""
     last = newest(about(events, item), {"FailedCreate", "SuccessfulCreate"})

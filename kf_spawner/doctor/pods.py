@@ -5,6 +5,7 @@ For those who run the platform; what a user reads of the own server is `spawner.
 
 import re
 from datetime import datetime
+from typing import Any
 
 from kf_spawner.k8s import conditions, times
 
@@ -19,7 +20,7 @@ GRACE = 120.0
 _ENDING = 60.0  # seconds beyond its grace period
 
 
-def trouble(pod: dict, events: list[dict], *, now: datetime) -> Trouble | None:
+def trouble(pod: dict[str, Any], events: list[dict[str, Any]], *, now: datetime) -> Trouble | None:
     """What keeps this pod from being ready; None while nothing is wrong. `events`: those about it, oldest first."""
     meta, status = pod["metadata"], pod.get("status", {})
     if meta.get("deletionTimestamp"):
@@ -37,16 +38,16 @@ def trouble(pod: dict, events: list[dict], *, now: datetime) -> Trouble | None:
     return sandboxes.stuck(pod, events) or _of_waiting(pod, events, now)
 
 
-def label(pod: dict) -> str:
+def label(pod: dict[str, Any]) -> str:
     return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
 
-def describe(pod: dict) -> str:
+def describe(pod: dict[str, Any]) -> str:
     """The command that shows more of a pod."""
     return f"kubectl describe pod {pod['metadata']['name']} --namespace {pod['metadata']['namespace']}"
 
 
-def _of_container(pod: dict, container: dict) -> Trouble | None:
+def _of_container(pod: dict[str, Any], container: dict[str, Any]) -> Trouble | None:
     state = container.get("state") or {}
     waiting = state.get("waiting") or {}
     reason, message = waiting.get("reason"), waiting.get("message", "")
@@ -72,7 +73,7 @@ def _of_container(pod: dict, container: dict) -> Trouble | None:
     return Trouble("pod", cause, "The end of its log says why.", logs, ended.get("message", ""))
 
 
-def _of_image(pod: dict, image: str, reason: str, message: str) -> Trouble:
+def _of_image(pod: dict[str, Any], image: str, reason: str, message: str) -> Trouble:
     words = message.lower()
     if reason == "InvalidImageName":
         why, remedy = "is not a name that an image can have", "Correct it in the values."
@@ -97,7 +98,7 @@ def _of_image(pod: dict, image: str, reason: str, message: str) -> Trouble:
     return Trouble("images", f"The image {image} of pod {label(pod)} {why}.", remedy, describe(pod), message)
 
 
-def _of_config(pod: dict, container: dict, message: str) -> Trouble:
+def _of_config(pod: dict[str, Any], container: dict[str, Any], message: str) -> Trouble:
     missing = sandboxes.missing_object(message)
     who = f"Container {container['name']} of pod {label(pod)} is not started"
     if missing:
@@ -110,7 +111,7 @@ def _of_config(pod: dict, container: dict, message: str) -> Trouble:
     return Trouble("pod", f"{who}.", "The message says what is missing or wrong.", describe(pod), message)
 
 
-def _of_scheduling(pod: dict) -> Trouble | None:
+def _of_scheduling(pod: dict[str, Any]) -> Trouble | None:
     scheduled = conditions.find(pod.get("status"), "PodScheduled")
     message = scheduled.get("message", "")
     if scheduled.get("reason") != "Unschedulable":
@@ -138,7 +139,7 @@ def _of_scheduling(pod: dict) -> Trouble | None:
     return Trouble("pod", f"{who}.", remedy, "kubectl get nodes --show-labels", message)
 
 
-def _of_nobody(pod: dict, now: datetime) -> Trouble | None:
+def _of_nobody(pod: dict[str, Any], now: datetime) -> Trouble | None:
     if (
         times.age(pod, now).total_seconds() < GRACE
         or conditions.find(pod.get("status"), "PodScheduled").get("status") == "False"
@@ -149,14 +150,14 @@ def _of_nobody(pod: dict, now: datetime) -> Trouble | None:
     return Trouble("pod", cause, remedy, "kubectl get pods --namespace kube-system")
 
 
-def _of_failed(pod: dict) -> Trouble:
+def _of_failed(pod: dict[str, Any]) -> Trouble:
     status = pod["status"]
     words = " ".join(filter(None, (status.get("reason"), status.get("message"))))
     remedy = "If a new pod runs in its place, delete it; else the message says what its node lacks."
     return Trouble("pod", f"Pod {label(pod)} was ended by its node.", remedy, describe(pod), words)
 
 
-def _of_waiting(pod: dict, events: list[dict], now: datetime) -> Trouble | None:
+def _of_waiting(pod: dict[str, Any], events: list[dict[str, Any]], now: datetime) -> Trouble | None:
     if times.age(pod, now).total_seconds() < GRACE:
         return None
     probe = newest(events, {"Unhealthy"}).get("message", "")
@@ -177,7 +178,7 @@ def _of_waiting(pod: dict, events: list[dict], now: datetime) -> Trouble | None:
     return Trouble("pod", cause, f"Look whether the kubelet of node {node} runs.", f"kubectl describe node {node}")
 
 
-def _of_ending(pod: dict, now: datetime) -> Trouble | None:
+def _of_ending(pod: dict[str, Any], now: datetime) -> Trouble | None:
     late = (now - times.parse(pod["metadata"]["deletionTimestamp"])).total_seconds()
     if late < _ENDING:
         return None

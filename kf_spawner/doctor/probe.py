@@ -7,7 +7,7 @@ and names its resources, as quotas want. What it saw is in its termination messa
 import json
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from kf_spawner.k8s.metadata import MANAGED_BY, POD_SECURITY, selector
 from kf_spawner.k8s.names import HOME_GROUP
@@ -65,7 +65,7 @@ class Terms:
     place: str
     run: str
     pull_secrets: tuple[str, ...] = ()
-    tolerations: tuple[dict, ...] = ()
+    tolerations: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,21 +73,21 @@ class Probe:
     """A pod that answers one question, and the claim that it mounts, if any."""
 
     question: Literal["network", "claim", "image"]
-    pod: dict
-    claim: dict | None = None
+    pod: dict[str, Any]
+    claim: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class ProbeResult:
     """What the API server says about a probe now. `events` are all of its namespace's."""
 
-    pod: dict
-    claim: dict | None
-    events: list[dict]
+    pod: dict[str, Any]
+    claim: dict[str, Any] | None
+    events: list[dict[str, Any]]
     now: datetime
 
 
-def namespace(name: str) -> dict:
+def namespace(name: str) -> dict[str, Any]:
     """A namespace for probes, with the Pod Security level of a user's."""
     labels = {**LABELS, POD_SECURITY: "baseline"}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
@@ -100,7 +100,7 @@ def of_network(terms: Terms, *, image: str) -> Probe:
 
 def of_claim(terms: Terms, *, image: str, storage_class: str = "") -> Probe:
     name = f"{terms.run}-claim"
-    claim: dict = {
+    claim: dict[str, Any] = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
         "metadata": {"name": name, "namespace": terms.place, "labels": LABELS},
@@ -119,10 +119,10 @@ def of_image(terms: Terms, *, number: int, image: str) -> Probe:
     return Probe("image", _pod(terms, f"image-{number}", image, ["true"]))
 
 
-def verdict(probe: Probe, result: ProbeResult, *, dns_pods: list[dict] | None) -> list[Finding] | None:
+def verdict(probe: Probe, result: ProbeResult, *, dns_pods: list[dict[str, Any]] | None) -> list[Finding] | None:
     """What the probe found, once it has done its work; None before. `dns_pods`: None if we may not look at them."""
     status = result.pod.get("status") or {}
-    container: dict = next(iter(status.get("containerStatuses") or []), {})
+    container: dict[str, Any] = next(iter(status.get("containerStatuses") or []), {})
     state = container.get("state") or {}
     if probe.question == "image":
         waiting = (state.get("waiting") or {}).get("reason")
@@ -171,7 +171,9 @@ def too_late(probe: Probe, result: ProbeResult, *, timeout: float) -> Finding:
     return error("pod", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
 
 
-def _pod(terms: Terms, name: str, image: str, command: list[str], *, env: dict[str, str] | None = None) -> dict:
+def _pod(
+    terms: Terms, name: str, image: str, command: list[str], *, env: dict[str, str] | None = None
+) -> dict[str, Any]:
     variables = {"REPORT": REPORT, **(env or {})}
     return {
         "apiVersion": "v1",
@@ -217,7 +219,7 @@ def _is_unbound(result: ProbeResult) -> bool:
     return result.claim is not None and (result.claim.get("status") or {}).get("phase") != "Bound"
 
 
-def _without_report(pod: dict, ended: dict) -> Finding:
+def _without_report(pod: dict[str, Any], ended: dict[str, Any]) -> Finding:
     image = pod["spec"]["containers"][0]["image"]
     words = " ".join(filter(None, (ended.get("reason"), ended.get("message"))))
     cause = f"A pod of the image {image} ended with exit code {ended.get('exitCode')} before it could say anything."
@@ -226,7 +228,7 @@ def _without_report(pod: dict, ended: dict) -> Finding:
     return error("pod", quoting(cause, words), remedy=remedy, command=command)
 
 
-def _of_network(pod: dict, report: dict, dns_pods: list[dict] | None) -> list[Finding]:
+def _of_network(pod: dict[str, Any], report: dict[str, Any], dns_pods: list[dict[str, Any]] | None) -> list[Finding]:
     node, found = pod["spec"].get("nodeName", ""), []
     if not pod["status"].get("podIP"):
         cause = f"A pod on node {node} ran without an address of its own."
@@ -245,7 +247,7 @@ def _of_network(pod: dict, report: dict, dns_pods: list[dict] | None) -> list[Fi
     return found
 
 
-def _of_writing(result: ProbeResult, report: dict) -> list[Finding]:
+def _of_writing(result: ProbeResult, report: dict[str, Any]) -> list[Finding]:
     if not report.get("write"):
         return []
     chosen = ((result.claim or {}).get("spec") or {}).get("storageClassName", "")

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from kf_spawner.k8s import times
 from kf_spawner.k8s.resources import Resource
@@ -58,7 +59,7 @@ class Prober:
         finally:
             await self._remove(NAMESPACES, self.run)
 
-    async def ask_all(self, questions: list[Probe], *, dns_pods: list[dict] | None) -> list[Finding]:
+    async def ask_all(self, questions: list[Probe], *, dns_pods: list[dict[str, Any]] | None) -> list[Finding]:
         """What all find, asked at the same time. What keeps one pod from starting keeps the others: said once."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.ask(each, dns_pods=dns_pods)) for each in questions]
@@ -70,7 +71,7 @@ class Prober:
             found += [item for item in task.result() if item.check not in said]
         return found
 
-    async def ask(self, question: Probe, *, dns_pods: list[dict] | None) -> list[Finding]:
+    async def ask(self, question: Probe, *, dns_pods: list[dict[str, Any]] | None) -> list[Finding]:
         """What the probe finds; it is gone afterwards."""
         meta = question.pod["metadata"]
         check, what = "claim", f"Claims in namespace {meta['namespace']}"
@@ -89,7 +90,7 @@ class Prober:
             if question.claim is not None:
                 await self._remove_claim(meta["name"], meta["namespace"])
 
-    async def _create(self, resource: Resource, obj: dict) -> None:
+    async def _create(self, resource: Resource, obj: dict[str, Any]) -> None:
         """Without an answer it may be there or not: then it is removed, too."""
         name = obj["metadata"]["name"]
         self._made.add((resource, name))
@@ -101,7 +102,7 @@ class Prober:
             self._made.discard((resource, name))
             raise
 
-    async def _create_pod(self, pod: dict) -> None:
+    async def _create_pod(self, pod: dict[str, Any]) -> None:
         deadline = time.monotonic() + ACCOUNT_WAIT
         while True:
             try:
@@ -112,7 +113,7 @@ class Prober:
                     raise
             await asyncio.sleep(PAUSE)
 
-    async def _wait(self, question: Probe, dns_pods: list[dict] | None) -> list[Finding]:
+    async def _wait(self, question: Probe, dns_pods: list[dict[str, Any]] | None) -> list[Finding]:
         began, wrong_since, wrong = time.monotonic(), 0.0, None
         while True:
             result = await self._look(question)

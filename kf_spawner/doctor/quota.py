@@ -1,6 +1,7 @@
 """ResourceQuotas that are used up. Pure."""
 
 from collections.abc import Collection
+from typing import Any
 
 from kf_spawner.k8s import quantities
 
@@ -19,7 +20,7 @@ _IN_THE_WAY = (
 )
 
 
-def full(quotas: list[dict], *, platform: str, users: Collection[str] = ()) -> list[Finding]:
+def full(quotas: list[dict[str, Any]], *, platform: str, users: Collection[str] = ()) -> list[Finding]:
     """An error in the platform's namespace, a warning in a user's; other namespaces are not ours."""
     found = []
     for quota in quotas:
@@ -32,7 +33,7 @@ def full(quotas: list[dict], *, platform: str, users: Collection[str] = ()) -> l
     return found
 
 
-def _used_up(quota: dict) -> list[str]:
+def _used_up(quota: dict[str, Any]) -> list[str]:
     status = quota.get("status") or {}
     hard, used = status.get("hard") or {}, status.get("used") or {}
     return [
@@ -49,7 +50,7 @@ def _reaches(used: str, hard: str) -> bool:
         return False
 
 
-def _finding(quota: dict, used_up: list[str], *, is_platform: bool) -> Finding:
+def _finding(quota: dict[str, Any], used_up: list[str], *, is_platform: bool) -> Finding:
     name, namespace = quota["metadata"]["name"], quota["metadata"]["namespace"]
     severity = Severity.ERROR if is_platform else Severity.WARNING
     what = "pods of the platform" if is_platform else "servers, jobs and endpoints"

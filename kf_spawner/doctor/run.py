@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -53,7 +54,7 @@ class Options:
     images: tuple[str, ...] = ()
     storage_class: str = ""
     pull_secrets: tuple[str, ...] = ()
-    tolerations: tuple[dict, ...] = ()
+    tolerations: tuple[dict[str, Any], ...] = ()
     skip: frozenset[str] = frozenset()
     patience: Patience = field(default_factory=lambda: Patience(timeout=300.0, trouble=30.0))
 
@@ -177,7 +178,7 @@ class Run:
         place = self._options.namespace if namespace is None else namespace
         spec = {"resourceAttributes": right.attributes(place)}
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
-        return (await self._client.request("POST", _MAY, body=body))["status"]["allowed"]
+        return bool((await self._client.request("POST", _MAY, body=body))["status"]["allowed"])
 
     async def _nodes(self) -> None:
         self._add(nodes.nodes(await self._list(NODES), tolerations=self._options.tolerations))
@@ -215,7 +216,7 @@ class Run:
             async with self._looking("operator"):
                 await self._operator(workloads)
 
-    async def _pods(self, workloads: list[dict]) -> None:
+    async def _pods(self, workloads: list[dict[str, Any]]) -> None:
         place = self._options.namespace
         found = await self._list(PODS, place, selector=platform.SELECTOR)
         pods = [pod for pod in found if platform.component(pod) != "doctor"]
@@ -225,13 +226,13 @@ class Run:
         self._add(platform.pods(pods, events, now=self._now()))
         self._add(platform.claims(claims, events, used=platform.claims_of(pods)))
 
-    async def _crd(self) -> dict | None:
+    async def _crd(self) -> dict[str, Any] | None:
         try:
             return await self._client.get(CRDS, tfjobs.CRD)
         except NotFound:
             return None
 
-    async def _operator(self, workloads: list[dict]) -> None:
+    async def _operator(self, workloads: list[dict[str, Any]]) -> None:
         try:
             lease = await self._client.get(LEASES, tfjobs.LEASE, self._options.namespace)
         except NotFound:
@@ -280,7 +281,7 @@ class Run:
             made += [probe.of_image(terms, number=number, image=image) for number, image in enumerate(options.images)]
         return made
 
-    async def _dns_pods(self) -> list[dict] | None:
+    async def _dns_pods(self) -> list[dict[str, Any]] | None:
         try:
             return await self._list(PODS, dns.PLACE, selector=dns.SELECTOR)
         except ApiError:
@@ -291,14 +292,14 @@ class Run:
 
     async def _list(
         self, resource: Resource, namespace: str | None = None, *, selector: str | None = None
-    ) -> list[dict]:
-        return (await self._client.list(resource, namespace, label_selector=selector))["items"]
+    ) -> list[dict[str, Any]]:
+        return list((await self._client.list(resource, namespace, label_selector=selector))["items"])
 
 
-def _crd() -> dict:
-    return yaml.safe_load((MANIFESTS / "tfjobs-crd.yaml").read_text())
+def _crd() -> dict[str, Any]:
+    return dict(yaml.safe_load((MANIFESTS / "tfjobs-crd.yaml").read_text()))
 
 
-def _roles() -> list[dict]:
+def _roles() -> list[dict[str, Any]]:
     files = sorted(MANIFESTS.glob("rbac-*.yaml"))
     return [role for path in files for role in yaml.safe_load_all(path.read_text())]

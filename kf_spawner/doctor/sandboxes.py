@@ -4,6 +4,7 @@ The words matched here are those of the kubelet, containerd, CRI-O and the usual
 """
 
 import re
+from typing import Any
 
 from .events import newest, unanswered
 from .refusals import Trouble
@@ -17,7 +18,7 @@ _PLUGINS = ("calico", "cilium", "flannel", "weave", "antrea", "multus", "aws-cni
 _CNI = re.compile(r"network for (?:sandbox|pod)|network plugin|networkPlugin|\bcni\b|plugin type=", re.IGNORECASE)
 
 
-def stuck(pod: dict, events: list[dict]) -> Trouble | None:
+def stuck(pod: dict[str, Any], events: list[dict[str, Any]]) -> Trouble | None:
     """From the events of a pod that is assigned to a node, oldest first."""
     sandbox = unanswered(events, _SANDBOX, until=PROGRESS)
     if sandbox:
@@ -27,7 +28,7 @@ def stuck(pod: dict, events: list[dict]) -> Trouble | None:
     return None
 
 
-def _of_sandbox(pod: dict, message: str) -> Trouble:
+def _of_sandbox(pod: dict[str, Any], message: str) -> Trouble:
     node, who = pod["spec"].get("nodeName", ""), f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
     plugins = "kubectl get pods --namespace kube-system --output wide"
     plugin = next((name for name in _PLUGINS if name in message.lower()), "")
@@ -55,13 +56,13 @@ def _of_sandbox(pod: dict, message: str) -> Trouble:
     return Trouble("pod", cause, remedy, f"kubectl describe node {node}", message)
 
 
-def _telling(events: list[dict]) -> str:
+def _telling(events: list[dict[str, Any]]) -> str:
     """Of the kubelet's two ways to say it, the one that names the cause: the other only says what it waited for."""
     naming = [event for event in events if event.get("reason") in _MOUNT and " not found" in event.get("message", "")]
-    return (naming[-1] if naming else newest(events, _MOUNT)).get("message", "")
+    return str((naming[-1] if naming else newest(events, _MOUNT)).get("message", ""))
 
 
-def _of_mount(pod: dict, message: str) -> Trouble:
+def _of_mount(pod: dict[str, Any], message: str) -> Trouble:
     namespace, name = pod["metadata"]["namespace"], pod["metadata"]["name"]
     missing = missing_object(message)
     if missing:

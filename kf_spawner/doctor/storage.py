@@ -1,5 +1,7 @@
 """Storage: classes, and why a claim does not bind. Pure."""
 
+from typing import Any
+
 from kf_spawner.k8s.metadata import DEFAULT_CLASS
 
 from .events import newest
@@ -8,7 +10,7 @@ from .findings import Finding, error, quoting, warning
 DEFAULT_CLASS_HELP = f"kubectl annotate storageclass NAME {DEFAULT_CLASS}=true"
 
 
-def classes(items: list[dict], *, wanted: str = "") -> list[Finding]:
+def classes(items: list[dict[str, Any]], *, wanted: str = "") -> list[Finding]:
     """Whether homes find a storage class: the one `wanted`, or the cluster's default."""
     names = [item["metadata"]["name"] for item in items]
     defaults = [name for name, item in zip(names, items, strict=True) if _is_default(item)]
@@ -39,7 +41,7 @@ def classes(items: list[dict], *, wanted: str = "") -> list[Finding]:
     return [error("storage", cause, remedy=remedy, command="kubectl get storageclass")]
 
 
-def unbound(claim: dict, events: list[dict], *, check: str = "claim") -> Finding:
+def unbound(claim: dict[str, Any], events: list[dict[str, Any]], *, check: str = "claim") -> Finding:
     """Why this claim, which has waited for long enough, has no volume. `events`: those about it, oldest first."""
     meta = claim["metadata"]
     name, namespace = meta["name"], meta["namespace"]
@@ -67,5 +69,5 @@ def unbound(claim: dict, events: list[dict], *, check: str = "claim") -> Finding
     )
 
 
-def _is_default(storage_class: dict) -> bool:
+def _is_default(storage_class: dict[str, Any]) -> bool:
     return (storage_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 from kf_spawner.k8s import conditions, times
 from kf_spawner.tfjob import names
@@ -24,7 +25,7 @@ _TIMES_LATE = 3  # lease durations
 _NAMED = 3  # jobs and differences that are named one by one
 
 
-def crd(installed: dict | None, *, ours: dict, platform: bool) -> list[Finding]:
+def crd(installed: dict[str, Any] | None, *, ours: dict[str, Any], platform: bool) -> list[Finding]:
     """Compares the cluster's definition with `ours`. A newer one may say more than ours, but nothing else.
 
     `platform`: whether the platform is installed; before that the definition may be missing.
@@ -52,14 +53,19 @@ def crd(installed: dict | None, *, ours: dict, platform: bool) -> list[Finding]:
 
 
 def operator(
-    deployments: Iterable[dict], lease: dict | None, jobs: Iterable[dict], *, platform: bool, now: datetime
+    deployments: Iterable[dict[str, Any]],
+    lease: dict[str, Any] | None,
+    jobs: Iterable[dict[str, Any]],
+    *,
+    platform: bool,
+    now: datetime,
 ) -> list[Finding]:
     """`deployments`: the operator's; `lease`: its Lease, if there is one; `jobs`: all TFJobs."""
     found = _of_deployments(list(deployments)) if platform else []
     return found or _of_lease(lease, now) or _of_jobs(jobs, now)
 
 
-def _of_deployments(deployments: list[dict]) -> list[Finding]:
+def _of_deployments(deployments: list[dict[str, Any]]) -> list[Finding]:
     if not deployments:
         cause = "The operator is not installed: nothing runs TFJobs."
         return [error("operator", cause, remedy="Upgrade the chart with its values.", command="helm list")]
@@ -77,7 +83,7 @@ def _of_deployments(deployments: list[dict]) -> list[Finding]:
     return [error("operator", cause, remedy=remedy, command=command)]
 
 
-def _of_lease(lease: dict | None, now: datetime) -> list[Finding]:
+def _of_lease(lease: dict[str, Any] | None, now: datetime) -> list[Finding]:
     spec = (lease or {}).get("spec") or {}
     if lease is None or not spec.get("holderIdentity") or not spec.get("renewTime"):
         return []
@@ -91,7 +97,7 @@ def _of_lease(lease: dict | None, now: datetime) -> list[Finding]:
     return [error("operator", cause, remedy=remedy, command=command)]
 
 
-def _of_jobs(jobs: Iterable[dict], now: datetime) -> list[Finding]:
+def _of_jobs(jobs: Iterable[dict[str, Any]], now: datetime) -> list[Finding]:
     unseen = [job["metadata"] for job in jobs if _is_unseen(job, now)]
     if not unseen:
         return []
@@ -107,7 +113,7 @@ def _of_jobs(jobs: Iterable[dict], now: datetime) -> list[Finding]:
     ]
 
 
-def _is_unseen(job: dict, now: datetime) -> bool:
+def _is_unseen(job: dict[str, Any], now: datetime) -> bool:
     managed_by = ((job.get("spec") or {}).get("runPolicy") or {}).get("managedBy")
     age = times.age(job, now).total_seconds()
     return age > UNSEEN and not (job.get("status") or {}).get("conditions") and managed_by in (None, names.OURS)

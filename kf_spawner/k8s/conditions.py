@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-def find(status: Mapping[str, Any] | None, kind: str) -> dict:
+def find(status: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
     """The condition of this type in a `status`; empty where there is none."""
     conditions = (status or {}).get("conditions") or ()
     return next((condition for condition in conditions if condition.get("type") == kind), {})

@@ -3,6 +3,8 @@
 https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
 """
 
+from typing import Any
+
 NAME = "app.kubernetes.io/name"
 INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
@@ -13,7 +15,7 @@ DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 """Annotation of a storage class: `true` where claims without a class get this one."""
 
 
-def owner_reference(*, api_version: str, kind: str, name: str, uid: str, controller: bool = False) -> dict:
+def owner_reference(*, api_version: str, kind: str, name: str, uid: str, controller: bool = False) -> dict[str, Any]:
     """An entry of `ownerReferences`: the object that has it goes when its owner goes.
 
     With `controller` the owner also decides about it, and cannot be removed before it in the foreground.
@@ -22,7 +24,7 @@ def owner_reference(*, api_version: str, kind: str, name: str, uid: str, control
     return {**reference, "controller": True, "blockOwnerDeletion": True} if controller else reference
 
 
-def controllers(obj: dict) -> list[dict]:
+def controllers(obj: dict[str, Any]) -> list[dict[str, Any]]:
     """The owner references of what controls an object: at most one, as the API server sees to it."""
     return [owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")]
 

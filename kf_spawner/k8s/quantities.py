@@ -43,7 +43,7 @@ def parse(value: object) -> Fraction:
         raise ValueError(f"{value!r} is not a quantity")
     sign, digits, binary, decimal, exponent = match.groups()
     number = Fraction(Decimal(digits)) if any(map(str.isdigit, digits)) else Fraction(0)
-    number *= _BINARY.get(binary, 1) * Fraction(10) ** (_POWERS.get(decimal, 0) + int(exponent or 0))
+    number *= Fraction(_BINARY.get(binary, 1)) * Fraction(10) ** (_POWERS.get(decimal, 0) + int(exponent or 0))
     number = -(-number // _NANO) * _NANO
     if binary:
         number = min(number, Fraction(LARGEST))

@@ -6,6 +6,7 @@ import copy
 import json
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable
+from typing import Any
 
 import aiohttp
 
@@ -28,7 +29,7 @@ PATCH_TYPES = {
     "json": "application/json-patch+json",
 }
 APPLY_TYPE = "application/apply-patch+yaml"
-Body = dict | list  # the class below has a method named list
+Body = dict[str, Any] | list[Any]  # the class below has a method named list
 
 
 class Client:
@@ -95,10 +96,10 @@ class Client:
         method: str,
         path: str,
         *,
-        params: dict | None = None,
+        params: dict[str, Any] | None = None,
         body: Body | None = None,
         content_type: str = "application/json",
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Any request, for what the verbs below do not cover; the answer's JSON."""
         assert self._session is not None, "use the client as an async context manager"
         headers = {"Accept": "application/json"}
@@ -116,7 +117,9 @@ class Client:
                     raise
             return await self._send(method, path, params=params, data=data, headers={**headers, **renewed})
 
-    async def _send(self, method: str, path: str, *, params: dict | None, data: bytes | None, headers: dict) -> dict:
+    async def _send(
+        self, method: str, path: str, *, params: dict[str, Any] | None, data: bytes | None, headers: dict[str, Any]
+    ) -> dict[str, Any]:
         assert self._session is not None
         if method != "GET":
             self._before_write()
@@ -163,7 +166,7 @@ class Client:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         return {**headers, "Impersonate-User": self._acting_as} if self._acting_as else headers
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict:
+    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
         return await self.request("GET", path_of(resource, namespace, name))
 
     async def list(
@@ -173,7 +176,7 @@ class Client:
         *,
         label_selector: str | None = None,
         field_selector: str | None = None,
-    ) -> dict:
+    ) -> dict[str, Any]:
         """The whole collection, as of the API server's newest cached state; items carry apiVersion and kind."""
         params = _selectors(label_selector, field_selector)
         result = await self.request("GET", path_of(resource, namespace), params=params)
@@ -183,16 +186,18 @@ class Client:
         result["items"] = result.get("items") or []
         return result
 
-    async def create(self, resource: Resource, obj: dict, namespace: str | None = None) -> dict:
+    async def create(self, resource: Resource, obj: dict[str, Any], namespace: str | None = None) -> dict[str, Any]:
         namespace = namespace or obj["metadata"].get("namespace")
         return await self.request("POST", path_of(resource, namespace), body=obj)
 
     async def create_subresource(
-        self, resource: Resource, name: str, namespace: str | None, subresource: str, body: dict
-    ) -> dict:
+        self, resource: Resource, name: str, namespace: str | None, subresource: str, body: dict[str, Any]
+    ) -> dict[str, Any]:
         return await self.request("POST", path_of(resource, namespace, name, subresource), body=body)
 
-    async def replace(self, resource: Resource, obj: dict, *, subresource: str | None = None) -> dict:
+    async def replace(
+        self, resource: Resource, obj: dict[str, Any], *, subresource: str | None = None
+    ) -> dict[str, Any]:
         meta = obj["metadata"]
         return await self.request(
             "PUT", path_of(resource, meta.get("namespace"), meta["name"], subresource), body=obj
@@ -207,11 +212,13 @@ class Client:
         *,
         subresource: str | None = None,
         kind: str = "merge",
-    ) -> dict:
+    ) -> dict[str, Any]:
         path = path_of(resource, namespace, name, subresource)
         return await self.request("PATCH", path, body=patch, content_type=PATCH_TYPES[kind])
 
-    async def apply(self, resource: Resource, obj: dict, *, field_manager: str, force: bool = True) -> dict:
+    async def apply(
+        self, resource: Resource, obj: dict[str, Any], *, field_manager: str, force: bool = True
+    ) -> dict[str, Any]:
         """Server-side apply: makes the object or brings the fields that `obj` names to its values."""
         meta = obj["metadata"]
         return await self.request(
@@ -231,9 +238,9 @@ class Client:
         grace_period: int | None = None,
         propagation: str = "Background",
         uid: str | None = None,
-    ) -> dict:
+    ) -> dict[str, Any]:
         """Deletes the object; with `uid` only that very one (else Conflict). `grace_period` in seconds."""
-        options: dict = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period
         if uid is not None:
@@ -248,7 +255,7 @@ class Client:
         resource_version: str,
         label_selector: str | None = None,
         field_selector: str | None = None,
-    ) -> AsyncGenerator[tuple[str, dict], None]:
+    ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
         """(type, object) as they come, until the server ends the watch (after some minutes it always does).
 
         Types: ADDED, MODIFIED, DELETED, BOOKMARK. Raises Gone when `resource_version` is too old to resume from.
@@ -298,7 +305,9 @@ class Client:
             async for line in lines:
                 yield line
 
-    async def _lines(self, path: str, params: dict, *, read_timeout: float | None) -> AsyncGenerator[bytes, None]:
+    async def _lines(
+        self, path: str, params: dict[str, Any], *, read_timeout: float | None
+    ) -> AsyncGenerator[bytes, None]:
         assert self._streams is not None, "use the client as an async context manager"
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT, sock_read=read_timeout)
         url = self.config.server + path
@@ -339,7 +348,7 @@ def _selectors(label_selector: str | None, field_selector: str | None) -> dict[s
     return params
 
 
-def _json_or_message(text: bytes) -> dict:
+def _json_or_message(text: bytes) -> dict[str, Any]:
     try:
         body = json.loads(text)
     except ValueError:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -119,26 +120,26 @@ def _from_file(path: Path) -> ClusterConfig:
     )
 
 
-def _named(document: dict, section: str, name: str | None, path: Path) -> dict:
+def _named(document: dict[str, Any], section: str, name: str | None, path: Path) -> dict[str, Any]:
     for entry in document.get(section) or []:
         if entry.get("name") == name:
-            return entry
+            return dict(entry)
     raise ConfigError(f"kubeconfig {path}: {section} has no entry named {name!r}")
 
 
-def _data(entry: dict, key: str, path: Path) -> bytes | None:
+def _data(entry: dict[str, Any], key: str, path: Path) -> bytes | None:
     """The bytes of `key`-data or of the file that `key` names (relative to the kubeconfig)."""
     if entry.get(f"{key}-data"):
         return base64.b64decode(entry[f"{key}-data"])
     if entry.get(key):
         try:
-            return (path.parent / entry[key]).read_bytes()
+            return (path.parent / str(entry[key])).read_bytes()
         except OSError as error:
             raise ConfigError(f"kubeconfig {path}: {key}: {error}") from error
     return None
 
 
-def _tls(cluster: dict, user: dict, ca: bytes | None, path: Path) -> ssl.SSLContext:
+def _tls(cluster: dict[str, Any], user: dict[str, Any], ca: bytes | None, path: Path) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=ca.decode() if ca else None)
     if cluster.get("insecure-skip-tls-verify"):
         context.check_hostname = False
@@ -157,7 +158,7 @@ def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
         context.load_cert_chain(file.name)
 
 
-def _token(user: dict, path: Path) -> Token:
+def _token(user: dict[str, Any], path: Path) -> Token:
     if user.get("tokenFile"):
         return _file_token(path.parent / user["tokenFile"])
     if user.get("exec"):
@@ -178,7 +179,7 @@ def _file_token(path: Path) -> Token:
     return Token(f"the token in {path}", read)
 
 
-def _exec_token(plugin: dict) -> Token:
+def _exec_token(plugin: dict[str, Any]) -> Token:
     """The token that an exec credential plugin prints, kept until it expires."""
 
     def run() -> tuple[str, float]:

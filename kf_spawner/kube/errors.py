@@ -1,5 +1,7 @@
 """What the Kubernetes API can answer instead of an object, as exceptions."""
 
+from typing import Any
+
 
 class ConfigError(Exception):
     """No usable way to a cluster: names the file or variable and what to do."""
@@ -12,7 +14,7 @@ class ApiError(Exception):
     word such as `Forbidden`, `message` a sentence, `details` the rest of what the server knows.
     """
 
-    def __init__(self, status: int, reason: str, message: str, details: dict | None = None):
+    def __init__(self, status: int, reason: str, message: str, details: dict[str, Any] | None = None):
         super().__init__(f"{message} ({status} {reason})")
         self.status = status
         self.reason = reason
@@ -66,7 +68,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 }
 
 
-def from_status(code: int, body: dict) -> ApiError:
+def from_status(code: int, body: dict[str, Any]) -> ApiError:
     """The exception for a `Status` body (or any other body) that came with HTTP status `code`."""
     reason = body.get("reason") or f"HTTP{code}"
     message = body.get("message") or f"the API server answered {code}"

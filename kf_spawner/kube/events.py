@@ -7,6 +7,7 @@ import hashlib
 import logging
 import socket
 from datetime import UTC, datetime
+from typing import Any
 
 from kf_spawner.k8s import times
 
@@ -31,9 +32,9 @@ class EventRecorder:
     def __init__(self, client: Client, *, component: str, host: str | None = None):
         self._client = client
         self._source = {"component": component, "host": host or socket.gethostname()}
-        self._queue: asyncio.Queue[tuple[dict, str, str, str, str]] = asyncio.Queue(QUEUE_LIMIT)
+        self._queue: asyncio.Queue[tuple[dict[str, Any], str, str, str, str]] = asyncio.Queue(QUEUE_LIMIT)
         self._written: collections.OrderedDict[str, tuple[str, str, int]] = collections.OrderedDict()
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "EventRecorder":
         self.start()
@@ -47,7 +48,7 @@ class EventRecorder:
         if self._task is None:
             self._task = asyncio.create_task(self._run(), name="event recorder")
 
-    def event(self, obj: dict, kind: str, reason: str, message: str) -> None:
+    def event(self, obj: dict[str, Any], kind: str, reason: str, message: str) -> None:
         """Records `kind` ("Normal" or "Warning") about `obj`, which needs apiVersion, kind and metadata."""
         self.start()
         now = times.text(datetime.now(UTC))
@@ -81,13 +82,13 @@ class EventRecorder:
             finally:
                 self._queue.task_done()
 
-    async def _write(self, reference: dict, kind: str, reason: str, message: str, now: str) -> None:
+    async def _write(self, reference: dict[str, Any], kind: str, reason: str, message: str, now: str) -> None:
         digest = hashlib.sha256(repr((sorted(reference.items()), kind, reason, message)).encode()).hexdigest()
         known = self._written.get(digest)
         if known and await self._count_up(digest, known, now):
             return
         namespace = reference.get("namespace") or "default"
-        event: dict = {
+        event: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Event",
             "metadata": {"name": f"{reference['name']}.{_serial(digest, now)}", "namespace": namespace},
@@ -118,9 +119,9 @@ class EventRecorder:
         return True
 
 
-def _reference(obj: dict) -> dict:
+def _reference(obj: dict[str, Any]) -> dict[str, Any]:
     meta = obj["metadata"]
-    reference: dict = {
+    reference: dict[str, Any] = {
         "apiVersion": obj.get("apiVersion"),
         "kind": obj.get("kind"),
         "name": meta["name"],

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 from kf_spawner.k8s.resources import Resource
 
@@ -17,11 +18,11 @@ log = logging.getLogger(__name__)
 MIN_BACKOFF = 0.1
 MAX_BACKOFF = 10.0
 
-Change = Callable[[str, dict | None, dict | None], None]
-Keep = Callable[[dict], dict]
+Change = Callable[[str, dict[str, Any] | None, dict[str, Any] | None], None]
+Keep = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def key_of(obj: dict) -> str:
+def key_of(obj: dict[str, Any]) -> str:
     """`namespace/name`, or `name` for what has no namespace."""
     meta = obj["metadata"]
     namespace = meta.get("namespace")
@@ -53,12 +54,12 @@ class Informer:
         self._namespace = namespace
         self._selectors = {"label_selector": label_selector, "field_selector": field_selector}
         self._on_change, self._keep = on_change, keep
-        self._objects: dict[str, dict] = {}
+        self._objects: dict[str, dict[str, Any]] = {}
         self._version: str | None = None
         self._synced = asyncio.Event()
         self.trouble: ApiError | None = None
         """Why the first list is not there yet, as far as an attempt has failed."""
-        self._task: asyncio.Task | None = None
+        self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Informer":
         self._task = asyncio.create_task(self._run(), name=f"informer {self._resource.plural}")
@@ -78,10 +79,10 @@ class Informer:
     def is_synced(self) -> bool:
         return self._synced.is_set()
 
-    def get(self, key: str) -> dict | None:
+    def get(self, key: str) -> dict[str, Any] | None:
         return self._objects.get(key)
 
-    def items(self) -> list[dict]:
+    def items(self) -> list[dict[str, Any]]:
         return list(self._objects.values())
 
     async def _run(self) -> None:
@@ -129,7 +130,7 @@ class Informer:
                 elif kind != "BOOKMARK":
                     self._set(key_of(obj), obj)
 
-    def _set(self, key: str, new: dict | None) -> None:
+    def _set(self, key: str, new: dict[str, Any] | None) -> None:
         old = self._objects.get(key)
         if new is None:
             self._objects.pop(key, None)
@@ -145,8 +146,8 @@ class Informer:
             log.exception("a change of %s %s was not handled", self._resource.kind, key)
 
 
-def _same(old: dict | None, new: dict | None) -> bool:
+def _same(old: dict[str, Any] | None, new: dict[str, Any] | None) -> bool:
     if old is None or new is None:
         return old is new
     before, after = old["metadata"], new["metadata"]
-    return before.get("uid") == after.get("uid") and before["resourceVersion"] == after["resourceVersion"]
+    return (before.get("uid"), before["resourceVersion"]) == (after.get("uid"), after["resourceVersion"])

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Any
 
 from kf_spawner.k8s import conditions, times
 
@@ -14,7 +15,7 @@ from .resources import NODES
 log = logging.getLogger(__name__)
 
 
-def is_overdue(pod: dict, now: datetime) -> bool:
+def is_overdue(pod: dict[str, Any], now: datetime) -> bool:
     """Whether the pod's node should have said by now that the pod has ended."""
     end = pod["metadata"].get("deletionTimestamp")  # its grace is counted in
     return bool(end and pod["spec"].get("nodeName")) and times.parse(end) <= now
@@ -27,7 +28,7 @@ async def find_lost(client: Client, names: Iterable[str]) -> frozenset[str]:
     return frozenset(name for name, is_lost in zip(names, lost, strict=True) if is_lost)
 
 
-async def is_stranded(client: Client, pod: dict) -> bool:
+async def is_stranded(client: Client, pod: dict[str, Any]) -> bool:
     """Whether a pod should have ended, and its node, which has to say so, is lost. Raises ApiError."""
     return is_overdue(pod, datetime.now(UTC)) and bool(await find_lost(client, [pod["spec"]["nodeName"]]))
 

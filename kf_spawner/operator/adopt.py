@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 from kf_spawner.k8s.resources import Resource
 from kf_spawner.kube import Client, Conflict, EventRecorder, Forbidden, Invalid, NotFound
@@ -16,7 +17,7 @@ from .view import POD, POD_GROUP, SERVICE, View
 log = logging.getLogger(__name__)
 
 PAST = {"adopt": "Adopted", "release": "Released"}
-Answer = dict | Refusal | None  # the child as it is now; why it is not; None: it is gone
+Answer = dict[str, Any] | Refusal | None  # the child as it is now; why it is not; None: it is gone
 
 
 class Adopter:
@@ -32,7 +33,7 @@ class Adopter:
         self._client, self._recorder, self._view = client, recorder, view
         self._jobs, self._children = jobs, children
 
-    async def carry_out(self, key: str, job: dict, plan: Plan) -> dict[str, Refusal]:
+    async def carry_out(self, key: str, job: dict[str, Any], plan: Plan) -> dict[str, Refusal]:
         """The children that the API server would not have changed, by name."""
         refusals: dict[str, Refusal] = {}
         if plan.adopt:
@@ -44,10 +45,10 @@ class Adopter:
 
     async def _each(
         self,
-        job: dict,
+        job: dict[str, Any],
         adoptions: Iterable[Adoption],
-        act: Callable[[dict, Adoption], Awaitable[Answer]],
-        note: Callable[[str, str, dict], None],
+        act: Callable[[dict[str, Any], Adoption], Awaitable[Answer]],
+        note: Callable[[str, str, dict[str, Any]], None],
         key: str,
     ) -> dict[str, Refusal]:
         answers = await asyncio.gather(*(act(job, adoption) for adoption in adoptions), return_exceptions=True)
@@ -63,7 +64,7 @@ class Adopter:
                 raise answer
         return refusals
 
-    async def take(self, job: dict, child: dict, manifest: dict) -> Answer:
+    async def take(self, job: dict[str, Any], child: dict[str, Any], manifest: dict[str, Any]) -> Answer:
         """`child`, which is there where `manifest` was to be made, as the job's own; None: it is not, or is gone."""
         kind = manifest["kind"]
         if kind == POD_GROUP:
@@ -76,7 +77,9 @@ class Adopter:
             return released if isinstance(released, Refusal) else None
         return child if is_ours(child, job) else None
 
-    async def _take_group(self, job: dict, group: dict, manifest: dict) -> dict | None:
+    async def _take_group(
+        self, job: dict[str, Any], group: dict[str, Any], manifest: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """With labels: the original operator gave it none, and the informer would not bring it."""
         meta = group["metadata"]
         if is_orphan(group, job):
@@ -87,10 +90,10 @@ class Adopter:
         meta.setdefault("labels", {}).update(manifest["metadata"]["labels"])
         return await self._client.replace(self._children[POD_GROUP], group)
 
-    async def _release(self, job: dict, adoption: Adoption) -> Answer:
+    async def _release(self, job: dict[str, Any], adoption: Adoption) -> Answer:
         return await self._patch(job, adoption, "release", {"$patch": "delete", "uid": job["metadata"]["uid"]})
 
-    async def _check(self, job: dict) -> None:
+    async def _check(self, job: dict[str, Any]) -> None:
         """Asks the API server whether the job may still adopt: what is cached may be a job that is gone."""
         meta = job["metadata"]
         try:
@@ -100,12 +103,12 @@ class Adopter:
         if now["uid"] != meta["uid"] or now.get("deletionTimestamp"):
             raise Conflict(409, "Conflict", f"the {KIND} {meta['name']} is another one, or being deleted")
 
-    async def _adopt(self, job: dict, adoption: Adoption) -> Answer:
+    async def _adopt(self, job: dict[str, Any], adoption: Adoption) -> Answer:
         return await self._patch(
             job, adoption, "adopt", owner_reference(job["metadata"]["name"], job["metadata"]["uid"])
         )
 
-    async def _patch(self, job: dict, adoption: Adoption, verb: str, owner: dict) -> Answer:
+    async def _patch(self, job: dict[str, Any], adoption: Adoption, verb: str, owner: dict[str, Any]) -> Answer:
         """Other owners stay: a strategic patch merges them by uid."""
         meta = {"uid": adoption.uid, "resourceVersion": adoption.version, "ownerReferences": [owner]}
         resource, namespace = self._children[adoption.kind], job["metadata"]["namespace"]

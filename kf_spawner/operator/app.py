@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Awaitable
 
 from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Application
@@ -185,7 +186,7 @@ class OperatorApp(Application):
         metrics.leader.set(1)
 
 
-async def _before(work, stopping: asyncio.Event) -> bool:
+async def _before(work: Awaitable[object], stopping: asyncio.Event) -> bool:
     """Runs `work` until it ends or `stopping` is set; True if it ended. What it raises is raised."""
     task = asyncio.ensure_future(work)
     stop = asyncio.create_task(stopping.wait())

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kf_spawner.k8s import times
 from kf_spawner.k8s.resources import Resource
@@ -49,9 +49,9 @@ class Applier:
         self._resources = {POD_GROUP: pod_groups_of(gang), **CHILD_RESOURCES} if gang else CHILD_RESOURCES
         self._view, self._clock = view, clock
         self._adopter = Adopter(client, recorder, view, jobs=TFJOBS, children=self._resources)
-        self._unseen: dict[str, tuple[str, str, dict, datetime]] = {}
+        self._unseen: dict[str, tuple[str, str, dict[str, Any], datetime]] = {}
 
-    async def carry_out(self, key: str, job: dict, plan: Plan) -> Outcome:
+    async def carry_out(self, key: str, job: dict[str, Any], plan: Plan) -> Outcome:
         """Raises ApiError where a later try may go well."""
         if plan.adopt or plan.release:
             return Outcome(await self._adopter.carry_out(key, job, plan))
@@ -73,7 +73,7 @@ class Applier:
             await self._delete_job(job)
         return Outcome(refusals)
 
-    async def _begin(self, key: str, job: dict, plan: Plan) -> Outcome:
+    async def _begin(self, key: str, job: dict[str, Any], plan: Plan) -> Outcome:
         """Makes a new job's children first: once they are there, one status tells of the job and of them."""
         try:
             refusals, complete = await self._make(key, job, plan)
@@ -84,7 +84,7 @@ class Applier:
             await self._write_status(key, job, plan)
         return Outcome(refusals, is_told=not complete)
 
-    def saw(self, child: dict) -> None:
+    def saw(self, child: dict[str, Any]) -> None:
         """The informer brought `child`: it will bring its end, too."""
         self._unseen.pop(child["metadata"]["uid"], None)
 
@@ -102,7 +102,7 @@ class Applier:
             self._unseen.pop(uid, None)
         return keys
 
-    async def _write_status(self, key: str, job: dict, plan: Plan) -> None:
+    async def _write_status(self, key: str, job: dict[str, Any], plan: Plan) -> None:
         """With the resourceVersion that the plan was made from: an outdated plan is refused as a Conflict."""
         if plan.status is not None:
             names = ("name", "namespace", "uid", "resourceVersion")
@@ -122,13 +122,15 @@ class Applier:
         for outcome in plan.counted:
             self._metrics.count(outcome, job["metadata"]["namespace"])
 
-    async def _make(self, key: str, job: dict, plan: Plan) -> tuple[dict[str, Refusal], bool]:
+    async def _make(self, key: str, job: dict[str, Any], plan: Plan) -> tuple[dict[str, Refusal], bool]:
         """Refusals, and whether all there was to create was made just now."""
         for obj in plan.replace:
             self._view.wrote_child(key, obj["kind"], await self._client.replace(self._resources[obj["kind"]], obj))
         return await self._create_all(key, job, plan.create)
 
-    async def _create_all(self, key: str, job: dict, manifests: Sequence[dict]) -> tuple[dict[str, Refusal], bool]:
+    async def _create_all(
+        self, key: str, job: dict[str, Any], manifests: Sequence[dict[str, Any]]
+    ) -> tuple[dict[str, Refusal], bool]:
         """Claims and services before pods: a member's address is known before any member looks for it."""
         refusals: dict[str, Refusal] = {}
         count = 0
@@ -157,7 +159,7 @@ class Applier:
             count += len(made)
         return refusals, count == len(manifests)
 
-    async def _create(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
+    async def _create(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool:
         """True: made; False: it was there already."""
         kind = manifest["kind"]
         try:
@@ -176,14 +178,14 @@ class Applier:
         self._hold(key, kind, child)
         return True
 
-    def _hold(self, key: str, kind: str, child: dict) -> None:
+    def _hold(self, key: str, kind: str, child: dict[str, Any]) -> None:
         if kind == CLAIM:
             return  # nothing is decided by claims: nobody watches them
         if not self._view.holds(key, kind, child):  # else the informer was faster than the answer
             self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
 
-    async def _take_existing(self, key: str, job: dict, manifest: dict) -> Refusal | bool:
+    async def _take_existing(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         existing = await self._find(kind, name, job["metadata"]["namespace"])
         if existing is None or existing["metadata"].get("deletionTimestamp"):
@@ -196,14 +198,14 @@ class Applier:
         self._hold(key, kind, taken)
         return False
 
-    async def _find(self, kind: str, name: str, namespace: str, uid: str | None = None) -> dict | None:
+    async def _find(self, kind: str, name: str, namespace: str, uid: str | None = None) -> dict[str, Any] | None:
         try:
             found = await self._client.get(self._resources[kind], name, namespace)
         except NotFound:
             return None
         return found if uid in (None, found["metadata"]["uid"]) else None
 
-    async def _delete(self, key: str, job: dict, child: Child) -> None:
+    async def _delete(self, key: str, job: dict[str, Any], child: Child) -> None:
         namespace = job["metadata"]["namespace"]
         resource = self._resources[child.kind]
         grace = 0 if child.force else None
@@ -219,7 +221,7 @@ class Applier:
         self._view.deleting_child(key, child.kind, child.name, child.uid, self._end_of(answer))
         self._tell(job, f"SuccessfulDelete{child.kind}", f"Deleted {child.kind.lower()}", [child.name])
 
-    def _end_of(self, answer: dict) -> dict:
+    def _end_of(self, answer: dict[str, Any]) -> dict[str, Any]:
         """When, and how patiently, what was just deleted is to end: what its metadata say of it from now on."""
         meta = answer.get("metadata") or {}
         end = {"deletionTimestamp": times.text(self._clock())}
@@ -227,18 +229,18 @@ class Applier:
             name: meta[name] for name in ("deletionTimestamp", "deletionGracePeriodSeconds") if name in meta
         }
 
-    async def _delete_job(self, job: dict) -> None:
+    async def _delete_job(self, job: dict[str, Any]) -> None:
         meta = job["metadata"]
         try:
             await self._client.delete(TFJOBS, meta["name"], meta["namespace"], uid=meta["uid"])
         except (NotFound, Conflict):
             log.debug("the job was gone already", extra={"job": f"{meta['namespace']}/{meta['name']}"})
 
-    def _tell_all(self, job: dict, events: Iterable[Event]) -> None:
+    def _tell_all(self, job: dict[str, Any], events: Iterable[Event]) -> None:
         for event in events:
             self._recorder.event(job, *event)
 
-    def _tell(self, job: dict, reason: str, what: str, names: list[str]) -> None:
+    def _tell(self, job: dict[str, Any], reason: str, what: str, names: list[str]) -> None:
         """One event for all children of a kind: an event each would cost as many requests as the children."""
         if names:
             plural = "s" if len(names) > 1 else ""
@@ -250,14 +252,14 @@ def pod_groups_of(gang: Gang) -> Resource:
     return Resource(group, version, "podgroups", POD_GROUP)
 
 
-def _may_wait(job: dict, plan: Plan) -> bool:
+def _may_wait(job: dict[str, Any], plan: Plan) -> bool:
     """Whether the plan only begins a job, and its status remembers nothing that would be lost."""
     if job.get("status") or plan.status is None or plan.status.get("tasks"):
         return False
     return bool(plan.create) and not (plan.events or plan.replace or plan.delete or plan.delete_job)
 
 
-def _needs(manifest: dict) -> set[str]:
+def _needs(manifest: dict[str, Any]) -> set[str]:
     """Names of the claims and of the service without which a pod is not made."""
     if manifest["kind"] != POD:
         return set()

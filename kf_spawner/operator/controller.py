@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from kf_spawner.kube import ApiError, Client, Conflict, EventRecorder, Informer, Invalid
 from kf_spawner.kube.nodes import find_lost
@@ -54,7 +55,7 @@ class Controller:
         self._view, self._queue = View(), WorkQueue(metrics.queue_seconds.observe)
         self._applier = Applier(client, recorder, metrics, self._view, clock=clock, gang=gang)
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
-        self._tasks: list[asyncio.Task] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()
         children = functools.partial(Informer, client, namespace=namespace, label_selector=SELECTOR)
         self._informers = [
@@ -104,7 +105,7 @@ class Controller:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _job_changed(self, key: str, old: dict | None, new: dict | None) -> None:
+    def _job_changed(self, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         if self._view.see_job(key, old, new):
             self._queue.add(key)
         if new is None:
@@ -112,18 +113,20 @@ class Controller:
                 self._metrics.count("deleted", key.partition("/")[0])
             log.info("job deleted", extra={"job": key})
 
-    def _pod_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+    def _pod_changed(self, _key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         self._child_changed(POD, old, new, news=not (old and new and digest(old) == digest(new)))
 
-    def _service_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+    def _service_changed(self, _key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         news = not (old and new and ownership.digest(old) == ownership.digest(new))
         self._child_changed(SERVICE, old, new, news=news)
 
-    def _group_changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+    def _group_changed(self, _key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         news = not (old and new and digest_of_group(old) == digest_of_group(new))
         self._child_changed(POD_GROUP, old, new, news=news)
 
-    def _child_changed(self, kind: str, old: dict | None, new: dict | None, *, news: bool) -> None:
+    def _child_changed(
+        self, kind: str, old: dict[str, Any] | None, new: dict[str, Any] | None, *, news: bool
+    ) -> None:
         keys = self._view.see_child(kind, old, new)
         if new is not None:
             self._applier.saw(new)

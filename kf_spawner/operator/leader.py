@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from kf_spawner.k8s import times
 from kf_spawner.kube import AlreadyExists, ApiError, Client, Conflict, NotFound
@@ -148,7 +149,7 @@ class Leader:
         """Others count from when they see our write, which is later than `asked`, when we began to write."""
         self._until = asked + self._duration * 2 / 3
 
-    def _is_free(self, spec: dict, version: str) -> bool:
+    def _is_free(self, spec: dict[str, Any], version: str) -> bool:
         """Clocks of two machines differ: what counts is how long we have seen the Lease stay as it is."""
         if not spec.get("holderIdentity") or spec.get("holderIdentity") == self._identity:
             return True
@@ -157,7 +158,7 @@ class Leader:
             return False
         return self._clock() - self._seen[1] > (spec.get("leaseDurationSeconds") or self._duration)
 
-    def _fresh(self) -> dict:
+    def _fresh(self) -> dict[str, Any]:
         now = times.micro_text(datetime.now(UTC))
         return {
             "apiVersion": LEASES.api_version,

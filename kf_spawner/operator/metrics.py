@@ -1,6 +1,6 @@
 """The operator's figures, for Prometheus: those of the original by their names, and the controller's own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import (
     CollectorRegistry,
@@ -30,7 +30,7 @@ class Metrics:
     """All figures of one operator, in a registry of their own."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # the original has none
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the original has none
         self.registry = CollectorRegistry()
         self._jobs = {
             outcome: Counter(
@@ -88,7 +88,7 @@ class _Requests(Collector):
     def __init__(self, read: Callable[[], Mapping[tuple[str, int], int]]):
         self._read = read
 
-    def collect(self):
+    def collect(self) -> Iterator[CounterMetricFamily]:
         family = CounterMetricFamily(
             "kf_spawner_operator_api_requests",
             "Requests to the API server, by method and status; 0: no answer came",

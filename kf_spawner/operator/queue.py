@@ -104,7 +104,7 @@ class WorkQueue:
                 waiter.set_result(None)
                 return
 
-    def _pass_on(self, waiter: asyncio.Future) -> None:
+    def _pass_on(self, waiter: asyncio.Future[None]) -> None:
         """A waiter that was woken and cancelled at once must not keep the news to itself."""
         if waiter.done() and not waiter.cancelled() and self._ready:
             self._wake()

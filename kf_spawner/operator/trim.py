@@ -1,6 +1,7 @@
 """Trims pods and services to the fields that decisions read: thousands of them are kept in memory."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, TYPE_LABEL
 
@@ -12,7 +13,7 @@ TOLD_CONDITIONS = ("PodScheduled", "DisruptionTarget")
 CONTAINER_STATUS = ("name", "image", "restartCount", "state")
 
 
-def trim_pod(pod: dict) -> dict:
+def trim_pod(pod: dict[str, Any]) -> dict[str, Any]:
     """The pod in a tenth of its memory; every function of `tfjob.pods` gives the same answer as for the whole pod."""
     status = pod.get("status") or {}
     kept = _those(status, ("phase", "reason", "message"))
@@ -25,11 +26,11 @@ def trim_pod(pod: dict) -> dict:
     return {"metadata": _metadata(pod), "spec": _those(pod.get("spec") or {}, ("nodeName",)), "status": kept}
 
 
-def trim_service(service: dict) -> dict:
+def trim_service(service: dict[str, Any]) -> dict[str, Any]:
     return {"metadata": _metadata(service)}
 
 
-def _metadata(obj: dict) -> dict:
+def _metadata(obj: dict[str, Any]) -> dict[str, Any]:
     meta = obj["metadata"]
     kept = _those(meta, METADATA)
     kept["labels"] = _those(meta.get("labels") or {}, LABELS)
@@ -37,6 +38,6 @@ def _metadata(obj: dict) -> dict:
     return kept
 
 
-def _those(obj: dict, names: Iterable[str]) -> dict:
+def _those(obj: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
     """Made with our own texts as keys: those of an answer are new ones each time."""
     return {name: obj[name] for name in names if name in obj}

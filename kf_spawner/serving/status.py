@@ -89,7 +89,7 @@ def _state(
 
 def _rolled_out(deployment: Mapping[str, Any], wanted: int) -> bool:
     seen = deployment.get("status") or {}
-    return (
+    return bool(
         seen.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
         and seen.get("updatedReplicas", 0) >= wanted
         and seen.get("replicas", 0) == seen.get("updatedReplicas", 0)

@@ -7,6 +7,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class CatalogueError(Exception):
@@ -40,7 +41,7 @@ _FIELDS: dict[str, type] = {
 }
 
 
-def from_entries(entries: list[dict]) -> tuple[Image, ...]:
+def from_entries(entries: list[dict[str, Any]]) -> tuple[Image, ...]:
     """The catalogue of a list of dicts with the fields of Image. Raises CatalogueError for a wrong one."""
     images: dict[str, Image] = {}
     for entry in entries:
@@ -59,7 +60,7 @@ def from_entries(entries: list[dict]) -> tuple[Image, ...]:
     return tuple(sorted(images.values(), key=_order))
 
 
-def read_folder(folder: Path, *, registry: str, repository: str, tag: str) -> list[dict]:
+def read_folder(folder: Path, *, registry: str, repository: str, tag: str) -> list[dict[str, Any]]:
     """Entries of the notebook images that `folder/<name>/image.json` describe; other kinds are left out.
 
     An image's reference is `{registry}/{repository}/{name}:{tag}`, without the parts that are empty.
@@ -86,7 +87,7 @@ def reference(name: str, *, registry: str, repository: str, tag: str) -> str:
     return "/".join(part.strip("/") for part in (registry, repository, name) if part) + f":{tag}"
 
 
-def _order(image: Image) -> tuple:
+def _order(image: Image) -> tuple[bool, tuple[int, ...], bool, str]:
     """Newest TensorFlow first, CPU before GPU; what has no TensorFlow comes last."""
     version = tuple(-int(number) for number in re.findall(r"\d+", image.tensorflow))
     return (not version, version, image.gpu, image.name)

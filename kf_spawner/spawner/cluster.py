@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 from kf_spawner.kube import Client, Informer, Unreachable, load_config
 from kf_spawner.kube.resources import PODS
@@ -27,7 +28,7 @@ class Cluster:
         self.client = client
         self.pods = Informer(client, PODS, label_selector=f"component={component}", on_change=self._changed)
         self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._gone: dict[str, dict] = {}
+        self._gone: dict[str, dict[str, Any]] = {}
         self.ends: dict[str, Diagnosis] = {}
         """By pod, why servers have ended that their users did not stop; until they run again."""
 
@@ -83,11 +84,11 @@ class Cluster:
             if not self._waiting[key]:
                 del self._waiting[key]
 
-    def take_gone(self, key: str) -> dict | None:
+    def take_gone(self, key: str) -> dict[str, Any] | None:
         """The last that was seen of a pod that is gone, told once."""
         return self._gone.pop(key, None)
 
-    def _changed(self, key: str, old: dict | None, new: dict | None) -> None:
+    def _changed(self, key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         if new is not None:
             self._gone.pop(key, None)
         elif old is not None:
@@ -106,5 +107,5 @@ class PodCache:
     def pods(self) -> "PodCache":
         return self
 
-    def get(self, key: str, default: dict | None = None) -> dict | None:
+    def get(self, key: str, default: dict[str, Any] | None = None) -> dict[str, Any] | None:
         return self._cluster.pods.get(key) or default

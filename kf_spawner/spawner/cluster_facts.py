@@ -5,8 +5,10 @@ annotation with which a node may say that it cannot run an image.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from kf_spawner.k8s import conditions, quantities
 from kf_spawner.k8s.metadata import DEFAULT_CLASS
@@ -75,10 +77,10 @@ class ClusterFacts:
 
 def from_lists(
     *,
-    nodes: list[dict],
-    pods: list[dict] = (),  # type: ignore[assignment]
-    claims: list[dict] = (),  # type: ignore[assignment]
-    storage_classes: list[dict] = (),  # type: ignore[assignment]
+    nodes: list[dict[str, Any]],
+    pods: Sequence[dict[str, Any]] = (),
+    claims: Sequence[dict[str, Any]] = (),
+    storage_classes: Sequence[dict[str, Any]] = (),
     grows: bool = False,
 ) -> ClusterFacts:
     """The facts, from the API server's lists. `pods` (of all namespaces) matter only where nodes have GPUs."""
@@ -97,12 +99,12 @@ def from_lists(
     )
 
 
-def has_gpus(nodes: list[dict]) -> bool:
+def has_gpus(nodes: list[dict[str, Any]]) -> bool:
     """Whether it is worth asking which pods use GPUs."""
     return any(_count(node.get("status", {}).get("allocatable", {}).get(GPU)) for node in nodes)
 
 
-def _node(node: dict, gpus_used: int) -> NodeFacts:
+def _node(node: dict[str, Any], gpus_used: int) -> NodeFacts:
     allocatable = node.get("status", {}).get("allocatable", {})
     gpus = _count(allocatable.get(GPU))
     return NodeFacts(
@@ -115,11 +117,11 @@ def _node(node: dict, gpus_used: int) -> NodeFacts:
     )
 
 
-def _takes_pods(node: dict) -> bool:
+def _takes_pods(node: dict[str, Any]) -> bool:
     return conditions.is_true(node.get("status"), "Ready") and not node["spec"].get("unschedulable")
 
 
-def _unavailable(node: dict) -> dict[str, str]:
+def _unavailable(node: dict[str, Any]) -> dict[str, str]:
     # Another program may have written the annotation: what cannot be read announces nothing.
     try:
         announced = json.loads((node["metadata"].get("annotations") or {}).get(UNAVAILABLE) or "{}")
@@ -128,7 +130,7 @@ def _unavailable(node: dict) -> dict[str, str]:
     return {str(k): str(v) for k, v in announced.items()} if isinstance(announced, dict) else {}
 
 
-def _gpus_of(pod: dict) -> int:
+def _gpus_of(pod: dict[str, Any]) -> int:
     return sum(_count(c.get("resources", {}).get("limits", {}).get(GPU)) for c in pod["spec"].get("containers", []))
 
 
@@ -136,10 +138,10 @@ def _count(text: str | int | None) -> int:
     return int(quantities.parse(str(text))) if text else 0
 
 
-def _claim_size(claim: dict) -> str:
+def _claim_size(claim: dict[str, Any]) -> str:
     capacity = claim.get("status", {}).get("capacity", {}).get("storage")
-    return capacity or claim["spec"].get("resources", {}).get("requests", {}).get("storage", "0")
+    return str(capacity or claim["spec"].get("resources", {}).get("requests", {}).get("storage", "0"))
 
 
-def _is_default(storage_class: dict) -> bool:
+def _is_default(storage_class: dict[str, Any]) -> bool:
     return (storage_class["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true"

@@ -6,6 +6,7 @@ Owns the causes and their words. Knows how long each may last before it is final
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from kf_spawner.k8s import conditions, times
 from kf_spawner.k8s.names import GPU
@@ -71,7 +72,7 @@ _DISRUPTIONS = {
 _AGAIN = "Start it again: what is on your home volume is still there."
 
 
-def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
+def diagnose(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | None:
     """The cause that keeps this pod from running now, or None while nothing is wrong.
 
     `events` are those of the pod and of its claims, oldest first. What a diagnosis names may pass by itself (a node
@@ -95,7 +96,7 @@ def diagnose(pod: dict, events: list[dict]) -> Diagnosis | None:
     return _of_claims(pod, events) or unscheduled
 
 
-def of_taints(found: Diagnosis, nodes: list[dict]) -> Diagnosis:
+def of_taints(found: Diagnosis, nodes: list[dict[str, Any]]) -> Diagnosis:
     """The same cause in better words where nodes are in need: the scheduler does not say what their taints are."""
     short: dict[str, list[str]] = {}
     for node in nodes:
@@ -114,7 +115,7 @@ def of_taints(found: Diagnosis, nodes: list[dict]) -> Diagnosis:
     )
 
 
-def of_end(pod: dict) -> Diagnosis:
+def of_end(pod: dict[str, Any]) -> Diagnosis:
     """Why a server that had started has ended, without its user's doing; `pod` is the last that was seen of it."""
     status = pod.get("status", {})
     disrupted = conditions.find(status, "DisruptionTarget")
@@ -166,7 +167,7 @@ def of_refusal(what: str, message: str) -> Diagnosis:
     )
 
 
-def _of_container(container: dict) -> Diagnosis | None:
+def _of_container(container: dict[str, Any]) -> Diagnosis | None:
     waiting = container.get("state", {}).get("waiting") or {}
     reason, detail = waiting.get("reason"), waiting.get("message", "")
     if reason in _IMAGE_REASONS:
@@ -201,7 +202,7 @@ def _of_container(container: dict) -> Diagnosis | None:
     return None
 
 
-def _of_ended(status: dict, containers: list[dict]) -> Diagnosis:
+def _of_ended(status: dict[str, Any], containers: list[dict[str, Any]]) -> Diagnosis:
     detail = " ".join(filter(None, (status.get("reason"), status.get("message"))))
     if status.get("reason") == "Evicted":
         return _of_eviction(detail)
@@ -221,7 +222,7 @@ def _of_eviction(detail: str) -> Diagnosis:
     return Diagnosis(Cause.ENDED, message, f"{_AGAIN} If it repeats, ask an administrator to free some.", detail)
 
 
-def _of_scheduling(status: dict) -> Diagnosis | None:
+def _of_scheduling(status: dict[str, Any]) -> Diagnosis | None:
     scheduled = conditions.find(status, "PodScheduled")
     if scheduled.get("status") != "False" or scheduled.get("reason") != "Unschedulable":
         return None
@@ -259,7 +260,7 @@ def _of_scheduling(status: dict) -> Diagnosis | None:
     )
 
 
-def _of_mounts(events: list[dict]) -> Diagnosis | None:
+def _of_mounts(events: list[dict[str, Any]]) -> Diagnosis | None:
     # What comes after mounting overrules an older failure to mount.
     reasons = [event.get("reason") for event in events]
     last = max((place for place, reason in enumerate(reasons) if reason in _VOLUME_EVENTS), default=None)
@@ -273,7 +274,7 @@ def _of_mounts(events: list[dict]) -> Diagnosis | None:
     )
 
 
-def _of_claims(pod: dict, events: list[dict]) -> Diagnosis | None:
+def _of_claims(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | None:
     # A claim may have been waited for before: only what is said since this pod was made counts.
     made = pod["metadata"].get("creationTimestamp", "")
     of_claims = [

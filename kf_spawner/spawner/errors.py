@@ -12,7 +12,7 @@ from .diagnosis import Diagnosis
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
-class SpawnFailed(SpawnException):
+class SpawnFailed(SpawnException):  # type: ignore[misc] # JupyterHub has no types
     """A server was not started, and why. The hub counts it as a failure of this spawn, not of the hub."""
 
     def __init__(self, message: str, *, reason: str, html: str, status_code: int):

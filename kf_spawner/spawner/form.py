@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, select_autoescape
+from jinja2 import Environment, PackageLoader, Template, select_autoescape
 
 from kf_spawner.k8s import quantities
 from kf_spawner.wrong_input import FieldError
@@ -40,7 +40,7 @@ def render(
         "home_size": limits.home_size,
         **{name: str(value) for name, value in values.items() if name in options.FIELDS and value is not None},
     }
-    return _template().render(
+    html: str = _template().render(
         images=[(image, facts.why_unavailable(image)) for image in catalogue],
         shown=shown,
         problems={field: [error.message for error in errors if error.field == field] for field in options.FIELDS},
@@ -55,9 +55,10 @@ def render(
         ended=ended,
         ready=bool(facts.nodes) or facts.grows,
     )
+    return html
 
 
 @cache
-def _template():
+def _template() -> Template:
     environment = Environment(loader=PackageLoader("kf_spawner.spawner"), autoescape=select_autoescape(["html"]))
     return environment.get_template("options_form.html")

@@ -1,5 +1,7 @@
 """The objects that a user's namespace is made of. Pure: names in, dicts out."""
 
+from typing import Any
+
 from kf_spawner.k8s.metadata import MANAGED_BY, POD_SECURITY
 
 USER_ANNOTATION = "kf-spawner.io/user"
@@ -12,7 +14,7 @@ NOTEBOOK_ROLE = "kf-spawner-notebook"
 MANAGED = {MANAGED_BY: "kf-spawner"}
 
 
-def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict[str, str]) -> dict:
+def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict[str, str]) -> dict[str, Any]:
     """A user's namespace. The Pod Security level holds for every pod in it, whoever makes it."""
     return {
         "apiVersion": "v1",
@@ -25,7 +27,7 @@ def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict
     }
 
 
-def account(namespace: str) -> dict:
+def account(namespace: str) -> dict[str, Any]:
     """The service account that a notebook server acts with."""
     return {
         "apiVersion": "v1",
@@ -34,7 +36,7 @@ def account(namespace: str) -> dict:
     }
 
 
-def binding(namespace: str) -> dict:
+def binding(namespace: str) -> dict[str, Any]:
     """What the service account may do, in its own namespace only."""
     group = "rbac.authorization.k8s.io"
     return {
@@ -46,7 +48,7 @@ def binding(namespace: str) -> dict:
     }
 
 
-def network_policy(namespace: str, spec: dict) -> dict:
+def network_policy(namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
     """Who may reach the user's pods, and what they may reach."""
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -56,6 +58,6 @@ def network_policy(namespace: str, spec: dict) -> dict:
     }
 
 
-def belongs_to(namespace: dict, user: str) -> bool:
+def belongs_to(namespace: dict[str, Any], user: str) -> bool:
     """Whether an existing namespace is this user's."""
     return (namespace["metadata"].get("annotations") or {}).get(USER_ANNOTATION) == user

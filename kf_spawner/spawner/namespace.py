@@ -5,6 +5,7 @@ Owns the requests and their order; what the objects look like is in `manifests`.
 
 import asyncio
 import contextlib
+from typing import Any
 
 from kf_spawner.kube import AlreadyExists, Client, NotFound
 from kf_spawner.kube.resources import NAMESPACES, NETWORKPOLICIES, ROLEBINDINGS, SERVICEACCOUNTS
@@ -15,7 +16,7 @@ from .diagnosis import Cause, Diagnosis
 _FIELD_MANAGER = "kf-spawner-hub"
 
 
-async def ensure(client: Client, wanted: dict, *, network_policy: dict) -> None:
+async def ensure(client: Client, wanted: dict[str, Any], *, network_policy: dict[str, Any]) -> None:
     """Makes or updates the namespace `wanted` (of `manifests.namespace`), its account and that account's rights.
 
     `network_policy`: the spec of a NetworkPolicy for its pods; none is made where it is empty. Raises SpawnFailed

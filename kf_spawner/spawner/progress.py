@@ -2,17 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from typing import Any
 
 
 class Progress:
     """Progress entries, oldest first, in the form that JupyterHub's progress API sends; `percent` is the newest's."""
 
     def __init__(self) -> None:
-        self._entries: list[dict] = []
+        self._entries: list[dict[str, Any]] = []
         self.percent = 0
         self._grown = asyncio.Event()
 
-    def say(self, message: str, percent: int | None = None, *, event: dict | None = None) -> None:
+    def say(self, message: str, percent: int | None = None, *, event: dict[str, Any] | None = None) -> None:
         """Adds a sentence, plain text; the bar never goes back. The same sentence twice running is said once."""
         self.percent = max(self.percent, percent or 0)
         entry = {"progress": self.percent, "message": message}
@@ -24,7 +25,7 @@ class Progress:
         self._grown.set()
         self._grown = asyncio.Event()
 
-    async def follow(self) -> AsyncGenerator[dict, None]:
+    async def follow(self) -> AsyncGenerator[dict[str, Any], None]:
         """Every entry so far and each further one, without end."""
         seen = 0
         while True:

@@ -1,6 +1,7 @@
 """The text and the per cent that a user reads for each Kubernetes event while a server starts. Pure."""
 
 import re
+from typing import Any
 
 _SCHEDULED = re.compile(r"to (\S+?)\.?$")
 _PERCENT = re.compile(r"(\d{1,3}) ?%")
@@ -10,7 +11,7 @@ PULL_FROM, PULL_TO = 25, 65
 """Where on the bar getting the image starts and ends."""
 
 
-def sentence(event: dict) -> tuple[int | None, str] | None:
+def sentence(event: dict[str, Any]) -> tuple[int | None, str] | None:
     """(per cent or None where it does not move, sentence) for an event of the pod or a claim; None: say nothing."""
     reason, message = event.get("reason", ""), event.get("message", "").strip()
     said = _SAID.get(reason)

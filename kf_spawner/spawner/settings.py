@@ -1,7 +1,10 @@
 """What a deployment can set: every trait of ours, with its unit and default."""
 
+from typing import Any
+
 from traitlets import Bool, Dict, Float, Integer, List, Unicode, validate
 from traitlets.config import Configurable
+from traitlets.utils.bunch import Bunch
 
 from kf_spawner.k8s import quantities
 from kf_spawner.k8s.names import HOME_MOUNT
@@ -99,9 +102,10 @@ class SpawnerSettings(Configurable):
     )
 
     @validate("images")
-    def _validate_images(self, proposal):
-        from_entries(proposal["value"])
-        return proposal["value"]
+    def _validate_images(self, proposal: Bunch) -> list[dict[str, Any]]:
+        images: list[dict[str, Any]] = proposal["value"]
+        from_entries(images)
+        return images
 
     @validate(
         "default_cpu",
@@ -113,10 +117,11 @@ class SpawnerSettings(Configurable):
         "home_size",
         "max_home_size",
     )
-    def _validate_quantity(self, proposal):
-        if proposal["value"]:
-            quantities.parse(proposal["value"])
-        return proposal["value"]
+    def _validate_quantity(self, proposal: Bunch) -> str:
+        value: str = proposal["value"]
+        if value:
+            quantities.parse(value)
+        return value
 
     @property
     def catalogue(self) -> tuple[Image, ...]:

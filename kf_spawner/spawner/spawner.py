@@ -7,8 +7,9 @@ it is said is decided by the pure modules beside this one; here it is only acted
 import asyncio
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from jupyterhub.utils import maybe_future, url_path_join
 from kubespawner import KubeSpawner
@@ -40,7 +41,7 @@ ASK_TIMEOUT = 10.0
 """Seconds that a page waits for the API server."""
 
 
-class KubeflowSpawner(SpawnerSettings, KubeSpawner):
+class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # KubeSpawner has no types
     """One user's notebook server, in the user's own namespace."""
 
     @default("enable_user_namespaces")
@@ -56,7 +57,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         return HOME_MOUNT
 
     @default("extra_pod_config")
-    def _default_extra_pod_config(self) -> dict:
+    def _default_extra_pod_config(self) -> dict[str, Any]:
         # A Service named "jupyter" would set JUPYTER_PORT in every server of the namespace.
         return {"enableServiceLinks": False}
 
@@ -66,14 +67,14 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         return False
 
     @default("apply_user_options")
-    def _default_apply_user_options(self):
+    def _default_apply_user_options(self) -> Callable[[object, dict[str, Any]], None]:
         # start() validates and applies them; without a hook JupyterHub would warn that nobody does.
         return lambda spawner, user_options: None
 
-    def __init__(self, *args, **kwargs):
+    def __init__(self, *args: Any, **kwargs: Any):
         super().__init__(*args, **kwargs)
         self._progress = Progress()
-        self._accepted: dict = {}
+        self._accepted: dict[str, Any] = {}
         self._tried: tuple[Mapping[str, object], tuple[FieldError, ...]] | None = None
         self._own_home = False
         self._configured = (_listed(self.volumes), _listed(self.volume_mounts))
@@ -88,10 +89,10 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
 
     # State that outlives the hub
 
-    def get_state(self) -> dict:
+    def get_state(self) -> dict[str, Any]:
         return {**super().get_state(), "accepted_options": self._accepted}
 
-    def load_state(self, state: dict) -> None:
+    def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self._accepted = state.get("accepted_options") or {}
 
@@ -135,7 +136,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         )
 
     @default("options_form")
-    def _options_form_default(self):
+    def _options_form_default(self) -> Callable[["KubeflowSpawner"], Awaitable[str]]:
         return type(self)._render_form
 
     async def _render_form(self) -> str:
@@ -145,7 +146,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             known = await self.ask_cluster()
             cluster = await self._cluster()
         except ApiError as error:
-            return errors.failed(_of_api_error(error)).message_html
+            return errors.failed(_of_api_error(error)).jupyterhub_html_message
         return form.render(
             catalogue=self.catalogue,
             facts=known,
@@ -157,10 +158,10 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         )
 
     @default("options_from_form")
-    def _options_from_form_default(self):
+    def _options_from_form_default(self) -> Callable[[Mapping[str, list[str]]], Awaitable[dict[str, Any]]]:
         return self._read_form
 
-    async def _read_form(self, submitted: Mapping[str, list]) -> dict:
+    async def _read_form(self, submitted: Mapping[str, list[str]]) -> dict[str, Any]:
         asked = options.from_form(submitted)
         shown: dict[str, object] = {name: values[0] for name, values in submitted.items()}
         try:
@@ -203,9 +204,9 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self.storage_capacity = chosen.home_size
         self.volumes, self.volume_mounts = self._volumes()
 
-    def _volumes(self) -> tuple[list[dict], list[dict]]:
+    def _volumes(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
         configured_volumes, configured_mounts = self._configured
-        mounts: dict[str, dict] = {}
+        mounts: dict[str, dict[str, Any]] = {}
         if self._own_home:
             mounts[self.home_mount] = {"name": "home", "persistentVolumeClaim": {"claimName": self.pvc_name}}
         if HOME_MOUNT not in {mount["mountPath"] for mount in configured_mounts}:
@@ -216,8 +217,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         ours = [{"name": volume["name"], "mountPath": path} for path, volume in mounts.items()]
         return [*mounts.values(), *configured_volumes], [*ours, *configured_mounts]
 
-    def get_env(self) -> dict:
-        env = super().get_env()
+    def get_env(self) -> dict[str, Any]:
+        env: dict[str, Any] = super().get_env()
         env["HOME"] = HOME_MOUNT
         env["KF_HUB_VERSION"] = __version__
         env["KF_IMAGE"] = self.image
@@ -247,7 +248,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
                 raise errors.failed(_of_api_error(error)) from error
             raise
 
-    def _remember(self, chosen: dict) -> None:
+    def _remember(self, chosen: dict[str, Any]) -> None:
         """For the next form and the next start without options. Uncommitted, the end of any request would undo it."""
         self.orm_spawner.user_options = chosen
         session = object_session(self.orm_spawner)
@@ -286,7 +287,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         self._progress.say("The notebook server answers.", 95)
         self._accepted = dict(self.user_options)
         cluster.ends.pop(self._key, None)
-        return self._get_pod_url(pod)
+        return str(self._get_pod_url(pod))
 
     async def _ensure_namespace(self) -> None:
         wanted = manifests.namespace(
@@ -307,7 +308,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             raise errors.failed(of_refusal(f"the volume {self.pvc_name}", error.message)) from error
         self._pvc_exists = True
 
-    async def _create_pod(self) -> dict:
+    async def _create_pod(self) -> dict[str, Any]:
         """The new pod, free to be scheduled."""
         client = (await self._cluster()).client
         self._token_secret = f"{self.pod_name}-{secrets.token_hex(5)}"
@@ -326,7 +327,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         except (Forbidden, Invalid) as error:
             raise errors.failed(of_refusal("the server's pod", error.message)) from error
 
-    async def _give_token(self, pod: dict) -> dict:
+    async def _give_token(self, pod: dict[str, Any]) -> dict[str, Any]:
         """Makes the pod's Secret and lets the pod be scheduled; a pod that cannot have one goes at once."""
         client = (await self._cluster()).client
         try:
@@ -336,8 +337,9 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
             await self.stop(now=True)
             raise
 
-    def _as_dict(self, model: object) -> dict:
-        return self.api.api_client.sanitize_for_serialization(model)
+    def _as_dict(self, model: object) -> dict[str, Any]:
+        manifest: dict[str, Any] = self.api.api_client.sanitize_for_serialization(model)
+        return manifest
 
     async def poll(self) -> int | None:
         """None while the pod runs or may yet. One that was left without its Secret never will: it is removed."""
@@ -349,7 +351,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
         if pod is not None and await is_stranded(cluster.client, pod):
             await self.stop(now=True)
         last = pod or cluster.take_gone(self._key)
-        status = await super().poll()
+        status: int | None = await super().poll()
         if status is not None and last is not None:
             # Not kept in this object: JupyterHub makes another one for the next start.
             ended = cluster.ends[self._key] = of_end(last)
@@ -375,14 +377,14 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):
                     changed.clear()
         cluster.take_gone(self._key)  # this end is no news to anybody
 
-    async def progress(self) -> AsyncGenerator[dict, None]:
+    async def progress(self) -> AsyncGenerator[dict[str, Any], None]:
         """What happens, in sentences, until JupyterHub stops asking."""
         async with contextlib.aclosing(self._progress.follow()) as entries:
             async for entry in entries:
                 yield entry
 
 
-def _listed(configured: list | dict) -> list[dict]:
+def _listed(configured: list[dict[str, Any]] | dict[str, Any]) -> list[dict[str, Any]]:
     """KubeSpawner takes a list, or a dict whose keys only say in which order."""
     return [configured[key] for key in sorted(configured)] if isinstance(configured, dict) else list(configured)
 

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import aiohttp
 
@@ -43,11 +44,11 @@ class Startup:
         *,
         cluster: Cluster,
         progress: Progress,
-        pod: dict,
+        pod: dict[str, Any],
         claims: set[str],
         new_claims: set[str],
         container: str,
-        address: Callable[[dict], str],
+        address: Callable[[dict[str, Any]], str],
         patience: Mapping[Cause, float],
         answer_timeout: float,
         log_tail_lines: int,
@@ -64,19 +65,19 @@ class Startup:
         self._patience = patience
         self._answer_timeout = answer_timeout
         self._log_tail_lines = log_tail_lines
-        self._events: dict[str, dict] = {}
+        self._events: dict[str, dict[str, Any]] = {}
         self._changed = asyncio.Event()
         self._suspected: tuple[Diagnosis, float] | None = None
         self._seen = False
 
-    async def wait(self) -> dict:
+    async def wait(self) -> dict[str, Any]:
         """The pod, once its server answers. Raises SpawnFailed with the cause."""
         events = Informer(self._cluster.client, EVENTS, self._namespace, on_change=self._on_event)
         with self._cluster.changes(f"{self._namespace}/{self._name}") as self._changed:
             async with events:
                 return await self._wait()
 
-    async def _wait(self) -> dict:
+    async def _wait(self) -> dict[str, Any]:
         async with contextlib.AsyncExitStack() as stack:
             answered: asyncio.Task[None] | None = None
             while True:
@@ -98,7 +99,7 @@ class Startup:
                 )
                 await _cancelled(changed)
 
-    async def _check(self, pod: dict | None) -> float | None:
+    async def _check(self, pod: dict[str, Any] | None) -> float | None:
         """Seconds that the present trouble may still last; None without any. Raises SpawnFailed when it is final."""
         found = self._diagnose(pod)
         if found is not None and found.cause == Cause.ROOM:
@@ -120,7 +121,7 @@ class Startup:
         self._progress.say(f"Waiting: {found.message}{said}")
         return time_left
 
-    def _diagnose(self, pod: dict | None) -> Diagnosis | None:
+    def _diagnose(self, pod: dict[str, Any] | None) -> Diagnosis | None:
         if pod is not None and pod["metadata"]["uid"] == self._uid and "deletionTimestamp" not in pod["metadata"]:
             self._seen = True
             return diagnose(pod, list(self._events.values()))
@@ -128,7 +129,7 @@ class Startup:
             return None  # made a moment ago: the cache has not heard of it
         return Diagnosis(Cause.GONE, "The server's pod was deleted while it started.", "Start the server again.")
 
-    def _on_event(self, _key: str, _old: dict | None, event: dict | None) -> None:
+    def _on_event(self, _key: str, _old: dict[str, Any] | None, event: dict[str, Any] | None) -> None:
         if event is None or not self._concerns_us(event.get("involvedObject", {})):
             return
         self._events.pop(event["metadata"]["uid"], None)  # a repeated one is the newest again
@@ -139,14 +140,14 @@ class Startup:
             self._progress.say(text, percent, event=event)
         self._changed.set()
 
-    def _is_news(self, involved: dict, said: tuple[int | None, str]) -> bool:
+    def _is_news(self, involved: dict[str, Any], said: tuple[int | None, str]) -> bool:
         """A claim keeps its events from earlier starts, in no order, and who waits for it repeats that it does."""
         if involved.get("kind") != "PersistentVolumeClaim":
             return True
         percent, _ = said
         return involved.get("name") in self._new_claims and (percent is None or percent >= self._progress.percent)
 
-    def _concerns_us(self, involved: dict) -> bool:
+    def _concerns_us(self, involved: dict[str, Any]) -> bool:
         if involved.get("kind") == "PersistentVolumeClaim":
             return involved.get("name") in self._claims
         return involved.get("uid") == self._uid
@@ -187,7 +188,7 @@ class Startup:
         return b"".join(lines).decode(errors="replace")[-_LOG_LIMIT:]
 
 
-def is_running(pod: dict) -> bool:
+def is_running(pod: dict[str, Any]) -> bool:
     """Whether all containers of a pod run and it can be reached."""
     status = pod.get("status", {})
     containers = status.get("containerStatuses") or []
@@ -200,6 +201,6 @@ def is_running(pod: dict) -> bool:
     )
 
 
-async def _cancelled(task: asyncio.Task) -> None:
+async def _cancelled(task: asyncio.Task[Any]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -4,6 +4,8 @@ The pod is made first, held back by a scheduling gate; then the Secret, owned by
 is no Secret without a pod, however the hub ends in between, and no pod is run before its Secret is there.
 """
 
+from typing import Any
+
 from kf_spawner.k8s.metadata import owner_reference
 
 from .manifests import MANAGED
@@ -20,24 +22,24 @@ VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
 _KEY = "token"
 
 
-def variables(secret_name: str) -> dict[str, dict]:
+def variables(secret_name: str) -> dict[str, dict[str, Any]]:
     """The token's entries of a server's environment."""
     reference = {"secretKeyRef": {"name": secret_name, "key": _KEY}}
     return {name: {"name": name, "valueFrom": reference} for name in VARIABLES}
 
 
-def held(pod: dict) -> dict:
+def held(pod: dict[str, Any]) -> dict[str, Any]:
     """The same pod, held back beside whatever else holds it back."""
     gates = [*(pod["spec"].get("schedulingGates") or []), GATE]
     return {**pod, "spec": {**pod["spec"], "schedulingGates": gates}}
 
 
-def is_held(pod: dict) -> bool:
+def is_held(pod: dict[str, Any]) -> bool:
     """Whether the pod still waits for its Secret."""
     return GATE in (pod["spec"].get("schedulingGates") or [])
 
 
-def secret(name: str, *, pod: dict, value: str) -> dict:
+def secret(name: str, *, pod: dict[str, Any], value: str) -> dict[str, Any]:
     """The Secret that goes when `pod`, as the API server made it, goes."""
     meta = pod["metadata"]
     owner = owner_reference(api_version="v1", kind="Pod", name=meta["name"], uid=meta["uid"])

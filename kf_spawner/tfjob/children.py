@@ -1,6 +1,7 @@
 """Manifests of a replica's pod, of its headless service and of its volume claims."""
 
 from collections.abc import Collection, Iterable
+from typing import Any
 
 from .defaults import EXIT_CODE, NEVER, JobSpec, Replica, container_of, port_of
 from .names import (
@@ -29,7 +30,7 @@ class Children:
         self._spec, self._gang = spec, gang
         self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
 
-    def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict:
+    def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict[str, Any]:
         """`avoid`: nodes that it should not run on if there is another."""
         template = replica.template
         spec = dict(template["spec"])
@@ -49,7 +50,7 @@ class Children:
             self._gang.add_pod(pod, job_name=self._spec.name, task=replica.key)
         return pod
 
-    def service(self, replica: Replica, index: int) -> dict:
+    def service(self, replica: Replica, index: int) -> dict[str, Any]:
         """Its name is the replica's address, from before the pod is ready on: members find each other by it."""
         ports = {PORT_NAME: port_of(replica)}
         for port in container_of(replica.template).get("ports") or ():
@@ -67,7 +68,7 @@ class Children:
             },
         }
 
-    def claims(self, replica: Replica, index: int) -> list[dict]:
+    def claims(self, replica: Replica, index: int) -> list[dict[str, Any]]:
         """The volume claims of this very replica, which stay while it is started anew."""
         return [
             {
@@ -82,11 +83,11 @@ class Children:
             for claim in replica.claims
         ]
 
-    def _claim_name(self, claim: dict, replica: Replica, index: int) -> str:
+    def _claim_name(self, claim: dict[str, Any], replica: Replica, index: int) -> str:
         """As a StatefulSet names them: `data-mnist-worker-0`."""
         return f"{claim['metadata']['name']}-{child_name(self._spec.name, replica.type, index)}"
 
-    def _volumes(self, given: Iterable[dict], replica: Replica, index: int) -> list[dict]:
+    def _volumes(self, given: Iterable[dict[str, Any]], replica: Replica, index: int) -> list[dict[str, Any]]:
         """A volume for each claim, in the place of one that has its name."""
         claims = {claim["metadata"]["name"]: self._claim_name(claim, replica, index) for claim in replica.claims}
         return [
@@ -94,7 +95,7 @@ class Children:
             *({"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in claims.items()),
         ]
 
-    def _container(self, container: dict, replica: Replica, index: int) -> dict:
+    def _container(self, container: dict[str, Any], replica: Replica, index: int) -> dict[str, Any]:
         container = dict(container)
         ports = list(container.get("ports") or ())
         if all(port.get("name") != PORT_NAME for port in ports):
@@ -105,14 +106,14 @@ class Children:
             container["env"] = [*env, {"name": TF_CONFIG, "value": value}]
         return container
 
-    def _metadata_like(self, given: dict, replica: Replica, index: int) -> dict:
+    def _metadata_like(self, given: dict[str, Any], replica: Replica, index: int) -> dict[str, Any]:
         """With the user's own labels and annotations."""
         metadata = self._metadata(replica, index, labels=given.get("labels") or {})
         if given.get("annotations"):
             metadata["annotations"] = dict(given["annotations"])
         return metadata
 
-    def _metadata(self, replica: Replica, index: int, *, labels: dict) -> dict:
+    def _metadata(self, replica: Replica, index: int, *, labels: dict[str, Any]) -> dict[str, Any]:
         spec = self._spec
         role = {ROLE_LABEL: "master"} if self._leads(replica, index) else {}
         return {
@@ -136,7 +137,7 @@ class Children:
         }
 
 
-def _away_from(nodes: Collection[str], given: dict) -> dict:
+def _away_from(nodes: Collection[str], given: dict[str, Any]) -> dict[str, Any]:
     """The affinity `given`, which also prefers all other nodes."""
     of_nodes = given.get("nodeAffinity") or {}
     fields = [{"key": "metadata.name", "operator": "NotIn", "values": [node]} for node in nodes]

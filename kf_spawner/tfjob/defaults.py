@@ -29,9 +29,9 @@ class Replica:
     type: str
     count: int
     restart_policy: str
-    template: dict
+    template: dict[str, Any]
     max_restarts: int | None = None
-    claims: tuple[dict, ...] = ()
+    claims: tuple[dict[str, Any], ...] = ()
 
     @property
     def key(self) -> str:
@@ -80,7 +80,7 @@ class JobSpec:
         return sum(replica.count for replica in self.replicas)
 
 
-def read_spec(job: dict) -> JobSpec:
+def read_spec(job: dict[str, Any]) -> JobSpec:
     """The spec of a job that `validate` found nothing wrong with."""
     meta, spec = job["metadata"], job["spec"]
     by_type = {CANONICAL_TYPE[key.lower()]: value or {} for key, value in spec["tfReplicaSpecs"].items()}
@@ -96,7 +96,7 @@ def read_spec(job: dict) -> JobSpec:
     )
 
 
-def read_run_policy(job: dict) -> RunPolicy:
+def read_run_policy(job: dict[str, Any]) -> RunPolicy:
     """The run policy, for an invalid job too: a value of the wrong type counts as absent."""
     policy = run_policy_of(job)
     clean = policy.get("cleanPodPolicy")
@@ -113,7 +113,7 @@ def read_run_policy(job: dict) -> RunPolicy:
     )
 
 
-def run_policy_of(job: dict) -> dict:
+def run_policy_of(job: dict[str, Any]) -> dict[str, Any]:
     """The user's own run policy, with what it leaves out from where the versions before v1 had it."""
     spec = job.get("spec")
     spec = spec if isinstance(spec, dict) else {}
@@ -123,7 +123,7 @@ def run_policy_of(job: dict) -> dict:
     return {**old, **{name: value for name, value in policy.items() if value is not None}}
 
 
-def container_of(template: dict) -> dict:
+def container_of(template: dict[str, Any]) -> dict[str, Any]:
     """The container named `tensorflow` of a valid pod template."""
     return next(container for container in template["spec"]["containers"] if container.get("name") == CONTAINER)
 
@@ -132,11 +132,11 @@ def port_of(replica: Replica) -> int:
     """The port of the replica's own TensorFlow server."""
     for port in container_of(replica.template).get("ports") or ():
         if port.get("name") == PORT_NAME:
-            return port["containerPort"]
+            return int(port["containerPort"])
     return PORT
 
 
-def _replica(name: str, value: dict) -> Replica:
+def _replica(name: str, value: dict[str, Any]) -> Replica:
     count = value.get("replicas")
     return Replica(
         type=name,

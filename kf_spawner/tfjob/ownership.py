@@ -6,7 +6,7 @@ be its replica by name, too.
 """
 
 from collections.abc import Collection, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kf_spawner.k8s import metadata
 
@@ -23,7 +23,11 @@ class Adoption(NamedTuple):
 
 
 def adoptions(
-    job: dict, pods: Iterable[dict], services: Iterable[dict], *, but: Collection[str] = ()
+    job: dict[str, Any],
+    pods: Iterable[dict[str, Any]],
+    services: Iterable[dict[str, Any]],
+    *,
+    but: Collection[str] = (),
 ) -> tuple[list[Adoption], list[Adoption]]:
     """The children to adopt and the children to release. Names in `but` are passed over."""
     adopt, release = [], []
@@ -38,11 +42,11 @@ def adoptions(
     return adopt, release
 
 
-def is_ours(child: dict, job: dict) -> bool:
-    return controller_of(child) == job["metadata"]["uid"]
+def is_ours(child: dict[str, Any], job: dict[str, Any]) -> bool:
+    return bool(controller_of(child) == job["metadata"]["uid"])
 
 
-def is_orphan(child: dict, job: dict) -> bool:
+def is_orphan(child: dict[str, Any], job: dict[str, Any]) -> bool:
     """Whether the job may adopt it. One that is on its way out is nobody's any more."""
     meta = child["metadata"]
     return (
@@ -52,44 +56,44 @@ def is_orphan(child: dict, job: dict) -> bool:
     )
 
 
-def is_estranged(child: dict, job: dict) -> bool:
+def is_estranged(child: dict[str, Any], job: dict[str, Any]) -> bool:
     """Whether it is the job's, and its labels no longer say so."""
     return is_ours(child, job) and not is_labelled(child, job["metadata"]["name"])
 
 
-def is_labelled(child: dict, job_name: str) -> bool:
+def is_labelled(child: dict[str, Any], job_name: str) -> bool:
     """Whether its labels are the ones by which a job of this name finds its children."""
     labels = child["metadata"].get("labels") or {}
     return labels.get(OPERATOR_LABEL) == OPERATOR_NAME and labels.get(JOB_LABEL) == job_name
 
 
-def adoption(kind: str, child: dict) -> Adoption:
+def adoption(kind: str, child: dict[str, Any]) -> Adoption:
     meta = child["metadata"]
     return Adoption(kind, meta["name"], meta["uid"], meta["resourceVersion"])
 
 
-def owner_reference(name: str, uid: str) -> dict:
+def owner_reference(name: str, uid: str) -> dict[str, Any]:
     """What a child says of the job that controls it."""
     return metadata.owner_reference(api_version=API_VERSION, kind=KIND, name=name, uid=uid, controller=True)
 
 
-def controller_of(child: dict) -> str | None:
+def controller_of(child: dict[str, Any]) -> str | None:
     """The uid of its controller."""
     return next((owner["uid"] for owner in metadata.controllers(child)), None)
 
 
-def jobs_of(child: dict) -> set[str]:
+def jobs_of(child: dict[str, Any]) -> set[str]:
     """Names of the jobs that it may concern: the one of its labels and its controller."""
     named = (child["metadata"].get("labels") or {}).get(JOB_LABEL)
     return {owner["name"] for owner in metadata.controllers(child)} | ({named} if named else set())
 
 
-def digest(child: dict) -> tuple:
+def digest(child: dict[str, Any]) -> tuple[str | None, str | None]:
     """All of it that a decision can depend on."""
     return (child["metadata"].get("labels") or {}).get(JOB_LABEL), controller_of(child)
 
 
-def _could_be_replica(child: dict, job: dict) -> bool:
+def _could_be_replica(child: dict[str, Any], job: dict[str, Any]) -> bool:
     """Whether some replica of the job, of whatever count, has this name."""
     name, job_name = child["metadata"]["name"], job["metadata"]["name"]
     kind, _, index = name.removeprefix(f"{job_name}-").rpartition("-")

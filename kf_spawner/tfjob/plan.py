@@ -4,7 +4,7 @@ import copy
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kf_spawner.k8s import conditions, times
 
@@ -61,9 +61,9 @@ class Plan:
 
     adopt: tuple[Adoption, ...] = ()
     release: tuple[Adoption, ...] = ()
-    status: dict | None = None
-    create: tuple[dict, ...] = ()
-    replace: tuple[dict, ...] = ()
+    status: dict[str, Any] | None = None
+    create: tuple[dict[str, Any], ...] = ()
+    replace: tuple[dict[str, Any], ...] = ()
     delete: tuple[Child, ...] = ()
     events: tuple[Event, ...] = ()
     counted: tuple[str, ...] = ()
@@ -76,23 +76,23 @@ class Reconciliation:
 
     def __init__(
         self,
-        job: dict,
-        pods: list[dict],
-        services: list[dict],
+        job: dict[str, Any],
+        pods: list[dict[str, Any]],
+        services: list[dict[str, Any]],
         now: datetime,
         *,
         lost_nodes: Collection[str] = (),
-        pod_groups: Collection[dict] = (),
+        pod_groups: Collection[dict[str, Any]] = (),
     ):
         self.job, self.now, self._lost_nodes = job, now, lost_nodes
         self.name, self.namespace = job["metadata"]["name"], job["metadata"]["namespace"]
-        self.before: dict = job.get("status") or {}
-        self.status: dict = copy.deepcopy(self.before)
+        self.before: dict[str, Any] = job.get("status") or {}
+        self.status: dict[str, Any] = copy.deepcopy(self.before)
         self.pods = {pod["metadata"]["name"]: pod for pod in pods if is_ours(pod, job)}
         self.services = {item["metadata"]["name"]: item for item in services if is_ours(item, job)}
         self.pod_groups = {item["metadata"]["name"]: item for item in pod_groups if is_ours(item, job)}
-        self.create: list[dict] = []
-        self.replace: list[dict] = []
+        self.create: list[dict[str, Any]] = []
+        self.replace: list[dict[str, Any]] = []
         self.delete: dict[str, Child] = {}
         self.events: list[Event] = []
         self.counted: list[str] = []
@@ -120,7 +120,7 @@ class Reconciliation:
             self.events.append(Event(kind, reason_of(condition), message))
             self.counted.append(counter)
 
-    def remove(self, kind: str, obj: dict) -> None:
+    def remove(self, kind: str, obj: dict[str, Any]) -> None:
         meta = obj["metadata"]
         lost = kind == "Pod" and self.is_lost(obj)
         if lost or not pod_status.is_terminating(obj):
@@ -128,7 +128,7 @@ class Reconciliation:
         elif kind == "Pod":
             self.await_end(obj)
 
-    def is_lost(self, pod: dict) -> bool:
+    def is_lost(self, pod: dict[str, Any]) -> bool:
         """Whether nobody is left who could say that this pod has ended."""
         return (
             pod_status.is_terminating(pod)
@@ -137,7 +137,7 @@ class Reconciliation:
             and pod_status.ends_in(pod, self.now) <= 0
         )
 
-    def await_end(self, pod: dict) -> None:
+    def await_end(self, pod: dict[str, Any]) -> None:
         """Comes back for a terminating pod once it is late: its node may have been lost."""
         if pod_status.node_of(pod):
             left = pod_status.ends_in(pod, self.now)
@@ -218,5 +218,5 @@ class Reconciliation:
         )
 
 
-def _type_of(child: dict) -> str | None:
+def _type_of(child: dict[str, Any]) -> str | None:
     return CANONICAL_TYPE.get((child["metadata"].get("labels") or {}).get(TYPE_LABEL, ""))

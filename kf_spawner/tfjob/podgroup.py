@@ -5,7 +5,7 @@ Two schedulers are known: Volcano, and the coscheduling plugin of scheduler-plug
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kf_spawner.k8s import quantities
 
@@ -40,7 +40,7 @@ class Gang:
     def api_version(self) -> str:
         return VOLCANO_API if self.is_volcano else COSCHEDULING_API
 
-    def add_pod(self, pod: dict, *, job_name: str, task: str) -> None:
+    def add_pod(self, pod: dict[str, Any], *, job_name: str, task: str) -> None:
         """Makes a pod's manifest, in place, a member of its job's group. A scheduler of the user's own stays."""
         pod["spec"].setdefault("schedulerName", self.scheduler)
         metadata = pod["metadata"]
@@ -50,7 +50,7 @@ class Gang:
         else:
             metadata["labels"] = {**metadata["labels"], COSCHEDULING_LABEL: job_name}
 
-    def group(self, job: dict, spec: JobSpec) -> dict:
+    def group(self, job: dict[str, Any], spec: JobSpec) -> dict[str, Any]:
         """The manifest of the job's group. `spec` is the job's own, read."""
         annotations = {
             name: text for name, text in (job["metadata"].get("annotations") or {}).items() if name != LAST_APPLIED
@@ -66,7 +66,7 @@ class Gang:
         fields = {name: value for name, value in self._fields(job, spec).items() if value is not None}
         return {"apiVersion": self.api_version, "kind": POD_GROUP, "metadata": metadata, "spec": fields}
 
-    def corrected(self, group: dict, job: dict, spec: JobSpec) -> dict | None:
+    def corrected(self, group: dict[str, Any], job: dict[str, Any], spec: JobSpec) -> dict[str, Any] | None:
         """`group` as it should be by now; None if it is. Its queue stays the one that it was made with."""
         held = group.get("spec") or {}
         wanted = self._fields(job, spec)
@@ -76,11 +76,11 @@ class Gang:
         fields = {name: value for name, value in {**held, **wanted}.items() if value is not None}
         return {**group, "apiVersion": self.api_version, "kind": POD_GROUP, "spec": fields}
 
-    def admits(self, group: dict) -> bool:
+    def admits(self, group: dict[str, Any]) -> bool:
         """Whether pods may be made. Volcano takes a group into its queue first; it lets pods in only after."""
         return not self.is_volcano or _phase(group) not in ("", "Pending")
 
-    def _fields(self, job: dict, spec: JobSpec) -> dict:
+    def _fields(self, job: dict[str, Any], spec: JobSpec) -> dict[str, Any]:
         """Each field of the group's spec that follows from the job; None: absent."""
         policy = run_policy_of(job).get("schedulingPolicy") or {}
         members = policy.get("minAvailable")
@@ -126,18 +126,18 @@ def keep_group(
     return GroupState(gang.admits(held), _trouble_of(held))
 
 
-def digest(group: dict) -> tuple:
+def digest(group: dict[str, Any]) -> tuple[Any, ...]:
     """All that a decision can depend on."""
     meta = group["metadata"]
     whose = ownership.digest(group)  # one that was adopted is to be corrected
     return meta["uid"], whose, is_terminating(group), _phase(group), _trouble_of(group), group.get("spec")
 
 
-def _phase(group: dict) -> str:
+def _phase(group: dict[str, Any]) -> str:
     return (group.get("status") or {}).get("phase") or ""
 
 
-def _trouble_of(group: dict) -> Trouble | None:
+def _trouble_of(group: dict[str, Any]) -> Trouble | None:
     """Why the group's pods cannot be scheduled, where Volcano says so."""
     if _phase(group) != "Pending":
         return None
@@ -154,7 +154,7 @@ def _trouble_of(group: dict) -> Trouble | None:
 
 def _resources_of(spec: JobSpec, members: int) -> dict[str, str]:
     """What the first `members` replicas ask for, in the order of replica types: requests, or limits without any."""
-    asked: dict[str, list] = {}
+    asked: dict[str, list[tuple[object, int]]] = {}
     for replica in spec.replicas:
         count = min(replica.count, members)
         members -= count
@@ -166,7 +166,7 @@ def _resources_of(spec: JobSpec, members: int) -> dict[str, str]:
     return {name: text for name, text in sums.items() if text}
 
 
-def _scheduler_of(template: dict) -> str:
+def _scheduler_of(template: dict[str, Any]) -> str:
     return template["spec"].get("schedulerName") or ""
 
 

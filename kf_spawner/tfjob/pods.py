@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kf_spawner.k8s import times
 
@@ -26,36 +26,36 @@ class Trouble(NamedTuple):
     message: str
 
 
-def phase(pod: dict) -> str:
+def phase(pod: dict[str, Any]) -> str:
     return (pod.get("status") or {}).get("phase") or "Pending"
 
 
-def is_terminating(pod: dict) -> bool:
+def is_terminating(pod: dict[str, Any]) -> bool:
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def node_of(pod: dict) -> str:
+def node_of(pod: dict[str, Any]) -> str:
     """The node that the pod is bound to; empty if none."""
     return pod["spec"].get("nodeName") or ""
 
 
-def ends_in(pod: dict, now: datetime) -> float:
+def ends_in(pod: dict[str, Any], now: datetime) -> float:
     """Seconds until a terminating pod's node should be through with it; negative if it is late."""
     return (times.parse(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
 
 
-def late_nodes(pods: Iterable[dict], now: datetime) -> set[str]:
+def late_nodes(pods: Iterable[dict[str, Any]], now: datetime) -> set[str]:
     """Nodes that should be through with a pod and have not said so: are they still there?"""
     late = (pod for pod in pods if is_terminating(pod) and ends_in(pod, now) <= 0)
     return {node_of(pod) for pod in late} - {""}
 
 
-def has_started(pod: dict) -> bool:
+def has_started(pod: dict[str, Any]) -> bool:
     """Whether the program has ever run, as far as the pod's status says."""
     return phase(pod) in ("Running", "Succeeded") or exit_code(pod) is not None or restarts_in_place(pod) > 0
 
 
-def exit_code(pod: dict) -> int | None:
+def exit_code(pod: dict[str, Any]) -> int | None:
     """The exit code of the container `tensorflow`; None if it never ended by itself."""
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status.get("name") == CONTAINER:
@@ -64,7 +64,7 @@ def exit_code(pod: dict) -> int | None:
     return None
 
 
-def disruption(pod: dict) -> str:
+def disruption(pod: dict[str, Any]) -> str:
     """In words, why its node or the cluster ended a failed pod; empty where they did not."""
     status = pod.get("status") or {}
     if status.get("reason") not in DISRUPTED:
@@ -72,14 +72,14 @@ def disruption(pod: dict) -> str:
     return ": ".join(filter(None, (status["reason"], (status.get("message") or "").rstrip(" ."))))
 
 
-def restarts_in_place(pod: dict) -> int:
+def restarts_in_place(pod: dict[str, Any]) -> int:
     """How often the pod's containers were started anew within the pod."""
     status = pod.get("status") or {}
     entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     return sum(entry.get("restartCount") or 0 for entry in entries)
 
 
-def is_retryable(pod: dict, restart_policy: str) -> bool:
+def is_retryable(pod: dict[str, Any], restart_policy: str) -> bool:
     """Whether a failed pod is to be made anew. Without an exit code the program is not to blame: it is."""
     if restart_policy in (ON_FAILURE, ALWAYS):
         return True
@@ -89,7 +89,7 @@ def is_retryable(pod: dict, restart_policy: str) -> bool:
     return code is None or code >= RETRYABLE_FROM or _is_disrupted(pod)
 
 
-def trouble_of(pod: dict) -> Trouble | None:
+def trouble_of(pod: dict[str, Any]) -> Trouble | None:
     """What keeps a pending or restarting pod from running, if its status names it."""
     status = pod.get("status") or {}
     for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
@@ -107,7 +107,7 @@ def trouble_of(pod: dict) -> Trouble | None:
     return None
 
 
-def digest(pod: dict) -> tuple:
+def digest(pod: dict[str, Any]) -> tuple[Any, ...]:
     """All that a decision can depend on: two states of a pod with equal digests need no new decision."""
     status = pod.get("status") or {}
     return (
@@ -147,7 +147,7 @@ def _waiting_trouble(reason: str, message: str, image: str) -> Trouble | None:
     return None
 
 
-def _is_disrupted(pod: dict) -> bool:
+def _is_disrupted(pod: dict[str, Any]) -> bool:
     status = pod.get("status") or {}
     if status.get("reason") in DISRUPTED:
         return True

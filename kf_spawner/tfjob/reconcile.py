@@ -5,6 +5,7 @@ Level-based: whatever happened, and whether or not anybody saw it happen, the sa
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from kf_spawner.k8s import conditions, times
 
@@ -30,16 +31,16 @@ from .validation import validate
 
 
 def decide(
-    job: dict,
-    pods: list[dict],
-    services: list[dict],
+    job: dict[str, Any],
+    pods: list[dict[str, Any]],
+    services: list[dict[str, Any]],
     *,
     now: datetime,
     cluster_domain: str = "",
     refusals: Mapping[str, Refusal] | None = None,
     lost_nodes: Collection[str] = (),
     gang: Gang | None = None,
-    pod_groups: Collection[dict] = (),
+    pod_groups: Collection[dict[str, Any]] = (),
 ) -> Plan:
     """The plan for `job`. Pods and services that nobody controls and that are labelled as its own it adopts, its own
     that are labelled otherwise it releases; whatever else it does not control is passed over.
@@ -147,7 +148,7 @@ class _Advance:
                 memory.pop("started", None)
         self._set_tasks({**_dropped(reconciliation.name, self._surplus(reconciliation.pods)), **replicas.tasks})
 
-    def _set_tasks(self, tasks: dict[str, dict]) -> None:
+    def _set_tasks(self, tasks: dict[str, dict[str, Any]]) -> None:
         self.reconciliation.status["tasks"] = {name: memory for name, memory in tasks.items() if memory}
         if not self.reconciliation.status["tasks"]:
             del self.reconciliation.status["tasks"]
@@ -238,7 +239,7 @@ class _Advance:
             return True
         return in_place > 0 and anew + in_place >= max(limit, 1)
 
-    def _surplus(self, children: dict[str, dict]) -> list[dict]:
+    def _surplus(self, children: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         """Those of pods or services that no replica of the job needs."""
         wanted = {
             child_name(self.spec.name, replica.type, index)
@@ -283,7 +284,7 @@ class _Advance:
         return bool(running[lead.type]) if lead else any(running.values())
 
 
-def _dropped(job_name: str, pods: Iterable[dict]) -> dict[str, dict]:
+def _dropped(job_name: str, pods: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """What to remember of pods that the job itself has no more use for: how they end says nothing."""
     metas = [pod["metadata"] for pod in pods]
     return {meta["name"].removeprefix(f"{job_name}-"): {"dropped": meta["uid"]} for meta in metas}

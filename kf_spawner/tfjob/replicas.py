@@ -5,6 +5,7 @@ Adds children to make and to remove to the reconciliation. May not decide what b
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from kf_spawner.k8s import times
 
@@ -52,7 +53,7 @@ class Replicas:
         self.troubles: dict[str, Trouble] = {}
         self.refused: Trouble | None = None
         self.held = False
-        self.tasks: dict[str, dict] = {}
+        self.tasks: dict[str, dict[str, Any]] = {}
 
     def hold(self, group: GroupState) -> None:
         """Lets no pod be made before the job's PodGroup lets it in."""
@@ -98,7 +99,9 @@ class Replicas:
         if pod is not None and name not in self.reconciliation.services:
             self.reconciliation.create.append(self.children.service(replica, index))
 
-    def _take_pod(self, replica: Replica, index: int, pod: dict, phase: str, memory: dict) -> None:
+    def _take_pod(
+        self, replica: Replica, index: int, pod: dict[str, Any], phase: str, memory: dict[str, Any]
+    ) -> None:
         if pod_status.is_terminating(pod):
             self.reconciliation.await_end(pod)
         if self.reconciliation.is_lost(pod):
@@ -110,7 +113,9 @@ class Replicas:
         else:
             self._take_live(replica, index, pod, phase, memory)
 
-    def _take_live(self, replica: Replica, index: int, pod: dict, phase: str, memory: dict) -> None:
+    def _take_live(
+        self, replica: Replica, index: int, pod: dict[str, Any], phase: str, memory: dict[str, Any]
+    ) -> None:
         if replica.restart_policy in (ON_FAILURE, ALWAYS):
             restarts = pod_status.restarts_in_place(pod)
             self.in_place += restarts
@@ -127,7 +132,7 @@ class Replicas:
             name = pod["metadata"]["name"]
             self.troubles[name] = found._replace(message=f"Pod {name} {found.message}")
 
-    def _take_failure(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
+    def _take_failure(self, replica: Replica, index: int, pod: dict[str, Any], memory: dict[str, Any]) -> None:
         meta, code = pod["metadata"], pod_status.exit_code(pod)
         is_news = memory.get("pod") != meta["uid"]
         if code is not None and is_news:
@@ -150,7 +155,7 @@ class Replicas:
             self._note_restart(replica, pod, memory)
         self.reconciliation.remove("Pod", pod)
 
-    def _take_loss(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
+    def _take_loss(self, replica: Replica, index: int, pod: dict[str, Any], memory: dict[str, Any]) -> None:
         """Its node is lost, and whatever became of the pod, nobody will say so any more."""
         if memory.get("pod") != pod["metadata"]["uid"]:
             name, node = pod["metadata"]["name"], pod_status.node_of(pod)
@@ -162,12 +167,12 @@ class Replicas:
             self._note_restart(replica, pod, memory)  # the program is not to blame: no restart is counted
         self.reconciliation.remove("Pod", pod)
 
-    def _fail(self, replica: Replica, index: int, pod: dict, memory: dict) -> None:
+    def _fail(self, replica: Replica, index: int, pod: dict[str, Any], memory: dict[str, Any]) -> None:
         self.counts[replica.type]["failed"] += 1
         self.failed[replica.type].add(index)
         memory["pod"] = pod["metadata"]["uid"]
 
-    def _note_restart(self, replica: Replica, pod: dict, memory: dict) -> None:
+    def _note_restart(self, replica: Replica, pod: dict[str, Any], memory: dict[str, Any]) -> None:
         memory["pod"] = pod["metadata"]["uid"]
         self.restarted[replica.type] = self.restarted.get(replica.type, 0) + 1
         node = pod_status.node_of(pod)
@@ -175,12 +180,12 @@ class Replicas:
             others = [other for other in memory.get("nodes") or () if other != node]
             memory["nodes"] = [*others, node][-NODES_REMEMBERED:]
 
-    def _exhaust(self, replica: Replica, pod: dict) -> None:
+    def _exhaust(self, replica: Replica, pod: dict[str, Any]) -> None:
         times = f"{replica.max_restarts} time{'' if replica.max_restarts == 1 else 's'}"
         name = pod["metadata"]["name"]
         self.exhausted = f"{name} failed, and was started anew {times} before, as often as its maxRestarts allows"
 
-    def _note_start(self, name: str, pod: dict | None, memory: dict) -> None:
+    def _note_start(self, name: str, pod: dict[str, Any] | None, memory: dict[str, Any]) -> None:
         """Kept while there is a deadline for all replicas to have run once; each may have gone again since."""
         if self.spec.run_policy.start_deadline is None or self.reconciliation.status.get("started"):
             memory.pop("started", None)
@@ -194,7 +199,7 @@ class Replicas:
         if "started" not in memory:
             self.unstarted.append(name)
 
-    def _make(self, replica: Replica, index: int, memory: dict) -> None:
+    def _make(self, replica: Replica, index: int, memory: dict[str, Any]) -> None:
         if self.held:
             return
         wait = self._restart_wait(memory)
@@ -216,7 +221,7 @@ class Replicas:
                 self.troubles.setdefault(name, trouble)
                 self.refused = self.refused or (trouble if refusal.final else None)
 
-    def _restart_wait(self, memory: dict) -> float:
+    def _restart_wait(self, memory: dict[str, Any]) -> float:
         """The first restart is made at once, each further one after twice the time of the one before."""
         restarts = memory.get("restarts", 0)
         if restarts < 2:

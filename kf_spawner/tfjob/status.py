@@ -7,6 +7,7 @@ the failed pod counted last, so that it is counted once whatever happens between
 """
 
 from datetime import datetime
+from typing import Any
 
 from kf_spawner.k8s import conditions, times
 
@@ -23,12 +24,12 @@ def reason_of(condition: str) -> str:
     return KIND + condition
 
 
-def is_finished(status: dict) -> bool:
+def is_finished(status: dict[str, Any]) -> bool:
     return conditions.is_true(status, SUCCEEDED) or conditions.is_true(status, FAILED)
 
 
 def set_condition(
-    status: dict, kind: str, *, message: str, now: datetime, value: bool = True, reason: str = ""
+    status: dict[str, Any], kind: str, *, message: str, now: datetime, value: bool = True, reason: str = ""
 ) -> bool:
     """Puts a condition at the end of `status["conditions"]`, in place; False if nothing had to change.
 
@@ -60,7 +61,7 @@ def set_condition(
     return True
 
 
-def amend_created(status: dict, *, reason: str, message: str, now: datetime) -> bool:
+def amend_created(status: dict[str, Any], *, reason: str, message: str, now: datetime) -> bool:
     """Says in the Created condition, where it stands, why a job does not get on; False if it said so already."""
     for index, entry in enumerate(status.get("conditions") or ()):
         if entry["type"] != CREATED:
@@ -74,7 +75,7 @@ def amend_created(status: dict, *, reason: str, message: str, now: datetime) -> 
     return False
 
 
-def _ended(entry: dict, *, now: datetime) -> dict:
+def _ended(entry: dict[str, Any], *, now: datetime) -> dict[str, Any]:
     """As the original: it stays where it is and keeps its words."""
     if entry["type"] != RUNNING or entry["status"] == "False":
         return entry

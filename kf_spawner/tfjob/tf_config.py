@@ -1,6 +1,7 @@
 """The job's cluster as TensorFlow sees it: addresses of the tasks and the TF_CONFIG of each one."""
 
 import json
+from typing import Any
 
 from .defaults import JobSpec, Replica, port_of
 from .names import EVALUATOR, PS, WORKER, child_name
@@ -33,5 +34,5 @@ def tf_config(spec: JobSpec, replica: Replica, index: int, *, cluster: dict[str,
     return _dump({"cluster": cluster, "task": task, "environment": "cloud"})
 
 
-def _dump(value: dict) -> str:
+def _dump(value: dict[str, Any]) -> str:
     return json.dumps({**value, "cluster": dict(sorted(value["cluster"].items()))}, separators=(",", ":"))

@@ -27,7 +27,7 @@ REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
 
 
-def validate(job: dict) -> list[FieldError]:
+def validate(job: dict[str, Any]) -> list[FieldError]:
     """Everything that is wrong with `job`, which may be any JSON object; an empty list for a valid job."""
     spec, metadata = job.get("spec"), job.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
@@ -44,7 +44,7 @@ def validate(job: dict) -> list[FieldError]:
     return errors
 
 
-def _name(metadata: dict) -> Iterator[FieldError]:
+def _name(metadata: dict[str, Any]) -> Iterator[FieldError]:
     name = metadata.get("name")
     if not name:
         yield FieldError("metadata.name", "is missing; give the job a name")
@@ -142,7 +142,7 @@ def _claims(field: str, claims: Any) -> Iterator[FieldError]:
             yield FieldError(f"{where}.spec", "is missing; say accessModes and resources.requests.storage there")
 
 
-def _texts(field: str, metadata: dict) -> Iterator[FieldError]:
+def _texts(field: str, metadata: dict[str, Any]) -> Iterator[FieldError]:
     for part in ("labels", "annotations"):
         if not isinstance(metadata.get(part), dict | None):
             yield FieldError(f"{field}.{part}", "must be an object of texts")
@@ -205,7 +205,7 @@ def _run_policy(policy: Any) -> Iterator[FieldError]:
         yield _choice("spec.runPolicy.managedBy", policy["managedBy"], (OURS, MULTIKUEUE))
 
 
-def _policy_fields(where: str, policy: dict) -> Iterator[FieldError]:
+def _policy_fields(where: str, policy: dict[str, Any]) -> Iterator[FieldError]:
     """What may stand in the run policy, and in the spec itself, where the versions before v1 had it."""
     for name, least in (("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1), ("backoffLimit", 0)):
         yield from _whole_number(f"{where}.{name}", policy.get(name), least=least)
