@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -34,7 +35,7 @@ class CannotApply(Exception):
     """An object was refused, or nobody answered: says which and why. Its cause is the ApiError."""
 
 
-def manifests(*folders: Path) -> list[dict]:
+def manifests(*folders: Path) -> list[dict[str, Any]]:
     """The objects in the YAML files of `folders`, those first that others need."""
     files = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
     documents = [document for path in files for document in yaml.safe_load_all(path.read_text())]
@@ -50,7 +51,7 @@ async def prepare_named(kubeconfig: Path) -> None:
         raise SetUpError(f"--kubeconfig {kubeconfig}: {error}{remedy and f'; {remedy}'}") from error
 
 
-async def apply_all(kubeconfig: Path, objects: Iterable[dict]) -> None:
+async def apply_all(kubeconfig: Path, objects: Iterable[dict[str, Any]]) -> None:
     """Applies every object; waits for an API server to serve what it was just told of. Raises CannotApply."""
     async with Client(load_config(kubeconfig), user_agent="kf-spawner-up") as client:
         try:
@@ -61,7 +62,7 @@ async def apply_all(kubeconfig: Path, objects: Iterable[dict]) -> None:
             raise failed.exceptions[0] from failed.exceptions[0].__cause__
 
 
-async def _apply(client: Client, obj: dict) -> None:
+async def _apply(client: Client, obj: dict[str, Any]) -> None:
     resource: Resource = BUILT_IN[(obj["apiVersion"], obj["kind"])]
     deadline = time.monotonic() + PATIENCE
     while True:

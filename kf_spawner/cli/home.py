@@ -6,6 +6,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from kf_spawner.localcluster.supervisor import is_alive, process_start, read_record, write_record
 
@@ -70,12 +71,12 @@ class Home:
             file.write(secrets.token_hex(32))
         return path.read_text()
 
-    def announce(self, facts: dict) -> None:
+    def announce(self, facts: dict[str, Any]) -> None:
         """Says that this process is the `up` of this home directory; `facts` is what `status` shows of it."""
         pid = os.getpid()
         write_record(self.run / "up.json", {"pid": pid, "start": process_start(pid), **facts})
 
-    def running(self) -> dict | None:
+    def running(self) -> dict[str, Any] | None:
         """What the running `up` announced, or None."""
         record = read_record(self.run / "up.json")
         return record if record and is_alive(record) else None

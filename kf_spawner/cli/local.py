@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kf_spawner import naming
 from kf_spawner.kube.errors import Invalid
@@ -83,7 +84,7 @@ async def prepare(settings: Settings, *, user: str, progress: Callable[[str], No
     )
 
 
-def _bootstrapped(spec: ProcessSpec, kubeconfig: Path, objects: list[dict]) -> ProcessSpec:
+def _bootstrapped(spec: ProcessSpec, kubeconfig: Path, objects: list[dict[str, Any]]) -> ProcessSpec:
     """The API server counts as ready when it also has our own objects: what needs it starts after that."""
     assert spec.ready is not None
     answers = spec.ready

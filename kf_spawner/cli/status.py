@@ -1,6 +1,7 @@
 """`kf-spawner status`: what runs on a home directory."""
 
 import json
+from typing import Any
 
 from traitlets import Bool
 
@@ -8,6 +9,7 @@ from kf_spawner.localcluster.supervisor import is_alive, read_record
 
 from .base import HomeApplication
 from .greeting import export
+from .home import Home
 
 NOT_RUNNING = 3
 
@@ -27,7 +29,7 @@ class Status(HomeApplication):
         self.exit(0 if facts["running"] else NOT_RUNNING)
 
 
-def describe(home) -> dict:
+def describe(home: Home) -> dict[str, Any]:
     """What `up` announced and which of its components live: {running, hub, kubeconfig, pid, components}."""
     up = home.running()
     components = []
@@ -39,7 +41,7 @@ def describe(home) -> dict:
     return {**facts, **{key: up[key] for key in ("pid", "hub", "kubeconfig", "ready")}} if up else facts
 
 
-def _words(facts: dict) -> str:
+def _words(facts: dict[str, Any]) -> str:
     if facts["running"]:
         state = "running" if facts["ready"] else "starting"
         lines = [f"kf-spawner is {state} on {facts['home']}", f"Hub: {facts['hub']}"]

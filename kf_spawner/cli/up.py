@@ -155,7 +155,9 @@ class Up(HomeApplication):
         supervisor = Supervisor(specs, run_dir=settings.home.components, log_dir=settings.home.logs, say=say)
         return supervisor, kubectl
 
-    async def _serve(self, supervisor: Supervisor, kubectl: Path | None, stop: asyncio.Event, facts: dict) -> None:
+    async def _serve(
+        self, supervisor: Supervisor, kubectl: Path | None, stop: asyncio.Event, facts: dict[str, Any]
+    ) -> None:
         try:
             say("starting")
             if await unless(stop, supervisor.start(), default=False) is False:
@@ -168,7 +170,7 @@ class Up(HomeApplication):
             await supervisor.stop()
             say("stopped")
 
-    def _greet(self, facts: dict, kubectl: Path | None) -> None:
+    def _greet(self, facts: dict[str, Any], kubectl: Path | None) -> None:
         lines = greeting(
             hub=facts["hub"],
             kubeconfig=facts["kubeconfig"],

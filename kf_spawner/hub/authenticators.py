@@ -10,6 +10,7 @@ import ipaddress
 import os
 import stat
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from jupyterhub.auth import Authenticator
@@ -51,7 +52,7 @@ def read_password(path: Path) -> str:
     return lines[0]
 
 
-class LocalAuthenticator(Authenticator):
+class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no types
     """The users in `allowed_users`, with one password for all, or with an empty one on loopback.
 
     Refuses to be made without a password on an address that others can reach.
@@ -94,7 +95,7 @@ class LocalAuthenticator(Authenticator):
         """For the login page: whether the password is to be left empty."""
         return self._password is None
 
-    async def authenticate(self, handler: web.RequestHandler, data: dict) -> str | None:
+    async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any]) -> str | None:
         if "username" not in data:  # JupyterHub's own page would fail on it
             raise web.HTTPError(400, "the form has no username")
         given: str = data.get("password") or ""
@@ -128,7 +129,7 @@ class AnyUserAuthenticator(LocalAuthenticator):
     any_user = True
 
 
-class IapAuthenticator(Authenticator):
+class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no types
     """Whoever an identity-aware proxy in front says it is (`KF_AUTHENTICATOR=iap`).
 
     Trusts one header, so nothing but that proxy may reach the hub: see docs/hub.md.
@@ -141,7 +142,7 @@ class IapAuthenticator(Authenticator):
     def _default_allow_all(self) -> bool:
         return True  # the proxy decides who may come
 
-    async def authenticate(self, handler: web.RequestHandler, data: dict | None = None) -> str | None:
+    async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any] | None = None) -> str | None:
         values = handler.request.headers.get_list(IAP_HEADER)
         if len(values) != 1:
             # None, or one of the proxy's and one of somebody else's.

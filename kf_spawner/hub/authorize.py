@@ -65,7 +65,7 @@ def may_use(namespace: str, *, caller: str | None, scopes: dict[str, Any], db: A
     return bool(has_scope(f"access:servers!user={caller}", scopes, db=db))
 
 
-class AuthorizeHandler(BaseHandler):
+class AuthorizeHandler(BaseHandler):  # type: ignore[misc] # JupyterHub has no types
     """Answers the door. `handlers()` has its paths."""
 
     _accept_cookie_auth = False

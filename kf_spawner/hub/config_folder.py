@@ -6,6 +6,7 @@
 import json
 import runpy
 from pathlib import Path
+from typing import Any
 
 from traitlets.config import Config
 
@@ -35,7 +36,7 @@ def apply_folder(config: Config, name: str) -> None:
         runpy.run_path(str(path), init_globals={"c": config, "get_config": lambda: config})
 
 
-def _read(path: Path) -> dict[str, dict]:
+def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Class -> trait -> value; empty where there is no such file."""
     if not path.is_file():
         return {}

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import signal
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import aiohttp
@@ -70,7 +70,7 @@ def _session() -> aiohttp.ClientSession:
     return _sessions[loop]
 
 
-class StreamingHandler(ProxyHandler):
+class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no types
     """Passes a request on, and its answer back piece by piece; ends with whichever side goes first."""
 
     _answer: aiohttp.ClientResponse | None = None
@@ -79,7 +79,7 @@ class StreamingHandler(ProxyHandler):
         for server in _servers:
             server.silent.discard(self.request.connection.stream)
 
-    def get_websocket_protocol(self):
+    def get_websocket_protocol(self) -> Any:
         self.settings.setdefault("websocket_max_message_size", MESSAGE_LIMIT)
         return super().get_websocket_protocol()
 
@@ -89,7 +89,8 @@ class StreamingHandler(ProxyHandler):
             self.proxy.log.debug("Not all routes yet: %s %s waits", self.request.method, self.request.path)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.proxy.told.wait(), ROUTES_TIMEOUT)
-        return await super().get_target_url(path)
+        target: str | None = await super().get_target_url(path)
+        return target
 
     async def call_proxy(self, path: str | None = None) -> None:
         with self.proxy.answering():
@@ -183,7 +184,7 @@ class StreamingHandler(ProxyHandler):
             self._answer.close()
 
 
-def _passed_on(headers) -> CIMultiDict[str]:
+def _passed_on(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
     """Without what is between neighbours, and what `Connection` names as such."""
     kept: CIMultiDict[str] = CIMultiDict(headers)
     local = HOP_BY_HOP | {
@@ -194,18 +195,18 @@ def _passed_on(headers) -> CIMultiDict[str]:
     return kept
 
 
-class Proxy(configproxy.PythonProxy):
+class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no types
     """Remembers whether the hub has told it all routes, and what it is answering; SIGTERM ends it after that."""
 
-    def __init__(self, options: dict) -> None:
+    def __init__(self, options: dict[str, Any]) -> None:
         self.told = asyncio.Event()
-        self.end: asyncio.Task | None = None
+        self.end: asyncio.Task[None] | None = None
         self._answers = 0
         super().__init__(options)
         # A container's first process ignores a signal without a handler, and the next proxy waits for its end.
         asyncio.get_event_loop().add_signal_handler(signal.SIGTERM, self._begin_to_end)
 
-    def add_route(self, path: str, data: dict) -> None:
+    def add_route(self, path: str, data: dict[str, Any]) -> None:
         super().add_route(path, data)
         if data.get("hub"):  # JupyterHub's word for the route to itself
             self.told.set()
@@ -246,7 +247,7 @@ class Server(HTTPServer):
         super().initialize(*arguments, **keywords)
         self.silent: weakref.WeakSet[IOStream] = weakref.WeakSet()
 
-    def handle_stream(self, stream: IOStream, address: tuple) -> None:
+    def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> None:
         self.silent.add(stream)
         super().handle_stream(stream, address)
 

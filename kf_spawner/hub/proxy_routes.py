@@ -10,7 +10,7 @@ from typing import Any
 from jupyterhub.proxy import ConfigurableHTTPProxy
 
 
-class OrderedProxy(ConfigurableHTTPProxy):
+class OrderedProxy(ConfigurableHTTPProxy):  # type: ignore[misc] # JupyterHub has no types
     """JupyterHub's own proxy class with the same options. A new proxy gets the hub's route after all others."""
 
     async def check_routes(self, user_dict: Any, service_dict: Any, routes: dict[str, Any] | None = None) -> None:

@@ -65,9 +65,10 @@ class SavedModel:
         from google.protobuf.json_format import MessageToDict
 
         def written(definition: Any) -> dict[str, Any]:
-            return MessageToDict(
+            made: dict[str, Any] = MessageToDict(
                 definition, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
             )
+            return made
 
         return {name: written(definition) for name, definition in sorted(self._definitions.items())}
 
