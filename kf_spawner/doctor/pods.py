@@ -7,14 +7,13 @@ import re
 from datetime import datetime
 from typing import Any
 
-from kf_spawner.k8s import conditions, times
+from kf_spawner.k8s import conditions, pod_reasons, times
+from kf_spawner.k8s.names import resource_words
 
 from . import sandboxes
 from .events import newest
 from .refusals import Trouble
 
-_IMAGE = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-_CONFIG = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 GRACE = 120.0
 """Seconds that a pod may take to become ready before it is asked why, if nothing says what is wrong."""
 _ENDING = 60.0  # seconds beyond its grace period
@@ -27,7 +26,7 @@ def trouble(pod: dict[str, Any], events: list[dict[str, Any]], *, now: datetime)
         return _of_ending(pod, now)
     if status.get("phase") == "Succeeded" or conditions.is_true(pod.get("status"), "Ready"):
         return None
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+    for container in pod_reasons.containers(pod):
         found = _of_container(pod, container)
         if found:
             return found
@@ -49,21 +48,20 @@ def describe(pod: dict[str, Any]) -> str:
 
 def _of_container(pod: dict[str, Any], container: dict[str, Any]) -> Trouble | None:
     state = container.get("state") or {}
-    waiting = state.get("waiting") or {}
-    reason, message = waiting.get("reason"), waiting.get("message", "")
-    if reason in _IMAGE:
+    reason, message = pod_reasons.waiting(container)
+    if reason in pod_reasons.IMAGE:
         return _of_image(pod, container.get("image", ""), reason, message)
-    if reason in _CONFIG:
+    if reason == pod_reasons.CONFIG or reason in pod_reasons.START:
         return _of_config(pod, container, message or reason)
     before = (container.get("lastState") or {}).get("terminated")
-    ended = state.get("terminated") or (before if reason == "CrashLoopBackOff" else None)
-    if not ended or (not waiting and not ended.get("exitCode")):
+    ended = state.get("terminated") or (before if reason == pod_reasons.CRASH_LOOP else None)
+    if not ended or (not reason and not ended.get("exitCode")):
         return None
     meta = pod["metadata"]
     logs = f"kubectl logs {meta['name']} --namespace {meta['namespace']} --container {container['name']}"
     if container.get("restartCount"):
         logs += " --previous"
-    if ended.get("reason") == "OOMKilled":
+    if ended.get("reason") == pod_reasons.OUT_OF_MEMORY:
         cause = f"Container {container['name']} of pod {label(pod)} used more memory than its limit, and was ended."
         return Trouble("pod", cause, "Raise the memory limit in the chart's values.", logs)
     again = (
@@ -75,9 +73,9 @@ def _of_container(pod: dict[str, Any], container: dict[str, Any]) -> Trouble | N
 
 def _of_image(pod: dict[str, Any], image: str, reason: str, message: str) -> Trouble:
     words = message.lower()
-    if reason == "InvalidImageName":
+    if reason == pod_reasons.WRONG_IMAGE_NAME:
         why, remedy = "is not a name that an image can have", "Correct it in the values."
-    elif reason == "ErrImageNeverPull":
+    elif reason == pod_reasons.IMAGE_NOT_PRESENT:
         why, remedy = (
             "is not on the node, and may not be pulled",
             "Load it onto the node, or set pullPolicy IfNotPresent.",
@@ -154,7 +152,9 @@ def _of_failed(pod: dict[str, Any]) -> Trouble:
     status = pod["status"]
     words = " ".join(filter(None, (status.get("reason"), status.get("message"))))
     remedy = "If a new pod runs in its place, delete it; else the message says what its node lacks."
-    return Trouble("pod", f"Pod {label(pod)} was ended by its node.", remedy, describe(pod), words)
+    short = resource_words(pod_reasons.low_resource(words)) if status.get("reason") == pod_reasons.EVICTED else ""
+    cause = f"was evicted: its node ran out of {short}" if short else "was ended by its node"
+    return Trouble("pod", f"Pod {label(pod)} {cause}.", remedy, describe(pod), words)
 
 
 def _of_waiting(pod: dict[str, Any], events: list[dict[str, Any]], now: datetime) -> Trouble | None:

@@ -8,3 +8,17 @@ HOME_MOUNT = "/home/jovyan"
 
 HOME_GROUP = 100
 """Group (`users`) of the Jupyter images: the `fsGroup` with which a volume can be written to."""
+
+_WORDS = {
+    "cpu": "CPU",
+    "memory": "memory",
+    GPU: "GPUs",
+    "ephemeral-storage": "disk space",
+    "inodes": "room for files",
+    "pids": "processes",
+}
+
+
+def resource_words(resource: str) -> str:
+    """A resource as people call it: `disk space` for `ephemeral-storage`; others as they are."""
+    return _WORDS.get(resource, resource)

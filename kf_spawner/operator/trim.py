@@ -22,8 +22,15 @@ def trim_pod(pod: dict[str, Any]) -> dict[str, Any]:
     ]
     for name in ("initContainerStatuses", "containerStatuses"):
         if status.get(name):
-            kept[name] = [_those(entry, CONTAINER_STATUS) for entry in status[name]]
+            kept[name] = [_container(entry) for entry in status[name]]
     return {"metadata": _metadata(pod), "spec": _those(pod.get("spec") or {}, ("nodeName",)), "status": kept}
+
+
+def _container(entry: dict[str, Any]) -> dict[str, Any]:
+    """Of the run before this one only the reason of its end matters."""
+    kept = _those(entry, CONTAINER_STATUS)
+    reason = ((entry.get("lastState") or {}).get("terminated") or {}).get("reason")
+    return {**kept, "lastState": {"terminated": {"reason": reason}}} if reason else kept
 
 
 def trim_service(service: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,9 @@ Pure. Knows Kubernetes' words for what goes wrong and says them in a user's.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from kf_spawner.k8s import conditions, pod_reasons, times
+from kf_spawner.k8s.names import resource_words
+
 from .address import PREFIX, model_url
 
 PENDING = "Pending"
@@ -18,14 +21,12 @@ FAILED = "Failed"
 
 # A waiting container's reasons that waiting does not heal.
 _FAILURES = {
-    "ErrImagePull": "the image {image} cannot be pulled",
-    "ImagePullBackOff": "the image {image} cannot be pulled",
-    "InvalidImageName": "the image name {image} is invalid",
-    "ErrImageNeverPull": "the image {image} is not on the node",
-    "CreateContainerConfigError": "the container cannot be configured",
-    "CreateContainerError": "the container cannot be created",
-    "RunContainerError": "the container cannot be started",
-    "CrashLoopBackOff": "the model server keeps stopping",
+    **dict.fromkeys(pod_reasons.IMAGE, "the image {image} cannot be pulled"),
+    pod_reasons.WRONG_IMAGE_NAME: "the image name {image} is invalid",
+    pod_reasons.IMAGE_NOT_PRESENT: "the image {image} is not on the node",
+    pod_reasons.CONFIG: "the container cannot be configured",
+    **dict.fromkeys(pod_reasons.START, "the container cannot be started"),
+    pod_reasons.CRASH_LOOP: "the model server keeps stopping",
 }
 
 # Warning events that explain why a pod does not come up, where its status says nothing.
@@ -98,10 +99,9 @@ def _rolled_out(deployment: Mapping[str, Any], wanted: int) -> bool:
 
 def _deployment_failure(deployment: Mapping[str, Any]) -> str:
     """Why the Deployment itself makes no pods: a quota, a policy."""
-    for condition in (deployment.get("status") or {}).get("conditions") or ():
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return f"no pod can be made: {condition.get('message', '')}"
-    return ""
+    if not conditions.is_true(deployment.get("status"), "ReplicaFailure"):
+        return ""
+    return f"no pod can be made: {conditions.find(deployment['status'], 'ReplicaFailure').get('message', '')}"
 
 
 def _pod_failure(pod: Mapping[str, Any]) -> str:
@@ -109,23 +109,28 @@ def _pod_failure(pod: Mapping[str, Any]) -> str:
         state = container.get("state") or {}
         if (state.get("terminated") or {}).get("exitCode", 0) != 0:
             return f"the model server stopped ({_end(state)}) and is started again"
-        waiting = state.get("waiting") or {}
-        text = _FAILURES.get(waiting.get("reason", ""))
+        reason, message = pod_reasons.waiting(container)
+        text = _FAILURES.get(reason)
         if text is None:
             continue
         text = text.format(image=container.get("image", ""))
-        if waiting["reason"] == "CrashLoopBackOff":
+        if reason == pod_reasons.CRASH_LOOP:
             return f"{text} ({_end(container.get('lastState') or {})})"
-        return _colon(text, waiting.get("message", ""))
-    if (pod.get("status") or {}).get("phase") == "Failed":
-        return _colon("a pod failed", pod["status"].get("message") or pod["status"].get("reason", ""))
-    return ""
+        return _colon(text, message)
+    seen = pod.get("status") or {}
+    if seen.get("phase") != "Failed":
+        return ""
+    message = seen.get("message", "")
+    if seen.get("reason") == pod_reasons.EVICTED:
+        short = resource_words(pod_reasons.low_resource(message))
+        return _colon("a pod was evicted", f"its node ran out of {short}" if short else message)
+    return _colon("a pod failed", message or seen.get("reason", ""))
 
 
 def _end(state: Mapping[str, Any]) -> str:
     """How a container ended, as its state or last state says."""
     ended = state.get("terminated") or {}
-    if ended.get("reason") == "OOMKilled":
+    if ended.get("reason") == pod_reasons.OUT_OF_MEMORY:
         return "out of memory: give it a higher memory limit"
     how = f"exit code {ended['exitCode']}" if "exitCode" in ended else "see its logs"
     return _colon(how, _last_line(ended.get("message", "")))
@@ -133,10 +138,9 @@ def _end(state: Mapping[str, Any]) -> str:
 
 def _waiting(pod: Mapping[str, Any]) -> str:
     """What a pod that is not up waits for, as far as its status says."""
-    seen = pod.get("status") or {}
-    for condition in seen.get("conditions") or ():
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return _colon("no node has room", condition.get("message", ""))
+    scheduled = conditions.find(pod.get("status"), "PodScheduled")
+    if scheduled.get("status") == "False":
+        return _colon("no node has room", scheduled.get("message", ""))
     for container in _container_statuses(pod):
         state = container.get("state") or {}
         before = container.get("lastState") or {}
@@ -159,7 +163,7 @@ def _event_cause(pods: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str
     ]
     if not telling:
         return ""
-    newest = max(telling, key=lambda event: event.get("lastTimestamp") or event.get("eventTime") or "")
+    newest = max(telling, key=times.of_event)
     return str(newest.get("message", ""))
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from kf_spawner.k8s import conditions, times
-from kf_spawner.k8s.names import GPU
+from kf_spawner.k8s import conditions, pod_reasons, times
+from kf_spawner.k8s.names import resource_words
 
 
 class Cause(StrEnum):
@@ -41,19 +41,9 @@ class Diagnosis:
     crashed: bool = False
 
 
-_IMAGE_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-_CONTAINER_REASONS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
 _VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
 _AFTER_MOUNTING = {"Pulling", "Pulled", "Created", "Started"}
 _CLAIM_EVENTS = {"ProvisioningFailed", "FailedBinding"}
-_RESOURCES = {
-    "cpu": "CPU",
-    "memory": "memory",
-    GPU: "GPUs",
-    "ephemeral-storage": "disk space",
-    "inodes": "room for files",
-    "pids": "processes",
-}
 _NEEDS = {
     "disk-pressure": "has run out of disk space",
     "memory-pressure": "has run out of memory",
@@ -79,7 +69,7 @@ def diagnose(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | N
     may join, a registry may answer): how long to wait for that is the caller's choice.
     """
     status = pod.get("status", {})
-    containers = (status.get("initContainerStatuses") or []) + (status.get("containerStatuses") or [])
+    containers = list(pod_reasons.containers(pod))
     for container in containers:
         found = _of_container(container)
         if found:
@@ -119,16 +109,16 @@ def of_end(pod: dict[str, Any]) -> Diagnosis:
     """Why a server that had started has ended, without its user's doing; `pod` is the last that was seen of it."""
     status = pod.get("status", {})
     disrupted = conditions.find(status, "DisruptionTarget")
-    if status.get("reason") == "Evicted":
+    if status.get("reason") == pod_reasons.EVICTED:
         return _of_ended(status, [])
     if disrupted.get("status") == "True":
-        if "low on resource" in disrupted.get("message", ""):  # said before the pod is Evicted
+        if pod_reasons.low_resource(disrupted.get("message", "")):  # said before the pod is Evicted
             return _of_eviction(disrupted["message"])
         why = _DISRUPTIONS.get(disrupted.get("reason", ""), "the cluster took its pod away")
         return Diagnosis(Cause.ENDED, f"The server was ended: {why}.", _AGAIN, disrupted.get("message", ""))
     containers = status.get("containerStatuses") or []
     ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
-    if ended and ended[-1].get("reason") == "OOMKilled":
+    if ended and ended[-1].get("reason") == pod_reasons.OUT_OF_MEMORY:
         message = "The server ended: it used more memory than it may have."
         return Diagnosis(Cause.MEMORY, message, "Ask for more memory.")
     if not ended or "deletionTimestamp" in pod["metadata"]:
@@ -168,16 +158,15 @@ def of_refusal(what: str, message: str) -> Diagnosis:
 
 
 def _of_container(container: dict[str, Any]) -> Diagnosis | None:
-    waiting = container.get("state", {}).get("waiting") or {}
-    reason, detail = waiting.get("reason"), waiting.get("message", "")
-    if reason in _IMAGE_REASONS:
+    reason, detail = pod_reasons.waiting(container)
+    if reason in pod_reasons.IMAGE:
         return Diagnosis(
             Cause.IMAGE,
-            f"The image {container.get('image')} cannot be had.",
+            f"The image {container.get('image')} cannot be pulled.",
             "Choose another image, or ask an administrator whether it exists and the node may pull it.",
             detail or reason,
         )
-    if reason in _CONTAINER_REASONS:
+    if reason == pod_reasons.CONFIG or reason in pod_reasons.START:
         return Diagnosis(
             Cause.CONTAINER,
             "The server's container cannot be started.",
@@ -188,11 +177,11 @@ def _of_container(container: dict[str, Any]) -> Diagnosis | None:
     ended = state or container.get("lastState", {}).get("terminated")
     if not ended:
         return None
-    if ended.get("reason") == "OOMKilled" and not container.get("state", {}).get("running"):
+    if ended.get("reason") == pod_reasons.OUT_OF_MEMORY and not container.get("state", {}).get("running"):
         return Diagnosis(
             Cause.MEMORY, "The server used more memory than it may have.", "Ask for more memory.", crashed=True
         )
-    if reason == "CrashLoopBackOff" or (state and ended.get("exitCode") and container.get("restartCount", 0) > 1):
+    if reason == pod_reasons.CRASH_LOOP or (state and ended.get("exitCode") and container.get("restartCount", 0) > 1):
         return Diagnosis(
             Cause.CRASH,
             f"The server ended with exit code {ended.get('exitCode')} each time it was started.",
@@ -204,7 +193,7 @@ def _of_container(container: dict[str, Any]) -> Diagnosis | None:
 
 def _of_ended(status: dict[str, Any], containers: list[dict[str, Any]]) -> Diagnosis:
     detail = " ".join(filter(None, (status.get("reason"), status.get("message"))))
-    if status.get("reason") == "Evicted":
+    if status.get("reason") == pod_reasons.EVICTED:
         return _of_eviction(detail)
     ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
     if ended and not detail:
@@ -216,8 +205,7 @@ def _of_ended(status: dict[str, Any], containers: list[dict[str, Any]]) -> Diagn
 
 
 def _of_eviction(detail: str) -> Diagnosis:
-    short = re.search(r"low on resource: ([\w./-]*\w)", detail)
-    what = _RESOURCES.get(short[1], short[1]) if short else "something that it needs"
+    what = resource_words(pod_reasons.low_resource(detail)) or "something that it needs"
     message = f"The server was ended: its node ran out of {what}."
     return Diagnosis(Cause.ENDED, message, f"{_AGAIN} If it repeats, ask an administrator to free some.", detail)
 
@@ -242,7 +230,7 @@ def _of_scheduling(status: dict[str, Any]) -> Diagnosis | None:
             "Ask an administrator whether volumes can be made here, or start without a home volume.",
             detail,
         )
-    short = [_RESOURCES.get(name, name) for name in dict.fromkeys(re.findall(r"Insufficient ([\w./-]+[\w])", detail))]
+    short = [resource_words(name) for name in dict.fromkeys(re.findall(r"Insufficient ([\w./-]+[\w])", detail))]
     if short:
         return Diagnosis(
             Cause.ROOM,

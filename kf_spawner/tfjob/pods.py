@@ -4,19 +4,25 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from kf_spawner.k8s import times
+from kf_spawner.k8s import conditions, pod_reasons, times
+from kf_spawner.k8s.names import resource_words
 
 from . import ownership
 from .defaults import ALWAYS, EXIT_CODE, ON_FAILURE
 from .names import CONTAINER
 
 RETRYABLE_FROM = 128
-DISRUPTED = frozenset({"Evicted", "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
-IMAGE_REASONS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
-)
-MISSING_REASON = "CreateContainerConfigError"
-START_REASONS = frozenset({"CreateContainerError", "RunContainerError"})
+OUT_OF_MEMORY = "TFJobOutOfMemory"
+
+
+_SHUT_DOWN = "was ended: its node was shut down"
+_ENDED = {
+    "NodeLost": "was lost with its node",
+    "NodeShutdown": _SHUT_DOWN,
+    "Shutdown": _SHUT_DOWN,
+    "Terminated": _SHUT_DOWN,
+    "Preempting": "had to make way for a pod of higher priority",
+}
 
 
 class Trouble(NamedTuple):
@@ -65,18 +71,27 @@ def exit_code(pod: dict[str, Any]) -> int | None:
 
 
 def disruption(pod: dict[str, Any]) -> str:
-    """In words, why its node or the cluster ended a failed pod; empty where they did not."""
+    """What Kubernetes says of why its node or the cluster ended a failed pod; empty where they did not."""
     status = pod.get("status") or {}
-    if status.get("reason") not in DISRUPTED:
+    if status.get("reason") not in pod_reasons.DISRUPTED:
         return ""
     return ": ".join(filter(None, (status["reason"], (status.get("message") or "").rstrip(" ."))))
 
 
+def why_ended(pod: dict[str, Any]) -> str:
+    """Why a pod or a container of it was ended, to follow its name; empty where its program ended by itself."""
+    if pod_reasons.is_out_of_memory(pod):
+        return "used more memory than its limit and was ended; ask for more memory"
+    status = pod.get("status") or {}
+    if status.get("reason") == pod_reasons.EVICTED:
+        short = resource_words(pod_reasons.low_resource(status.get("message") or ""))
+        return f"was evicted: its node ran out of {short}" if short else "was evicted by its node"
+    return _ENDED.get(status.get("reason") or "", "")
+
+
 def restarts_in_place(pod: dict[str, Any]) -> int:
     """How often the pod's containers were started anew within the pod."""
-    status = pod.get("status") or {}
-    entries = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
-    return sum(entry.get("restartCount") or 0 for entry in entries)
+    return sum(container.get("restartCount") or 0 for container in pod_reasons.containers(pod))
 
 
 def is_retryable(pod: dict[str, Any], restart_policy: str) -> bool:
@@ -91,20 +106,17 @@ def is_retryable(pod: dict[str, Any], restart_policy: str) -> bool:
 
 def trouble_of(pod: dict[str, Any]) -> Trouble | None:
     """What keeps a pending or restarting pod from running, if its status names it."""
-    status = pod.get("status") or {}
-    for entry in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-        waiting = (entry.get("state") or {}).get("waiting") or {}
-        found = _waiting_trouble(waiting.get("reason") or "", waiting.get("message") or "", entry.get("image") or "")
+    for container in pod_reasons.containers(pod):
+        found = _waiting_trouble(container)
         if found:
             return found
-    for condition in (status.get("conditions") or ()) if phase(pod) == "Pending" else ():
-        if condition.get("type") == "PodScheduled" and condition.get("reason") == "Unschedulable":
-            message = (condition.get("message") or "no node fits").rstrip(" .")
-            return Trouble(
-                "TFJobUnschedulable",
-                f"cannot be scheduled: {message}. Ask for less, or free what other pods hold.",
-            )
-    return None
+    scheduled = conditions.find(pod.get("status"), "PodScheduled") if phase(pod) == "Pending" else {}
+    if scheduled.get("reason") != "Unschedulable":
+        return None
+    message = (scheduled.get("message") or "no node fits").rstrip(" .")
+    return Trouble(
+        "TFJobUnschedulable", f"cannot be scheduled: {message}. Ask for less, or free what other pods hold."
+    )
 
 
 def digest(pod: dict[str, Any]) -> tuple[Any, ...]:
@@ -118,40 +130,42 @@ def digest(pod: dict[str, Any]) -> tuple[Any, ...]:
         exit_code(pod),
         restarts_in_place(pod),
         trouble_of(pod),
+        why_ended(pod),
         _is_disrupted(pod),
         ownership.digest(pod),
     )
 
 
-def _waiting_trouble(reason: str, message: str, image: str) -> Trouble | None:
+def _waiting_trouble(container: dict[str, Any]) -> Trouble | None:
+    reason, message = pod_reasons.waiting(container)
     message = message.rstrip(" .") or "no details"
-    if reason in IMAGE_REASONS:
+    if reason in pod_reasons.IMAGE:
         return Trouble(
             "TFJobImagePullFailed",
-            f"cannot get its image {image!r} ({reason}): {message}. "
+            f"cannot pull its image {container.get('image') or ''!r} ({reason}): {message}. "
             "Check the image's name and that the node may pull it.",
         )
-    if reason == MISSING_REASON:
+    if reason == pod_reasons.CONFIG:
         return Trouble(
             "TFJobContainerFailed",
             f"waits for what its container needs ({reason}): {message}. "
             "It starts by itself once that is there; if it never will be, correct the pod template.",
         )
-    if reason in START_REASONS:
+    if reason in pod_reasons.START:
         return Trouble(
             "TFJobContainerFailed",
             f"cannot start its container ({reason}): {message}. Correct the pod template.",
         )
-    if reason == "CrashLoopBackOff":
+    if reason == pod_reasons.CRASH_LOOP and pod_reasons.ended(container).get("reason") == pod_reasons.OUT_OF_MEMORY:
+        return Trouble(
+            OUT_OF_MEMORY,
+            "keeps using more memory than its limit and is started again ever later; ask for more memory.",
+        )
+    if reason == pod_reasons.CRASH_LOOP:
         return Trouble("TFJobCrashLoop", "keeps failing and is started again ever later; look at its log.")
     return None
 
 
 def _is_disrupted(pod: dict[str, Any]) -> bool:
     status = pod.get("status") or {}
-    if status.get("reason") in DISRUPTED:
-        return True
-    return any(
-        condition.get("type") == "DisruptionTarget" and condition.get("status") == "True"
-        for condition in status.get("conditions") or ()
-    )
+    return status.get("reason") in pod_reasons.DISRUPTED or conditions.is_true(status, "DisruptionTarget")

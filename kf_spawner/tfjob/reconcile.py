@@ -166,7 +166,7 @@ class _Advance:
             return True
         for kind, failed in replicas.failed.items():
             if failed and not (kind == WORKER and self._can_do_without()):
-                reconciliation.fail(f"{len(failed)} {kind} replica(s) failed.")
+                reconciliation.fail(f"{len(failed)} {kind} replica(s) failed.{replicas.causes.get(kind, '')}")
                 return True
         if replicas.refused:
             reconciliation.fail(replicas.refused.message)
@@ -258,7 +258,8 @@ class _Advance:
         reconciliation, spec, replicas = self.reconciliation, self.spec, self.replicas
         if replicas.restarted:
             kinds = ", ".join(replicas.restarted)
-            message = f"job {spec.name} is restarting because {kinds} replica(s) failed."
+            causes = "".join(replicas.causes.get(kind, "") for kind in replicas.restarted)
+            message = f"job {spec.name} is restarting because {kinds} replica(s) failed.{causes}"
             set_condition(reconciliation.status, RESTARTING, message=message, now=reconciliation.now)
             reconciliation.events.append(Event("Warning", reason_of(RESTARTING), message))
             reconciliation.counted += ["restarted"] * sum(replicas.restarted.values())

@@ -35,7 +35,8 @@ class Replicas:
     `done`: succeeded, now or before. `running`: right now. `failed`: for good. `restarted`: number of replicas made
     again in this reconciliation. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of
     restarts ends the job. `unstarted`: those whose program has never run. `troubles`: why one does not start, by its
-    name; `refused`: a reason that will not go away by waiting. `tasks`: what to remember.
+    name; `refused`: a reason that will not go away by waiting. `causes`: a sentence, with a space before it, for a
+    type of which a replica was ended by something else than its program. `tasks`: what to remember.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Replicas:
         self.restarted: dict[str, int] = {}
         self.in_place = 0
         self.exhausted = ""
+        self.causes: dict[str, str] = {}
         self.unstarted: list[str] = []
         self.troubles: dict[str, Trouble] = {}
         self.refused: Trouble | None = None
@@ -119,6 +121,7 @@ class Replicas:
         if replica.restart_policy in (ON_FAILURE, ALWAYS):
             restarts = pod_status.restarts_in_place(pod)
             self.in_place += restarts
+            self._note_cause(replica, pod, is_news=False)
             limit = replica.max_restarts
             if limit is not None and restarts and memory.get("restarts", 0) + restarts > limit:
                 self._exhaust(replica, pod)
@@ -138,10 +141,7 @@ class Replicas:
         if code is not None and is_news:
             message = f"Pod: {meta['namespace']}.{meta['name']} exited with code {code}"
             self.reconciliation.events.append(Event("Normal", "ExitedWithCode", message))
-        disruption = pod_status.disruption(pod)
-        if disruption and is_news:
-            place = f"Pod {meta['name']} on node {pod_status.node_of(pod)}"
-            self.reconciliation.events.append(Event("Warning", DISRUPTED, f"{place} was ended: {disruption}"))
+        self._note_cause(replica, pod, is_news=is_news)
         restarts = memory.get("restarts", 0) + pod_status.restarts_in_place(pod)
         again = pod_status.is_retryable(pod, replica.restart_policy)
         if again and is_news and replica.max_restarts is not None and restarts >= replica.max_restarts:
@@ -154,6 +154,18 @@ class Replicas:
             memory.update(restarts=restarts + 1, restartTime=times.text(self.reconciliation.now))
             self._note_restart(replica, pod, memory)
         self.reconciliation.remove("Pod", pod)
+
+    def _note_cause(self, replica: Replica, pod: dict[str, Any], *, is_news: bool) -> None:
+        """Says why a pod was ended, where its program did not end by itself."""
+        name, why, told = pod["metadata"]["name"], pod_status.why_ended(pod), pod_status.disruption(pod)
+        if not why:
+            return
+        self.causes.setdefault(replica.type, f" Pod {name} {why}.")
+        if is_news:
+            reason, said = (DISRUPTED, f" Kubernetes says: {told}.") if told else (pod_status.OUT_OF_MEMORY, "")
+            node = pod_status.node_of(pod)
+            place = f"Pod {name} on node {node}" if node else f"Pod {name}"
+            self.reconciliation.events.append(Event("Warning", reason, f"{place} {why}.{said}"))
 
     def _take_loss(self, replica: Replica, index: int, pod: dict[str, Any], memory: dict[str, Any]) -> None:
         """Its node is lost, and whatever became of the pod, nobody will say so any more."""
@@ -181,9 +193,10 @@ class Replicas:
             memory["nodes"] = [*others, node][-NODES_REMEMBERED:]
 
     def _exhaust(self, replica: Replica, pod: dict[str, Any]) -> None:
-        times = f"{replica.max_restarts} time{'' if replica.max_restarts == 1 else 's'}"
-        name = pod["metadata"]["name"]
-        self.exhausted = f"{name} failed, and was started anew {times} before, as often as its maxRestarts allows"
+        often = f"{replica.max_restarts} time{'' if replica.max_restarts == 1 else 's'}"
+        name, cause = pod["metadata"]["name"], self.causes.get(replica.type, "")
+        self.exhausted = f"{name} failed, and was started anew {often} before, as often as its maxRestarts allows"
+        self.exhausted += f".{cause}" if cause else ""
 
     def _note_start(self, name: str, pod: dict[str, Any] | None, memory: dict[str, Any]) -> None:
         """Kept while there is a deadline for all replicas to have run once; each may have gone again since."""

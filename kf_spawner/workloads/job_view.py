@@ -5,15 +5,21 @@ Pure. Decides no job's state: the operator does, in the job's conditions.
 
 from collections.abc import Container, Iterable
 
-from kf_spawner.k8s import times
+from kf_spawner.k8s import pod_reasons, times
 from kf_spawner.k8s.metadata import selector
 from kf_spawner.tfjob.names import CONTAINER, INDEX_LABEL, JOB_LABEL, TYPE_LABEL
-from kf_spawner.tfjob.pods import trouble_of
+from kf_spawner.tfjob.pods import trouble_of, why_ended
 from kf_spawner.tfjob.status import FAILED, SUCCEEDED
 
 from .wire import EventView, JobSummary, JobView, ReplicaState, ReplicaView
 
 TERMINAL = (SUCCEEDED, FAILED)
+_WORDS = {
+    **dict.fromkeys(pod_reasons.IMAGE, "image cannot be pulled"),
+    pod_reasons.OUT_OF_MEMORY: "out of memory",
+    pod_reasons.EVICTED: "evicted",
+}
+"""What a user reads for the reasons that the kubelet gives most often; other reasons stay as they are."""
 
 
 def job_selector(name: str) -> str:
@@ -97,14 +103,19 @@ def _pod_state(pod: dict) -> tuple[ReplicaState, str, str]:
     if phase in TERMINAL:
         reason = terminated.get("reason") or status.get("reason", "")
         message = terminated.get("message") or status.get("message", "")
-        return phase, "" if reason == "Completed" else reason, message
+        why = why_ended(pod) if phase == FAILED else ""
+        return phase, "" if reason == "Completed" else _in_words(reason), f"The pod {why}." if why else message
     if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
         trouble = trouble_of(pod)
-        return "Waiting", waiting["reason"], trouble.message if trouble else waiting.get("message", "")
+        return "Waiting", _in_words(waiting["reason"]), trouble.message if trouble else waiting.get("message", "")
     trouble = trouble_of(pod)
     if trouble:
         return "Pending", "Unschedulable", trouble.message
     return ("Starting" if waiting else phase), "", ""
+
+
+def _in_words(reason: str) -> str:
+    return _WORDS.get(reason, reason)
 
 
 def _main_status(pod: dict) -> dict:
@@ -115,7 +126,7 @@ def _main_status(pod: dict) -> dict:
 
 def _terminated(container: dict) -> dict | None:
     """How the container ended, the last time if it runs again."""
-    return (container.get("state") or {}).get("terminated") or (container.get("lastState") or {}).get("terminated")
+    return pod_reasons.ended(container) or None
 
 
 def events_about(uids: Container[str], events: Iterable[dict]) -> list[dict]:

@@ -181,7 +181,7 @@ async def test_without_a_home_volume_the_home_is_the_pods_own(node, browser, use
 
 FAILURES = [
     ("crash", "ended with exit code 3"),
-    ("image_missing", "cannot be had"),
+    ("image_missing", "cannot be pulled"),
 ]
 
 

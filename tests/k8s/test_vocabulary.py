@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from kf_spawner.k8s import conditions, metadata, times
+from kf_spawner.k8s import conditions, metadata, pod_reasons, times
+from kf_spawner.k8s.names import resource_words
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)
 
@@ -87,3 +88,26 @@ def test_an_owner_is_a_controller_only_if_it_is_said():
 
 def test_a_selector():
     assert metadata.selector({"a": "b", "c": "d"}) == "a=b,c=d"
+
+
+def test_how_a_container_ended():
+    now, before = {"exitCode": 1}, {"exitCode": 137, "reason": "OOMKilled"}
+    assert pod_reasons.ended({"state": {"terminated": now}, "lastState": {"terminated": before}}) == now
+    assert pod_reasons.ended({"state": {"running": {}}, "lastState": {"terminated": before}}) == before
+    assert pod_reasons.ended({"state": {"running": {}}}) == {}
+    assert pod_reasons.is_out_of_memory({"status": {"initContainerStatuses": [{"state": {"terminated": before}}]}})
+    assert not pod_reasons.is_out_of_memory({"status": {"containerStatuses": [{"state": {"terminated": now}}]}})
+    assert not pod_reasons.is_out_of_memory({})
+
+
+def test_what_a_container_waits_for():
+    waiting = {"state": {"waiting": {"reason": "ErrImagePull", "message": "no such image"}}}
+    assert pod_reasons.waiting(waiting) == ("ErrImagePull", "no such image")
+    assert pod_reasons.waiting({"state": {"running": {}}}) == ("", "")
+
+
+def test_what_a_node_ran_out_of():
+    message = "The node was low on resource: ephemeral-storage. Threshold quantity: 1, available: 0."
+    assert resource_words(pod_reasons.low_resource(message)) == "disk space"
+    assert pod_reasons.low_resource("Pod ephemeral local storage usage exceeds 1Gi.") == ""
+    assert resource_words("example.com/fpga") == "example.com/fpga"

@@ -190,7 +190,7 @@ async def test_a_full_disk(scene, layout, second, platform):
     job = await scene.job("full").start()
     faults.fill(layout, second)
     await until_node(scene, second, "DiskPressure", "True")
-    assert "was ended: Evicted: The node was low on resource" in await job.told("TFJobPodDisrupted")
+    assert "Kubernetes says: Evicted: The node was low on resource" in await job.told("TFJobPodDisrupted")
     await job.created("cannot be scheduled")
     assert "low on resource" in await scene.form("its node ran out of disk space")
     spawning = asyncio.create_task(scene.spawn())

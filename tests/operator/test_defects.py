@@ -168,18 +168,18 @@ async def test_a_name_that_is_too_long_is_refused(namespace):
 
 
 @upstream("#2001", "#1136", "#1282")
-async def test_an_image_that_cannot_be_had_ends_the_job_in_time(namespace):
+async def test_an_image_that_cannot_be_pulled_ends_the_job_in_time(namespace):
     await create(namespace, job(Worker=2), "worker-0", "worker-1")
     await namespace.put("mnist-worker-0", "Running")
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
     container = {"name": "tensorflow", "image": "nosuch", "imageID": "", "ready": False, "restartCount": 0}
     status = {"phase": "Pending", "containerStatuses": [{**container, "state": {"waiting": waiting}}]}
     await namespace.client.patch(PODS, "mnist-worker-1", {"status": status}, namespace.name, subresource="status")
-    await namespace.until_told("cannot get its image 'nosuch'")
+    await namespace.until_told("cannot pull its image 'nosuch'")
     await namespace.until_count("Worker", active=1)
     message = await failed_at_start_deadline(namespace)
     assert (
-        "mnist-worker-1 did not start within 1 seconds. Pod mnist-worker-1 cannot get its image 'nosuch'" in message
+        "mnist-worker-1 did not start within 1 seconds. Pod mnist-worker-1 cannot pull its image 'nosuch'" in message
     )
     await namespace.until_pods()
 

@@ -25,6 +25,7 @@ META = {
 CONTAINER = {"name": "tensorflow", "image": "tf", "imageID": "sha256:1", "ready": False, "restartCount": 2}
 UNSCHEDULABLE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes."}
 DISRUPTED = {"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}
+OUT_OF_MEMORY = {"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": "2026-01-01T00:00:00Z"}}
 
 
 def ended(code: int) -> dict:
@@ -47,6 +48,7 @@ def waiting(reason: str) -> dict:
         {"phase": "Pending", "containerStatuses": [waiting("ImagePullBackOff")]},
         {"phase": "Pending", "initContainerStatuses": [waiting("CreateContainerConfigError")]},
         {"phase": "Succeeded", "containerStatuses": [ended(0)]},
+        {"phase": "Running", "containerStatuses": [{**waiting("CrashLoopBackOff"), "lastState": OUT_OF_MEMORY}]},
     ],
 )
 @pytest.mark.parametrize("end", [{}, {"deletionTimestamp": "2026-01-01T00:00:30Z", "deletionGracePeriodSeconds": 30}])
@@ -59,6 +61,7 @@ def test_what_is_kept_answers_as_the_whole_does(status, end):
     assert pods.has_started(kept) == pods.has_started(pod)
     assert pods.late_nodes([kept], NOW) == pods.late_nodes([pod], NOW)
     assert pods.disruption(kept) == pods.disruption(pod)
+    assert pods.why_ended(kept) == pods.why_ended(pod)
     assert pods.is_retryable(kept, "ExitCode") == pods.is_retryable(pod, "ExitCode")
     assert kept["metadata"].items() >= {**end, "name": "mnist-worker-0", "uid": "u1", "resourceVersion": "7"}.items()
     assert trim_pod(kept) == kept

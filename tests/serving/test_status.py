@@ -68,7 +68,7 @@ def test_unschedulable_waits_and_says_why() -> None:
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "InvalidImageName"])
-def test_an_image_that_cannot_be_had(reason: str) -> None:
+def test_an_image_that_cannot_be_pulled(reason: str) -> None:
     found = status(deployment(), [pod(state=waiting(reason, "no such image"))])
     assert found["state"] == "Failed"
     assert "kf/x:1" in found["message"]
@@ -138,3 +138,17 @@ def test_scaled_to_zero() -> None:
     found = status(deployment(wanted=0, replicas=0, updatedReplicas=0), [])
     assert found["state"] == "Pending"
     assert "zero" in found["message"]
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ("The node was low on resource: memory. Threshold: 1", "a pod was evicted: its node ran out of memory"),
+        ("Pod ephemeral local storage usage exceeds 1Gi.", "a pod was evicted: Pod ephemeral local storage usage"),
+        ("", "a pod was evicted"),
+    ],
+)
+def test_an_evicted_pod(message: str, words: str) -> None:
+    found = status(deployment(), [pod(phase="Failed", reason="Evicted", message=message)])
+    assert found["state"] == "Failed"
+    assert found["message"].startswith(words)

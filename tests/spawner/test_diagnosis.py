@@ -55,11 +55,11 @@ def test_nothing_is_wrong(healthy):
 
 CAUSES = [
     (pod(containers=[container(waiting={"reason": "ErrImagePull", "message": "not found"})]),
-     Cause.IMAGE, "registry/tf:1 cannot be had", "Choose another image", "not found"),
+     Cause.IMAGE, "registry/tf:1 cannot be pulled", "Choose another image", "not found"),
     (pod(containers=[container(waiting={"reason": "ImagePullBackOff", "message": "Back-off"})]),
-     Cause.IMAGE, "cannot be had", "Choose another image", "Back-off"),
+     Cause.IMAGE, "cannot be pulled", "Choose another image", "Back-off"),
     (pod(containers=[container(waiting={"reason": "InvalidImageName"})]),
-     Cause.IMAGE, "cannot be had", "Choose another image", "InvalidImageName"),
+     Cause.IMAGE, "cannot be pulled", "Choose another image", "InvalidImageName"),
     (pod(conditions=[unschedulable("0/1 nodes are available: 1 Insufficient cpu. preemption: no victims.")]),
      Cause.ROOM, "enough free CPU", "Ask for less CPU", "Insufficient cpu"),
     (pod(conditions=[unschedulable("0/2 nodes are available: 1 Insufficient memory, 2 Insufficient cpu.")]),

@@ -174,13 +174,13 @@ def image_fails(world: World) -> World:
 
 
 @upstream("#2001", "#1136", "#1282")
-def test_an_image_that_cannot_be_had_ends_the_job_in_time():
+def test_an_image_that_cannot_be_pulled_ends_the_job_in_time():
     world = World(job(Worker=2, run_policy={"startDeadlineSeconds": 60})).settle().put("worker-0", "Running")
-    assert "cannot get its image 'nosuch'" in image_fails(world).settle().message("Created")
+    assert "cannot pull its image 'nosuch'" in image_fails(world).settle().message("Created")
     assert world.plan.requeue_after == 60
     message = world.later(60).settle().message("Failed")
     assert message.startswith("Job mnist has failed because mnist-worker-1 did not start within 60 seconds. Pod")
-    assert "cannot get its image 'nosuch' (ImagePullBackOff): no such image." in message
+    assert "cannot pull its image 'nosuch' (ImagePullBackOff): no such image." in message
     assert (world.tasks, world.services) == (set(), {})
 
 

@@ -50,7 +50,10 @@ def test_why_a_node_ended_a_pod_is_told_once(policy):
     world = running(Worker=2, restart=policy)
     world.put("worker-1", "Failed", reason="Evicted", message="The node was low on resource: memory. ")
     told = [event.message for event in world.step().events if event.reason == "TFJobPodDisrupted"]
-    assert [text.partition(" was ended: ")[2] for text in told] == ["Evicted: The node was low on resource: memory"]
+    assert told == [
+        "Pod mnist-worker-1 was evicted: its node ran out of memory. "
+        "Kubernetes says: Evicted: The node was low on resource: memory."
+    ]
     assert not [event for event in world.step().events if event.reason == "TFJobPodDisrupted"]
 
 

@@ -16,7 +16,7 @@ def test_an_image_that_cannot_be_pulled_is_told():
     plan = waiting(world, "ErrImagePull", "not found.").step()
     assert world.state == "Running"
     assert world.message("Created") == (
-        "Pod mnist-worker-1 cannot get its image 'nosuch:1' (ErrImagePull): not found. "
+        "Pod mnist-worker-1 cannot pull its image 'nosuch:1' (ErrImagePull): not found. "
         "Check the image's name and that the node may pull it."
     )
     assert plan.events[0].reason == "TFJobImagePullFailed"
@@ -63,3 +63,61 @@ def test_a_pod_that_is_refused_for_good_fails_the_job():
     plan = world.step(refusals={"mnist-worker-0": Refusal("spec.containers[0].ports: Duplicate", final=True)})
     assert "mnist-worker-0 cannot be made: spec.containers[0].ports: Duplicate" in world.message("Failed")
     assert plan.create == ()
+
+
+OUT_OF_MEMORY = {"exitCode": 137, "reason": "OOMKilled"}
+TOLD = "Pod mnist-worker-1 used more memory than its limit and was ended; ask for more memory."
+
+
+def ended_for_memory(world: World, phase: str = "Failed", **container) -> World:
+    world.put("worker-1", phase, code=137)
+    entry = world.pods["mnist-worker-1"]["status"]["containerStatuses"][0]
+    entry.update({"state": {"terminated": OUT_OF_MEMORY}, **container})
+    return world
+
+
+def test_a_replica_out_of_memory_fails_the_job_in_words():
+    world = running(Worker=2)
+    plan = ended_for_memory(world).step()
+    assert world.message("Failed") == f"TFJob kf-admin/mnist has failed because 1 Worker replica(s) failed. {TOLD}"
+    assert ("Warning", "TFJobOutOfMemory", TOLD) in plan.events
+    assert "OOMKilled" not in str(plan.status)
+
+
+def test_a_replica_out_of_memory_restarts_in_words():
+    world = running(Worker=2, restart="ExitCode")
+    ended_for_memory(world).step()
+    assert world.message("Restarting") == f"job mnist is restarting because Worker replica(s) failed. {TOLD}"
+
+
+def test_a_replica_that_runs_out_of_memory_again_and_again():
+    world = running(Worker=2, restart="OnFailure")
+    waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
+    ended_for_memory(world, "Running", state=waiting, lastState={"terminated": OUT_OF_MEMORY}, restartCount=4).step()
+    assert world.message("Created") == (
+        "Pod mnist-worker-1 keeps using more memory than its limit and is started again ever later; "
+        "ask for more memory."
+    )
+
+
+def test_the_last_restart_allowed_names_the_cause():
+    world = World(job(Worker=2, restart="ExitCode"))
+    world.job["spec"]["tfReplicaSpecs"]["Worker"]["maxRestarts"] = 0
+    world.settle().put_all("Running").settle()
+    ended_for_memory(world).step()
+    assert world.message("Failed").endswith(f"as often as its maxRestarts allows. {TOLD}")
+
+
+def test_an_evicted_replica_fails_the_job_in_words():
+    world = running(Worker=2)
+    world.put("worker-1", "Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. ")
+    world.step()
+    assert world.message("Failed").endswith(
+        "1 Worker replica(s) failed. Pod mnist-worker-1 was evicted: its node ran out of disk space."
+    )
+
+
+def test_a_program_that_ends_by_itself_has_no_other_cause():
+    world = running(Worker=2)
+    world.put("worker-1", "Failed", code=137).step()
+    assert world.message("Failed").endswith("1 Worker replica(s) failed.")

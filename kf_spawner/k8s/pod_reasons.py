@@ -1,0 +1,72 @@
+"""The reasons that a pod's status gives, in sets of one meaning each, and what a container's status says of its end.
+
+From the kubelet (pkg/kubelet/images/types.go, pkg/kubelet/eviction) and the CRI (cri-api/pkg/errors).
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+IMAGE = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+"""A container waits: its image cannot be pulled."""
+
+WRONG_IMAGE_NAME = "InvalidImageName"
+IMAGE_NOT_PRESENT = "ErrImageNeverPull"
+
+CONFIG = "CreateContainerConfigError"
+"""A container waits for what it needs, such as a Secret."""
+
+START = frozenset({"CreateContainerError", "RunContainerError"})
+"""A container waits: it cannot be started."""
+
+CRASH_LOOP = "CrashLoopBackOff"
+OUT_OF_MEMORY = "OOMKilled"
+EVICTED = "Evicted"
+
+DISRUPTED = frozenset({EVICTED, "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
+"""Reasons of a failed pod's own status: its node or the cluster ended it, its program did not."""
+
+_LOW = re.compile(r"low on resource: ([\w./-]*\w)")
+
+
+def containers(pod: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The statuses of a pod's containers, init containers first."""
+    status = pod.get("status") or {}
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def waiting(container: Mapping[str, Any]) -> tuple[str, str]:
+    """(reason, message) of what a container waits for; empty texts where it does not wait."""
+    found = (container.get("state") or {}).get("waiting") or {}
+    return found.get("reason") or "", found.get("message") or ""
+
+
+def ended(container: Mapping[str, Any]) -> dict[str, Any]:
+    """How a container ended, the last time if it runs or waits again; empty where it never did."""
+    for key in ("state", "lastState"):
+        found: dict[str, Any] | None = (container.get(key) or {}).get("terminated")
+        if found:
+            return found
+    return {}
+
+
+def is_out_of_memory(pod: Mapping[str, Any]) -> bool:
+    """Whether a container of the pod was ended, the last time, because it used more memory than its limit."""
+    return any(ended(container).get("reason") == OUT_OF_MEMORY for container in containers(pod))
+
+
+def low_resource(message: str) -> str:
+    """The resource that a node ran out of, by the message with which it evicts a pod; empty if it does not say."""
+    found = _LOW.search(message)
+    return found[1] if found else ""
