@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from kf_spawner.kube import Client, Informer, Unreachable, load_config
-from kf_spawner.kube.resources import PODS
+from kf_spawner.kube.resources import CLAIMS, NODES, PODS, STORAGECLASSES
 
+from . import cluster_facts
 from .diagnosis import Diagnosis
 
 log = logging.getLogger(__name__)
@@ -109,3 +110,18 @@ class PodCache:
 
     def get(self, key: str, default: dict[str, Any] | None = None) -> dict[str, Any] | None:
         return self._cluster.pods.get(key) or default
+
+
+async def read_facts(client: Client, namespace: str, *, grows: bool) -> cluster_facts.ClusterFacts:
+    """What is true of the cluster and of a user's namespace now. `grows`: nodes are added for pods that need them."""
+    nodes, claims, classes = await asyncio.gather(
+        client.list(NODES), client.list(CLAIMS, namespace), client.list(STORAGECLASSES)
+    )
+    pods = await client.list(PODS) if cluster_facts.has_gpus(nodes["items"]) else {"items": []}
+    return cluster_facts.from_lists(
+        nodes=nodes["items"],
+        pods=pods["items"],
+        claims=claims["items"],
+        storage_classes=classes["items"],
+        grows=grows,
+    )

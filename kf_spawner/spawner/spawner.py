@@ -21,11 +21,11 @@ from kf_spawner.k8s import quantities
 from kf_spawner.k8s.names import GPU, HOME_MOUNT
 from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
 from kf_spawner.kube.nodes import is_stranded
-from kf_spawner.kube.resources import CLAIMS, NODES, PODS, SECRETS, STORAGECLASSES
+from kf_spawner.kube.resources import CLAIMS, PODS, SECRETS
 from kf_spawner.wrong_input import FieldError, WrongInput
 
 from . import cluster_facts, errors, form, manifests, namespace, options, token
-from .cluster import Cluster, PodCache
+from .cluster import Cluster, PodCache, read_facts
 from .diagnosis import Cause, Diagnosis, of_end, of_refusal
 from .progress import Progress
 from .settings import SpawnerSettings
@@ -123,17 +123,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
     async def ask_cluster(self) -> cluster_facts.ClusterFacts:
         """What is true of the cluster and of this user's namespace now."""
         client = (await Cluster.shared(component=self.component_label, timeout=ASK_TIMEOUT)).client
-        nodes, claims, classes = await asyncio.gather(
-            client.list(NODES), client.list(CLAIMS, self.namespace), client.list(STORAGECLASSES)
-        )
-        pods = await client.list(PODS) if cluster_facts.has_gpus(nodes["items"]) else {"items": []}
-        return cluster_facts.from_lists(
-            nodes=nodes["items"],
-            pods=pods["items"],
-            claims=claims["items"],
-            storage_classes=classes["items"],
-            grows=self.nodes_on_demand,
-        )
+        return await read_facts(client, self.namespace, grows=self.nodes_on_demand)
 
     @default("options_form")
     def _options_form_default(self) -> Callable[["KubeflowSpawner"], Awaitable[str]]:

@@ -1,0 +1,137 @@
+"""A door in front of a hub, model servers and pods that tests make."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from kf_spawner.door.dynamic import Targets, dynamic
+from kf_spawner.door.provider import Provider
+from kf_spawner.door.static import ENVIRONMENT, argv, static
+from kf_spawner.serving import backends, build
+from tests.fixtures.bare_hub import BIN, BareHub, Process, until
+from tests.fixtures.ports import free_ports
+
+
+def endpoint_service(namespace: str, name: str) -> dict[str, Any]:
+    options = {"name": name, "claim": "claim", "image": "kf-spawner/model-server:0"}
+    return build(options, namespace=namespace)[1]
+
+
+def ready_pod(namespace: str, name: str, address: str, *, ready: bool = True) -> dict[str, Any]:
+    options = {"name": name, "claim": "claim", "image": "kf-spawner/model-server:0"}
+    template = build(options, namespace=namespace)[0]["spec"]["template"]
+    condition = {"type": "Ready", "status": "True" if ready else "False"}
+    return {
+        "metadata": {"name": f"{name}-0", "namespace": namespace, "labels": template["metadata"]["labels"]},
+        "status": {"podIP": address, "conditions": [condition]},
+    }
+
+
+AT = web.AppKey("at", str)
+"""The address that a backend listens on."""
+
+
+class World:
+    """The endpoints that the door leads to."""
+
+    def __init__(self) -> None:
+        self.services: list[dict[str, Any]] = []
+        self.pods: list[dict[str, Any]] = []
+
+    def configuration(self, targets: Targets) -> dict[str, Any]:
+        return dynamic(targets, backends(self.services, self.pods))
+
+
+async def echo(request: web.Request) -> web.StreamResponse:
+    """A model server that tells what reached it; it speaks WebSocket, and claims to be the door."""
+    if request.headers.get("Upgrade"):
+        socket_ = web.WebSocketResponse()
+        await socket_.prepare(request)
+        async for message in socket_:
+            await socket_.send_str(message.data)
+        return socket_
+    body = await request.text()
+    seen = {"at": request.app[AT], "method": request.method, "path": request.raw_path, "body": body}
+    status = int(request.query.get("answer", 200))
+    return web.json_response(
+        {**seen, "headers": dict(request.headers)}, status=status, headers={"kf-door": "NotFound", "X-Kept": "yes"}
+    )
+
+
+async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int) -> int:
+    app = web.Application(client_max_size=2**24)
+    app[AT] = host
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    stack.push_async_callback(runner.cleanup)
+    site = web.TCPSite(runner, host, port)
+    await site.start()
+    return runner.addresses[0][1]
+
+
+async def serve_as_a_pod(stack: AsyncExitStack) -> str:
+    """The address of 127/8 at which a new echo listens, on the model server's port."""
+    for last in range(2, 250):
+        address = f"127.77.3.{last}"
+        with contextlib.suppress(OSError):  # somebody is there
+            await serve(stack, echo, address, 8501)
+            return address
+    raise AssertionError("no free loopback address")
+
+
+class Door:
+    def __init__(self, hub: BareHub, world: World, url: str, port: int, process: Process) -> None:
+        self.hub, self.world, self.url, self.port, self.process = hub, world, url, port, process
+
+    async def request(self, method: str, path: str, token: str | None = None, **kwargs: Any) -> Any:
+        headers = dict(kwargs.pop("headers", {}))
+        if token:
+            headers["Authorization"] = f"token {token}"
+        async with (
+            aiohttp.ClientSession() as http,
+            http.request(method, self.url + path, headers=headers, allow_redirects=False, **kwargs) as answer,
+        ):
+            return answer.status, await answer.text()
+
+    async def raw(self, target: str, token: str, *extra: str) -> tuple[int, str]:
+        """A request line as written, which no client library would send. Returns status and the whole answer."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        lines = [f"GET {target} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Authorization: token {token}", *extra]
+        writer.write(("\r\n".join([*lines, "Connection: close", "", ""])).encode())
+        answer = (await asyncio.wait_for(reader.read(), 60)).decode(errors="replace")
+        writer.close()
+        return int(answer.split(" ", 2)[1]), answer
+
+
+@contextlib.asynccontextmanager
+async def running(
+    folder: Path, world: World, targets: Targets, **settings: Any
+) -> AsyncIterator[tuple[Process, int, int]]:
+    """Traefik with routes to `targets` and the endpoints of `world`; its process, its port and that of its ping."""
+    port, ping = free_ports(2)
+    async with Provider(lambda: world.configuration(targets)) as provider:
+        where = {"host": "127.0.0.1", "port": port, "ping_host": "127.0.0.1", "ping_port": ping}
+        file = folder / "static.yaml"
+        file.write_text(json.dumps(static(**where, dynamic_url=provider.url, **settings)))
+        command = argv(str(BIN / "traefik"), str(file))
+        async with Process(command, log=folder / "traefik.log", cwd=folder, env=dict(ENVIRONMENT)) as process:
+            await until(f"http://127.0.0.1:{ping}/ping")
+            yield process, port, ping
+
+
+@contextlib.asynccontextmanager
+async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Process, int, int, int]]:
+    """Its process, its port, that of its ping, and that at which the hub's proxy would be."""
+    (proxy,) = free_ports(1)
+    address = f"http://127.0.0.1:{proxy}"
+    targets = Targets(address, f"{address}/hub/kf/authorize")
+    async with running(folder, World(), targets, **settings) as (process, port, ping):
+        yield process, port, ping, proxy
