@@ -1,1 +1,4 @@
-"""The `kf-spawner` command: wires the rooms into one supervised product on one machine. Holds no logic of a room."""
+"""The `kf-spawner` command: starts the rooms as one supervised product on one machine.
+
+May not hold the logic of a room.
+"""

@@ -1,4 +1,4 @@
-"""`python -m kf_spawner.cli` is `kf-spawner`."""
+"""`python -m kf_spawner.cli` runs `kf-spawner`."""
 
 from .app import main
 

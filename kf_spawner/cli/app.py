@@ -6,16 +6,16 @@ from kf_spawner import __version__
 
 
 class KfSpawner(Application):
-    """Names the subcommands; each one is imported when it is called."""
+    """Lists the subcommands. Each one is imported when it is called."""
 
     name = "kf-spawner"
     version = __version__
     description = "JupyterHub notebooks, TFJobs and model endpoints for TensorFlow, on a cluster or on this machine."
     subcommands = {
-        "up": ("kf_spawner.cli.up.Up", "start everything and print the link; Ctrl-C stops it"),
-        "status": ("kf_spawner.cli.status.Status", "say what runs, with --json for programs"),
-        "down": ("kf_spawner.cli.down.Down", "stop what `up` started on this home directory"),
-        "doctor": ("kf_spawner.doctor.app.Doctor", "say why a cluster does not run the platform, and what to do"),
+        "up": ("kf_spawner.cli.up.Up", "start everything and print the link; Ctrl-C stops everything"),
+        "status": ("kf_spawner.cli.status.Status", "show what is running; --json for programs"),
+        "down": ("kf_spawner.cli.down.Down", "stop what `up` started with this home directory"),
+        "doctor": ("kf_spawner.doctor.app.Doctor", "show why a cluster cannot run the platform, and what to do"),
     }
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What the subcommands share: the home directory, and errors as one plain sentence."""
+"""Base class of the subcommands: the home directory, and errors as one plain sentence."""
 
 import sys
 from pathlib import Path
@@ -13,7 +13,7 @@ from .home import Home
 
 
 class HomeApplication(Application):
-    """A subcommand that works on one home directory."""
+    """A subcommand that uses one home directory."""
 
     version = __version__
     home_dir = Unicode(
@@ -28,6 +28,6 @@ class HomeApplication(Application):
         return Home(Path(self.home_dir))
 
     def fail(self, message: str, code: int = 1) -> NoReturn:
-        """Ends the command with a sentence for a person on stderr."""
+        """Ends the command with an error message on stderr."""
         print(f"{self.name}: {message}", file=sys.stderr)
         sys.exit(code)

@@ -1,4 +1,4 @@
-"""Brings a cluster's own objects to what this version needs: the manifests, in order, by server-side apply."""
+"""Applies the objects that this version needs to a cluster: its manifests, in order, by server-side apply."""
 
 import asyncio
 import time
@@ -24,26 +24,27 @@ REMEDIES: dict[type[ApiError], str] = {
     Unauthorized: "name a kubeconfig that is still valid",
     Forbidden: "name the kubeconfig of an administrator, who may make resource definitions and roles there",
 }
-"""What to do when a cluster that somebody named refuses."""
+"""What to do when the cluster of `--kubeconfig` refuses."""
 
 
 class SetUpError(Exception):
-    """The cluster cannot be made or brought to what we need; says why and what to do."""
+    """The cluster cannot be made or prepared. The message says why and what to do."""
 
 
 class CannotApply(Exception):
-    """An object was refused, or nobody answered: says which and why. Its cause is the ApiError."""
+    """An object was refused, or the API server gave no answer. The message says which and why; the cause is the
+    ApiError."""
 
 
 def manifests(*folders: Path) -> list[dict[str, Any]]:
-    """The objects in the YAML files of `folders`, those first that others need."""
+    """The objects in the YAML files of `folders`; definitions of resources first, because others need them."""
     files = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
     documents = [document for path in files for document in yaml.safe_load_all(path.read_text())]
     return sorted(filter(None, documents), key=lambda obj: obj["kind"] != "CustomResourceDefinition")
 
 
 async def prepare_named(kubeconfig: Path) -> None:
-    """Brings the cluster of a kubeconfig that somebody named to what this version needs. Raises SetUpError."""
+    """Prepares the cluster of `--kubeconfig` for this version. Raises SetUpError."""
     try:
         await apply_all(kubeconfig, manifests(PLATFORM))
     except CannotApply as error:
@@ -52,7 +53,7 @@ async def prepare_named(kubeconfig: Path) -> None:
 
 
 async def apply_all(kubeconfig: Path, objects: Iterable[dict[str, Any]]) -> None:
-    """Applies every object; waits for an API server to serve what it was just told of. Raises CannotApply."""
+    """Applies every object; waits while the API server does not serve a new kind yet. Raises CannotApply."""
     async with Client(load_config(kubeconfig), user_agent="kf-spawner-up") as client:
         try:
             async with asyncio.TaskGroup() as group:

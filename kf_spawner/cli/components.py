@@ -1,4 +1,4 @@
-"""The command lines of the processes that are ours: node, operator, door, the hub's proxy, hub, dashboard. Pure."""
+"""Command lines of our own processes: operator, door, the hub's proxy, hub, dashboard. Pure."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ from .home import Home
 from .ready import LOOPBACK, serving
 
 PORTS = ("operator", "door-ping", "proxy", "proxy-api", "hub", "dashboard")
-"""Names under which free ports are kept for one home directory."""
+"""Names of the ports that one home directory keeps."""
 
 DASHBOARD_PREFIX = "/services/tfjobs/"
 
@@ -44,13 +44,13 @@ PASSED_ON = (
     "REGISTRY",
     "REPO_NAME",
 )
-"""The only variables of the caller's environment that reach every component: a KUBECONFIG that happens to be set, or
-somebody's cloud credentials, do not."""
+"""The only variables of the caller's environment that every component gets. A KUBECONFIG that happens to be set, or
+credentials of a cloud, are not among them."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `up` was asked for, and where things lie."""
+    """The settings of `up`, its ports and its folders."""
 
     home: Home
     host: str
@@ -61,7 +61,7 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """Where a browser finds the product."""
+        """What a browser opens."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{LOOPBACK if self.host in ('0.0.0.0', '::') else host}:{self.port}"
 
@@ -70,9 +70,9 @@ class Settings:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """What a component's process finds in its environment."""
+    """The environment of a component's process."""
     kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    # Programs of our own environment come first: the hub starts none, the node finds uv there.
+    # Programs of our own environment come first: the node finds uv there.
     kept["PATH"] = f"{sysconfig.get_path('scripts')}:{kept.get('PATH', os.defpath)}"
     return {**kept, "PYTHONUNBUFFERED": "1", **extra}
 
@@ -108,7 +108,7 @@ def proxy(settings: Settings, *, token: str) -> ProcessSpec:
         f"--error-target={settings.local_url('hub')}/hub/error",
         "--log-level=warning",
     ]
-    # Without a token its API answers 403: it is there.
+    # Without a token its API answers 403: the proxy is ready.
     ready = serving(settings.ports["proxy-api"], "/api/routes", statuses=(403,))
     return ProcessSpec("proxy", argv, environment(CONFIGPROXY_AUTH_TOKEN=token), ready)
 
@@ -141,7 +141,7 @@ def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: st
 
 
 def dashboard(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[str, ...]) -> ProcessSpec:
-    """The hub service `tfjobs`. Late: a browser is at the login page first."""
+    """The hub service `tfjobs`. `up` does not wait for it: the login page comes first."""
     env = environment(
         JUPYTERHUB_API_TOKEN=token,
         JUPYTERHUB_API_URL=f"{settings.local_url('hub')}/hub/api",

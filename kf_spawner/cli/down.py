@@ -1,4 +1,4 @@
-"""`kf-spawner down`: stops what runs on a home directory, or what a killed `up` left of it."""
+"""`kf-spawner down`: stops what uses a home directory, also what a killed `up` left running."""
 
 import asyncio
 import os
@@ -18,20 +18,24 @@ POD_GRACE = 10.0
 
 
 class Down(HomeApplication):
-    """Returns when no process is left; volumes and databases stay."""
+    """Returns when no process is left. Keeps volumes and databases."""
 
     name = "kf-spawner down"
-    description = "Stop everything that runs on a home directory. Volumes and databases stay."
+    description = "Stop everything that uses a home directory. Volumes and databases are kept."
     timeout = Float(120.0, help="Seconds to wait for everything to stop. Default: 120.").tag(config=True)
 
     def start(self) -> None:
         home = self.home
         if not home.run.exists():
-            self.fail(f"{home.root} is no home directory of kf-spawner: name the one with --home")
+            self.fail(f"{home.root} is not a home directory of kf-spawner: name one with --home")
         record = home.running()
         if record is None:
             left = asyncio.run(end_leftovers(home))
-            print(f"stopped what was left: {', '.join(left)}" if left else "nothing was running")
+            print(
+                f"stopped what a killed kf-spawner had left running: {', '.join(left)}"
+                if left
+                else "nothing was running"
+            )
             return
         os.kill(record["pid"], signal.SIGTERM)
         deadline = time.monotonic() + self.timeout
@@ -43,7 +47,7 @@ class Down(HomeApplication):
 
 
 async def end_leftovers(home: Home) -> list[str]:
-    """Ends the components and the pods that a killed `up` left on this home; their names."""
+    """Ends the components and pods that a killed `up` left running. Returns their names."""
     left = await reap(home.components)
     uids = pods_on_disk(home.node)
     pods = running_attempts(home.node, uids)

@@ -1,4 +1,4 @@
-"""What `up` tells a person once everything runs: the link, how to log in, and who else could. Pure."""
+"""The message of `up` once everything runs: the link, how to log in, and who else can log in. Pure."""
 
 import shlex
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ NAMES_TOLD = 5
 def greeting(
     *, hub: str, kubeconfig: str, kubectl: Path | None, authenticator: str, password_file: str, people: Sequence[str]
 ) -> list[str]:
-    """The lines. `kubectl`: one that is not on PATH; `people`: who else has an account on this machine."""
+    """The lines. `kubectl`: a program that is not on PATH; `people`: the other accounts of this machine."""
     lines = [f"Hub: {hub}", export(kubeconfig)]
     if kubectl:
         lines.append(f"alias kubectl={shlex.quote(str(kubectl))}")
     if authenticator == "iap":
-        lines.append("Log in by the identity-aware proxy that is in front of it.")
+        lines.append("Log in through the identity-aware proxy in front of it.")
     else:
         who = "as anybody" if authenticator == "null" else f"as {ADMIN}"
         password = f"the password in {password_file}" if password_file else "an empty password"
@@ -36,9 +36,9 @@ def _warning(people: Sequence[str], authenticator: str) -> str:
     if authenticator == "iap":
         return (
             f"{there}reach the hub without that proxy, log in as anybody and run programs as you. "
-            "KF_AUTHENTICATOR=iap is for machines where nobody else has one."
+            "Use KF_AUTHENTICATOR=iap only on a machine where nobody else has an account."
         )
     return (
-        f"{there}log in so, too, and run programs as you. To keep them out of the hub, start with --password-file "
-        "FILE; what running jobs and endpoints listen on asks nobody for a password (docs/up.md)."
+        f"{there}log in the same way and run programs as you. To keep them out of the hub, start with "
+        "--password-file FILE. The ports of running jobs and endpoints have no password (docs/up.md)."
     )

@@ -1,4 +1,4 @@
-"""The home directory: where everything that must survive lies, and who is running on it."""
+"""The home directory: holds all state, and says which `up` uses it."""
 
 import contextlib
 import fcntl
@@ -11,15 +11,15 @@ from typing import Any
 from kf_spawner.localcluster.supervisor import is_alive, process_start, read_record, write_record
 
 NAMES = {"door", "etcd", "hub", "kubeconfig", "kubeconfigs", "logs", "node", "pki", "run", "volumes"}
-"""All that is ever made in a home directory."""
+"""Everything that is made in a home directory."""
 
 
 class HomeError(Exception):
-    """This folder cannot be the home directory: somebody runs on it, or it is something else; says what to do."""
+    """This folder cannot be the home directory: it is in use or holds something else. The message says what to do."""
 
 
 class Home:
-    """Paths below one home directory; makes it, 0700, when it is not there."""
+    """Paths below one home directory; `make` creates it with mode 0700."""
 
     def __init__(self, root: Path):
         self.root = root.expanduser().resolve()
@@ -33,7 +33,7 @@ class Home:
         self.volumes = self.root / "volumes"
 
     def make(self) -> None:
-        """Makes what is missing. Raises HomeError for a folder with other files: whoever uses those is locked out."""
+        """Makes what is missing. Raises HomeError for a folder with other files: mode 0700 locks out their users."""
         if self.root.exists() and not self._is_ours():
             raise HomeError(
                 f"{self.root} holds files that are not kf-spawner's, and a home directory is closed to everybody "
@@ -43,7 +43,7 @@ class Home:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def _is_ours(self) -> bool:
-        """Whether an earlier `up` used it, or there is nothing in it that one does not make."""
+        """Whether an earlier `up` used it, or everything in it has a name that `up` makes."""
         if (self.run / "ports.json").exists():
             return True
         return {path.name for path in self.root.iterdir()} <= NAMES
@@ -72,7 +72,7 @@ class Home:
         return path.read_text()
 
     def announce(self, facts: dict[str, Any]) -> None:
-        """Says that this process is the `up` of this home directory; `facts` is what `status` shows of it."""
+        """Records this process as the `up` of this home directory; `status` shows `facts`."""
         pid = os.getpid()
         write_record(self.run / "up.json", {"pid": pid, "start": process_start(pid), **facts})
 

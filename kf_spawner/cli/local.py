@@ -36,8 +36,8 @@ PULLING = (
     "PIP_INDEX_URL",
     "SSL_CERT_DIR",
 )
-"""What the caller's environment says of the network, for the programs that build images: beside UV_*, and in either
-case. The node's alone: it starts them. Its own requests heed no proxy; all other components stay on this machine."""
+"""Variables for the network of the programs that build images, in upper or lower case, beside UV_*. Only the node
+gets them, as it starts these programs. Its own requests use no proxy; all other components stay on this machine."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ async def prepare(settings: Settings, *, user: str, progress: Callable[[str], No
 
 
 def _bootstrapped(spec: ProcessSpec, kubeconfig: Path, objects: list[dict[str, Any]]) -> ProcessSpec:
-    """The API server counts as ready when it also has our own objects: what needs it starts after that."""
+    """Makes the API server ready only once it has our objects: other components start after that."""
     assert spec.ready is not None
     answers = spec.ready
     done = False

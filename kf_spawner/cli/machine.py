@@ -1,4 +1,4 @@
-"""What `up` asks the machine: who else is here, whether the port is free, and what to do where it says no."""
+"""Facts about the machine for `up`: other accounts, free ports, files; and what to do about a problem."""
 
 import errno
 import ipaddress
@@ -61,13 +61,13 @@ def secret_file_problem(path: Path) -> str | None:
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     except UnicodeDecodeError:
-        return "it is no text: write a password into it"
+        return "it is not a text file: write a password into it"
     if mode & 0o077:
         return f"others can read it (mode {mode & 0o777:04o}): run 'chmod 600 {path}'"
     return None if content else "it is empty: write a password into it"
 
 
 def refusal(error: OSError, home: Path) -> str:
-    """What the machine refused while something was written below `home`, and what to do."""
+    """The message for a write below `home` that failed: why, and what to do."""
     remedy = REMEDIES.get(error.errno or 0, "")
     return f"{error.filename or home}: {error.strerror or repr(error)}{remedy and f'; {remedy}'}"

@@ -1,4 +1,4 @@
-"""Asks a process on loopback over plain HTTP whether it serves. Small: it is asked many times a second."""
+"""Asks a process on loopback over HTTP whether it is ready. Small, because it asks many times a second."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,7 +8,7 @@ TIMEOUT = 5.0
 
 
 def serving(port: int, path: str, *, statuses: tuple[int, ...] = (200,)) -> Callable[[], Awaitable[bool]]:
-    """A function that answers whether GET http://127.0.0.1:`port``path` now says one of `statuses`."""
+    """A function that tells whether GET http://127.0.0.1:`port``path` answers one of `statuses` now."""
 
     async def ask() -> bool:
         try:

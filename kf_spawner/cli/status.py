@@ -1,4 +1,4 @@
-"""`kf-spawner status`: what runs on a home directory."""
+"""`kf-spawner status`: shows what uses a home directory."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ class Status(HomeApplication):
     """Exit code 0 when it runs, 3 when it does not (as systemctl status)."""
 
     name = "kf-spawner status"
-    description = "Say what runs on a home directory."
+    description = "Show what is running with a home directory."
     as_json = Bool(False, help="Print JSON, for programs. Default: false.").tag(config=True)
     flags = {"json": ({"Status": {"as_json": True}}, "print JSON")}
     examples = "kf-spawner status --home .home --json"
@@ -30,7 +30,7 @@ class Status(HomeApplication):
 
 
 def describe(home: Home) -> dict[str, Any]:
-    """What `up` announced and which of its components live: {running, hub, kubeconfig, pid, components}."""
+    """What `up` recorded, and which of its components run: {running, hub, kubeconfig, pid, components}."""
     up = home.running()
     components = []
     for path in sorted(home.components.glob("*.json")):
@@ -50,7 +50,7 @@ def _words(facts: dict[str, Any]) -> str:
         lines = [f"kf-spawner is not running on {facts['home']}"]
         left = [entry["name"] for entry in facts["components"] if entry["running"]]
         if left:
-            lines.append(f"left over by a killed one: {', '.join(left)}; 'kf-spawner down' stops them")
+            lines.append(f"a killed kf-spawner left these running: {', '.join(left)}; 'kf-spawner down' stops them")
     width = max((len(entry["name"]) for entry in facts["components"]), default=0)
     for entry in facts["components"]:
         lines.append(f"  {entry['name']:{width}}  {'running' if entry['running'] else 'stopped'}  pid {entry['pid']}")

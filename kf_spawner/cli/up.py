@@ -27,7 +27,7 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Up(HomeApplication):
-    """Owns the order of things; each thing is another module's."""
+    """Owns the order of the steps; each step is in another module."""
 
     name = "kf-spawner up"
     description = "Start the platform on this machine and print its link. Ctrl-C stops all of it."
@@ -70,12 +70,12 @@ class Up(HomeApplication):
             self.fail(machine.refusal(error, home.root))
 
     def _check(self) -> None:
-        """Says at once what would go wrong later."""
+        """Refuses at once what would fail later."""
         if self.extra_args:
-            self.fail(f"does not know {self.extra_args[0]!r}: 'kf-spawner up --help' lists what it takes", 2)
+            self.fail(f"unknown argument {self.extra_args[0]!r}: 'kf-spawner up --help' lists all arguments", 2)
         if not self.password_file and not machine.is_loopback(self.host):
             self.fail(
-                f"--host {self.host} can be reached by others, who could log in as {ADMIN} with an empty password: "
+                f"others can reach --host {self.host} and could log in as {ADMIN} with an empty password: "
                 "name a password with --password-file FILE (mode 0600)",
                 2,
             )
@@ -122,7 +122,7 @@ class Up(HomeApplication):
         return Path(self.kubeconfig).resolve() if self.kubeconfig else self.home.kubeconfig
 
     async def _prepare(self, settings: components.Settings) -> tuple[Supervisor, Path | None]:
-        """Everything that must be there before the first process starts; with the kubectl of a cluster of ours."""
+        """Makes what must be there before the first process starts. Also returns the kubectl of a local cluster."""
         if self.kubeconfig:
             kubeconfig = self._kubeconfig()
             await prepare_named(kubeconfig)
@@ -184,13 +184,13 @@ class Up(HomeApplication):
 
 
 def say(sentence: str, file: TextIO | None = None) -> None:
-    """Tells the terminal, stderr by default. One that was closed must not keep us from stopping what we started."""
+    """Prints to the terminal, by default stderr. A closed terminal must not keep us from stopping what we started."""
     with contextlib.suppress(OSError):
         print(f"{_fresh_line()}{sentence}", file=file or sys.stderr, flush=True)
 
 
 def say_progress(sentence: str) -> None:
-    """Says how far something is: on a terminal in one line that changes, else line by line."""
+    """Shows progress: on a terminal in one line that changes, else line by line."""
     if not sys.stderr.isatty():
         say(sentence)
         return
@@ -200,7 +200,7 @@ def say_progress(sentence: str) -> None:
 
 
 def _fresh_line() -> str:
-    """Takes a line of progress off the terminal again."""
+    """Removes a line of progress from the terminal."""
     return "\r\x1b[K" if sys.stderr.isatty() else ""
 
 

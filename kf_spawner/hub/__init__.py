@@ -1,1 +1,4 @@
-"""What the hub's process needs beyond the spawner: handlers of its own, its pages' templates."""
+"""The hub's process without the spawner: login, the question that the door asks, its proxy, its pages.
+
+May not know TFJobs, nor how an endpoint is made.
+"""

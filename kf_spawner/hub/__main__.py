@@ -1,4 +1,4 @@
-"""`python -m kf_spawner.hub`: JupyterHub with the configuration of this version, wherever that was installed."""
+"""`python -m kf_spawner.hub` runs JupyterHub with the configuration of this version."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from kf_spawner.installed_files import shared_files
 
 
 def main() -> None:
-    """Becomes the hub; further arguments are JupyterHub's own."""
+    """Replaces this process with the hub. JupyterHub gets all arguments."""
     config = shared_files() / "jupyterhub_config.py"
     os.execv(sys.executable, [sys.executable, "-m", "jupyterhub", f"--config={config}", *sys.argv[1:]])  # noqa: S606
 

@@ -1,8 +1,8 @@
-"""Who may log in: on this machine without a password, with one, or as a proxy in front says.
+"""Decides who may log in: without a password on this machine, with a password, or as a proxy in front says.
 
-Owns the three ways and what each refuses. An empty password is possible only where nobody else can reach the login
-page: the addresses of the door and of the hub itself must be this machine's loopback, and so must the name that
-browsers call it by (a page on the internet can point a name of its own at 127.0.0.1).
+Owns the three ways and their refusals. An empty password is possible only where nobody else can reach the login
+page: the addresses of the door and of the hub must be loopback, and so must the name in the browser's address (a
+page on the internet can point its own name at 127.0.0.1).
 """
 
 import hmac
@@ -21,7 +21,7 @@ IAP_HEADER = "x-goog-authenticated-user-email"
 
 
 class UnsafeLogin(Exception):
-    """This configuration would let strangers in: says what to set instead."""
+    """This configuration would let strangers log in. The message says what to set instead."""
 
 
 def is_loopback(host: str) -> bool:
@@ -92,7 +92,7 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
 
     @property
     def without_password(self) -> bool:
-        """For the login page: whether the password is to be left empty."""
+        """Whether the password is empty; the login page shows it."""
         return self._password is None
 
     async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any]) -> str | None:
@@ -130,7 +130,7 @@ class AnyUserAuthenticator(LocalAuthenticator):
 
 
 class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no types
-    """Whoever an identity-aware proxy in front says it is (`KF_AUTHENTICATOR=iap`).
+    """The user that an identity-aware proxy in front names (`KF_AUTHENTICATOR=iap`).
 
     Trusts one header, so nothing but that proxy may reach the hub: see docs/hub.md.
     """
@@ -145,9 +145,9 @@ class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no
     async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any] | None = None) -> str | None:
         values = handler.request.headers.get_list(IAP_HEADER)
         if len(values) != 1:
-            # None, or one of the proxy's and one of somebody else's.
+            # No header, or a second one that the proxy did not send.
             raise web.HTTPError(401, f"the identity-aware proxy sent no user in {IAP_HEADER}: log in there first")
-        # The form is "accounts.google.com:user@example.com".
+        # The value has the form "accounts.google.com:user@example.com".
         return values[0].rpartition(":")[2].strip() or None
 
 

@@ -1,6 +1,6 @@
-"""Where the hub's own page templates and logo are."""
+"""The folder of the hub's own page templates and logo."""
 
 from pathlib import Path
 
 TEMPLATES = str(Path(__file__).parent / "templates")
-"""Folder for `JupyterHub.template_paths`; what it lacks comes from JupyterHub's own templates."""
+"""For `JupyterHub.template_paths`. JupyterHub's own templates serve the other pages."""

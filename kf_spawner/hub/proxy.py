@@ -2,10 +2,10 @@
 
     python -m kf_spawner.hub.proxy --ip … --port … --api-ip … --api-port … --error-target …
 
-Owns how a request is passed on. The package's own way holds an answer back until it is complete, which progress pages
-and log streams never are, passes ten at a time, ends a WebSocket at a message of 10 MiB, turns its binary messages
-into text and forgets which subprotocol was agreed upon; and it has no place for anybody until the hub has told it
-its routes. Routes, their REST API and options are the package's.
+Owns how a request is passed on. The package itself holds an answer back until it is complete (progress pages and log
+streams never are), passes on ten requests at a time, closes a WebSocket at a message of 10 MiB, turns binary messages
+into text, and loses the agreed subprotocol. It also answers 404 until it has the hub's routes. Routes, their REST API
+and the options are the package's.
 """
 
 import asyncio
@@ -33,10 +33,10 @@ ROUTES_TIMEOUT = 60.0
 """Seconds that a request waits for the hub's own route, which the hub tells a new proxy after all others."""
 
 LAST_ANSWERS = 3.0
-"""Seconds that answers have to come to their end once the proxy is asked to."""
+"""Seconds that open answers have to finish after SIGTERM."""
 
 PAUSE = 0.01
-"""Seconds between two looks whether they have."""
+"""Seconds between two checks whether they have finished."""
 
 MESSAGE_LIMIT = 256 * 1024 * 1024
 """Bytes of one WebSocket message: a cell's output, with its pictures, is one."""
@@ -51,7 +51,7 @@ HOP_BY_HOP = {
     "transfer-encoding",
     "upgrade",
 }
-"""Headers that are between two neighbours only (RFC 9110, 7.6.1)."""
+"""Hop-by-hop headers (RFC 9110, 7.6.1)."""
 
 _sessions: dict[asyncio.AbstractEventLoop, aiohttp.ClientSession] = {}
 _servers: list["Server"] = []
@@ -71,7 +71,7 @@ def _session() -> aiohttp.ClientSession:
 
 
 class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no types
-    """Passes a request on, and its answer back piece by piece; ends with whichever side goes first."""
+    """Passes a request on, and its answer back piece by piece. Ends when either side closes."""
 
     _answer: aiohttp.ClientResponse | None = None
 
@@ -84,7 +84,7 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
         return super().get_websocket_protocol()
 
     async def get_target_url(self, path: str | None) -> str | None:
-        """Waits until the hub has told its routes: before, a page would be told that there is no such server."""
+        """Waits until the hub has sent its routes: before, a page would be told that there is no such server."""
         if not self.proxy.told.is_set():
             self.proxy.log.debug("Not all routes yet: %s %s waits", self.request.method, self.request.path)
             with contextlib.suppress(TimeoutError):
@@ -155,7 +155,7 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
             return
         if self.target:
             self.proxy.update_last_activity(self.target["prefix"])
-        with contextlib.suppress(WebSocketClosedError):  # the caller left: nobody reads on
+        with contextlib.suppress(WebSocketClosedError):  # the caller has closed: nobody reads
             self.write_message(message, binary=isinstance(message, bytes))
 
     async def _pass_back(self, answer: aiohttp.ClientResponse) -> None:
@@ -172,7 +172,7 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
                 self.write(piece)
                 await self.flush()
         except (aiohttp.ClientError, TimeoutError, OSError, StreamClosedError) as error:
-            # Either the caller left, and nobody reads on, or the server broke off, and the caller must notice.
+            # Either the caller has closed, and nobody reads, or the server broke off, and the caller must notice.
             self.proxy.log.debug("%s %s ended early: %s", self.request.method, self.request.path, error)
             self.request.connection.stream.close()
         finally:
@@ -185,7 +185,7 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
 
 
 def _passed_on(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
-    """Without what is between neighbours, and what `Connection` names as such."""
+    """The headers without hop-by-hop ones, including those that `Connection` names."""
     kept: CIMultiDict[str] = CIMultiDict(headers)
     local = HOP_BY_HOP | {
         name.strip().lower() for value in kept.getall("Connection", []) for name in value.split(",")
@@ -196,7 +196,7 @@ def _passed_on(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
 
 
 class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no types
-    """Remembers whether the hub has told it all routes, and what it is answering; SIGTERM ends it after that."""
+    """Knows whether it has all routes, and counts open answers: SIGTERM ends it after the last one."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.told = asyncio.Event()
@@ -208,12 +208,12 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
 
     def add_route(self, path: str, data: dict[str, Any]) -> None:
         super().add_route(path, data)
-        if data.get("hub"):  # JupyterHub's word for the route to itself
+        if data.get("hub"):  # JupyterHub marks the route to itself
             self.told.set()
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
-        """Around each request: whoever asked is to have an answer. WebSockets are connected again."""
+        """Counts a request until it is answered. WebSockets do not count: clients connect again."""
         self._answers += 1
         try:
             yield
@@ -221,7 +221,7 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
             self._answers -= 1
 
     def _is_waited_for(self) -> bool:
-        """By whoever has asked, or has a connection and is about to."""
+        """Whether a client waits for an answer, or has a connection and has sent no request yet."""
         asked_by = (server.silent for server in _servers if server.request_callback is self.proxy_app)
         return self._answers > 0 or any(not stream.closed() for silent in asked_by for stream in silent)
 
@@ -230,10 +230,10 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
 
     async def _end(self) -> None:
         for server in _servers:
-            server.stop()  # who is refused a connection asks the next proxy; who has one and no answer might not
+            server.stop()  # a refused client tries the next proxy; one that has a connection might not
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_ANSWERS):
-                while self._is_waited_for():  # noqa: ASYNC110 - a connection that is closed tells nobody
+                while self._is_waited_for():  # noqa: ASYNC110 - a closed connection sends no event
                     await asyncio.sleep(PAUSE)
         for server in _servers:
             await server.close_all_connections()
@@ -241,7 +241,7 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
 
 
 class Server(HTTPServer):
-    """Knows who has connected and asked nothing yet (`silent`)."""
+    """Keeps the connections that have sent no request yet (`silent`)."""
 
     def initialize(self, *arguments: Any, **keywords: Any) -> None:
         super().initialize(*arguments, **keywords)

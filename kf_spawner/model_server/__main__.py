@@ -18,7 +18,7 @@ from .rest import RestApi
 log = logging.getLogger("kf_spawner.model_server")
 
 STOP_TIMEOUT = 20.0
-"""Seconds that requests which are under way get when the server is told to stop."""
+"""Seconds that running requests get after SIGTERM."""
 
 
 LEAST_THREADS = 4
@@ -100,7 +100,7 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def _load(path: Path) -> Model:
-    from .savedmodel import SavedModel  # TensorFlow: seconds, and not for --help
+    from .savedmodel import SavedModel  # imports TensorFlow, which takes seconds: not for --help
 
     return SavedModel(path)
 

@@ -32,7 +32,7 @@ class ServingError(Exception):
 
 
 def invalid(message: str) -> ServingError:
-    """The caller sent something that cannot be used."""
+    """The caller sent invalid input."""
     return ServingError("INVALID_ARGUMENT", message)
 
 

@@ -1,4 +1,4 @@
-"""Which version of the model is served: watches the folder, loads what is new, lets go of what is old.
+"""Chooses the version that is served: watches the folder, loads new versions, unloads old ones.
 
 Owns the versions' states. Knows neither HTTP nor TensorFlow: a loader makes a model of a folder. Runs on one event
 loop; loading and closing happen in a thread of its own.
@@ -34,7 +34,7 @@ class Model(Protocol):
 
 
 class ModelUnavailableError(Exception):
-    """Nothing can be served and waiting does not help: the process should end and say why."""
+    """Nothing can be served, and waiting does not help: the process should end and say why."""
 
 
 @dataclass
@@ -68,7 +68,7 @@ class ModelManager:
         poll_interval: float = 1.0,
         wait_for_model: float = 60.0,
     ) -> None:
-        """`poll_interval`: seconds between looks; `wait_for_model`: seconds that an empty folder is waited for."""
+        """`poll_interval`: seconds between two checks; `wait_for_model`: seconds to wait for a first version."""
         self.name = name
         self._base = base
         self._loader = loader
@@ -82,7 +82,7 @@ class ModelManager:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="model-loader")
 
     async def run(self) -> None:
-        """Looks, loads and unloads until cancelled. Raises `ModelUnavailableError` if there is nothing to serve."""
+        """Loads and unloads versions until cancelled. Raises `ModelUnavailableError` if there is nothing to serve."""
         give_up = time.monotonic() + self._wait_for_model
         while True:
             versions = await self._in_thread(find, self._base)
@@ -144,7 +144,7 @@ class ModelManager:
                 return
 
     def _rests(self, version: Version) -> bool:
-        """Whether nobody has written to it for a while: since the last look, or longer than two looks."""
+        """Whether its files have not changed since the last check, or for longer than two checks."""
         rested = time.time() - version.changed_at
         return version == self._seen.get(version.number) or rested > 2 * self._poll_interval
 
@@ -192,7 +192,7 @@ class ModelManager:
         log.info("version %d of %s is unloaded", number, self.name)
 
     def _forget(self, versions: list[Version]) -> None:
-        """Drops what is known of versions that are no longer there, but for the one that is served."""
+        """Forgets versions that no longer exist, except the one that is served."""
         kept = {version.number for version in versions}
         if self._serving:
             kept.add(self._serving.version.number)

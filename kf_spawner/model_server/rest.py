@@ -19,7 +19,7 @@ from .manager import ModelManager
 log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT = 128
-"""Predictions that are being read or run at one time; more are refused with 429, so that memory has a bound."""
+"""Predictions that are read or run at one time. More are refused with 429, to limit memory."""
 
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,19}))?"
 _STATUS = re.compile(_MODEL)
@@ -122,7 +122,7 @@ class RestApi:
         return web.Response(body=answer, content_type="application/json")
 
     async def _run(self, body: bytes, version: int | None) -> bytes:
-        """The use of the model ends with the thread, not with the caller: a caller that leaves frees nothing."""
+        """The model is in use until the thread ends, also after the caller has closed the connection."""
         with self._manager.use(version) as servable:
             job = asyncio.get_running_loop().run_in_executor(
                 self._threads, lambda: servable.model.predict(body, timeout=self._timeout)

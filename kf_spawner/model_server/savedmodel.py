@@ -31,7 +31,7 @@ class SavedModel:
     def __init__(self, path: Path) -> None:
         import tensorflow as tf
 
-        tf.get_logger().setLevel("ERROR")  # the loader's deprecation is no news to whoever reads the log
+        tf.get_logger().setLevel("ERROR")  # the loader's deprecation warning does not help a reader of the log
         self._tf = tf
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
@@ -105,7 +105,7 @@ def _spec(info: Any, tf: Any) -> Spec:
 
 
 def _as_serving_error(error: Exception, tf: Any, what: str) -> ServingError:
-    """TensorFlow's error as ours: its code, and what went wrong without the graph's nodes around it."""
+    """TensorFlow's error as ours: its code and cause, without the graph's nodes."""
     if isinstance(error, tf.errors.OpError):
         codes = {getattr(tf.errors, name): name for name in dir(tf.errors) if name.isupper()}
         code, message = codes.get(error.error_code, "UNKNOWN"), error.message

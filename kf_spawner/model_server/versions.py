@@ -22,7 +22,7 @@ _MAX_VERSION = 2**63 - 1
 
 @dataclass(frozen=True)
 class Version:
-    """A version as it lies on disk.
+    """A version on disk.
 
     `fingerprint` changes whenever one of its files does: each file's path, size in bytes and time of change in ns.
     """
@@ -43,7 +43,7 @@ def find(base: Path) -> list[Version]:
     for number, path in _candidates(base):
         try:
             fingerprint = _fingerprint(path)
-        except OSError as error:  # a file that goes while we look: the next look will tell
+        except OSError as error:  # a file was removed meanwhile: the next check will tell
             log.debug("%s changes while it is read: %s", path, error)
             continue
         if number in versions:
@@ -64,7 +64,7 @@ def _candidates(base: Path) -> list[tuple[int, Path]]:
 
 
 def _fingerprint(path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Only what belongs to a SavedModel is looked at: a base folder may hold anything else beside it."""
+    """Only files of a SavedModel count: a base folder may hold other files beside it."""
     found = []
     for file in _model_files(path):
         seen = file.stat()

@@ -28,7 +28,7 @@ def told(*, authenticator="", password_file="", people=(), **facts) -> str:
         ("local", "/p", "Log in as admin with the password in /p."),
         ("null", "", "Log in as anybody with an empty password."),
         ("null", "/p", "Log in as anybody with the password in /p."),
-        ("iap", "", "Log in by the identity-aware proxy that is in front of it."),
+        ("iap", "", "Log in through the identity-aware proxy in front of it."),
     ],
 )
 def test_how_to_log_in(authenticator, password_file, sentence):
@@ -41,9 +41,9 @@ def test_how_to_log_in(authenticator, password_file, sentence):
         (
             "",
             "",
-            "(eve, mallory): each of them can log in so, too, and run programs as you. To keep them out of the hub",
+            "(eve, mallory): each of them can log in the same way and run programs as you. To keep them out of",
         ),
-        ("null", "", "start with --password-file FILE; what running jobs and endpoints listen on asks nobody"),
+        ("null", "", "start with --password-file FILE. The ports of running jobs and endpoints have no password"),
         ("iap", "", "reach the hub without that proxy"),
         ("iap", "/p", "reach the hub without that proxy"),
     ],

@@ -118,7 +118,7 @@ WRONG = [
     (["--port", "0"], "port"),
     (["--port", "http"], "port"),
     (["--kubeconfig", "{tmp}/none"], "does not exist"),
-    (["everything"], "does not know 'everything'"),
+    (["everything"], "unknown argument 'everything'"),
 ]
 
 
