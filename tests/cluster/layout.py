@@ -123,11 +123,6 @@ class Layout:
         return self.home / "images"
 
     @property
-    def loaded(self) -> Path:
-        """Which archives were loaded by hand."""
-        return self.home / "loaded.json"
-
-    @property
     def volumes(self) -> Path:
         """A folder for each claim."""
         return self.home / "volumes"

@@ -4,7 +4,7 @@ The machine is found by its command line, which names its folder: no file can be
 """
 
 import asyncio
-import json
+import contextlib
 import os
 import shutil
 import signal
@@ -19,7 +19,7 @@ from kf_spawner.localcluster.controlplane.binaries import AssetsError
 from kf_spawner.localcluster.controlplane.build import BuildError
 from kf_spawner.localcluster.supervisor import log_tail, process_start
 
-from . import cgroups, debian, images, namespaces, packages, programs, version
+from . import bundle, cgroups, debian, images, namespaces, packages, programs, version
 from .layout import ROOT, Layout
 
 START_TIMEOUT = 300.0
@@ -84,28 +84,31 @@ def machine(layout: Layout) -> int | None:
 def load(layout: Layout, archives: Sequence[Path]) -> None:
     """Put images (archives as `docker save` writes them) on every node. Raises ClusterError.
 
-    Gigabytes take minutes, so what was loaded is remembered and not loaded again: an image stays as long as `home`.
+    A layer that a node has is not sent to it again, nor twice where several images share it.
     """
-    machines = [_running(layout), *further_machines(layout)]
-    loaded = json.loads(layout.loaded.read_text()) if layout.loaded.exists() else {}
-    for path in archives:
-        stat = path.stat()
-        this = [stat.st_mtime_ns, stat.st_size, len(machines)]
-        if loaded.get(str(path.resolve())) == this:
-            continue
-        for first in machines:
-            _import(first, path)
-        loaded[str(path.resolve())] = this
-        layout.loaded.write_text(json.dumps(loaded))
+    try:
+        found = [image for archive in archives for image in bundle.read(archive)]
+    except (OSError, bundle.NotAnArchive) as error:
+        raise ClusterError(str(error)) from error
+    for first in [_running(layout), *further_machines(layout)]:
+        import_images(first, found)
 
 
-def _import(first: int, path: Path) -> None:
-    argv = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
-    argv += [packages.program("ctr"), "--namespace=k8s.io", "images", "import", "-"]
-    with path.open("rb") as file:
-        ended = subprocess.run(argv, stdin=file, check=False)
-    if ended.returncode:
-        raise ClusterError(f"containerd did not take {path}: is it an image's archive, as docker save writes it?")
+def import_images(first: int, images: Sequence[bundle.Image]) -> None:
+    """Put images on the node of this machine's first process. Raises ClusterError."""
+    ctr = [packages.program("nsenter"), f"--target={first}", "--mount", "--net"]
+    ctr += [packages.program("ctr"), "--namespace=k8s.io"]
+    listed = subprocess.run([*ctr, "content", "ls", "--quiet"], capture_output=True, text=True, check=False)
+    importing = subprocess.Popen([*ctr, "images", "import", "-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    assert importing.stdin is not None
+    try:
+        with contextlib.suppress(BrokenPipeError), importing.stdin:
+            bundle.write(importing.stdin, images, present=listed.stdout.split())
+    finally:
+        code = importing.wait()
+    if code:
+        names = ", ".join(name for image in images for name in image.names)
+        raise ClusterError(f"containerd did not take {names}; see above for its reason")
 
 
 def run(layout: Layout, command: Sequence[str]) -> NoReturn:
