@@ -10,6 +10,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from kf_spawner import __version__
@@ -19,6 +21,11 @@ from .programs import BuildFailed, need, run
 from .recipe import ROOT, Recipe, recipes
 
 REPOSITORY = "kf-spawner"
+AT_ONCE = 2
+"""Builds side by side: while one downloads or packs, which takes one core, another compiles."""
+
+Row = tuple[str, int, float]
+"""An image's name, its bytes unpacked, and the seconds that it took."""
 
 
 def main() -> None:
@@ -37,7 +44,7 @@ def main() -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     try:
         need("buildah", package="buildah")
-        rows = [make(recipe, base=options.base, out=options.out) for recipe in wanted]
+        rows = make_all(wanted, base=options.base, out=options.out)
     except BuildFailed as error:
         sys.exit(f"images: {error}")
     print(f"\n{'image':<34}{'size':>9}{'time':>9}")
@@ -45,13 +52,30 @@ def main() -> None:
         print(f"{name:<34}{size / 1e6:>6.0f} MB{seconds:>7.0f} s")
 
 
-def make(recipe: Recipe, *, base: str, out: Path) -> tuple[str, int, float]:
-    """Builds one image, writes its archive and bill of materials if it has changed; name, bytes unpacked, seconds."""
+def make_all(wanted: Sequence[Recipe], *, base: str, out: Path) -> list[Row]:
+    """Builds the images. One that shares layers waits for those that have them. Raises BuildFailed."""
+    arguments = {recipe.name: bases.arguments(recipe, base=base) for recipe in wanted}
+    wanted = sorted(wanted, key=lambda recipe: bool(recipe.shares))
+    building: dict[str, Future[Row]] = {}
+
+    def make_after(recipe: Recipe, others: Sequence[Future[Row]]) -> Row:
+        wait(others)
+        return make(recipe, arguments=arguments[recipe.name], out=out)
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for recipe in wanted:
+            others = [building[name] for name in recipe.shares if name in building]
+            building[recipe.name] = pool.submit(make_after, recipe, others)
+    return [each.result() for each in building.values()]
+
+
+def make(recipe: Recipe, *, arguments: Mapping[str, str], out: Path) -> Row:
+    """Builds one image, writes its archive and bill of materials if it has changed."""
     started = time.monotonic()
     print(f"{recipe.name}: building", flush=True)
     reference = f"localhost/{REPOSITORY}/{recipe.name}:{__version__}"
-    arguments = {**bases.arguments(recipe, base=base), "VERSION": __version__, "REVISION": revision()}
-    image_id = buildah.build(reference, recipe.dockerfile, ROOT, arguments=arguments)
+    labels = {"VERSION": __version__, "REVISION": revision()}
+    image_id = buildah.build(reference, recipe.dockerfile, ROOT, arguments={**arguments, **labels})
     archive, note = out / f"{recipe.name}.tar", out / f".{recipe.name}.id"
     if not archive.exists() or not note.exists() or note.read_text() != image_id:
         note.unlink(missing_ok=True)

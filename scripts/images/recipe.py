@@ -20,6 +20,8 @@ class Recipe:
     dockerfile: Path
     bases: dict[str, str]
     gpu: bool
+    shares: frozenset[str]
+    """The images of which it has layers."""
 
 
 def recipes(images: Path = IMAGES) -> dict[str, Recipe]:
@@ -30,11 +32,14 @@ def recipes(images: Path = IMAGES) -> dict[str, Recipe]:
 
 def read(dockerfile: Path) -> Recipe:
     """The recipe in a Dockerfile, and in the description beside it where there is one."""
-    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", dockerfile.read_text(), re.MULTILINE))
+    text, name = dockerfile.read_text(), dockerfile.parent.name
+    arguments = dict(re.findall(r"^ARG (\w+)=(\S+)$", text, re.MULTILINE))
     description = dockerfile.with_name("image.json")
     return Recipe(
-        name=dockerfile.parent.name,
+        name=name,
         dockerfile=dockerfile,
         bases={name: arguments[name] for name in BASES if name in arguments},
         gpu=description.exists() and json.loads(description.read_text())["gpu"],
+        # Whose packages it installs first, and in a layer of their own.
+        shares=frozenset(re.findall(r"images/([\w.-]+)/requirements\.txt", text)) - {name},
     )

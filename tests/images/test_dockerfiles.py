@@ -20,16 +20,26 @@ def recipe(request):
     return RECIPES[request.param]
 
 
-@pytest.fixture
-def instructions(recipe):
-    """Its instructions, continued lines joined."""
-    text = re.sub(r"\\\n", " ", recipe.dockerfile.read_text())
+def instructions(text: str) -> list[str]:
+    """Of a Dockerfile, continued lines joined."""
+    text = re.sub(r"\\\n", " ", text)
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
+def stages(text: str) -> dict[str, list[str]]:
+    """What follows FROM -> the stage's other instructions."""
+    parts = [instructions(part) for part in text.split("\nFROM ")]
+    return {first: others for first, *others in parts}
+
+
 @pytest.fixture
-def last_stage(instructions):
-    return instructions[max(number for number, line in enumerate(instructions) if line.startswith("FROM ")) :]
+def all_stages(recipe):
+    return instructions(recipe.dockerfile.read_text())
+
+
+@pytest.fixture
+def last_stage(all_stages):
+    return all_stages[max(number for number, line in enumerate(all_stages) if line.startswith("FROM ")) :]
 
 
 def test_every_image_of_the_catalogue_and_of_the_platform_can_be_built():
@@ -38,18 +48,19 @@ def test_every_image_of_the_catalogue_and_of_the_platform_can_be_built():
     assert next(iter(RECIPES)) == "hub"
 
 
-def test_bases_are_pinned_by_digest(recipe, instructions):
+def test_bases_are_pinned_by_digest(recipe, all_stages):
     for reference in recipe.bases.values():
         name, _, digest = reference.partition("@")
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest) or name.removeprefix("docker.io/") in BY_TAG_ALONE, name
-    begins = {line.split()[1] for line in instructions if line.startswith("FROM ")}
-    assert begins <= {"base", *(f"${{{name}}}" for name in BASES)}
+    stages = {line.split()[3] for line in all_stages if line.startswith("FROM ") and " AS " in line}
+    begins = {line.split()[1] for line in all_stages if line.startswith("FROM ")}
+    assert begins <= stages | {f"${{{name}}}" for name in BASES}
 
 
 def test_what_builds_is_not_in_the_image(last_stage):
     assert last_stage[0] == "FROM base"
     text = "\n".join(last_stage)
-    assert "COPY --from=build /opt/kf /opt/kf" in last_stage
+    assert any(re.fullmatch(r"COPY --from=\w+ /opt/kf /opt/kf", line) for line in last_stage)
     for word in ("PIP_CERT", "PIP_INDEX_URL", "pip install", "/tmp/environment", "apt-get"):
         assert word not in text
 
@@ -80,11 +91,24 @@ def test_it_has_a_health_check_and_a_bill_of_materials(recipe, last_stage):
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.gpu])
 def test_a_gpu_image_is_the_cpu_image_but_for_what_a_gpu_needs(name):
-    ours = RECIPES[name].dockerfile.read_text().replace("-gpu", "-cpu").splitlines()
-    theirs = set(RECIPES[name.replace("-gpu", "-cpu")].dockerfile.read_text().splitlines())
-    more = [line for line in ours if line not in theirs]
+    cpu = RECIPES[name.replace("-gpu", "-cpu")]
+    ours, theirs = RECIPES[name].dockerfile.read_text().replace("-gpu", "-cpu"), cpu.dockerfile.read_text()
+    if cpu.shares:  # its environment is made in two steps
+        ours, theirs = ours.rpartition("COPY --from=")[2], theirs.rpartition("COPY --from=")[2]
+    more = [line for line in ours.splitlines()[1:] if line not in theirs.splitlines()]
     for line in more:
         assert re.search(r"CUDA|cuda|cudnn|NVIDIA|JUPYTER_PREFER_ENV_PATH|apt-get", line), line
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [(each.name, other) for each in RECIPES.values() for other in each.shares]
+)
+def test_a_shared_layer_is_made_by_the_same_instructions(name, other):
+    """Only then is it the same layer, in a builder's cache and on a node; and what comes above it changes no pin."""
+    ours, theirs = (stages(RECIPES[each].dockerfile.read_text()) for each in (name, other))
+    assert ours["base AS tensorflow"] == theirs["base AS tensorflow"]
+    assert ours["base"][:2] == theirs["base"][:2] == ["ARG PYTHON=3.11", "COPY --from=tensorflow /opt/kf /opt/kf"]
+    assert pins(f"images/{other}/requirements.txt") < pins(f"images/{name}/requirements.txt")
 
 
 def pins(path: str) -> set[str]:
