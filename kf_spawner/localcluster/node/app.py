@@ -1,4 +1,4 @@
-"""The node as a program: its settings, and how its parts are put together."""
+"""The node as a program: its settings, and how it creates and connects its parts."""
 
 import asyncio
 import contextlib
@@ -63,7 +63,7 @@ SETTINGS = (
     "log_max_files",
     "refresh_interval",
 )
-"""Traits that are flags of the same name, with dashes."""
+"""Traits that are also command line flags: the same name, with dashes."""
 
 
 class NodeApp(Application):
@@ -77,34 +77,36 @@ class NodeApp(Application):
         help="Kubeconfig file of the node: user `system:node:NAME`, group `system:nodes`. Required."
     ).tag(config=True)
     provisioner_kubeconfig = Unicode(
-        help="""Kubeconfig file of the identity that makes volumes for claims. Default: none, and claims are left to
-        another provisioner."""
+        help="""Kubeconfig file of the identity that makes volumes for claims. Default: none; another
+        provisioner then serves the claims."""
     ).tag(config=True)
-    node_name = Unicode(
-        help="Name of the Node object. Default: the host's name, changed where Kubernetes does not accept it."
-    ).tag(config=True)
+    node_name = Unicode(help="Name of the Node object. Default: the host's name, made valid for Kubernetes.").tag(
+        config=True
+    )
     root = Unicode(
-        help="The node's own folder: pods, logs and records. One node at a time can use it. Required."
+        help="The node's own folder: pods, logs and records. Only one node at a time can use it. Required."
     ).tag(config=True)
-    volumes = Unicode(help="Folder of the claims' directories. Default: `volumes` beside `root`.").tag(config=True)
+    volumes = Unicode(help="Folder that holds a directory for each claim. Default: `volumes` beside `root`.").tag(
+        config=True
+    )
     images = Unicode(help="Folder of the image catalogue, with one folder for each image. Required.").tag(config=True)
     image_cache = Unicode(
-        help="Folder in which images are built. Default: `kf-spawner` in `$XDG_CACHE_HOME` or `~/.cache`."
+        help="Folder where the node builds images. Default: `kf-spawner` in `$XDG_CACHE_HOME` or `~/.cache`."
     ).tag(config=True)
     package = Unicode(
         str(PACKAGE),
-        help="Folder of the kf_spawner package that is installed into images. Default: the package that runs.",
+        help="Folder of the kf_spawner package that each image contains. Default: the package of this process.",
     ).tag(config=True)
     host = Unicode(
-        "127.0.0.1", help="Address of the node's server, also in its Node object. Default: 127.0.0.1."
+        "127.0.0.1", help="Address where the node listens and that its Node object shows. Default: 127.0.0.1."
     ).tag(config=True)
-    port = Integer(0, help="TCP port of the kubelet API (logs, exec), TLS only; 0 takes a free one. Default: 0.").tag(
-        config=True
-    )
+    port = Integer(
+        0, help="TCP port of the kubelet API (logs, exec), TLS only; 0 picks a free port. Default: 0."
+    ).tag(config=True)
     healthz_port = Integer(
         0,
-        help="""TCP port of `/healthz` (plain HTTP), which answers 200 once the node accepts pods; 0: none. Default:
-        0.""",
+        help="""TCP port of `/healthz` (plain HTTP), which answers 200 once the node accepts pods; 0 disables it.
+        Default: 0.""",
     ).tag(config=True)
     tls_cert = Unicode(help="PEM file with the certificate of the kubelet API. Required.").tag(config=True)
     tls_key = Unicode(help="PEM file with its private key. Required.").tag(config=True)
@@ -114,36 +116,34 @@ class NodeApp(Application):
     max_pods = Integer(110, help="Largest number of pods that run at the same time. Default: 110.").tag(config=True)
     reserved_memory = Unicode(
         "1Gi",
-        help="""Memory that pods do not get, for the control plane, the hub and the system. A Kubernetes quantity.
+        help="""Memory that the node reserves for the control plane, the hub and the system. A Kubernetes quantity.
         Default: 1Gi.""",
     ).tag(config=True)
     stop_pods = Bool(
         True,
-        help="""Whether SIGTERM ends all pods, as when a machine shuts down; the next node starts those again that
-        should run. False: they go on for `orphan_grace`. Default: true.""",
+        help="""Whether SIGTERM stops all pods, as when a machine shuts down; the next node restarts the pods that
+        should run. False: the pods continue for `orphan_grace`. Default: true.""",
     ).tag(config=True)
     stop_grace = Float(
         10.0,
-        help="""Seconds that pods get to end when the node stops; a shorter grace period of a pod counts. Default:
-        10.""",
+        help="""Seconds that pods have to end when the node stops; a pod's own grace period counts if it is
+        shorter. Default: 10.""",
     ).tag(config=True)
     orphan_grace = Float(
-        120.0, help="Seconds that pods go on after their node was killed; then they end themselves. Default: 120."
+        120.0, help="Seconds that pods continue after their node was killed; then they end. Default: 120."
     ).tag(config=True)
     backoff_first = Float(
         10.0,
-        help="""Seconds before a failed container is started again, or an image is pulled again, for the first time.
+        help="""Seconds before the first restart of a failed container, and before the second pull of an image.
         Default: 10.""",
     ).tag(config=True)
     backoff_most = Float(
-        300.0, help="Longest pause in seconds: each pause is twice the one before, up to this. Default: 300."
+        300.0, help="Longest pause in seconds: each pause is twice the previous one, up to this limit. Default: 300."
     ).tag(config=True)
     log_max_bytes = Integer(
-        10 * 1024 * 1024, help="Size in bytes at which a container's log is rotated. Default: 10485760 (10 MiB)."
+        10 * 1024 * 1024, help="Size in bytes at which the log of a container is rotated. Default: 10485760 (10 MiB)."
     ).tag(config=True)
-    log_max_files = Integer(5, help="Number of files that are kept of a container's log. Default: 5.").tag(
-        config=True
-    )
+    log_max_files = Integer(5, help="Number of log files to keep for each container. Default: 5.").tag(config=True)
     refresh_interval = Float(
         20.0, help="Seconds between updates of configMap, secret, token and downward API volumes. Default: 20."
     ).tag(config=True)
@@ -210,7 +210,7 @@ class NodeApp(Application):
             await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
             if not starting.done():
                 await cancel(starting)
-                if self.stop_pods:  # there is no worker yet to do it
+                if self.stop_pods:  # no worker exists yet that could do it
                     await end_pods(root, pods_on_disk(root), grace=self.stop_grace, interrupt=True)
                 return
             agent, registration = starting.result()
@@ -225,7 +225,7 @@ class NodeApp(Application):
     async def _start(
         self, stack: contextlib.AsyncExitStack, client: Client, root: Path
     ) -> tuple[Agent, Registration]:
-        """Brings the node up to the point where it runs pods; `stack` takes it down again."""
+        """Starts everything that the node needs to run pods; `stack` stops it again."""
         context = await self._context(stack, client, root)
         gpus = await hardware.gpus()
         context.devices.add([gpu.index for gpu in gpus])
@@ -288,7 +288,7 @@ class NodeApp(Application):
     async def _until(
         self, stopped: asyncio.Task[Any], registration: Registration, provisioner: ClusterConfig | None
     ) -> None:
-        """Until the signal to stop; what fails meanwhile ends the process, and the pods go on without it."""
+        """Waits for the signal to stop. An error of a task ends the process; the pods continue without it."""
         tasks: set[asyncio.Task[Any]] = {stopped, asyncio.create_task(registration.keep(), name="registration")}
         if provisioner is not None:
             tasks.add(asyncio.create_task(self._provide(provisioner), name="provisioner"))

@@ -1,4 +1,4 @@
-"""What this machine has: processors, memory, disk, GPUs, and its names. Reads; decides nothing."""
+"""Facts of this machine: processors, memory, disk, GPUs and names. Reads them; decides nothing."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ class Gpu:
 
 
 def cpus() -> int:
-    """Processors that this process may use, at least one; a container's quota counts."""
+    """Processors that this process may use, at least one. The quota of a container counts."""
     count = len(os.sched_getaffinity(0))
     with contextlib.suppress(OSError, ValueError):
         quota, period = CPU_LIMIT.read_text().split()
@@ -35,7 +35,7 @@ def cpus() -> int:
 
 
 def memory() -> int:
-    """Bytes of memory; a container's limit counts."""
+    """Bytes of memory. The limit of a container counts."""
     match = re.search(r"^MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
     total = int(match[1]) * 1024 if match else os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for path in MEMORY_LIMITS:
@@ -50,7 +50,7 @@ def disk(folder: Path) -> int:
 
 
 async def gpus() -> list[Gpu]:
-    """What nvidia-smi shows; nothing where there is no such command or no driver."""
+    """The GPUs that nvidia-smi lists; none without the command or the driver."""
     if not shutil.which("nvidia-smi"):
         return []
     process = await asyncio.create_subprocess_exec(
@@ -76,7 +76,7 @@ async def gpus() -> list[Gpu]:
 
 
 def parse_gpus(listing: str) -> list[Gpu]:
-    """`nvidia-smi --query-gpu=index,name --format=csv,noheader`, line by line."""
+    """The GPUs in the output of `nvidia-smi --query-gpu=index,name --format=csv,noheader`."""
     found = []
     for line in listing.splitlines():
         index, _, product = line.partition(",")
@@ -86,7 +86,7 @@ def parse_gpus(listing: str) -> list[Gpu]:
 
 
 def default_name() -> str:
-    """A node name from the host's: a DNS-1123 label."""
+    """A node name made from the name of the host: a DNS-1123 label."""
     name = re.sub(r"[^a-z0-9-]+", "-", socket.gethostname().split(".")[0].lower()).strip("-")
     return name[:63].strip("-") or "localhost"
 

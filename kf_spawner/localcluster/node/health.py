@@ -1,4 +1,4 @@
-"""`GET /healthz` over plain HTTP, for whoever watches over this process. Says nothing but whether the node works."""
+"""`GET /healthz` over plain HTTP, for the supervisor of this process. It says only whether the node works."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
-"""The node's own objects: a Node with what the machine has and how it is, and a Lease renewed while it lives.
+"""The objects of the node itself: a Node with its capacity and conditions, and a Lease that the node renews.
 
-Knows nothing of pods. What a node announces beyond a kubelet: the annotation of images that cannot run here.
+Knows nothing of pods. One annotation goes beyond a kubelet: it lists the images that cannot run here.
 """
 
 import asyncio
@@ -24,9 +24,9 @@ LEASE_NAMESPACE = "kube-node-lease"
 LEASE_SECONDS = 40
 RENEW_INTERVAL = 10.0
 RETRY_INTERVAL = 1.0
-BEAT_TIMEOUT = 10.0  # an API server whose store is away holds requests back: better to ask again than to wait
+BEAT_TIMEOUT = 10.0  # an API server without its store delays requests: better ask again than wait
 UNAVAILABLE = "images.kf-spawner.io/unavailable"
-KUBELET_VERSION = "v1.37.2"  # the API that this node speaks
+KUBELET_VERSION = "v1.37.2"  # the version of the API that this node implements
 DECLARED_FEATURES = ["ExtendWebSocketsToKubelet"]
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
@@ -69,7 +69,7 @@ def node_labels(name: str, gpus: list[Gpu]) -> dict[str, str]:
 
 
 def conditions(former: list[dict[str, Any]], *, now: str, ready: bool = True) -> list[dict[str, Any]]:
-    """`status.conditions`: a kubelet's four, with the moment of the last change kept from `former`."""
+    """`status.conditions`: the four of a kubelet. `former` gives the time of the last change."""
     before = {condition["type"]: condition for condition in former}
     result = []
     for kind, status, reason, message in _CONDITIONS:
@@ -91,7 +91,10 @@ def conditions(former: list[dict[str, Any]], *, now: str, ready: bool = True) ->
 
 
 class Registration:
-    """Makes and keeps the node's objects. `unavailable()` gives image name -> reason and may block."""
+    """Creates the objects of the node and keeps them up to date.
+
+    `unavailable()` returns image name -> reason and may block.
+    """
 
     def __init__(
         self,
@@ -123,18 +126,18 @@ class Registration:
         self._registered = False
 
     async def register(self) -> None:
-        """Returns once the Node is there and Ready; tries for as long as it takes."""
+        """Returns once the Node exists and is Ready; tries until it succeeds."""
         while True:
             try:
                 await self._write_node()
                 break
             except ApiError as error:
-                log.warning("the node cannot register yet: %s", error)
+                log.warning("the node cannot register yet, it tries again: %s", error)
             await asyncio.sleep(RETRY_INTERVAL)
         self._registered = True
 
     async def sign_off(self) -> None:
-        """Says that the node is not ready any more, if the API server still listens."""
+        """Sets the Node to not ready, if the API server still answers."""
         if self._registered:
             self._conditions = conditions(self._conditions, now=rfc3339(time.time_ns()), ready=False)
             try:
@@ -165,7 +168,7 @@ class Registration:
         return json.dumps(await asyncio.to_thread(self._unavailable), sort_keys=True)
 
     async def keep(self) -> None:
-        """Renews the lease and what may change, until cancelled."""
+        """Renews the lease and the status until it is cancelled."""
         beats = 0
         while True:
             try:
@@ -194,7 +197,7 @@ class Registration:
             await self._client.create(LEASES, lease)
 
     async def _stay_ready(self) -> None:
-        """Contradicts the controller that took this node for dead while its lease could not be renewed."""
+        """Sets the Node to Ready again after the controller marked it as not ready for want of a lease."""
         try:
             node = await self._client.get(NODES, self._name)
         except NotFound:
@@ -204,10 +207,10 @@ class Registration:
         if any(condition["type"] == "Ready" and condition["status"] != "True" for condition in written):
             self._conditions = conditions(written, now=rfc3339(time.time_ns()))
             await self._patch_status({"conditions": self._conditions})
-            log.info("the node was taken for dead and says that it is ready")
+            log.info("the control plane took the node for dead; it is ready again")
 
     async def _heartbeat(self, *, full: bool) -> None:
-        """What may have changed: each minute the images, each five the conditions; or the Node is made anew."""
+        """Updates the images every minute and the conditions every five; creates the Node again if it is gone."""
         unavailable = await self._unavailable_images()
         try:
             if unavailable != self._written_unavailable:

@@ -164,8 +164,8 @@ async def test_pull_builds_the_image(folders):
     lines = []
     await store.pull(image, lines.append)
     assert store.present(image)
-    assert lines[0].startswith("Making python, an environment of Python 3.")
-    assert lines[-1] == "Putting small together"
+    assert lines[0].startswith("Building python, an environment of Python 3.")
+    assert lines[-1] == "Assembling small"
     environment = store.environment(image)
     assert (environment.entrypoint, environment.cmd) == ([], ["demo"])
     assert (image.path / "python/etc/jupyter/config.json").read_text() == "{}"
@@ -196,7 +196,7 @@ async def test_a_new_package_makes_a_new_image_of_the_same_layer(folders):
     assert second.layers == first.layers
     lines = []
     await store.pull(second, lines.append)
-    assert lines == ["Putting small together"]
+    assert lines == ["Assembling small"]
     assert len(list(first.path.glob("python/lib/python*/site-packages/kf_spawner/*"))) == 1
     modules = [next(image.path.glob("python/lib/python*/site-packages/demo.py")) for image in (first, second)]
     assert modules[0].samefile(modules[1])

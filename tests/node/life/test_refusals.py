@@ -128,7 +128,7 @@ async def test_new_images_for_a_running_pod(pods: Pods) -> None:
     if pods.target.containers:
         await pods.event(pod, "Killing", "Container c0 definition changed, will be restarted")
     else:
-        await pods.event(pod, "Failed", "a running pod's containers cannot be changed here")
+        await pods.event(pod, "Failed", "this node cannot change the containers of a running pod")
         assert (await pods.get(pod))["status"]["phase"] == "Running"
 
 

@@ -204,7 +204,7 @@ async def test_a_volume_of_somebody_elses_storage_is_refused_for_good(server, tm
         error = await failure(manager, pod)
         return error if error.permanent else None
 
-    assert "is no directory of this node" in (await eventually(refused)).message
+    assert "is not a directory of this node" in (await eventually(refused)).message
 
 
 async def test_a_sub_path_that_leads_out_is_a_configuration_error(server):

@@ -1,4 +1,4 @@
-"""What the kubelet API's server asks about containers, answered from the workers."""
+"""Answers what the kubelet API asks about containers, from the workers of the pods."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,15 +10,15 @@ from ..process.attempts import Attempt
 from .server import LogsUnavailable
 
 WAITING = {"ErrImagePull": "image can't be pulled", "ImagePullBackOff": "trying and failing to pull image"}
-"""What a kubelet says instead of these reasons to whoever asks for the logs."""
+"""The words of a kubelet for these reasons, for a client that asks for the logs."""
 
 
 class NotRunning(Exception):
-    """There is no running container of that name."""
+    """No running container has this name."""
 
 
 class Access:
-    """A `server.ContainerAccess` over one agent's workers. `root` is the node's."""
+    """The `server.ContainerAccess` of one agent. `root` is the folder of the node."""
 
     def __init__(self, agent: Agent, root: Path):
         self._agent = agent

@@ -1,4 +1,4 @@
-"""The kubelet's log options and what they make of a container's records. No HTTP: text in, bytes out."""
+"""The log options of a kubelet, applied to the log of a container. No HTTP: text in, bytes out."""
 
 import asyncio
 import time
@@ -9,13 +9,13 @@ from pathlib import Path
 from .cri_log import LogReader, Record, parse_record, parse_time
 
 FOLLOW_POLL = 0.1
-"""Seconds between looks at a followed file's end: the standard library has nothing that tells of a write."""
+"""Seconds between two reads of a followed log: the standard library cannot notify us of a write."""
 TRUE = ("1", "t", "true", "yes")
 STREAMS = {"all": None, "stdout": b"stdout", "stderr": b"stderr"}
 
 
 class LogOptionError(Exception):
-    """A log option that cannot be; the message names it."""
+    """A log option with a wrong value; the message names the option."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ def parse_since(query: Mapping[str, str], now: float) -> int | None:
 
 
 class LogRenderer:
-    """Turns records into what a client reads."""
+    """Selects and formats the records that a client gets."""
 
     def __init__(self, options: LogOptions) -> None:
         self._options = options
@@ -86,12 +86,12 @@ class LogRenderer:
 
     @property
     def exhausted(self) -> bool:
-        """No more bytes may be given."""
+        """Whether the limit of bytes is reached."""
         return self._left == 0
 
     def render(self, data: bytes) -> bytes:
-        """Of `data`, complete records, what the options let through."""
-        # Not splitlines(): a program's own carriage returns are part of its text.
+        """What the client gets of `data`, which holds complete records."""
+        # Not splitlines(): the carriage returns of a program are part of its text.
         out = bytearray()
         for line in data.split(b"\n"):
             record = parse_record(line)
@@ -124,15 +124,15 @@ async def stream_logs(
 ) -> AsyncGenerator[bytes, None]:
     """The log of one run of a container, in pieces.
 
-    `files`: its files now, oldest first. `stopped()` returns when the run has ended; a followed log ends then, one
-    that is not followed (or without `stopped`) ends at the end of what there is.
+    `files` lists its files, oldest first. `stopped()` returns when the run has ended: then a followed log ends.
+    Without `follow` or `stopped`, the log ends with its last record.
     """
     renderer = LogRenderer(options)
     reader = LogReader(files, tail=options.tail)
     end = asyncio.ensure_future(stopped()) if stopped and options.follow else None
     try:
         while not renderer.exhausted:
-            ended = end is None or end.done()  # before the read: what is written until then belongs to it
+            ended = end is None or end.done()  # checked before the read, so that the read gets everything
             if data := reader.read():
                 if text := renderer.render(data):
                     yield text

@@ -1,7 +1,7 @@
-"""Container logs as the container runtime interface has them on disk: records, and a reader that survives rotation.
+"""Container logs on disk in the format of the container runtime interface, and a reader that survives rotation.
 
-A record is `2026-11-23T17:44:11.123456789Z stdout F text`, tag P where the line goes on in the next record.
-Rotation renames the file that was written to and begins another. Knows nothing of pods or HTTP.
+A record is `2026-11-23T17:44:11.123456789Z stdout F text`, with tag P where the line continues in the
+next record. Rotation renames the current file and begins a new one. Knows nothing of pods or HTTP.
 """
 
 import calendar
@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 CHUNK = 64 * 1024
 HEADER = 64
-"""Bytes that hold a record's time, stream and tag for sure."""
+"""Bytes that always hold the time, stream and tag of a record."""
 TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))")
 
 
@@ -30,7 +30,7 @@ class Record:
 
 
 def parse_record(line: bytes) -> Record | None:
-    """The record in `line` (no newline at its end), or None where it is none: a crash may leave half of one."""
+    """The record in `line` (no newline at its end), or None if it is not one: a crash may leave half a record."""
     parts = line.split(b" ", 3)
     if len(parts) != 4 or parts[2] not in (b"F", b"P"):
         return None
@@ -51,9 +51,9 @@ def parse_time(text: str) -> int:
 
 
 def tail_offset(data: bytes | mmap.mmap, lines: int) -> tuple[int, int]:
-    """Where the last `lines` lines of `data` begin, and how many lines that is.
+    """Where the last `lines` lines of `data` begin, and how many lines there are.
 
-    A line whose end is not written yet counts as one.
+    An unfinished last line counts too.
     """
     end = data.rfind(b"\n") + 1
     found = 0
@@ -70,9 +70,9 @@ def tail_offset(data: bytes | mmap.mmap, lines: int) -> tuple[int, int]:
 
 
 class LogReader:
-    """Reads the records of one run of a container, oldest first, through rotations that happen meanwhile.
+    """Reads the records of one run of a container, oldest first, also while the log rotates.
 
-    `files` gives the paths that there are now, oldest first; close() it at the end.
+    `files()` returns the current paths, oldest first. Call close() at the end.
     """
 
     def __init__(self, files: Callable[[], Sequence[Path]], *, tail: int | None = None) -> None:
@@ -81,14 +81,14 @@ class LogReader:
         self._file = self._open_at(tail)
 
     def read(self) -> bytes:
-        """More complete records, each with its newline; empty when there are none now."""
+        """The next complete records, each with its newline; empty if there are none yet."""
         while self._file is not None or self._advance():
             assert self._file is not None
             if data := self._read_records(self._file):
                 return data
             if not self._has_newer():
                 return b""
-            # Rotated: the writer had closed this file by then, so what it holds now is all of it.
+            # Rotated: the writer has closed this file, so its content is complete.
             if data := self._read_records(self._file):
                 return data
             self._advance()
@@ -109,7 +109,7 @@ class LogReader:
         return b""
 
     def _open_at(self, tail: int | None) -> BinaryIO | None:
-        """The file to begin with, at the position to begin at; the others are closed again."""
+        """The first file to read, at the position to start from. Closes the others."""
         opened = [file for path in self._files() if (file := open_existing(path))]
         chosen = opened[0] if opened else None
         if tail is not None:
@@ -135,14 +135,14 @@ class LogReader:
                     return paths[index + 1] if index + 1 < len(paths) else None
             except FileNotFoundError:
                 continue
-        # Ours was rotated away while we read it: what was between is gone.
+        # Our file was rotated away while we read it: the records in between are lost.
         return paths[0] if paths else None
 
     def _has_newer(self) -> bool:
         return self._newer() is not None
 
     def _advance(self) -> bool:
-        """Goes on to the next newer file; False where there is none."""
+        """Moves to the next newer file; False if there is none."""
         path = self._newer()
         file = open_existing(path) if path else None
         if file is None:
@@ -154,7 +154,7 @@ class LogReader:
 
 
 def open_existing(path: Path) -> BinaryIO | None:
-    """The file, unless it was rotated away between listing and opening."""
+    """The open file, or None if it was rotated away after the listing."""
     try:
         return path.open("rb")
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def open_existing(path: Path) -> BinaryIO | None:
 
 
 def tail_in(file: BinaryIO, lines: int) -> tuple[int, int]:
-    """tail_offset() of an open file, read from its end only."""
+    """tail_offset() of an open file; reads only the end of the file."""
     size = os.fstat(file.fileno()).st_size
     if not size:
         return 0, 0

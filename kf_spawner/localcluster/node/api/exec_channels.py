@@ -1,7 +1,7 @@
-"""Exec over a WebSocket as Kubernetes speaks it: protocols v5 and v4 of `channel.k8s.io`.
+"""Exec over a WebSocket: the protocols v5 and v4 of `channel.k8s.io`.
 
-The first byte of each message is its channel; with v5 a message of 255 and a channel's number closes that one.
-Owns the session: streams to and from one command until it, its container or its client ends.
+The first byte of each message is its channel. In v5, the byte 255 and the number of a channel close that channel.
+Owns the session: it copies the streams of one command until the command, its container or its client ends.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Channel(IntEnum):
 
 
 async def serve_exec(http: web.Request, request: ExecRequest, *, stopped: Stopped) -> web.WebSocketResponse:
-    """Runs the command for one client; returns when it has ended and everything it started is gone."""
+    """Runs the command for one client; returns when the command and everything that it started has ended."""
     socket = web.WebSocketResponse(protocols=PROTOCOLS, heartbeat=PING_INTERVAL, max_msg_size=0)
     await socket.prepare(http)
     process = ExecProcess(
@@ -56,7 +56,7 @@ async def serve_exec(http: web.Request, request: ExecRequest, *, stopped: Stoppe
 async def run_to_status(
     socket: web.WebSocketResponse, request: ExecRequest, process: ExecProcess, stopped: Stopped
 ) -> dict[str, Any] | None:
-    """What to tell the client in the end; None when it has gone."""
+    """The final status for the client; None if the client has gone."""
     if problem := cannot_start(request):
         return internal_error(problem)
     try:
@@ -79,7 +79,7 @@ async def run_to_status(
 
 
 async def receive(socket: web.WebSocketResponse, process: ExecProcess) -> None:
-    """Passes on what the client sends until it goes."""
+    """Passes the messages of the client to the command until the client goes."""
     async for message in socket:
         if message.type is not WSMsgType.BINARY or not message.data:
             continue
@@ -97,17 +97,17 @@ def resize(process: ExecProcess, data: bytes) -> None:
         size = json.loads(data)
         process.resize(columns=int(size["Width"]), rows=int(size["Height"]))
     except (ValueError, KeyError, TypeError) as error:
-        log.warning("exec: a resize message that is none: %r", error)
+        log.warning("exec: ignoring an invalid resize message: %r", error)
 
 
 async def send(socket: web.WebSocketResponse, channel: Channel, data: bytes) -> None:
-    """To a client that may have gone meanwhile: then receive() ends, and with it the session."""
+    """Sends to a client that may have gone: then receive() ends, and the session with it."""
     with contextlib.suppress(ConnectionResetError):
         await socket.send_bytes(bytes([channel]) + data)
 
 
 def cannot_start(request: ExecRequest) -> str:
-    """Why the command cannot start, in the words of a container runtime; empty when it can."""
+    """Why the command cannot start, in the words of a container runtime; empty if it can."""
     command = request.argv[0]
     if "/" in command or shutil.which(command, path=request.env.get("PATH", "")):
         return ""
@@ -129,7 +129,7 @@ def exit_status(code: int) -> dict[str, Any]:
 
 
 def internal_error(message: str) -> dict[str, Any]:
-    """metav1.Status of a command that could not be started."""
+    """metav1.Status of a command that could not start."""
     return {
         "metadata": {},
         "status": "Failure",

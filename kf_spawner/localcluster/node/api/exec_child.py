@@ -1,7 +1,7 @@
-"""What an exec'd command starts as: `python -I -S exec_child.py PARENT tty|- COMMAND…`, then it becomes COMMAND.
+"""The start of an exec command: `python -I -S exec_child.py PARENT tty|- COMMAND…` replaces itself by COMMAND.
 
-Ties the command to the node's life (a node that is killed takes its commands along) and, with a terminal on
-standard input, makes that the controlling one. Standard library only, and little of it: every exec pays for it.
+It makes the kernel kill the command when the node dies. With `tty`, the terminal on standard input becomes the
+controlling terminal. It imports few modules of the standard library, because every exec waits for it.
 """
 
 import ctypes
@@ -19,10 +19,10 @@ NOT_EXECUTABLE = 126
 def main(parent: str, terminal: str, *argv: str) -> int:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != int(parent):
-        return 1  # it died before it could have killed us
+        return 1  # the node died before the line above
     if terminal == "tty":
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-    # What is ignored or blocked stays so in the command: by Python itself, and by nohup or & of whoever started us.
+    # A command inherits ignored and blocked signals: from Python, and from nohup or & in front of the node.
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -1,6 +1,6 @@
-"""A command beside a container's process: pipes or a terminal, its exit code, and the end of all it started.
+"""An extra command in a container: its pipes or terminal, its exit code, and the end of everything it started.
 
-Knows nothing of the protocol that carries its streams: those are callbacks and methods here.
+Knows nothing of the protocol that carries its streams: it offers methods for input and calls back with output.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from pathlib import Path
 
 CHUNK = 32 * 1024
 DRAIN_TIMEOUT = 1.0
-"""Seconds that output may still come after the command's end, from what it left running."""
+"""Seconds to wait for output after the command has ended: processes that it left may still write."""
 KILL_PASSES = 2
-"""The second is for what was forked while the first looked."""
+"""Rounds of killing: the second reaches what was forked during the first."""
 CHILD = Path(__file__).with_name("exec_child.py")
 
 Output = Callable[[bytes], Awaitable[None]]
@@ -29,7 +29,7 @@ Output = Callable[[bytes], Awaitable[None]]
 
 @dataclass(frozen=True, kw_only=True)
 class ExecRequest:
-    """What to run, and which of its streams the client wants."""
+    """The command, and the streams that the client wants."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -43,7 +43,7 @@ class ExecRequest:
 class ExecProcess:
     """One command. start(), then write(), close_stdin() and resize() at will, wait() for its code, kill() always.
 
-    Its pipes are our own, not asyncio's: there wait() would last until the last process that inherited them ends.
+    It makes its own pipes: with those of asyncio, wait() would last until every process that inherited them ends.
     """
 
     def __init__(self, request: ExecRequest, *, on_stdout: Output, on_stderr: Output) -> None:
@@ -56,7 +56,7 @@ class ExecProcess:
         self._readers: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        """Raises OSError when it cannot be started."""
+        """Raises OSError if the command cannot start."""
         theirs = self._terminal() if self._request.tty else self._pipes()
         try:
             self._process = await asyncio.create_subprocess_exec(
@@ -73,12 +73,12 @@ class ExecProcess:
                 os.close(descriptor)
 
     async def write(self, data: bytes) -> None:
-        """Gives input; returns when the command can take more. Input that nobody reads any more is dropped."""
+        """Writes input; returns when the command can take more. Drops input that no process reads."""
         if self._input is not None:
             await write_all(self._input, data)
 
     async def close_stdin(self) -> None:
-        """The client has no more input. On a terminal that is what Ctrl-D types."""
+        """The client has no more input. On a terminal, this types Ctrl-D."""
         if self._request.tty:
             await self.write(b"\x04")
         elif self._input is not None:
@@ -86,13 +86,13 @@ class ExecProcess:
             self._input = None
 
     def resize(self, *, columns: int, rows: int) -> None:
-        """The client's terminal has a new size."""
+        """Sets the size of the terminal."""
         if self._request.tty and self._input is not None:
             size = struct.pack("HHHH", clamp(rows), clamp(columns), 0, 0)
             fcntl.ioctl(self._input, termios.TIOCSWINSZ, size)
 
     async def wait(self) -> int:
-        """Its exit code once it has ended and its output was given; 128 + n after signal n."""
+        """The exit code, once the command has ended and its output is delivered; 128 + n after signal n."""
         assert self._process is not None
         code = await self._process.wait()
         if self._readers:
@@ -100,9 +100,9 @@ class ExecProcess:
         return code if code >= 0 else 128 - code
 
     async def kill(self) -> None:
-        """Ends the command and all of its session, and frees what it held.
+        """Kills the command and its whole session, and frees its descriptors.
 
-        What must happen comes before the first await: a client that goes cancels whoever called this.
+        The essential part comes before the first await: a client that goes cancels the caller.
         """
         for reader in self._readers:
             reader.cancel()
@@ -117,14 +117,14 @@ class ExecProcess:
             await self._process.wait()
 
     def _terminal(self) -> tuple[int, int, int]:
-        """The command's side of a new terminal, three times; ours is read and written."""
+        """The command's side of a new terminal, for its three streams; we read and write the other side."""
         outer, inner = pty.openpty()
         self._input = self._keep(outer)
         self._read(outer, self._on_stdout)
         return inner, inner, inner
 
     def _pipes(self) -> tuple[int, int, int]:
-        """The command's ends of a pipe for each stream that is wanted."""
+        """The command's ends of the pipes, one for each stream that the client wants."""
         theirs = [DEVNULL, DEVNULL, DEVNULL]
         if self._request.stdin:
             theirs[0], ours = os.pipe()
@@ -157,7 +157,7 @@ class ExecProcess:
 
 
 async def copy(descriptor: int, output: Output) -> None:
-    """Until the last process that has the other side open is gone."""
+    """Copies until no process has the other side open."""
     while True:
         await ready(descriptor, for_writing=False)
         try:
@@ -165,7 +165,7 @@ async def copy(descriptor: int, output: Output) -> None:
         except BlockingIOError:
             continue
         except OSError:
-            return  # EIO: how a terminal ends
+            return  # EIO: the terminal has ended
         if not data:
             return
         await output(data)
@@ -179,11 +179,11 @@ async def write_all(descriptor: int, data: bytes) -> None:
         except BlockingIOError:
             await ready(descriptor, for_writing=True)
         except OSError:
-            return  # EPIPE, EIO: nobody reads it any more
+            return  # EPIPE, EIO: no process reads it
 
 
 async def ready(descriptor: int, *, for_writing: bool) -> None:
-    """Waits until `descriptor` can be read or written. When cancelled, ExecProcess.kill() cleans up."""
+    """Waits until `descriptor` can be read or written. After a cancel, ExecProcess.kill() cleans up."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()
     add, remove = (loop.add_writer, loop.remove_writer) if for_writing else (loop.add_reader, loop.remove_reader)
@@ -198,7 +198,7 @@ def finish(future: asyncio.Future[None]) -> None:
 
 
 def clamp(size: int) -> int:
-    """What a terminal's size can be."""
+    """The nearest size that a terminal can have."""
     return max(0, min(size, 0xFFFF))
 
 
@@ -209,7 +209,7 @@ def kill_session(session: int) -> None:
 
 
 def session_members(session: int) -> list[int]:
-    """Processes of a session: an interactive shell gives each of its jobs a group of its own."""
+    """The processes of a session: an interactive shell puts each job into its own process group."""
     members = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

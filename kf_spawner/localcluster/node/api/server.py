@@ -1,6 +1,6 @@
-"""The kubelet's API as the API server calls it: logs and exec, over TLS and to known clients alone.
+"""The HTTP API of a kubelet: logs and exec, over TLS, for known clients only.
 
-Owns routes, who may call and what an error looks like. What runs here it asks of a ContainerAccess.
+Owns the routes, the check of the client and the form of errors. It asks a ContainerAccess about containers.
 """
 
 import asyncio
@@ -26,20 +26,20 @@ STOP_TIMEOUT = 0.5
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CONTAINER = "/{namespace}/{pod}/{container}"
 NO_PORT_FORWARD = (
-    "port-forward is not there on this node, and not needed: its pods listen on this machine's loopback interface. "
+    "this node has no port-forward, and you do not need it: its pods listen on this machine's loopback interface. "
     "`kubectl get pod NAME -o wide` shows the address"
 )
 NO_ATTACH = (
-    "attach is not there on this node; `kubectl logs -f` shows a container's output, `kubectl exec -it` a shell"
+    "this node has no attach; `kubectl logs -f` shows the output of a container, `kubectl exec -it` opens a shell"
 )
 NEED_WEBSOCKET = (
-    "this node speaks exec over WebSocket alone (v5.channel.k8s.io or v4.channel.k8s.io): use a client of Kubernetes "
-    "1.31 or later, with an API server of 1.36 or later that has the feature ExtendWebSocketsToKubelet on"
+    "this node supports exec over WebSocket only (v5.channel.k8s.io or v4.channel.k8s.io): use a client of Kubernetes"
+    " 1.31 or later, with an API server of 1.36 or later that has the feature ExtendWebSocketsToKubelet on"
 )
 
 
 class LogsUnavailable(Exception):
-    """There is no log to give; the message is the user's answer. `status`: 404 for no such pod or container."""
+    """There is no log; the message is for the user. `status` is 404 if the pod or container does not exist."""
 
     def __init__(self, message: str, *, status: int = 400) -> None:
         super().__init__(message)
@@ -47,7 +47,7 @@ class LogsUnavailable(Exception):
 
 
 class ContainerAccess(Protocol):
-    """What the server must know of the containers on this node."""
+    """What the server needs to know about the containers of this node."""
 
     def log_files(self, namespace: str, pod: str, container: str, previous: bool) -> Sequence[Path]:
         """Files of the current run (or the one before), oldest first. Raises LogsUnavailable."""
@@ -56,18 +56,18 @@ class ContainerAccess(Protocol):
         """Whether the container runs now."""
 
     async def wait_stopped(self, namespace: str, pod: str, container: str) -> None:
-        """Returns when the run that is current now has ended and all its output is in its files."""
+        """Returns when the current run has ended and all its output is in its files."""
 
     def exec_context(self, namespace: str, pod: str, container: str) -> tuple[Mapping[str, str], str]:
         """Environment and working directory of the container's process."""
 
     def translate_argv(self, namespace: str, pod: str, container: str, argv: Sequence[str]) -> Sequence[str]:
-        """The command with the pod's own paths and addresses replaced by this machine's."""
+        """The command, with the paths and addresses of the pod replaced by those of this machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerTls:
-    """PEM files: the node's serving certificate and key, and who signs the clients that may call."""
+    """PEM files: the certificate and key of the node, and the authority that signs client certificates."""
 
     certificate: Path
     key: Path
@@ -84,8 +84,8 @@ class ServerTls:
 class NodeServer:
     """`async with NodeServer(...) as server:` listens; `server.port` is where.
 
-    `clients`: common names of the certificates that may call: other holders of a certificate of the same
-    authority (users, the node itself) have no business here.
+    `clients` are the common names of the certificates that may call. The same authority also signs certificates
+    for users and for the node: these may not call.
     """
 
     def __init__(
@@ -105,19 +105,19 @@ class NodeServer:
         app = web.Application(middlewares=[self._authorize])
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/containerLogs" + CONTAINER, self._logs)
-        # POST is how a client asks that knows SPDY only: it gets told.
+        # A client that knows only SPDY sends POST: it gets an explanation.
         app.router.add_route("GET", "/exec" + CONTAINER, self._exec)
         app.router.add_route("POST", "/exec" + CONTAINER, self._exec)
         app.router.add_route("*", "/attach" + CONTAINER, refusal(NO_ATTACH))
         app.router.add_route("*", "/portForward/{namespace}/{pod}", refusal(NO_PORT_FORWARD))
-        # A client that goes must end its handler: an idle followed log would not notice.
+        # A client that goes must end its handler: a followed log without output would not notice it.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_TIMEOUT, handle_signals=False
         )
 
     @property
     def port(self) -> int:
-        """Where it listens; for `status.daemonEndpoints.kubeletEndpoint`."""
+        """The TCP port, for `status.daemonEndpoints.kubeletEndpoint`."""
         return self._port
 
     async def __aenter__(self) -> "NodeServer":
@@ -152,7 +152,7 @@ class NodeServer:
         folders = {path.parent for path in first}
 
         def files() -> list[Path]:
-            """Those of the run that was asked for: the next run's are another log."""
+            """The files of the requested run only: the next run has its own log."""
             try:
                 now = self._access.log_files(*who, options.previous)
             except LogsUnavailable:
@@ -191,20 +191,20 @@ class NodeServer:
 
 
 async def copy(chunks: AsyncGenerator[bytes, None], response: web.StreamResponse) -> None:
-    """All of `chunks` to the client; a client that goes is no error."""
+    """Sends all `chunks` to the client. It is not an error if the client goes."""
     try:
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
                 await response.write(chunk)
-                # One long log must not hold up everything else that this loop does.
+                # One long log must not block the event loop.
                 await asyncio.sleep(0)
         await response.write_eof()
     except ConnectionResetError:
-        log.debug("a reader of logs has gone")
+        log.debug("a client that read a log has gone")
 
 
 def refusal(message: str) -> Handler:
-    """A handler that says why not."""
+    """A handler that explains why the node refuses."""
 
     async def handler(request: web.Request) -> web.Response:
         return web.Response(status=400, text=message)
@@ -213,7 +213,7 @@ def refusal(message: str) -> Handler:
 
 
 def text_error(status: int, message: str) -> web.HTTPException:
-    """The kubelet's errors are plain text; the API server makes a Status of them."""
+    """A kubelet sends errors as plain text; the API server turns them into a Status."""
     return web.HTTPNotFound(text=message) if status == 404 else web.HTTPBadRequest(text=message)
 
 
@@ -223,7 +223,7 @@ def container_of(request: web.Request) -> tuple[str, str, str]:
 
 
 def offers_websocket(request: web.Request) -> bool:
-    """Whether the client asks for a WebSocket with a protocol that we speak."""
+    """Whether the client asks for a WebSocket with a protocol that we support."""
     offered = request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(",")
     return request.headers.get("Upgrade", "").lower() == "websocket" and any(name in PROTOCOLS for name in offered)
 

@@ -1,4 +1,4 @@
-"""What several sub-rooms of the node share: the layout of its folder, small files, statuses, restarts, translation.
+"""What several sub-rooms of the node share: its folder layout, small files, pod status, restarts, translation.
 
 May not import any other sub-room of the node.
 """

@@ -1,4 +1,4 @@
-"""Waiting, and its end: a moment that may be moved forward while somebody waits for it, and tasks called off."""
+"""A deadline that can move nearer while a task waits for it, and the cancelling of tasks."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -24,7 +24,7 @@ class Deadline:
                 scope.reschedule(at)
 
     async def met_by(self, awaitable: Awaitable[Any]) -> bool:
-        """Whether `awaitable` ends before the deadline; it is cancelled otherwise."""
+        """Whether `awaitable` ends before the deadline; cancels it otherwise."""
         try:
             async with asyncio.timeout_at(self._at) as scope:
                 self._scopes.add(scope)
@@ -40,7 +40,7 @@ class Deadline:
 
 
 async def cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancels the tasks and returns once they have ended; what they raised is not of interest any more."""
+    """Cancels the tasks and returns once they have ended; ignores their errors."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

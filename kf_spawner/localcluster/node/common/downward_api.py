@@ -1,4 +1,4 @@
-"""What a pod may be told about itself: `fieldRef` and `resourceFieldRef` in environments and volumes. Pure.
+"""The downward API: the values of `fieldRef` and `resourceFieldRef` in environments and volumes. Pure.
 
 Rules: https://kubernetes.io/docs/concepts/workloads/pods/downward-api/
 """
@@ -15,11 +15,11 @@ _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 class FieldError(Exception):
-    """A field that is not there, or a name that no container of the pod has."""
+    """The field does not exist, or no container of the pod has this name."""
 
 
 def field_value(pod: dict[str, Any], path: str, *, pod_ip: str = "", host_ip: str = "") -> str:
-    """The text of `fieldRef.fieldPath` for `pod`; labels and annotations as a whole come as `key="value"` lines."""
+    """The value of `fieldRef.fieldPath` for `pod`. All labels or annotations become lines of `key="value"`."""
     meta = pod["metadata"]
     subscript = _SUBSCRIPT.fullmatch(path)
     if subscript:
@@ -47,9 +47,9 @@ def field_value(pod: dict[str, Any], path: str, *, pod_ip: str = "", host_ip: st
 def resource_value(
     pod: dict[str, Any], reference: dict[str, Any], *, container: str | None, allocatable: Mapping[str, str] | None
 ) -> str:
-    """The number of `resourceFieldRef`, in units of its divisor, rounded up.
+    """The value of `resourceFieldRef`, in units of its divisor, rounded up.
 
-    `container` stands in where the reference names none. A limit that is not set is the node's `allocatable`.
+    `container` is used if the reference names none. Without a limit, the value is the `allocatable` of the node.
     """
     name = reference.get("containerName") or container
     found = _container(pod, name)
@@ -64,7 +64,7 @@ def resource_value(
 
 
 def needs_allocatable(pod: dict[str, Any], reference: dict[str, Any], *, container: str | None) -> bool:
-    """Whether `resource_value` has to know what the node has."""
+    """Whether `resource_value` needs the `allocatable` of the node."""
     kind, _, resource = reference["resource"].partition(".")
     name = reference.get("containerName") or container
     found = _container(pod, name)

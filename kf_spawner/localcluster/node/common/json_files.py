@@ -1,4 +1,4 @@
-"""Small private files: written whole or not at all, read or absent."""
+"""Small private JSON files: a write replaces the whole file or nothing."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Replaces `path` in one step; only its owner can read it (it may hold a pod's secrets)."""
+    """Replaces `path` in one step; only the owner can read it, because it may hold secrets of a pod."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(fd, "w") as file:
@@ -16,7 +16,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What `path` holds, or None when it is not there."""
+    """The content of `path`, or None if the file does not exist."""
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""Where the node keeps what about pods, below its root. Paths only.
+"""The files that the node keeps below its root. Paths only.
 
 node.lock                                   held by the one running node
-pods/UID/pod.json                           the pod as it was last seen: all that an orphan's clean-up has to go by
+pods/UID/pod.json                           the pod as the node last saw it, for a clean-up by the next node
 pods/UID/devices.json                       container -> GPU indices
-pods/UID/containers/NAME/ATTEMPT/           see attempts.py
+pods/UID/containers/NAME/ATTEMPT/           see process/attempts.py
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One pod as its worker and its containers' runners share it: what the API says, and what the node found for it."""
+"""The state of one pod that its worker and the runners of its containers share."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 
 @dataclass
 class PodState:
-    """`changed` marks the status as to be written soon, `publish` writes it now."""
+    """`pod` is the newest from the API. `changed` asks for a write of the status soon, `publish` writes it now."""
 
     pod: dict[str, Any]
     changed: Callable[[], None]
@@ -35,7 +35,7 @@ class PodState:
 
     @property
     def grace_period(self) -> float:
-        """Seconds from the stop signal to the kill."""
+        """Seconds from SIGTERM to SIGKILL."""
         seconds = self.pod["spec"].get("terminationGracePeriodSeconds")
         return 30.0 if seconds is None else float(seconds)
 

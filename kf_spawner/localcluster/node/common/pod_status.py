@@ -1,6 +1,6 @@
-"""The status of a pod from what is known of its containers, as a kubelet writes it. Pure: no clock, no I/O.
+"""Computes the status of a pod from its containers, as a kubelet does. Pure: no clock, no I/O.
 
-Words and rules: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
+Rules: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
 from dataclasses import dataclass, field
@@ -10,12 +10,12 @@ from typing import Any
 from .restarts import INIT, MAIN, SIDECAR
 
 TERMINAL = ("Succeeded", "Failed")
-_OWNED = ("message", "reason", "podIP")  # fields that we also take away again
+_OWNED = ("message", "reason", "podIP")  # fields that we also remove
 
 
 @dataclass
 class ContainerView:
-    """One container, in the API's own words: `state` and `last_state` are a `ContainerState` each."""
+    """One container, in terms of the API: `state` and `last_state` are `ContainerState` objects."""
 
     name: str
     image: str
@@ -30,22 +30,22 @@ class ContainerView:
 
     @property
     def ended_with(self) -> int | None:
-        """The exit code of its last attempt, while no other runs."""
+        """The exit code of the last attempt, if no attempt runs now."""
         ended = self.state.get("terminated") or ("waiting" in self.state and self.last_state.get("terminated"))
         return ended["exitCode"] if ended else None
 
 
 @dataclass
 class PodView:
-    """What a worker knows of its pod."""
+    """What a worker knows about its pod."""
 
     containers: list[ContainerView]
     host_ip: str
     started_at: str
     ip: str | None = None
     sandboxed: bool = False
-    over: bool = False  # no container of it will run again
-    failure: tuple[str, str] | None = None  # reason and message of a failure of the pod as a whole
+    over: bool = False  # no container will run again
+    failure: tuple[str, str] | None = None  # reason and message, if the whole pod failed
 
 
 def waiting(reason: str, message: str = "") -> dict[str, Any]:
@@ -57,7 +57,7 @@ def running(started_at: str) -> dict[str, Any]:
 
 
 def rfc3339(nanoseconds: int) -> str:
-    """The API's time, whole seconds."""
+    """A time in the format of the API, in whole seconds."""
     return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -79,7 +79,7 @@ def phase_of(view: PodView, restart_policy: str) -> str:
 
 
 def _init_progress(containers: list[ContainerView]) -> tuple[bool, bool]:
-    """Whether some init container still has to finish (or a sidecar to start), and whether one failed."""
+    """Whether an init container must still finish (or a sidecar start), and whether an init container failed."""
     pending = failed = False
     for container in containers:
         if container.kind == INIT:
@@ -91,7 +91,7 @@ def _init_progress(containers: list[ContainerView]) -> tuple[bool, bool]:
 
 
 def pod_status(pod: dict[str, Any], view: PodView, *, written: dict[str, Any], now: str) -> dict[str, Any]:
-    """The fields of `status` that a node owns; `written` is what it wrote last (the pod may be older than that)."""
+    """The fields of `status` that a node owns. `written` is its last write, which may be newer than `pod`."""
     phase = phase_of(view, pod["spec"].get("restartPolicy", "Always"))
     main = [_container_status(container) for container in view.containers if container.kind == MAIN]
     init = [_container_status(container) for container in view.containers if container.kind != MAIN]
@@ -143,7 +143,7 @@ def _conditions(
             "status": status,
             "lastProbeTime": None,
             "lastTransitionTime": before["lastTransitionTime"] if before.get("status") == status else now,
-            # None takes away what a former state left in a patch that merges conditions by type.
+            # None removes an old value: the patch merges conditions by type.
             "reason": None if holds and not reason else reason,
             "message": None if holds and not message else message,
         }
@@ -194,14 +194,14 @@ def _judgements(
 
 
 def _sandbox(view: PodView, *, over: bool) -> tuple[bool, str, str]:
-    """A pod's sandbox is here its address and its volumes."""
+    """On this node, the sandbox of a pod is its address and its volumes."""
     if view.sandboxed and not over:
         return True, "", ""
     return False, "PodSandboxNotReady", "pod sandbox is not ready" if over else "no pod sandbox exists"
 
 
 def _closed_gates(pod: dict[str, Any], former: dict[str, Any]) -> list[str]:
-    """What is said of each readiness gate that is not open."""
+    """A message for each readiness gate that is not open."""
     said = []
     for gate in pod["spec"].get("readinessGates") or []:
         kind = gate["conditionType"]
@@ -213,14 +213,14 @@ def _closed_gates(pod: dict[str, Any], former: dict[str, Any]) -> list[str]:
 
 
 def patch_of(desired: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
-    """The strategic-merge patch from `written` to `desired`: empty when nothing of ours differs."""
+    """The strategic-merge patch from `written` to `desired`: empty if none of our fields differ."""
     patch = {key: value for key, value in desired.items() if _plain(written.get(key)) != _plain(value)}
     patch.update({key: None for key in _OWNED if key in written and key not in desired})
     return patch
 
 
 def _plain(value: Any) -> Any:
-    """`value` without what the API server leaves out: None and, in a container's status, empty states."""
+    """`value` without None, which the API server leaves out."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):

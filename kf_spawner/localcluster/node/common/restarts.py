@@ -1,11 +1,11 @@
-"""Whether an ended container starts again, and when. Pure."""
+"""Decides whether a container that ended starts again, and when. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 CRASH_FIRST = 10.0
 CRASH_MOST = 300.0
-STEADY = 600.0  # seconds of life after which an end counts as the first again
+STEADY = 600.0  # after this many seconds of life, an end counts as the first again
 
 INIT = "init"
 SIDECAR = "sidecar"
@@ -20,9 +20,9 @@ def kind_of(container: dict[str, Any], *, is_init: bool) -> str:
 
 
 def restarts(*, pod_policy: str, container: dict[str, Any], kind: str, code: int, forced: bool = False) -> bool:
-    """Whether a container that ended with `code` runs again.
+    """Whether a container that ended with `code` starts again.
 
-    `forced`: it did not end by itself (a failed probe, the node's own stop), so a zero does not mean that it is done.
+    `forced`: it did not end by itself (a failed probe, a stop of the node), so 0 does not mean success.
     """
     for rule in container.get("restartPolicyRules") or []:
         if rule.get("action") == "Restart" and _matches(rule.get("exitCodes") or {}, code):
@@ -43,7 +43,7 @@ def _matches(rule: dict[str, Any], code: int) -> bool:
 
 @dataclass
 class Backoff:
-    """Growing pauses: `initial`, then `first`, doubling up to `most`; seconds throughout."""
+    """Growing pauses in seconds: `initial`, then `first`, doubled up to `most`."""
 
     initial: float = 0.0
     first: float = CRASH_FIRST
@@ -54,7 +54,7 @@ class Backoff:
         self._next = self.initial
 
     def after(self, *, ran: float = 0.0) -> float:
-        """The pause after a failure that came after `ran` seconds of work."""
+        """The pause after a failure that came after `ran` seconds of life."""
         if ran >= STEADY:
             self._next = self.initial
         pause = self._next

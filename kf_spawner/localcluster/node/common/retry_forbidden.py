@@ -1,7 +1,7 @@
-"""Asking for what a pod names as soon as the API server lets the node have it.
+"""Retries a read that the API server refuses for a moment.
 
-A node may read what the pods bound to it name. The API server's Node authorizer learns of a binding from a watch, so
-for a moment after one it refuses what it will allow.
+A node may read the objects that its pods name. The Node authorizer of the API server learns of a binding from a
+watch, so for a moment after the binding it refuses what it will allow.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 
 async def retry_forbidden(ask: Callable[[], Awaitable[Answer]], *, patience: float = PATIENCE) -> Answer:
-    """The answer to `ask()`; a Forbidden one counts only after `patience` seconds of asking again."""
+    """The result of `ask()`. Retries Forbidden for up to `patience` seconds."""
     deadline = time.monotonic() + patience
     pause = FIRST_PAUSE
     while True:

@@ -1,7 +1,7 @@
-"""Text that a pod gives its process, in this machine's words: mount paths, listening addresses, service names.
+"""Translates the strings of a pod for this machine: mount paths, listening addresses, service names.
 
-The one place where a string of a pod's command, arguments or environment is changed. Pure: which directories and
-which addresses is told by the caller. One pass from left to right, so what was put in is never looked at again.
+Only this module changes strings of a command, its arguments or its environment. Pure: the caller gives directories
+and addresses. It makes one pass from left to right, so it never translates its own output.
 """
 
 import functools
@@ -18,19 +18,19 @@ _IPV4_ANY = r"(?<![\w.])0\.0\.0\.0(?!\w|\.\w|/\d)"
 # [::] but not a slice such as x[::].
 _IPV6_ANY = r"(?<![\w)\]])\[::\](?!\w)"
 _LONE_IPV6_ANY = re.compile(r"(--?[\w.-]+=)?::")
-# A path starts where neither a longer path nor the value of a variable goes on: not in /opt/home, ${X}/home, ~/home.
+# Not part of a longer path and not after a variable: not in /opt/home, ${X}/home, ~/home.
 _PATH_START = r"(?:(?<![\w.~/})\]*?%$-])|(?<=:-)|(?<=://))"
-# It ends where its last component ends: not in /home/jovyan2, /home/jovyan.bak, /home/jovyan*, "/home/jovyan\ x".
+# Ends with its last component: not in /home/jovyan2, /home/jovyan.bak, /home/jovyan*, "/home/jovyan\ x".
 _PATH_END = r"(?![\w.~+@%$*?{-])(?!\\ )"
 _SCHEME_PORTS = {"http://": 80, "https://": 443, "ws://": 80, "wss://": 443}
 
 
 @dataclass(frozen=True)
 class ServiceName:
-    """A service as a text names it. `port` is None where neither the text nor a URL's scheme says one.
+    """A service that a text names. `port` is None if neither the text nor the scheme of a URL has one.
 
-    `hostname` is the pod's own in `HOSTNAME.SERVICE.NAMESPACE.svc`. `certain`: the name can be nothing but a
-    service's (`….svc`), so it has to exist; any other name is one only where such a service exists.
+    `hostname` is that of a pod in `HOSTNAME.SERVICE.NAMESPACE.svc`. `certain`: the name can only be a service
+    (`….svc`), so the service must exist. Any other name is a service only if such a service exists.
     """
 
     namespace: str
@@ -54,8 +54,8 @@ def translate(
 ) -> str:
     """`text` with every mount path, wildcard listening address and service name replaced.
 
-    `directories` maps mount paths to directories; the directories themselves stay as they are, wherever they lie.
-    `services` says what stands for a service (`host:port`, or `host` for a name without a port), or None to keep it.
+    `directories` maps mount paths to directories; the directories themselves stay unchanged.
+    `services` returns the address of a service (`host:port`, or `host` for a name without a port), or None.
     """
     lone = _LONE_IPV6_ANY.fullmatch(text)
     if lone:
@@ -76,14 +76,14 @@ def translate(
 
 
 def service_names(text: str, *, namespace: str) -> set[ServiceName]:
-    """Everything in `text` that is, or could be, the name of a service; `namespace` is the pod's own."""
+    """Every name in `text` that is or could be a service. `namespace` is that of the pod."""
     matches = _pattern(()).finditer(text)
     found = (_service_name(match, namespace) for match in matches if match["name"] is not None)
     return {name for name in found if name is not None}
 
 
 def expand(text: str, values: Mapping[str, str]) -> str:
-    """`$(NAME)` replaced where NAME is known, `$$` by `$`, all else kept, as Kubernetes does it.
+    """Replaces `$(NAME)` if NAME is known, and `$$` by `$`, as Kubernetes does.
 
     Rules: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
     """
@@ -116,7 +116,7 @@ def _service_name(match: re.Match[str], namespace: str) -> ServiceName | None:
         if len(labels) not in (2, 3):
             return None
         hostname = labels[0] if len(labels) == 3 else None
-        # Without a port or a known namespace this may be code, such as `model.linear.svc`.
+        # Without a port or a known namespace, this may be code, such as `model.linear.svc`.
         certain = bool(match["port"] or scheme) or host.endswith(".local") or labels[-1] == namespace
         return ServiceName(labels[-1], labels[-2], port, hostname, certain, scheme is not None)
     if port is None or len(labels) > 2 or not labels[0][0].isalpha():

@@ -1,7 +1,7 @@
-"""What a pod's handlers ask for: a command in a container, an HTTP request, a connection, a pause.
+"""Runs the actions of probes and lifecycle hooks: a command, an HTTP request, a TCP connection, a pause.
 
-Used by probes and by lifecycle hooks, which differ only in what they make of the outcome. Knows nothing of pods'
-life; a `Target` says where the container is.
+Probes and hooks differ only in how they judge the outcome. A `Target` describes the container; knows nothing of
+pods.
 """
 
 import asyncio
@@ -27,7 +27,9 @@ class ActionFailed(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """A running container: where it listens, what its commands need, `translate` for a command's words."""
+    """A running container: its address, its ports, and the environment of its commands.
+
+    `translate` replaces paths and addresses in a word of a command."""
 
     ip: str
     ports: Mapping[str, int]
@@ -41,7 +43,7 @@ class Target:
         return cls(ip=ip, ports=ports, env=spec["env"], cwd=spec["cwd"], translate=translate)
 
     def port(self, value: int | str) -> int:
-        """A port by number or by its name in the container."""
+        """The number of a port that is given by number or by name."""
         if isinstance(value, int):
             return value
         if value.isdigit():
@@ -53,7 +55,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a web server said: its status, and where it is when it sent us to another host (`away`)."""
+    """The answer of a web server: its status, and whether it redirects to another host (`away`)."""
 
     status: int
     away: bool = False
@@ -63,9 +65,9 @@ class Answer:
 async def perform(
     action: dict[str, Any], target: Target, http: aiohttp.ClientSession, *, timeout: float
 ) -> Answer | None:
-    """Runs one handler: `exec`, `httpGet`, `tcpSocket` or `sleep`. Raises ActionFailed, after `timeout` s at most.
+    """Runs one action: `exec`, `httpGet`, `tcpSocket` or `sleep`. Raises ActionFailed, after `timeout` s at most.
 
-    What a web server answered is given back: a hook is done whatever it was, a probe looks at it.
+    Returns the answer of a web server: a hook ignores it, a probe judges it.
     """
     if "exec" in action:
         await _execute(action["exec"].get("command") or [], target, timeout)
@@ -76,7 +78,7 @@ async def perform(
     elif "sleep" in action:
         await asyncio.sleep(min(timeout, action["sleep"].get("seconds", 0)))
     else:
-        raise ActionFailed("the handler names none of exec, httpGet, tcpSocket and sleep")
+        raise ActionFailed("the handler has none of exec, httpGet, tcpSocket and sleep")
     return None
 
 
@@ -112,7 +114,7 @@ async def _execute(command: list[str], target: Target, timeout: float) -> None:
 
 
 async def _read_some(stream: asyncio.StreamReader) -> bytes:
-    """The first OUTPUT_LIMIT bytes; the rest is read and dropped, so that the command is not held up."""
+    """The first OUTPUT_LIMIT bytes. Reads and drops the rest, so that the command does not block."""
     data = b""
     while chunk := await stream.read(65536):
         data = (data + chunk)[:OUTPUT_LIMIT]
@@ -136,7 +138,7 @@ async def _request(action: dict[str, Any], target: Target, http: aiohttp.ClientS
 
 
 async def _answer(url: URL, headers: Mapping[str, str], http: aiohttp.ClientSession) -> Answer:
-    """The last answer on a way of redirects that stays on one host."""
+    """The last answer after redirects that stay on one host."""
     here = url.host
     for _ in range(MOST_REDIRECTS):
         async with http.get(url, headers=headers, ssl=False, allow_redirects=False) as response:

@@ -1,4 +1,4 @@
-"""What the workers of one node share: its clients, stores and settings. No logic."""
+"""What all workers of a node share: clients, stores and settings. No logic."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from .devices import Devices
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Seconds and bytes; `app.NodeApp`'s traits of these names say what they mean."""
+    """Settings in seconds and bytes; the traits of `app.NodeApp` with these names describe them."""
 
     root: Path
     host_ip: str = "127.0.0.1"
@@ -31,7 +31,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Handed to every worker; `http` is for probes and hooks alone."""
+    """Passed to every worker; `http` is for probes and hooks only."""
 
     settings: Settings
     client: Client

@@ -1,4 +1,4 @@
-"""Which container has which GPU. One file per pod remembers it, so that a new node gives no GPU away twice."""
+"""Allocates GPUs to containers. One file for each pod records them, so that a new node allocates no GPU twice."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ class NoDevice(Exception):
 
 
 class Devices:
-    """GPU indices of one machine, given to containers for their pod's life."""
+    """The GPU indices of one machine, allocated to containers for the life of their pod."""
 
     def __init__(self, root: Path):
         self._root = root
@@ -28,7 +28,7 @@ class Devices:
         self._indices += indices
 
     def allocate(self, pod: dict[str, Any]) -> dict[str, list[int]]:
-        """container -> indices: what the pod has already, or else what is free now. Raises NoDevice."""
+        """container -> indices: what the pod already has, else free ones. Raises NoDevice."""
         uid = pod["metadata"]["uid"]
         if uid in self._given:
             return self._given[uid]
@@ -54,7 +54,7 @@ class Devices:
 
 
 def wanted(pod: dict[str, Any]) -> dict[str, int]:
-    """GPUs by container, those that want some."""
+    """The number of GPUs of each container that requests some."""
     counts = {}
     for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
         count = int(parse_quantity(((container.get("resources") or {}).get("limits") or {}).get(RESOURCE, "0")))

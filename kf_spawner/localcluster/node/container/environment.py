@@ -1,7 +1,7 @@
-"""A container's command, environment and working directory as a process of this machine gets them.
+"""The command, environment and working directory of a container, as its process gets them.
 
-Owns Kubernetes' rules for `env`, `envFrom`, `$(NAME)`, command and args; hands every string that the pod wrote to
-`translate.py`. Nothing of the node's own environment goes along but INHERITED.
+Owns the rules of Kubernetes for `env`, `envFrom`, `$(NAME)`, command and args. Every string of the pod goes through
+`common/translate.py`. Of the environment of the node, a container inherits only INHERITED.
 """
 
 import os
@@ -29,25 +29,25 @@ INHERITED = (
     "TZ",
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
-    # What the machine's processor can do: numerical libraries guess it wrong on some virtual machines.
+    # The abilities of the processor: numerical libraries guess them wrong on some virtual machines.
     "OPENBLAS_CORETYPE",
     "OPENBLAS_L2_SIZE",
 )
-"""Facts of the machine that an image cannot know. No proxy, no path, no secret."""
+"""Facts of the machine that an image cannot know: no proxy, no path, no secret."""
 
 SHARED = ("/tmp", "/dev/shm")  # noqa: S108
-"""Directories of the machine that programs use by themselves, so they are never moved."""
+"""Directories that programs use without being told: they are never replaced."""
 
 
 class ContainerConfigError(Exception):
-    """Something that the container's configuration names is not there (yet): reason CreateContainerConfigError."""
+    """The configuration of the container names something that does not exist (yet): CreateContainerConfigError."""
 
 
 @dataclass(frozen=True)
 class ContainerSpec:
-    """What to start: `argv[0]` may be a bare name, to be found on the PATH of `env`.
+    """What to start. `argv[0]` may be a bare name: the PATH of `env` finds it.
 
-    `directories` are the container's paths that are somewhere else here: mounts, its home, its working directory.
+    `directories` maps paths in the container to directories of this machine: mounts, home, working directory.
     """
 
     argv: list[str]
@@ -71,9 +71,9 @@ async def build_container(
 ) -> ContainerSpec:
     """What to start for `container`.
 
-    `scratch` is the container's own writable folder: its home and working directory where no volume is mounted
-    there. `termination_log` is the file that stands for `terminationMessagePath`. Raises ContainerConfigError for
-    what may come yet, Untranslatable for what will not, ApiError when the API server cannot be asked.
+    `scratch` is the container's own writable folder, for its home and working directory without a volume.
+    `termination_log` is the file that stands for `terminationMessagePath`. Raises ContainerConfigError if something
+    is missing that may still appear, Untranslatable if waiting does not help, ApiError if the API server fails.
     """
     try:
         wanted = await container_env(client, pod, container, pod_ip=pod_ip, host_ip=host_ip)
@@ -112,7 +112,7 @@ async def build_container(
     if not own and not container.get("args"):
         argv += image_env.cmd
     if not argv:
-        raise ContainerConfigError(f'container "{container["name"]}": neither the image nor the pod says a command')
+        raise ContainerConfigError(f'container "{container["name"]}": neither the image nor the pod has a command')
     cwd = here(workdir)
     _make(cwd)
     return ContainerSpec(argv=argv, env=env, cwd=cwd, directories=directories)
@@ -121,7 +121,7 @@ async def build_container(
 async def container_env(
     client: Client, pod: dict[str, Any], container: dict[str, Any], *, pod_ip: str, host_ip: str
 ) -> dict[str, str]:
-    """The container's `envFrom` and `env` as the pod says them, expanded and not translated."""
+    """The variables of `envFrom` and `env`, expanded but not translated."""
     env: dict[str, str] = {}
     for source in container.get("envFrom") or []:
         kind = "secret" if source.get("secretRef") else "configMap"
@@ -165,7 +165,7 @@ async def _value_from(
 
 
 async def _data(client: Client, pod: dict[str, Any], kind: str, reference: dict[str, Any]) -> dict[str, str] | None:
-    """The texts of a ConfigMap or Secret; None where it may be absent and is."""
+    """The texts of a ConfigMap or Secret; None if it is optional and missing."""
     resource = SECRETS if kind == "secret" else CONFIGMAPS
     try:
         found = await retry_forbidden(lambda: client.get(resource, reference["name"], pod["metadata"]["namespace"]))
@@ -184,7 +184,7 @@ def _hostname(pod: dict[str, Any]) -> str:
 
 
 def _words(container: dict[str, Any], env: Mapping[str, str]) -> list[str]:
-    """What the pod itself says of the command line."""
+    """The command line from the pod, expanded."""
     words = [*(container.get("command") or []), *(container.get("args") or [])]
     return [expand(word, env) for word in words]
 
@@ -197,7 +197,7 @@ def _directories(container: dict[str, Any], mounts: Sequence[Mount], termination
 
 
 def _cover(path: str, directories: dict[str, str], scratch: Path) -> None:
-    """Give `path` a directory in `scratch` unless a mount or the machine has one for it."""
+    """Maps `path` to a directory in `scratch`, unless a mount or the machine has one for it."""
     if path and not path.startswith("/"):
         raise ContainerConfigError(f'the working directory "{path}" must begin with /')
     known = [*directories, *directories.values(), *SHARED]
@@ -234,7 +234,7 @@ async def _service_links(client: Client, pod: dict[str, Any], addresses: Address
 
 
 def _image_env(image: ImageEnvironment, directories: Mapping[str, str]) -> dict[str, str]:
-    """The image's own variables: what is below its home is there now, its programs stay where they were built."""
+    """The variables of the image. Paths below its home are replaced; its programs stay where they were built."""
     kept = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     there = {kept: kept, **{path: here for path, here in directories.items() if path == image.home}}
     return {
@@ -264,4 +264,4 @@ def _make(cwd: str) -> None:
     try:
         os.makedirs(cwd, exist_ok=True)
     except OSError as error:
-        raise ContainerConfigError(f"the working directory {cwd} cannot be made: {error}") from error
+        raise ContainerConfigError(f"the working directory {cwd} cannot be created: {error}") from error

@@ -1,6 +1,6 @@
 """Startup, readiness and liveness probes of one running attempt, with the kubelet's defaults.
 
-Decides nothing about restarts: it tells its owner what it found.
+Decides nothing about restarts: it reports its results to its owner.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class Timing:
 
 @dataclass
 class Verdict:
-    """Turns single results into an opinion: None until a threshold is reached. Pure."""
+    """Turns single results into a verdict: None until a threshold is reached. Pure."""
 
     timing: Timing
     opinion: bool | None = None
@@ -43,7 +43,7 @@ class Verdict:
     _run: int = 0
 
     def add(self, result: bool) -> bool | None:
-        """The opinion after one more result."""
+        """The verdict after one more result."""
         self._run = self._run + 1 if result == self._last else 1
         self._last = result
         if self._run >= (self.timing.successes if result else self.timing.failures):
@@ -56,11 +56,10 @@ Report = Callable[[str, str], None]
 
 
 class Probes:
-    """Runs a container's probes until cancelled.
+    """Runs the probes of a container until it is cancelled.
 
-    `perform(handler, timeout)` raises ActionFailed; `unhealthy(kind, message)` hears of every failed one,
-    `doubtful(kind, message)` of a success that may be none. `on_started()` and `on_ready(bool)` are told once per
-    change.
+    `perform(handler, timeout)` raises ActionFailed. It calls `unhealthy(kind, message)` for every failed probe,
+    `doubtful(kind, message)` for a success with a warning, and `on_started()` and `on_ready(bool)` once per change.
     """
 
     def __init__(
@@ -83,9 +82,9 @@ class Probes:
         self._on_ready = on_ready
 
     async def run(self, *, started: bool = False, ready: bool = False) -> str | None:
-        """The kind of probe that gave the container up; None when there is nothing to probe any more.
+        """Returns the kind of the probe that failed, or None if there is nothing left to probe.
 
-        `started`, `ready`: what this attempt had reached under an earlier node.
+        `started` and `ready` tell what this attempt reached under an earlier node.
         """
         startup = None if started else self._container.get("startupProbe")
         if startup and not await self._until_started(startup):
@@ -103,7 +102,7 @@ class Probes:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
-                task.result()  # only the liveness probe's ever ends by itself
+                task.result()  # only the liveness probe ends by itself
             return "liveness"
         finally:
             for task in tasks:
@@ -118,7 +117,7 @@ class Probes:
         return opinion
 
     async def readiness(self, probe: dict[str, Any], ready: bool) -> None:
-        """The readiness probe alone, for ever."""
+        """Runs the readiness probe only, until cancelled."""
         verdict = Verdict(Timing.of(probe), opinion=ready)
         if ready:
             self._on_ready(True)

@@ -1,4 +1,4 @@
-"""Brings a container's image here, with a kubelet's words for what happens meanwhile. Owns the pull's back-off."""
+"""Pulls the image of a container, with the events and messages of a kubelet. Owns the back-off of the pull."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ Waiting = Callable[[str, str], Awaitable[None]]
 
 
 class Puller:
-    """Pulls for one container. `event(type, reason, message)`; `waiting(reason, message)` awaits its being shown."""
+    """Pulls for one container. `event(type, reason, message)`; `waiting(reason, message)` shows the reason."""
 
     def __init__(
         self, store: ImageStore, container: dict[str, Any], *, backoff: Backoff, event: Event, waiting: Waiting
@@ -31,7 +31,7 @@ class Puller:
         self._waiting = waiting
 
     async def image(self) -> Any:
-        """The image, once it is here: tries until it is."""
+        """The image, once it is present; tries until it is."""
         while True:
             try:
                 image = await self._once()
@@ -60,7 +60,7 @@ class Puller:
         return image
 
     def _may_pull(self) -> None:
-        """Says that the image is being pulled; raises ImageError where the pod forbids that."""
+        """Reports the start of the pull; raises ImageError if the pod forbids it."""
         if self._policy == "Never":
             raise ImageError(
                 "ErrImageNeverPull",
@@ -69,7 +69,7 @@ class Puller:
         self._event("Normal", "Pulling", f'Pulling image "{self._reference}"')
 
     def _progress(self) -> Callable[[str], None]:
-        """Progress as events, one a second at most: each is a write to the API server."""
+        """Reports progress as events, one per second at most: each is a write to the API server."""
         last = 0.0
 
         def report(message: str) -> None:

@@ -1,7 +1,7 @@
-"""One container of one pod: pull, configure, start, hooks, probes, end, again or not.
+"""Runs one container of one pod: pull, configure, start, hooks, probes, end and restart.
 
-Owns the container's view (what the status says of it) and its newest attempt. `run` lives until the container has
-ended for good and may be cancelled at any point without touching the process; `stop` ends the process.
+Owns the view of the container (its part of the status) and its newest attempt. `run` returns when the container has
+ended for good; cancelling it leaves the process alone. `stop` ends the process.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ HOOK_TIMEOUT = 600.0
 
 
 class ContainerRunner:
-    """`view` is always fit to be written as a status; `up` is set while the container counts as started."""
+    """`view` can be written as a status at any time; `up` is set while the container counts as started."""
 
     def __init__(
         self, context: Context, state: PodState, container: dict[str, Any], kind: str, *, later: bool = False
@@ -69,7 +69,7 @@ class ContainerRunner:
         self._hook_failure = ""  # of the newest attempt's postStart
         self._load()
 
-    # What a former node left
+    # What an earlier node left behind
 
     def _load(self) -> None:
         directories = attempts_of(self._directory)
@@ -90,7 +90,7 @@ class ContainerRunner:
         self.view.last_state = self._terminated(previous, previous.exit)
 
     def reported(self, status: dict[str, Any]) -> tuple[bool, bool]:
-        """Whether the API's status has this very attempt as started and as ready."""
+        """Whether the status in the API shows this attempt as started and as ready."""
         statuses = [*(status.get("containerStatuses") or []), *(status.get("initContainerStatuses") or [])]
         for entry in statuses:
             if entry["name"] == self.name and entry.get("containerID") == self.view.container_id:
@@ -100,7 +100,7 @@ class ContainerRunner:
     # Life
 
     async def run(self) -> int:
-        """Runs the container until it has ended for good; its last exit code."""
+        """Runs the container until it has ended for good; returns its last exit code."""
         if self.attempt is None:
             await self._start(0)
         while True:
@@ -145,7 +145,7 @@ class ContainerRunner:
         await self._after_start(self.attempt)
 
     def _begin(self, number: int, spec: ShimSpec) -> None:
-        """From here the attempt exists, whatever happens to us."""
+        """From here on the attempt exists, even if this node dies."""
         self._killed_by_probe = False
         self._hook_failure = ""
         self._event("Normal", "Created", "Container created")
@@ -169,7 +169,7 @@ class ContainerRunner:
             if hooking.done() and (failure := hooking.exception()):
                 if not isinstance(failure, ActionFailed):
                     raise failure
-                # What the hook said may be a secret: it is for who may read the pod, not its events.
+                # The output of the hook may hold a secret: it goes into the status of the pod, not into its events.
                 self._event("Warning", "FailedPostStartHook", "PostStartHook failed")
                 self._killed_by_probe = True
                 await self.stop(Deadline(self._state.grace_period), "FailedPostStartHook")
@@ -178,7 +178,7 @@ class ContainerRunner:
             await cancel(hooking, ended)
 
     async def _configured(self, directory: Path) -> ShimSpec:
-        """The image and everything that the process needs, tried again until it is there."""
+        """What the shim needs to start; tries until the image and all that the container names exist."""
         retries = Backoff(
             initial=1.0, first=self._context.settings.backoff_first, most=self._context.settings.backoff_most
         )
@@ -192,7 +192,7 @@ class ContainerRunner:
                 await asyncio.sleep(retries.after())
 
     async def _live(self, attempt: Attempt) -> Exit:
-        """Until the attempt ends, by itself or because a probe gave it up."""
+        """Waits until the attempt ends, by itself or because a probe failed."""
         if attempt.exit is None:
             self._show_running(attempt)
             ended = asyncio.create_task(attempt.wait())
@@ -219,7 +219,7 @@ class ContainerRunner:
         )
 
     async def _pause(self, ended: Exit) -> None:
-        """CrashLoopBackOff, unless this is the first end in a while."""
+        """Waits in CrashLoopBackOff, unless the container ran for long enough."""
         if ended.interrupted:
             return
         delay = self._crashes.after(ran=ended.seconds)
@@ -255,16 +255,16 @@ class ContainerRunner:
         return perform(action, target, self._context.http, timeout=timeout)
 
     def translate(self, word: str) -> str:
-        """A word of a command for the running container, in this machine's words."""
+        """A word of a command for the running container, translated for this machine."""
         assert self.attempt is not None
         return translate_word(self.attempt.spec, namespace=self._state.namespace, ip=self._state.ip, word=word)
 
     # The end
 
     async def stop(self, deadline: Deadline, message: str, *, interrupt: bool = False) -> None:
-        """Ends the running attempt: preStop, the stop signal, and at the deadline the kill.
+        """Ends the running attempt: the preStop hook, SIGTERM, and SIGKILL at the deadline.
 
-        `interrupt` records that this is the node's own stop, so that a next node starts the container again.
+        `interrupt` records that the node was stopped, so that the next node restarts the container.
         """
         attempt = self.attempt
         if attempt is None:
@@ -285,13 +285,13 @@ class ContainerRunner:
         self._show_end(attempt, attempt.exit)
 
     async def _watch_readiness(self, attempt: Attempt) -> None:
-        """A container that ends may still have requests: it counts as ready for as long as it says so."""
+        """A container that ends may still serve requests: it counts as ready while its probe succeeds."""
         probe = self._container.get("readinessProbe")
         if probe and self.view.started:
             await self._probes(attempt).readiness(probe, self.view.ready)
 
     async def _pre_stop(self, deadline: Deadline) -> Deadline:
-        """Runs the preStop hook, and grants a little more where that took the whole grace period."""
+        """Runs the preStop hook; adds a little time if the hook took the whole grace period."""
         hook = (self._container.get("lifecycle") or {}).get("preStop")
         if not hook:
             return deadline
@@ -303,10 +303,10 @@ class ContainerRunner:
             self._event("Warning", "FailedPreStopHook", "PreStopHook failed")
         return deadline if deadline.remaining > AFTER_PRE_STOP else Deadline(AFTER_PRE_STOP)
 
-    # What the status says
+    # The status
 
     def _show(self, attempt: Attempt, state: dict[str, Any]) -> None:
-        """The state of `attempt`; what the view said of an earlier one becomes its last state."""
+        """Shows the state of `attempt`; the end of an earlier attempt becomes the last state."""
         identity = container_id(self._state.uid, self.name, attempt.number)
         if identity != self.view.container_id and "terminated" in self.view.state:
             self.view.last_state = self.view.state
@@ -343,10 +343,12 @@ class ContainerRunner:
         self._state.changed()
 
     def show_node_stop(self) -> None:
-        """The node stopped it and will start it again: it waits, it has not ended."""
+        """The node was stopped and will restart the container: shows it as waiting, not as ended."""
         if self.attempt and self.attempt.exit and self.attempt.exit.interrupted and self.restarts(self.attempt.exit):
             self.view.last_state = self.view.state
-            self.view.state = waiting("NodeShutdown", "the node was stopped; it starts the container when it is back")
+            self.view.state = waiting(
+                "NodeShutdown", "the node was stopped; it restarts the container when it is back"
+            )
             self._state.changed()
 
     async def _show_waiting(self, reason: str, message: str) -> None:
@@ -392,6 +394,6 @@ def container_id(uid: str, name: str, number: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """As Kubernetes writes it: `10s`, `1m20s`."""
+    """Seconds in the format of Kubernetes: `10s`, `1m20s`."""
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes)}m{rest:g}s" if minutes else f"{rest:g}s"

@@ -1,4 +1,4 @@
-"""What an attempt's shim has to know, from a pod's container: the making of `spec.json`."""
+"""Builds what the shim of an attempt needs (`spec.json`) from a container of a pod."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ OOM_SCORES = {"Guaranteed": 200, "Burstable": 400, "BestEffort": 600}
 async def build_shim_spec(
     context: Context, state: PodState, container: dict[str, Any], image: Image, directory: Path
 ) -> ShimSpec:
-    """The `spec.json` of an attempt in `directory`. Raises what the modules asked raise."""
+    """The `spec.json` of the attempt in `directory`. Raises VolumeError and the errors of `build_container`."""
     settings = context.settings
     scratch = directory / "scratch"
     scratch.mkdir(parents=True, exist_ok=True)
@@ -57,17 +57,17 @@ async def build_shim_spec(
 
 
 def device_environment(indices: list[int]) -> dict[str, str]:
-    """The GPUs that a CUDA program sees: its own, or none."""
+    """Makes the GPUs of the container visible to CUDA, and no others."""
     visible = ",".join(map(str, indices))
     return {"CUDA_VISIBLE_DEVICES": visible, "NVIDIA_VISIBLE_DEVICES": visible or "void"}
 
 
 def memory_limit(container: dict[str, Any], pod_spec: dict[str, Any]) -> int | None:
-    """Bytes, or None for no limit. A limit of the pod as a whole holds for each container of it."""
+    """Bytes, or None for no limit. A limit of the whole pod applies to each of its containers."""
     limits = [((part.get("resources") or {}).get("limits") or {}).get("memory") for part in (container, pod_spec)]
     return min((int(parse_quantity(limit)) for limit in limits if limit), default=None)
 
 
 def translate_word(spec: ShimSpec, *, namespace: str, ip: str, word: str) -> str:
-    """`word` of a command that is to run in a container started from `spec`."""
+    """Translates `word` of a command that will run in a container started from `spec`."""
     return translate(word, namespace=namespace, directories=spec.get("directories") or {}, pod_ip=ip)

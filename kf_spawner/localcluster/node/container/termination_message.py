@@ -1,4 +1,4 @@
-"""What a container leaves to be said about its end: its termination message. Blocking, small files only."""
+"""Reads the termination message of a container. Blocking; reads small files only."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ LOG_LINES = 80
 
 
 def termination_message(attempt: Attempt, exit_: Exit, *, from_logs: bool) -> str:
-    """The end of the termination message file; `from_logs`: or else, after a failure, the log's."""
+    """The end of the termination message file. `from_logs`: or the end of the log after a failure."""
     if exit_.error:
         return exit_.error
     path = attempt.directory / MESSAGE_FILE

@@ -1,9 +1,9 @@
-"""Builds environments from pins: the local meaning of pulling an image.
+"""Builds environments from pins: this is how the local node pulls an image.
 
-An environment (a layer) is a relocatable virtual environment, shared by all images with the same pins and
-interpreter, because it takes long; an image is hard links to its layers, with our package and the overlays in
-it, and takes a second or two. Each comes into being beside its place and is renamed into it when complete.
-Knows nothing of references, pods or tags.
+A layer is a relocatable virtual environment. All images with the same pins and interpreter share it, because it
+takes minutes to build. An image consists of hard links to its layers, our package and the overlays; it takes a
+second or two. Both are built under a temporary name and renamed when complete. Knows nothing of references, pods or
+tags.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ from .progress import InstallProgress
 Progress = Callable[[str], None]
 
 LAYERS = "layers.txt"
-"""In an image: the names of the layers that it was made of."""
+"""File in an image that lists its layers."""
 LOCK_POLL = 0.2
 TAIL_LINES = 12
-# Test suites are never imported by a user's program and are a third of the time.
+# No program of a user imports a test suite, and compiling them takes a third of the time.
 NOT_COMPILED = r"/(tests?|testing/data|idlelib)/"
 USER_SITE = "import site; site.addsitedir(site.getusersitepackages())\n"
-# Another tool's settings for its own Python or environment must not leak into ours.
+# The settings of another tool for its own Python must not change our builds.
 FOREIGN = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "UV_PROJECT", "UV_PYTHON")
-# Where pip is set up for a mirror or a company's certificates, and uv is not.
+# pip's settings for a mirror or for certificates, for a user who has not set those of uv.
 PIP_SETTINGS = {
     "PIP_INDEX_URL": "UV_DEFAULT_INDEX",
     "PIP_EXTRA_INDEX_URL": "UV_INDEX",
@@ -44,14 +44,14 @@ REMEDIES = {
     "No space left": "Free some space on that file system; an image takes up to 2.5 GB",
     "error sending request": "Check the network; a proxy is set with HTTPS_PROXY, a mirror with UV_DEFAULT_INDEX",
     "dns error": "Check the network; a proxy is set with HTTPS_PROXY, a mirror with UV_DEFAULT_INDEX",
-    "certificate": "Set SSL_CERT_FILE to the certificates that your network's proxy signs with",
-    "Hash mismatch": "What was downloaded is not what was pinned: check what the mirror serves",
-    "doesn't have a": "There is no such package for this machine; use one with another architecture or a cluster",
+    "certificate": "Set SSL_CERT_FILE to the certificates of your network's proxy",
+    "Hash mismatch": "The download does not match its pin: check the mirror",
+    "doesn't have a": "This package does not exist for this machine; use another architecture or a cluster",
 }
 
 
 def build_environ(cache: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """The environment of the programs that build: the caller's, without what would lead them astray."""
+    """The environment variables for the build programs: the caller's, without settings that would break a build."""
     clean = {name: value for name, value in environ.items() if not name.startswith(FOREIGN)}
     for theirs, ours in PIP_SETTINGS.items():
         if theirs in clean:
@@ -62,7 +62,7 @@ def build_environ(cache: Path, environ: Mapping[str, str]) -> dict[str, str]:
 async def build_layer(
     target: Path, spec: EnvironmentSpec, interpreter: Interpreter, *, cache: Path, progress: Progress
 ) -> None:
-    """Makes `target` the environment of `spec`'s pins. Does nothing when it is there."""
+    """Builds the environment of `spec` as `target`, unless it exists."""
     async with file_lock(cache / "locks" / f"layer-{target.name}"):
         if target.exists():
             return
@@ -82,7 +82,7 @@ async def build_layer(
         for site in partial.glob("lib/python*/site-packages"):
             (site / "kf_user_site.pth").write_text(USER_SITE)
             compiler = [str(partial / "bin/python"), "-m", "compileall", "-qq", "-j", "0", "-x", NOT_COMPILED]
-            # Some packages carry files for other versions of Python: what does not compile is not imported.
+            # Some packages contain files for other versions of Python: they do not compile, and nothing imports them.
             await run([*compiler, str(site)], environ, cwd=cache, check=False)
         partial.rename(target)
 
@@ -90,7 +90,7 @@ async def build_layer(
 async def build_image(
     target: Path, layers: Mapping[str, Path], specs: Sequence[EnvironmentSpec], *, package: Path, cache: Path
 ) -> None:
-    """Makes `target` the image of `layers` (by folder) with the overlays of `specs` and our `package`.
+    """Builds the image `target` from `layers` (by folder), the overlays of `specs` and our `package`.
 
     The caller holds the image's lock.
     """
@@ -105,9 +105,9 @@ async def build_image(
 
 
 def dress(environment: Path, spec: EnvironmentSpec, package: Path) -> None:
-    """Lays the overlays and our package over one environment of an image."""
+    """Copies the overlays and our package into one environment of an image."""
     for overlay in spec.files:
-        # unlink first: what is there is a hard link to the layer's file.
+        # unlink first: the existing file is a hard link into the layer.
         for source in sorted(overlay.rglob("*")):
             if source.is_file():
                 destination = environment / source.relative_to(overlay)
@@ -119,7 +119,7 @@ def dress(environment: Path, spec: EnvironmentSpec, package: Path) -> None:
 
 
 def prune(environment: Path, globs: Sequence[str]) -> None:
-    """Takes out of an environment what its description says, and the scripts that only an unmoved one can have."""
+    """Removes what the description of an environment excludes, and scripts that break in a relocated environment."""
     for pattern in (*globs, "bin/activate*", "bin/*.bat"):
         for path in environment.glob(pattern):
             if path.is_dir() and not path.is_symlink():
@@ -129,14 +129,14 @@ def prune(environment: Path, globs: Sequence[str]) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Removes a folder that may be there."""
+    """Removes a folder if it exists."""
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
 
 
 @contextlib.asynccontextmanager
 async def file_lock(path: Path) -> AsyncIterator[None]:
-    """Holds an exclusive lock among all processes of this cache; the operating system frees a dead one's."""
+    """Holds an exclusive lock among all processes that use this cache; the kernel frees it when the process dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
@@ -145,7 +145,7 @@ async def file_lock(path: Path) -> AsyncIterator[None]:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                # Another process's lock cannot be awaited, and a thread that waits for it not be cancelled.
+                # asyncio cannot wait for the lock of another process, and a waiting thread could not be cancelled.
                 await asyncio.sleep(LOCK_POLL)
         yield
     finally:
@@ -160,9 +160,9 @@ async def run(
     on_line: Callable[[str], None] = lambda line: None,
     check: bool = True,
 ) -> None:
-    """Runs a program to its end, its output line by line to `on_line`; kills it when cancelled.
+    """Runs a program to its end and passes its output to `on_line`, line by line. Kills it when cancelled.
 
-    Raises ImageError with the tail of its output and a remedy when it fails and `check` holds.
+    With `check`, raises ImageError with the end of the output and a remedy if the program fails.
     """
     process = await asyncio.create_subprocess_exec(
         *argv,
@@ -191,9 +191,9 @@ async def run(
 
 
 def failure(argv: Sequence[str], code: int, tail: Sequence[str], cache: Path) -> str:
-    """What to tell a user whose image could not be built."""
+    """The message for a user whose image could not be built."""
     output = "\n".join(tail)
     remedy = next(
-        (text for sign, text in REMEDIES.items() if sign in output), "Try again; what was downloaded is kept"
+        (text for sign, text in REMEDIES.items() if sign in output), "Try again; finished downloads are kept"
     )
-    return f"{Path(argv[0]).name} {argv[1]} ended with {code} in {cache}:\n{output}\n{remedy}."
+    return f"{Path(argv[0]).name} {argv[1]} ended with exit code {code} in {cache}:\n{output}\n{remedy}."

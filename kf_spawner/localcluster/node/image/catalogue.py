@@ -1,6 +1,6 @@
-"""The catalogue: what an images/<name>/ folder says about its image, and what a reference to one may look like.
+"""The catalogue of images: reads the folders images/<name>/ and parses references to images.
 
-Pure but for reading the catalogue's small files; knows nothing of how an image is built or run.
+Knows nothing of how an image is built or run. Its only I/O is reading the small files of the catalogue.
 """
 
 import json
@@ -18,7 +18,7 @@ REFERENCE = re.compile(
 
 
 class ImageError(Exception):
-    """An image cannot be had. `reason` is the kubelet's own word for it; the message says what to do."""
+    """An image is not available. `reason` is the word of a kubelet; the message says what to do."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -35,38 +35,38 @@ class EnvironmentSpec:
     """The minor versions of Python that the pins are for, the Dockerfile's first."""
     requirements: Path
     files: tuple[Path, ...]
-    """Folders laid over the environment's prefix, in this order."""
+    """Folders to copy over the prefix of the environment, in this order."""
     remove: tuple[str, ...]
-    """Globs, relative to the prefix, of what is taken out after the installation."""
+    """Globs, relative to the prefix, of files to remove after the installation."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """What images/<name>/image.json says. `environments` are in the order of PATH."""
+    """The content of images/<name>/image.json. `environments` are in the order of PATH."""
 
     name: str
     folder: Path
     gpu: bool
     container_only: str
-    """Why the image cannot be built without its Dockerfile; empty when it can."""
+    """Why only the Dockerfile can build the image; empty if the node can build it too."""
     cmd: tuple[str, ...]
     environments: tuple[EnvironmentSpec, ...]
 
 
 def load_catalogue(folder: Path) -> dict[str, ImageSpec]:
-    """Every image below `folder` by name. Raises ValueError naming the file that is not as it should be."""
+    """Every image below `folder` by name. Raises ValueError, which names the wrong file."""
     specs = {}
     for path in sorted(folder.glob("*/image.json")):
         try:
             spec = parse_image(json.loads(path.read_text()), folder=path.parent)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: not an image's description: {error!r}") from error
+            raise ValueError(f"{path} does not describe an image: {error!r}") from error
         specs[spec.name] = spec
     return specs
 
 
 def parse_image(content: Mapping[str, Any], *, folder: Path) -> ImageSpec:
-    """The description in `content`; paths in it are relative to the image's `folder`."""
+    """Parses `content`; its paths are relative to the `folder` of the image."""
     if content["name"] != folder.name:
         raise ValueError(f"name is {content['name']!r} and the folder {folder.name!r}; make them the same")
     return ImageSpec(

@@ -1,7 +1,7 @@
-"""Finds the Python interpreters of this machine that virtual environments can be made from.
+"""Finds the Python interpreters of this machine that can make virtual environments.
 
-Owns where to look. Starts each candidate once to hear what it is: a name on PATH may be a version
-manager's stub that fails.
+Owns where to look. It runs each candidate once, because a name on PATH may be the stub of a version manager, which
+fails.
 """
 
 import json
@@ -30,16 +30,16 @@ class Interpreter:
 
     @property
     def identity(self) -> str:
-        """Changes when an environment made from this interpreter must be made anew."""
+        """Changes when environments of this interpreter must be built again."""
         return f"{os.path.realpath(self.path)} {self.version} {self.machine}"
 
 
 def find_interpreter(
     pythons: Sequence[str], *, environ: Mapping[str, str] = os.environ, running: str | None = None
 ) -> Interpreter | None:
-    """The first of the minor versions `pythons` (such as 3.11) that works here, or None.
+    """An interpreter for the first of the minor versions `pythons` (such as 3.11) that works here, or None.
 
-    `running`: an interpreter to consider besides; None is the one that runs this process.
+    `running` is one more interpreter to try; None means the interpreter of this process.
     """
     for minor in pythons:
         for candidate in candidates(minor, environ=environ, running=running):
@@ -50,7 +50,7 @@ def find_interpreter(
 
 
 def candidates(minor: str, *, environ: Mapping[str, str], running: str | None) -> Iterator[str]:
-    """Paths where a Python `minor` may be, likeliest first."""
+    """Paths where a Python `minor` may be, the most likely first."""
     name = f"python{minor}"
     yield running or str(getattr(sys, "_base_executable", sys.executable))
     if on_path := shutil.which(name, path=environ.get("PATH", os.defpath)):
@@ -64,14 +64,14 @@ def candidates(minor: str, *, environ: Mapping[str, str], running: str | None) -
 
 
 def patch_level(folder: Path) -> int:
-    """The patch number in a folder's name such as 3.6.15; -1 for one such as 3.6-dev."""
+    """The patch number in the name of a folder, such as 3.6.15; -1 for a name such as 3.6-dev."""
     patch = folder.name.rpartition(".")[2]
     return int(patch) if patch.isdecimal() else -1
 
 
 @cache
 def probe(path: str) -> Interpreter | None:
-    """What the interpreter at `path` says of itself; None when there is none or it does not run."""
+    """The interpreter at `path`; None if there is none or it does not run."""
     if not os.access(path, os.X_OK):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Turns what uv prints while it installs into a few lines that a waiting user wants to read. Pure."""
+"""Turns the output of uv into a few lines of progress for a user who waits. Pure."""
 
 import re
 from collections.abc import Callable
@@ -9,11 +9,11 @@ DOWNLOADED = re.compile(r"\s*Downloaded (\S+)")
 PREPARED = re.compile(r"Prepared (\d+) packages? in")
 MIB = {"KiB": 1 / 1024, "MiB": 1.0, "GiB": 1024.0}
 WORTH_A_LINE = 20.0
-"""MiB: a smaller package is there before its line is read."""
+"""MiB. A smaller package arrives before a user can read its line."""
 
 
 class InstallProgress:
-    """Feed it uv's lines; it calls `say` when there is something new to say."""
+    """Takes the lines of uv and calls `say` when there is progress to report."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.packages = 0

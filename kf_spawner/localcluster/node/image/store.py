@@ -1,7 +1,7 @@
-"""The node's images: a reference becomes an environment on this machine, built from the image's own pins.
+"""The images of the node: finds the image of a reference, builds it, and removes old ones.
 
-Owns the cache of environments and which of them may go. Knows nothing of pods: the pod's side asks for an
-image, awaits its pull and gets back what a process needs to run in it. Why so: docs/decisions/local-images.md.
+Owns the cache of environments. Knows nothing of pods: a caller asks for an image, awaits its pull and gets what a
+process needs to run in it. docs/decisions/local-images.md says why.
 """
 
 import asyncio
@@ -25,20 +25,20 @@ log = logging.getLogger(__name__)
 __all__ = ["Image", "ImageEnvironment", "ImageError", "ImageStore"]
 
 LAYOUT = "1"
-"""Part of every digest: raise it when environments are built in another way."""
+"""Part of every digest: raise it when the way to build an environment changes."""
 HOME = "/home/jovyan"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DAY = 24 * 3600.0
 IMAGE_KEPT = 1 * DAY
 LAYER_KEPT = 7 * DAY
-"""Seconds without use. A layer takes minutes to come back where the network is slow, an image seconds."""
+"""Seconds without use before removal. On a slow network a layer takes minutes to build again, an image seconds."""
 VERSION = re.compile(r'^__version__ = "(.+?)"', re.MULTILINE)
 PROBE_GPU = "nvidia-smi"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image of the catalogue as it would be on this machine; `digest` names its content."""
+    """An image of the catalogue, for this machine; `digest` names its content."""
 
     reference: str
     spec: ImageSpec
@@ -59,9 +59,9 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class ImageEnvironment:
-    """What a process needs to run in an image, as the Dockerfile's ENV, ENTRYPOINT, CMD and WORKDIR say it.
+    """What a process needs to run in an image: the ENV, ENTRYPOINT, CMD and WORKDIR of its Dockerfile.
 
-    Paths below `home` are the image's: whoever starts the process puts the real directory in their place.
+    Paths below `home` are those of the image: the caller replaces them by the real directory.
     """
 
     env: dict[str, str]
@@ -74,8 +74,8 @@ class ImageEnvironment:
 class ImageStore:
     """All images that this node can run.
 
-    `catalogue`: the folder of images; `cache`: where environments are kept (layers/, images/, uv/, locks/);
-    `package`: the folder of the kf_spawner package, which is in every image.
+    `catalogue` is the folder of images, `cache` the folder of environments (layers/, images/, uv/, locks/), and
+    `package` the folder of the kf_spawner package, which every image contains.
     """
 
     def __init__(self, catalogue: Path, cache: Path, package: Path) -> None:
@@ -84,13 +84,13 @@ class ImageStore:
         self.specs = load_catalogue(catalogue)
         match = VERSION.search((package / "__init__.py").read_text())
         if not match:
-            raise ValueError(f"{package / '__init__.py'}: no __version__ in it")
+            raise ValueError(f"{package / '__init__.py'}: it has no __version__")
         self.version = match[1]
 
     def resolve(self, reference: str) -> Image:
-        """The image that `reference` means. Blocks for some 10 ms: it reads the image's files.
+        """The image of `reference`. Blocks for some 10 ms to read the files of the image.
 
-        Raises ImageError: InvalidImageName, or ErrImagePull naming what there is.
+        Raises ImageError: InvalidImageName, or ErrImagePull with the names of the available images.
         """
         name, tag = parse_reference(reference)
         spec = self.specs.get(name)
@@ -99,12 +99,12 @@ class ImageStore:
             raise ImageError(
                 "ErrImagePull",
                 f'image "{reference}" is not in this node\'s catalogue; there are: {there}. '
-                f"A node without containers can run these alone; add a folder to images/ or use a cluster.",
+                f"A node without containers can run only these; add a folder to images/ or use a cluster.",
             )
         if tag not in ("", "latest", self.version):
             raise ImageError(
                 "ErrImagePull",
-                f'image "{reference}" is not here: this node has {name} in version {self.version}; make it the tag.',
+                f'image "{reference}" is not here: this node has {name} in version {self.version}; use that tag.',
             )
         if reason := self._why_not(spec):
             raise ImageError("ErrImagePull", f'image "{reference}" cannot run on this node: {reason}.')
@@ -125,11 +125,11 @@ class ImageStore:
         return image.path.is_dir()
 
     def unavailable(self) -> dict[str, str]:
-        """Image name to the reason why this node cannot run it. Blocks for some 100 ms the first time."""
+        """Image name -> the reason why this node cannot run it. Blocks for some 100 ms the first time."""
         return {name: reason for name, spec in self.specs.items() if (reason := self._why_not(spec))}
 
     async def pull(self, image: Image, progress: Progress = lambda line: None) -> None:
-        """Builds what is missing of the image; two at once build it once. Safe to cancel and to call again.
+        """Builds the missing parts of the image. Two calls at once build it once. It can be cancelled and repeated.
 
         `progress` gets a line now and then. Raises ImageError with the cause and a remedy.
         """
@@ -140,11 +140,11 @@ class ImageStore:
                 for spec in image.spec.environments:
                     interpreter = image.interpreters[spec.folder]
                     if not image.layers[spec.folder].exists():
-                        progress(f"Making {spec.folder}, an environment of Python {interpreter.version}")
+                        progress(f"Building {spec.folder}, an environment of Python {interpreter.version}")
                     await build_layer(
                         image.layers[spec.folder], spec, interpreter, cache=self.cache, progress=progress
                     )
-                progress(f"Putting {image.name} together")
+                progress(f"Assembling {image.name}")
                 await build_image(
                     image.path, image.layers, image.spec.environments, package=self.package, cache=self.cache
                 )
@@ -153,18 +153,18 @@ class ImageStore:
             await asyncio.to_thread(self._remove_unused, image)
 
     def environment(self, image: Image) -> ImageEnvironment:
-        """What a process in the image needs. The image must be present; notes that it is in use."""
+        """What a process needs to run in the image, which must be present. Records that the image is in use."""
         os.utime(image.path)
         path = [f"{HOME}/.local/bin", *(str(image.path / item.folder / "bin") for item in image.spec.environments)]
         return ImageEnvironment(
             env={
                 "PATH": ":".join([*path, SYSTEM_PATH]),
                 "LANG": "C.UTF-8",
-                # pip puts what a user installs into the home volume: environments are everybody's.
+                # pip installs into the home volume of the user, because all users share the environments.
                 "PIP_PREFIX": f"{HOME}/.local",
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "PYTHONUNBUFFERED": "1",
-                # A home volume outlives images: its kernels must not hide the image's own.
+                # A home volume outlives images: kernels in it must not hide those of the image.
                 "JUPYTER_PREFER_ENV_PATH": "1",
             },
             entrypoint=[],
@@ -175,7 +175,7 @@ class ImageStore:
 
     def _why_not(self, spec: ImageSpec) -> str:
         if spec.gpu and not has_gpu():
-            return "this machine has no NVIDIA GPU that nvidia-smi shows; choose the image for CPUs"
+            return "nvidia-smi shows no NVIDIA GPU on this machine; choose the image for CPUs"
         if spec.container_only:
             return f"{spec.container_only}; use a cluster for it"
         for item in spec.environments:
@@ -206,9 +206,9 @@ class ImageStore:
         return content.hexdigest()
 
     def _remove_unused(self, image: Image) -> None:
-        """Removes other builds of the same image that nobody has started for a day and no process runs in.
+        """Removes other builds of the same image that nobody started for a day and that no process uses.
 
-        Then layers that no image was made of: an image's own files stay, they are hard links.
+        Then it removes layers that no image uses. Images keep their files, because these are hard links.
         """
         for path in image.path.parent.iterdir():
             if path != image.path and idle(path) > IMAGE_KEPT and not used_by_a_process(path):
@@ -218,45 +218,45 @@ class ImageStore:
         needed = {name for layers in lists for name in layers.read_text().split()}
         for path in (self.cache / "layers").iterdir():
             if path.name not in needed and idle(path) > LAYER_KEPT:
-                log.info("removing %s, which no image is made of", path)
+                log.info("removing %s, which no image uses", path)
                 remove_tree(path)
 
 
 def idle(path: Path) -> float:
-    """Seconds since a folder was made or last used."""
+    """Seconds since a folder was built or last used."""
     return time.time() - path.stat().st_mtime
 
 
 @functools.cache
 def has_gpu() -> bool:
-    """Whether this machine has an NVIDIA driver with its tool."""
+    """Whether this machine has an NVIDIA driver with nvidia-smi."""
     return shutil.which(PROBE_GPU) is not None
 
 
 def missing_python(spec: EnvironmentSpec) -> str:
-    """What to say and do where there is no interpreter for an environment."""
+    """The message if this machine has no interpreter for an environment."""
     wanted = spec.pythons[0]
     names = " or ".join(spec.pythons)
     return (
         f"it needs Python {names}, and there is none on PATH or under pyenv; install one "
-        f"(`pyenv install {wanted}`, or a package that brings python{wanted}) and start again"
+        f"(`pyenv install {wanted}`, or a package with python{wanted}) and start again"
     )
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """The files of a folder in a fixed order, without what Python leaves behind."""
+    """The files of a folder in a fixed order, without the caches of Python."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".pyc":
             yield path
 
 
 def used_by_a_process(image: Path) -> bool:
-    """Whether a process of this user was started in the image."""
+    """Whether a process of this user runs in the image."""
     needle = os.fsencode(image)
     for environ in Path("/proc").glob("[0-9]*/environ"):
         try:
             if needle in environ.read_bytes():
                 return True
         except OSError:
-            continue  # another user's, or gone meanwhile
+            continue  # it belongs to another user, or has ended
     return False

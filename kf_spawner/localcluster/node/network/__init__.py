@@ -1,4 +1,4 @@
-"""Loopback addresses and ports for pods and services, and the proxy that stands for a service.
+"""Loopback addresses and ports for pods and services, and the proxy for cluster addresses of services.
 
 May not know volumes, images or how a container is started.
 """

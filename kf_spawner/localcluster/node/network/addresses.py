@@ -1,9 +1,9 @@
-"""Loopback addresses of pods and of services: who has which, and for how long.
+"""Allocates loopback addresses to pods and services.
 
-Every pod has an address of its own in a slice 127.N.0.0/16 that no other node on the machine uses. A headless
-service's port becomes a free port of the machine, the same in every pod; a service with a cluster address becomes a
-loopback address where `service_proxy.py` listens. What is given away is on disk before it is used, so pods that
-outlive this process keep theirs. How a text names a service is `translate.py`'s business.
+Every pod has its own address in a slice 127.N.0.0/16 that no other node on the machine uses. The port of a headless
+service becomes a free port of the machine, the same in every pod. A service with a cluster address becomes a
+loopback address where `service_proxy.py` listens. Allocations are written to disk before they are used, so pods
+that outlive this process keep theirs. `common/translate.py` finds the names of services in a text.
 """
 
 import asyncio
@@ -30,16 +30,16 @@ SERVICE_HOSTS = range(240 * 256 + 1, 255 * 256)
 
 
 class MissingService(Exception):
-    """A pod names a service that does not exist (yet); it may come, so the pod waits."""
+    """A pod names a service that does not exist yet, so the pod waits."""
 
 
 class Untranslatable(Exception):
-    """A name that no address of this machine can stand for; waiting does not help."""
+    """A name that has no address on this machine; waiting does not help."""
 
 
 @dataclass
 class _Book:
-    """What is given away. Keys of services are `namespace/name`, of ports `namespace/name/port`."""
+    """The allocations. Keys of services are `namespace/name`, of ports `namespace/name/port`."""
 
     slice: int | None = None
     pods: dict[str, str] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class _Book:
 
 
 class Addresses:
-    """The addresses that one node gives away, kept in `<root>/addresses.json`."""
+    """The addresses that one node allocates, kept in `<root>/addresses.json`."""
 
     def __init__(self, client: Client, root: Path):
         self._client = client
@@ -65,8 +65,8 @@ class Addresses:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def adopt(self, pods: Iterable[dict[str, Any]]) -> None:
-        """To be called once after a start, with the pods that are still bound to this node: they keep what they
-        have, everything else is free again, and the services that they use are listened for."""
+        """Call it once after a start, with the pods that are bound to this node: they keep their addresses, and
+        their services get listeners again. Everything else becomes free."""
         pods = list(pods)
         book = self._opened()
         kept = {pod["metadata"]["uid"]: pod["spec"]["nodeName"] for pod in pods}
@@ -80,12 +80,12 @@ class Addresses:
         self._sweep_soon()
 
     async def pod_ip(self, pod_uid: str) -> str:
-        """The pod's own address, the same for as long as it is not released."""
+        """The address of the pod; it stays the same until `release`."""
         book = self._opened()
         if pod_uid not in book.pods:
             used = set(book.pods.values())
             for step in range(1, len(POD_HOSTS) + 1):
-                # A released address is given away last: nobody should meet a stranger where a pod has just been.
+                # A released address is reused last, so that a client does not reach another pod at an old address.
                 host = POD_HOSTS[(book.last_pod + step - 1) % len(POD_HOSTS)]
                 if self._host(host) not in used:
                     break
@@ -96,7 +96,7 @@ class Addresses:
         return book.pods[pod_uid]
 
     def release(self, pod_uid: str) -> None:
-        """The pod is gone: its address and, with the last user, what stood for its services are free again."""
+        """The pod is gone: frees its address, and the addresses of services that no other pod uses."""
         book = self._opened()
         had = book.pods.pop(pod_uid, None), book.users.pop(pod_uid, None)
         if any(had):
@@ -104,7 +104,7 @@ class Addresses:
             self._sweep_soon()
 
     async def close(self) -> None:
-        """Stop listening; what is given away stays in the book."""
+        """Stops listening; the allocations stay on disk."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -113,9 +113,9 @@ class Addresses:
         self._reservations.close()
 
     async def resolve(self, pod: dict[str, Any], names: Iterable[ServiceName]) -> dict[ServiceName, str]:
-        """What stands for each of `names` that is a service, held for `pod` until it is released.
+        """The address for each of `names` that is a service, allocated for `pod` until `release`.
 
-        Raises MissingService, Untranslatable, or ApiError when the API server cannot be asked.
+        Raises MissingService, Untranslatable, or ApiError if the API server fails.
         """
         names = sorted(names, key=str)
         services = await self._services({name.namespace for name in names})
@@ -136,18 +136,18 @@ class Addresses:
         spec = service["spec"]
         declared = [port["port"] for port in spec.get("ports") or []]
         if not name.certain and not name.scheme and name.port not in declared:
-            return None  # a word with a number behind it, and not this service
+            return None  # a word followed by a number, but not this service
         if spec.get("type") == "ExternalName":
             return f"{spec['externalName']}:{name.port}" if name.port else str(spec["externalName"])
         if spec.get("clusterIP") == "None":
             if name.port is None:
                 raise Untranslatable(
-                    f'service "{name.service}" is headless and named without a port: here only name and port '
+                    f'service "{name.service}" is headless and named without a port: on this node only name and port '
                     f"together lead to a pod; write {name.service}.{name.namespace}.svc:PORT"
                 )
             return f"127.0.0.1:{await self._headless_port(pod, name)}"
         if not spec.get("selector"):
-            raise Untranslatable(f'service "{name.service}" has no selector, so no pod of this node answers for it')
+            raise Untranslatable(f'service "{name.service}" has no selector, so no pod of this node can answer')
         if name.port is None:
             return await self._bare_address(pod, service)
         address, ports = await self.service_address(pod, service)
@@ -163,10 +163,10 @@ class Addresses:
         return port
 
     async def service_address(self, pod: dict[str, Any], service: dict[str, Any]) -> tuple[str, dict[int, int]]:
-        """The address that stands for a service with a cluster address, and the port there for each of its ports.
+        """The local address of a service with a cluster address, and the local port for each of its ports.
 
-        A port of the machine's that is nobody else's: at the service's own number, what listens for it would be in
-        the way of a program that listens on that port everywhere.
+        The local port is a free one: a listener at the port of the service itself would block a program that
+        listens on that port at all addresses.
         """
         key = _key(service)
         async with self._lock:
@@ -178,7 +178,7 @@ class Addresses:
         return book.services[key], ports
 
     async def _bare_address(self, pod: dict[str, Any], service: dict[str, Any]) -> str:
-        """The address of a service that is named without a port: there it has to listen at its own numbers."""
+        """The address of a service that is named without a port: the node listens at its own ports."""
         key, node_name = _key(service), pod["spec"]["nodeName"]
         async with self._lock:
             book = self._use_address(pod, key)
@@ -191,7 +191,7 @@ class Addresses:
                 except OSError as error:
                     name = service["metadata"]["name"]
                     raise Untranslatable(
-                        f'service "{name}" is named without a port, and for it nothing can listen on port {port} of '
+                        f'service "{name}" is named without a port, and this node cannot listen on port {port} of '
                         f"this machine ({error.strerror}); write the name with its port, {name}:{port}"
                     ) from error
         return book.services[key]
@@ -219,7 +219,7 @@ class Addresses:
                     if local is not None:
                         await self._listen(key, port, local, node_name)
         except (ApiError, OSError) as error:
-            log.warning("service %s of namespace %s is not listened for: %s", name, namespace, error)
+            log.warning("cannot listen for service %s of namespace %s: %s", name, namespace, error)
 
     async def _services(self, namespaces: set[str]) -> dict[str, dict[str, Any]]:
         found = {}
@@ -248,7 +248,7 @@ class Addresses:
             self._sweeper = asyncio.create_task(self._sweep(), name="sweep of service addresses")
 
     async def _sweep(self) -> None:
-        """Free what stands for services that no pod uses and that do not exist any more."""
+        """Frees the addresses of services that no pod uses and that no longer exist."""
         async with self._lock:
             book = self._opened()
             used = {service for services in book.users.values() for service in services}
@@ -256,7 +256,7 @@ class Addresses:
             try:
                 there = await self._services({service.split("/")[0] for service in idle})
             except ApiError as error:
-                log.info("unused service addresses are kept for now: %s", error)
+                log.info("cannot free unused service addresses yet: %s", error)
                 return
             for service in idle - there.keys():
                 book.services.pop(service, None)
@@ -272,7 +272,7 @@ class Addresses:
             book.slice = self._reservations.take_slice(wanted=book.slice, seed=str(self._path))
             for key, port in book.ports.items():
                 if not self._reservations.take(f"port/{port}"):
-                    log.warning("port %d of %s was given away by another node meanwhile", port, key)
+                    log.warning("another node has taken port %d of %s meanwhile", port, key)
             self._book = book
             self._save()
         return self._book
@@ -301,6 +301,6 @@ def _tcp_ports(service: dict[str, Any]) -> list[int]:
 
 
 def _service_of(key: str) -> str:
-    """`namespace/service` of a key of the book; a port's owner may be `hostname.service`."""
+    """`namespace/service` of a key of an allocation; the owner of a port may be `hostname.service`."""
     namespace, owner = key.split("/")[:2]
     return f"{namespace}/{owner.rpartition('.')[2]}"

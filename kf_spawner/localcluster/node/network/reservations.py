@@ -1,7 +1,7 @@
-"""What two nodes on one machine must not share: a slice of the loopback network each, and free ports.
+"""Reserves what two nodes on one machine must not share: slices of the loopback network, and ports.
 
-A claim is an abstract Unix socket that this process holds: it needs no file, is seen by every process of the same
-network (so exactly by those it could collide with), and ends with the process. Linux only, as loopback slices are.
+A reservation is an abstract Unix socket that this process holds. It needs no file, it ends with the process, and
+every process of the same network sees it: these are the processes that it could collide with. Linux only.
 """
 
 import errno
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SLICES = [number for number in range(2, 255) if number not in (20, 53)]
-"""The second byte of a slice 127.N.0.0/16; 127.0 and 127.1 are in everybody's use, 127.53 in some resolvers'."""
+"""The second byte of a slice 127.N.0.0/16; many programs use 127.0 and 127.1, some resolvers 127.53."""
 
 FIRST_PORT = 10000
 LAST_PORT = 60999
@@ -29,7 +29,7 @@ class Reservations:
         self._held: dict[str, socket.socket] = {}
 
     def take(self, name: str) -> bool:
-        """Claim `name` on this machine; False when another process has it. True if it is ours already."""
+        """Reserves `name` on this machine. False if another process has it; True also if we already have it."""
         if name in self._held:
             return True
         holder = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -53,7 +53,7 @@ class Reservations:
             self.drop(name)
 
     def take_slice(self, *, wanted: int | None, seed: str) -> int:
-        """The number of a slice of our own: `wanted` if it is free, else one that `seed` leads to."""
+        """Reserves a slice and returns its number: `wanted` if it is free, else one derived from `seed`."""
         start = _number(seed) % len(SLICES)
         order = [*([wanted] if wanted in SLICES else []), *SLICES[start:], *SLICES[:start]]
         for number in order:
@@ -62,7 +62,7 @@ class Reservations:
         raise NothingFree(f"all {len(SLICES)} slices of 127.0.0.0/8 are in use by other nodes on this machine")
 
     def take_port(self, *, seed: str, avoid: Iterable[int] = ()) -> int:
-        """A port that nobody listens on and no other node has given away; the same `seed` tends to the same one."""
+        """Reserves a port that nobody listens on and no other node has. A `seed` usually gives the same port."""
         avoided = set(avoid)
         for port in candidate_ports(seed):
             if port not in avoided and self.take(f"port/{port}"):
@@ -76,7 +76,7 @@ class Reservations:
 
 
 def candidate_ports(seed: str, *, ephemeral: tuple[int, int] | None = None) -> Iterator[int]:
-    """Ports to try: those that the kernel gives to no outgoing connection first."""
+    """Ports to try: first those that the kernel never uses for outgoing connections."""
     low, high = ephemeral or _ephemeral_range()
     outside = [port for port in range(FIRST_PORT, LAST_PORT + 1) if not low <= port <= high]
     inside = list(range(max(low, FIRST_PORT), min(high, LAST_PORT) + 1))

@@ -1,7 +1,7 @@
-"""What stands for a service with a cluster address: a listener on loopback that passes each connection on.
+"""Serves the cluster address of a service: a listener on loopback that forwards each connection to a ready pod.
 
-Who answers is found by the service's selector among this node's ready pods, from watches that run only for the
-namespaces in use. TCP only. Knows nothing of how listeners are given to pods; `addresses.py` does.
+The selector of the service finds the pods on this node, from watches that run only for the namespaces in use. TCP
+only. Knows nothing of how addresses are allocated: `addresses.py` does that.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class _Namespace:
 
 
 class ServiceProxy:
-    """Listeners of one node's services. `close` ends every listener and connection."""
+    """The listeners of the services of one node. `close` ends every listener and connection."""
 
     def __init__(self, client: Client):
         self._client = client
@@ -44,7 +44,7 @@ class ServiceProxy:
     async def listen(
         self, namespace: str, service: str, port: int, *, address: str, local_port: int, node_name: str
     ) -> None:
-        """Pass what comes to `address:local_port` on to `port` of the service. OSError if it cannot listen there."""
+        """Forwards connections from `address:local_port` to `port` of the service. Raises OSError."""
         async with self._lock:
             watched = self._namespaces.get(namespace) or await self._watch(namespace, node_name)
             if (service, port, local_port) in watched.listeners:
@@ -63,7 +63,7 @@ class ServiceProxy:
             watched.listeners[service, port, local_port] = server
 
     async def stop(self, namespace: str, service: str) -> None:
-        """Listen for this service no more; its namespace is no longer watched when it was the last one there."""
+        """Stops listening for this service; stops the watch after the last service of the namespace."""
         async with self._lock:
             watched = self._namespaces.get(namespace)
             if watched is None:
@@ -86,7 +86,7 @@ class ServiceProxy:
 
     async def _watch(self, namespace: str, node_name: str) -> _Namespace:
         services = Informer(self._client, SERVICES, namespace)
-        # A node may see its own pods only.
+        # A node may watch only its own pods.
         pods = Informer(self._client, PODS, namespace, field_selector=f"spec.nodeName={node_name}")
         stack = AsyncExitStack()
         await stack.enter_async_context(services)
@@ -96,7 +96,7 @@ class ServiceProxy:
 
 
 def backends(service: dict[str, Any], pods: list[dict[str, Any]], port: int) -> list[tuple[str, int]]:
-    """The addresses that answer for `port` of `service`: its selector's ready pods, with the target port of each."""
+    """The addresses behind `port` of `service`: the ready pods of its selector, with the target port of each."""
     selector = service["spec"].get("selector") or {}
     entry = next((each for each in service["spec"].get("ports") or [] if each["port"] == port), None)
     if not selector or entry is None:
@@ -130,7 +130,7 @@ async def _serve(
         if upstream is None:
             _reset(writer)
             return
-        # Each direction ends by itself: a client may have said all and still wait for the answer.
+        # Each direction ends by itself: a client may have sent everything and still wait for the answer.
         with contextlib.closing(upstream[1]):
             async with asyncio.TaskGroup() as group:
                 group.create_task(_copy(reader, upstream[1]))
@@ -156,7 +156,7 @@ async def _connect(
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:
-    """Close with a reset: as refused as a connection can be that was accepted."""
+    """Closes with a reset: the nearest to a refusal for an accepted connection."""
     writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 

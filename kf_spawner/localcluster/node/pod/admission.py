@@ -1,6 +1,7 @@
-"""Whether a pod that was bound to the node fits on it. Pure.
+"""Whether a pod that is bound to the node fits on it. Pure.
 
-The scheduler sees to that; a pod with `spec.nodeName` set by hand never met it. Words: the kubelet's `OutOf…`.
+The scheduler checks this first, but a pod with `spec.nodeName` in its manifest bypasses the scheduler. The reasons
+are those of a kubelet: `OutOf…`.
 """
 
 from collections.abc import Iterable
@@ -12,7 +13,7 @@ from ..common.restarts import SIDECAR, kind_of
 
 
 def requests(pod: dict[str, Any]) -> dict[str, Fraction]:
-    """What a pod requests by resource: its containers together, or its largest init container if that is more."""
+    """The requests of a pod by resource: the sum of its containers, or its largest init container if that is more."""
     spec = pod["spec"]
     total: dict[str, Fraction] = {}
     largest: dict[str, Fraction] = {}
@@ -33,7 +34,7 @@ def requests(pod: dict[str, Any]) -> dict[str, Fraction]:
 def shortage(
     pod: dict[str, Any], others: Iterable[dict[str, Any]], allocatable: dict[str, str]
 ) -> tuple[str, str] | None:
-    """Reason and message when `pod` does not fit beside `others`."""
+    """Reason and message if `pod` does not fit beside `others`, else None."""
     used: dict[str, Fraction] = {}
     for other in others:
         _add(used, requests(other))

@@ -1,6 +1,7 @@
-"""Pods bound to this node -> one worker each. Adopts what an earlier node left, ends what nobody wants any more.
+"""Runs one worker for each pod that is bound to this node, and cleans up after earlier nodes.
 
-Owns the workers and the node's lock; knows nothing of what a worker does.
+It adopts the pods that an earlier node left and ends those that no longer exist in the API. Owns the workers and
+the lock of the node; knows nothing of what a worker does.
 """
 
 import asyncio
@@ -35,12 +36,12 @@ STATUS_PATIENCE = 3.0
 
 
 class AlreadyRunning(Exception):
-    """Another node uses the same folder."""
+    """Another node is using the same folder."""
 
 
 @contextlib.asynccontextmanager
 async def node_lock(root: Path) -> AsyncIterator[None]:
-    """Makes this the one node that uses `root`, for as long as the process lives."""
+    """Makes this process the only node that uses `root`, until the process ends."""
     root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(layout.lock_file(root), "a") as file:
         deadline = asyncio.get_running_loop().time() + LOCK_PATIENCE
@@ -49,17 +50,17 @@ async def node_lock(root: Path) -> AsyncIterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
-                # A shim looks at the lock for a moment now and then; only a node holds it for longer.
+                # A shim takes the lock for a moment to test it; only a node holds it for longer.
                 if asyncio.get_running_loop().time() > deadline:
                     raise AlreadyRunning(
-                        f"another node is running in {root}: stop it or choose another root"
+                        f"another node is running in {root}: stop it or choose another --root"
                     ) from None
             await asyncio.sleep(LOCK_INTERVAL)
         yield
 
 
 class Agent:
-    """Use as an async context manager. Leaving it lets the pods go on; `await stop_pods()` first ends them."""
+    """Use as an async context manager. Its pods continue after it closes, unless `stop_pods()` ended them."""
 
     def __init__(self, context: Context, *, name: str, allocatable: dict[str, str]):
         self._context = context
@@ -97,7 +98,7 @@ class Agent:
             worker.close()
 
     async def stop_pods(self) -> None:
-        """Ends everything that runs, as a machine that shuts down; the next node starts again what should run."""
+        """Stops all pods, as when a machine shuts down; the next node restarts those that should run."""
         self._stopping = True
         for worker in self._workers.values():
             worker.stop()
@@ -108,7 +109,7 @@ class Agent:
         await orphans.end_pods(self._root, orphans.pods_on_disk(self._root), grace=0.0, interrupt=True)
 
     def worker(self, namespace: str, name: str) -> PodWorker | None:
-        """The worker of the pod of that name, if it is on this node."""
+        """The worker of the pod with this name, or None if the pod is not on this node."""
         pod = self._informer.get(f"{namespace}/{name}")
         return self._workers.get(pod["metadata"]["uid"]) if pod else None
 
@@ -139,7 +140,7 @@ class Agent:
         return (worker.state.pod for other, worker in self._workers.items() if other != uid and not worker.over)
 
     async def _keep(self, uid: str) -> None:
-        """Runs a pod's worker; one that fails on an error of ours is made anew from what is on disk."""
+        """Runs the worker of a pod. After a bug in the worker, a new one continues from the files on disk."""
         retries = Backoff(initial=WORKER_FIRST, first=WORKER_FIRST, most=WORKER_MOST)
         while True:
             worker = self._workers[uid]
@@ -153,7 +154,7 @@ class Agent:
             self._workers[uid] = worker.successor()
         del self._workers[uid], self._tasks[uid]
 
-    # What an earlier node left
+    # What an earlier node left behind
 
     def _reap(self, wanted: set[str]) -> None:
         for uid in orphans.pods_on_disk(self._root):
@@ -173,8 +174,8 @@ class Agent:
             log.error("clean-up after an earlier node failed: %s", error, exc_info=error)
 
     async def _end_orphan(self, uid: str) -> None:
-        """A pod that is gone from the API server: its processes end, its folder goes."""
-        log.info("pod %s is gone; ending what is left of it", uid)
+        """Ends the processes and removes the folder of a pod that no longer exists in the API."""
+        log.info("pod %s no longer exists; removing its processes and files", uid)
         await orphans.end_pods(self._root, [uid], grace=ORPHAN_GRACE)
         pod = read_json(layout.pod_record(self._root, uid))
         if pod is not None:

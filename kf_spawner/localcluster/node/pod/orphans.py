@@ -1,4 +1,4 @@
-"""Processes and folders of pods that no worker looks after: those of an earlier node, found on disk alone."""
+"""Processes and folders that an earlier node left: pods without a worker, found by their files on disk."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from ..process.shim import descendants
 
 
 def running_attempts(root: Path, uids: Iterable[str]) -> list[Attempt]:
-    """Every attempt of these pods that still runs."""
+    """The attempts of these pods that still run."""
     return [
         attempt
         for uid in uids
@@ -25,9 +25,9 @@ def running_attempts(root: Path, uids: Iterable[str]) -> list[Attempt]:
 
 
 async def end_pods(root: Path, uids: Iterable[str], *, grace: float, interrupt: bool = False) -> None:
-    """Ends what runs of these pods, in `grace` seconds; hooks are not run.
+    """Ends the processes of these pods within `grace` seconds, without their hooks.
 
-    `interrupt` records that this is a node's stop: the next node starts again what should run.
+    `interrupt` records that the node was stopped: the next node restarts the pods that should run.
     """
     attempts = running_attempts(root, uids)
     deadline = Deadline(grace)
@@ -41,12 +41,12 @@ async def end_pods(root: Path, uids: Iterable[str], *, grace: float, interrupt: 
 
 
 def pods_on_disk(root: Path) -> list[str]:
-    """The uids of all pods that have a folder."""
+    """The uid of each pod that has a folder."""
     return [folder.name for folder in layout.pods(root).glob("*")]
 
 
 def kill_strays(attempts: Iterable[Attempt]) -> None:
-    """Kills what an earlier node ran beside these running attempts (commands of hooks, probes and exec)."""
+    """Kills commands of hooks, probes and exec that an earlier node started in these running attempts."""
     for attempt in attempts:
         inside = set(descendants(attempt.shim_pid))
         for pid in marked(str(attempt.directory)):

@@ -1,8 +1,8 @@
-"""What a pod asks for that a plain process cannot have. Pure: a pod in, sentences or fields out.
+"""The fields of a pod that a plain process cannot honour. Pure: a pod in, sentences or fields out.
 
-Each sentence names the field, why it cannot be had and what to use instead. What merely lowers a pod's rights
-(runAsNonRoot, dropped capabilities, a default seccomp profile) is not refused, every notebook's pod asks for some of
-it, but `unenforced` names it: docs/node-volumes.md lists both.
+Each sentence names the field, the reason and what to use instead. Fields that only lower the rights of a pod
+(runAsNonRoot, dropped capabilities, a default seccomp profile) are not refused, because every notebook pod has some
+of them; `unenforced` names them. docs/node-volumes.md lists both.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ VOLUME_KINDS = frozenset(
 PROJECTED_KINDS = frozenset({"serviceAccountToken", "configMap", "secret", "downwardAPI"})
 
 WRITABLE_KINDS = frozenset({"persistentVolumeClaim", "emptyDir", "ephemeral"})
-"""The others are read-only in a container in any case."""
+"""Kinds of volumes that a container may write to. All others are read-only in every container."""
 LOWERING = ("runAsUser", "runAsGroup", "runAsNonRoot", "fsGroup", "supplementalGroups", "readOnlyRootFilesystem")
 
 _CLUSTER = "run it on a cluster whose nodes have containers"
@@ -22,7 +22,7 @@ _CLAIM = "use a persistentVolumeClaim"
 
 
 def refuse(pod: dict[str, Any]) -> list[str]:
-    """Why the node does not run `pod`: one sentence a reason, none for a pod that it runs."""
+    """Why the node refuses `pod`: a sentence for each reason. Empty if the node can run it."""
     spec = pod["spec"]
     reasons = [*_pod_fields(spec), *_security(spec.get("securityContext") or {}, "spec.securityContext")]
     for index, volume in enumerate(spec.get("volumes") or []):
@@ -34,15 +34,15 @@ def refuse(pod: dict[str, Any]) -> list[str]:
 
 
 def refuse_ephemeral(pod: dict[str, Any]) -> list[str]:
-    """The same for debug containers, which are added to a pod while it runs: the pod itself goes on."""
+    """Why the node refuses the debug containers of a running pod. The pod itself continues."""
     return [
-        f'spec.ephemeralContainers "{container["name"]}": a running pod stays as it is here; use kubectl exec'
+        f'spec.ephemeralContainers "{container["name"]}": a running pod gets no new container; use kubectl exec'
         for container in pod["spec"].get("ephemeralContainers") or []
     ]
 
 
 def unenforced(pod: dict[str, Any]) -> list[str]:
-    """The fields of `pod` that hold in a container and have no effect here: each only takes or limits something."""
+    """The fields of `pod` that have no effect on a plain process: each only limits the pod or lowers its rights."""
     spec = pod["spec"]
     volumes = spec.get("volumes") or []
     fields = [*_lowered(spec.get("securityContext") or {}, "spec.securityContext")]
@@ -69,7 +69,7 @@ def unenforced(pod: dict[str, Any]) -> list[str]:
 def _lowered(context: dict[str, Any], path: str) -> Iterator[str]:
     for field in LOWERING:
         value = context.get(field)
-        if value is not None and value is not False and value != []:  # user 0 is a wish like others
+        if value is not None and value is not False and value != []:  # 0 is a user too
             yield f"{path}.{field}"
     if context.get("allowPrivilegeEscalation") is False:
         yield f"{path}.allowPrivilegeEscalation"
@@ -83,25 +83,25 @@ def _lowered(context: dict[str, Any], path: str) -> Iterator[str]:
 def _pod_fields(spec: dict[str, Any]) -> Iterator[str]:
     for field in ("hostNetwork", "hostPID", "hostIPC"):
         if spec.get(field):
-            yield f"spec.{field}: a pod is not given the machine's own; remove the field"
+            yield f"spec.{field}: this node does not share the machine's own with a pod; remove the field"
     if spec.get("hostAliases"):
         yield "spec.hostAliases: a process reads the machine's own /etc/hosts; name the addresses in the environment"
     if spec.get("dnsPolicy") == "None" or spec.get("dnsConfig"):
         yield "spec.dnsConfig: a process asks the machine's own resolver; remove the field"
     if spec.get("runtimeClassName"):
-        yield "spec.runtimeClassName: this node runs plain processes and nothing else; remove the field"
+        yield "spec.runtimeClassName: this node runs plain processes only; remove the field"
     if spec.get("resourceClaims"):
-        yield "spec.resourceClaims: this node hands out no such devices; use resources.limits nvidia.com/gpu"
+        yield "spec.resourceClaims: this node does not allocate these devices; use resources.limits nvidia.com/gpu"
     if (spec.get("os") or {}).get("name", "linux") != "linux":
         yield f"spec.os.name: {spec['os']['name']} programs do not run here; {_CLUSTER}"
 
 
 def _security(context: dict[str, Any], path: str) -> Iterator[str]:
     if context.get("privileged"):
-        yield f"{path}.privileged: a process has its Unix user's rights and no more; remove it or {_CLUSTER}"
+        yield f"{path}.privileged: a process has only the rights of its Unix user; remove it or {_CLUSTER}"
     added = (context.get("capabilities") or {}).get("add")
     if added:
-        yield f"{path}.capabilities.add: {', '.join(added)} cannot be given to a process; remove it or {_CLUSTER}"
+        yield f"{path}.capabilities.add: {', '.join(added)} are not available to a process; remove it or {_CLUSTER}"
     if context.get("procMount", "Default") != "Default":
         yield f"{path}.procMount: {context['procMount']} needs a container; remove it"
     if context.get("sysctls"):
@@ -112,7 +112,7 @@ def _security(context: dict[str, Any], path: str) -> Iterator[str]:
         yield f"{path}.seLinuxOptions: a process keeps the node's own label; remove it or {_CLUSTER}"
     for field in ("seccompProfile", "appArmorProfile"):
         if (context.get(field) or {}).get("type") == "Localhost":
-            yield f"{path}.{field}: a profile of the machine cannot be loaded; remove it or {_CLUSTER}"
+            yield f"{path}.{field}: this node cannot load a profile; remove it or {_CLUSTER}"
 
 
 def _volume(volume: dict[str, Any], path: str) -> Iterator[str]:
@@ -125,45 +125,45 @@ def _volume(volume: dict[str, Any], path: str) -> Iterator[str]:
             yield f"{named}: {kind} volumes need a container and its mounts; {_CLAIM}"
     medium = (volume.get("emptyDir") or {}).get("medium", "")
     if medium not in ("", "Memory"):
-        yield f"{named}: medium {medium} is not there; leave emptyDir.medium empty"
+        yield f"{named}: medium {medium} is not supported here; leave emptyDir.medium empty"
     for index, source in enumerate((volume.get("projected") or {}).get("sources") or []):
         for kind in source:
             if kind not in PROJECTED_KINDS:
                 allowed = ", ".join(sorted(PROJECTED_KINDS))
-                yield f"{named}: projected.sources[{index}].{kind} is not known here; use one of {allowed}"
+                yield f"{named}: projected.sources[{index}].{kind} is not supported here; use one of {allowed}"
 
 
 def _console(container: dict[str, Any], path: str) -> Iterator[str]:
     for field in ("tty", "stdin"):
         if container.get(field):
-            yield f"{path}.{field}: nobody can attach to a container here; remove it and use kubectl exec -it"
+            yield f"{path}.{field}: this node has no attach; remove it and use kubectl exec -it"
 
 
 def _container(container: dict[str, Any], path: str) -> Iterator[str]:
     yield from _security(container.get("securityContext") or {}, f"{path}.securityContext")
     if container.get("volumeDevices"):
-        yield f"{path}.volumeDevices: a raw block device cannot be had; {_CLAIM} with volumeMode Filesystem"
+        yield f"{path}.volumeDevices: this node has no block devices; {_CLAIM} with volumeMode Filesystem"
     for index, mount in enumerate(container.get("volumeMounts") or []):
         where = f"{path}.volumeMounts[{index}]"
         if not mount["mountPath"].strip("/"):
             yield f"{where}.mountPath: / is the machine's own root; mount the volume at a folder, such as /data"
         if mount.get("mountPropagation", "None") != "None":
-            yield f"{where}.mountPropagation: nothing is mounted, volumes are directories; remove it"
+            yield f"{where}.mountPropagation: this node mounts nothing, its volumes are directories; remove it"
         if mount.get("recursiveReadOnly", "Disabled") == "Enabled":
-            yield f"{where}.recursiveReadOnly: directories cannot be made read-only for one process; remove it"
+            yield f"{where}.recursiveReadOnly: a directory cannot be read-only for one process; remove it"
     yield from _console(container, path)
     for index, entry in enumerate(container.get("env") or []):
         if "fileKeyRef" in (entry.get("valueFrom") or {}):
-            yield f"{path}.env[{index}].valueFrom.fileKeyRef: not known here; use a configMapKeyRef or a secretKeyRef"
+            yield f"{path}.env[{index}].valueFrom.fileKeyRef: not supported here; use configMapKeyRef or secretKeyRef"
     for index, rule in enumerate(container.get("restartPolicyRules") or []):
         if rule.get("action") != "Restart":
-            yield f"{path}.restartPolicyRules[{index}].action: {rule.get('action')} is not known here; use Restart"
+            yield f"{path}.restartPolicyRules[{index}].action: {rule.get('action')} is not supported; use Restart"
     for index, port in enumerate(container.get("ports") or []):
         if port.get("hostPort"):
             yield (
-                f"{path}.ports[{index}].hostPort: the machine's addresses are not given to pods; "
+                f"{path}.ports[{index}].hostPort: a pod cannot use a port of the machine; "
                 "the pod's own address, status.podIP, can be reached from the machine"
             )
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         if (container.get(probe) or {}).get("grpc"):
-            yield f"{path}.{probe}.grpc: the node asks by HTTP, TCP or a command; use httpGet, tcpSocket or exec"
+            yield f"{path}.{probe}.grpc: this node probes by HTTP, TCP or a command; use httpGet, tcpSocket or exec"

@@ -1,6 +1,6 @@
-"""What a worker says about its pod to the API server: the status, and that a deleted pod is gone.
+"""Writes the status of a pod to the API server, and removes a deleted pod from it.
 
-Written only when it changed, in order, and as often as it takes; knows nothing of what the status is made from.
+It writes changes only, in order, and retries until they arrive. Knows nothing of how the status is computed.
 """
 
 import asyncio
@@ -23,9 +23,9 @@ MOST = 10.0
 
 
 class PodWriter:
-    """`desired(written)` gives the status as it should be; `gone()` is called when the pod turns out to be gone.
+    """`desired(written)` returns the wanted status. The writer calls `gone()` if the pod no longer exists.
 
-    Once `hurry` is set (the node stops), nothing is tried twice any more.
+    Once `hurry` is set (the node stops), it retries nothing.
     """
 
     def __init__(
@@ -43,28 +43,28 @@ class PodWriter:
         self._tell_gone = gone
         self._hurry = hurry
         self._is_gone = False
-        # A pod that was over when we first saw it: all was said by an earlier node.
+        # The pod was already over: an earlier node has written its last status.
         self._silent = (state.pod.get("status") or {}).get("phase") in TERMINAL
         self._changed = asyncio.Event()
         self._writing = asyncio.Lock()
         self._written: dict[str, Any] = {}
 
     def changed(self) -> None:
-        """The status is to be written soon."""
+        """Asks for a write of the status soon."""
         self._changed.set()
 
     async def run(self) -> None:
-        """Writes what changed until cancelled."""
+        """Writes changes until it is cancelled."""
         while not (self._is_gone or self._hurry.is_set()):
             await self._changed.wait()
             await self.insist()
 
     async def insist(self) -> None:
-        """Returns once the status is written."""
+        """Writes the status; returns once it is written."""
         await self._until_done(self._write)
 
     async def publish(self) -> None:
-        """Writes the status now if that can be; else `run` does it later."""
+        """Tries to write the status now; if that fails, `run` writes it later."""
         try:
             await self._write()
         except ApiError as error:
@@ -72,11 +72,11 @@ class PodWriter:
             self._changed.set()
 
     async def confirm_deletion(self) -> None:
-        """Removes the deleted pod from the API server, that very one."""
+        """Removes the deleted pod from the API server, by its uid."""
         await self._until_done(self._delete)
 
     def forget(self) -> None:
-        """The pod is gone: nothing is written any more."""
+        """The pod no longer exists: stops all writing."""
         self._is_gone = True
 
     async def _write(self) -> None:
@@ -110,7 +110,7 @@ class PodWriter:
         except NotFound:
             self._found_gone()
         except Conflict:
-            # Another pod of that name, or only somebody who wrote at the same time?
+            # Is it another pod with this name, or did somebody write at the same time?
             if await self._still_there():
                 raise
             self._found_gone()

@@ -1,7 +1,7 @@
-"""One pod: set up, init containers in order, sidecars, containers, the end, the clean-up.
+"""The life of one pod: volumes, init containers in order, sidecars, containers, the end, the clean-up.
 
-Level-based: it is told what the API server says now (`update`), and everything it did is on disk, so that a worker
-that is lost with its node goes on in the next one. Starting and stopping of containers is `runner.py`'s.
+Level-based: `update` gives it the current pod of the API, and it keeps its own state on disk, so a new node can
+continue. `container/runner.py` starts and stops the containers.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from .status_writer import PodWriter
 
 MOUNT_FIRST = 0.5
 MOUNT_MOST = 15.0
-REMOVED_GRACE = 1.0  # at least that much for a pod that was deleted by force
+REMOVED_GRACE = 1.0  # minimum for a pod that was deleted by force
 
 
 class Cause(Enum):
@@ -42,7 +42,7 @@ class Cause(Enum):
 
 
 class PodWorker:
-    """`await run()` returns when the pod is gone, or ended for the node's own stop."""
+    """`await run()` returns when the pod is removed, or has ended because the node stops."""
 
     def __init__(self, context: Context, pod: dict[str, Any]):
         self._context = context
@@ -93,7 +93,7 @@ class PodWorker:
         return next((runner for runner in self.runners if runner.name == container), None)
 
     def successor(self) -> "PodWorker":
-        """A new worker for the same pod, that knows what this one was told and finds the rest on disk."""
+        """A new worker for the same pod. It gets the current pod and reads the rest from disk."""
         self.close()
         worker = PodWorker(self._context, self.state.pod)
         if self._removed.is_set():
@@ -102,23 +102,25 @@ class PodWorker:
             worker.stop()
         return worker
 
-    # What others tell it
+    # Input
 
     def update(self, pod: dict[str, Any]) -> None:
-        """The API server's newest word on the pod."""
+        """Gives the worker the current pod of the API."""
         before = self.state.pod
         self.state.pod = pod
         if any(before["metadata"].get(key) != pod["metadata"].get(key) for key in ("labels", "annotations")):
             self._refresh_due.set()
         if shape_of(before) != shape_of(pod):
-            self._say_once("a running pod's containers cannot be changed here: delete the pod and create it anew")
+            self._say_once(
+                "this node cannot change the containers of a running pod: delete the pod and create it again"
+            )
         if self._overdue is not None:
             self._watch_active_deadline()
-        self._writer.changed()  # the spec's generation, or somebody's condition that Ready depends on
+        self._writer.changed()  # the generation of the spec, or a condition that Ready depends on
         self._take_in(pod)
 
     def removed(self) -> None:
-        """The pod is not in the API server any more."""
+        """The pod no longer exists in the API."""
         self._removed.set()
         self._deleted.set()
         self._writer.forget()
@@ -126,7 +128,7 @@ class PodWorker:
         self._end(Cause.REMOVED, self.state.grace_period if grace is None else max(REMOVED_GRACE, grace))
 
     def stop(self) -> None:
-        """The node itself stops."""
+        """The node stops."""
         self._node_stops.set()
         self._end(Cause.NODE, min(self._context.settings.stop_grace, self.state.grace_period))
 
@@ -177,7 +179,7 @@ class PodWorker:
             await self._writer.confirm_deletion()
 
     def close(self) -> None:
-        """Lets go of the pod's processes without touching them."""
+        """Stops watching the processes of the pod; they continue."""
         for runner in self.runners:
             if runner.attempt is not None:
                 runner.attempt.detach()
@@ -193,13 +195,13 @@ class PodWorker:
         if self._cause is Cause.NODE:
             self._show_node_stop()
             return
-        self._view.failure = problem  # not before: a pod with a running container has not failed yet
+        self._view.failure = problem  # only now: a pod with a running container has not failed yet
         self.over = self._view.over = True
         self._view.sandboxed = False
         self._context.devices.release(self.state.uid)
 
     def _admission(self) -> tuple[str, str] | None:
-        """Why the pod is not run at all; makes its folder and gives it its GPUs otherwise."""
+        """Why the node cannot run the pod. Else makes its folder and allocates its GPUs."""
         reasons = refuse(self.state.pod)
         if reasons:
             return "NotSupported", "; ".join(reasons)
@@ -216,14 +218,14 @@ class PodWorker:
         return None
 
     def reject(self, reason: str, message: str) -> None:
-        """To be called before `run`: the pod does not fit on this node."""
+        """The pod does not fit on this node. Call it before `run`."""
         self._event("Warning", reason, message)
         self._view.failure = (reason, f"Pod was rejected: {message}")
         self.over = self._view.over = True
         self._writer.changed()
 
     async def _live_until_ended(self) -> tuple[str, str] | None:
-        """Until the containers are done or somebody ends the pod; what the pod failed of, if not of a container."""
+        """Runs the pod to its end; returns why it failed, if that is not the failure of a container."""
         living = asyncio.create_task(self._live(), name=f"life of {self.state}")
         ending = asyncio.create_task(self._end_requested.wait())
         refreshing = asyncio.create_task(self._refresh(), name=f"volumes of {self.state}")
@@ -277,8 +279,8 @@ class PodWorker:
         self._view.sandboxed = True
 
     async def _run_containers(self) -> None:
-        """Init containers one after the other, then the containers together; sidecars beside all of it."""
-        begun = any(runner.attempt for runner in self._main)  # under an earlier node: nothing to wait for
+        """Runs the init containers one by one, then all containers. Sidecars run beside them."""
+        begun = any(runner.attempt for runner in self._main)  # it ended under an earlier node
         async with asyncio.TaskGroup() as group:
             sidecars = []
             for runner in self._init:
@@ -309,7 +311,7 @@ class PodWorker:
     # The end
 
     async def _stop_containers(self, deadline: Deadline) -> None:
-        """The containers together, then the sidecars, last started first."""
+        """Stops the containers together, then the sidecars in reverse order."""
         interrupt = self._cause is Cause.NODE
         first = [runner for runner in self.runners if runner.kind != SIDECAR]
         async with asyncio.TaskGroup() as group:
@@ -320,7 +322,7 @@ class PodWorker:
             await runner.stop(deadline, f"Stopping container {runner.name}", interrupt=interrupt)
 
     def _show_node_stop(self) -> None:
-        """Containers that the next node starts again are waiting for it, not ended."""
+        """Shows the containers that the next node restarts as waiting, not as ended."""
         ended = [runner for runner in self._main if runner.attempt and runner.attempt.exit]
         again = [runner for runner in ended if runner.restarts(runner.attempt.exit)]  # type: ignore[union-attr, arg-type]
         for runner in self.runners:
@@ -339,7 +341,7 @@ class PodWorker:
         pod = self.state.pod
         desired = pod_status(pod, self._view, written=written, now=rfc3339(time.time_ns()))
         if (phase := (pod.get("status") or {}).get("phase")) in TERMINAL:
-            desired["phase"] = phase  # whoever ended the pod: it stays so
+            desired["phase"] = phase  # the pod has ended: this is final
         return desired
 
     def _event(self, kind: str, reason: str, message: str) -> None:
@@ -347,13 +349,13 @@ class PodWorker:
 
 
 def shape_of(pod: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """What a container is made of that an API server lets one change."""
+    """The fields of the containers that can change in a running pod."""
     parts = [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]
     return [(part["name"], part["image"], part.get("resources")) for part in parts]
 
 
 def deletion_grace(pod: dict[str, Any], *, now: float, first: bool) -> float:
-    """Seconds that a deleted pod has left. On first sight part of them may have passed, under an earlier node."""
+    """Seconds that a deleted pod has left. With `first`, part of the period may have passed under an earlier node."""
     meta = pod["metadata"]
     grace = float(meta.get("deletionGracePeriodSeconds") or 0)
     if first:
@@ -362,5 +364,5 @@ def deletion_grace(pod: dict[str, Any], *, now: float, first: bool) -> float:
 
 
 def parse_time(text: str) -> float:
-    """Seconds since the epoch of the API's time."""
+    """Seconds since the epoch, from a time of the API."""
     return datetime.fromisoformat(text).timestamp()

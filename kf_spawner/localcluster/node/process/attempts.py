@@ -1,7 +1,7 @@
-"""One attempt of one container: its records on disk, its shim, its end.
+"""One attempt of one container: its files on disk, its shim, its end.
 
-Owns the folder `pods/UID/containers/NAME/N/` and nothing beyond it. A new node picks up from these files what an old
-one started; `shim.py` makes sure that an attempt runs once at most.
+Owns the folder `pods/UID/containers/NAME/N/`. A new node reads there what an old node started; `shim.py` makes sure
+that an attempt runs at most once.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Exit:
     finished_at: int
     oom: bool = False
     error: str = ""  # why the process could not be started at all
-    interrupted: bool = False  # the node itself was told to stop: not the container's own doing
+    interrupted: bool = False  # ended because the node was stopped, not by itself
 
     @property
     def seconds(self) -> float:
@@ -50,7 +50,7 @@ class Exit:
 
 
 class StartFailed(Exception):
-    """The shim did not come up: an error of the machine, not of the container."""
+    """The shim did not start: an error of the machine, not of the container."""
 
 
 class Attempt:
@@ -59,7 +59,7 @@ class Attempt:
     def __init__(self, directory: Path):
         self.directory = directory
         self.number = int(directory.name)
-        # A folder that a node was removing when it was killed may lack the file.
+        # The file is missing if a node was killed while it removed the folder.
         self.spec = cast(ShimSpec, read_json(directory / "spec.json") or {})
         self.exit: Exit | None = None
         self._ended = asyncio.Event()
@@ -71,7 +71,7 @@ class Attempt:
 
     @classmethod
     def start(cls, directory: Path, spec: ShimSpec) -> "Attempt":
-        """Writes the intent, then starts the shim. Await `started` next."""
+        """Writes `spec.json`, then starts the shim. Await `started` next."""
         directory.mkdir(parents=True, exist_ok=True)
         (directory / MESSAGE_FILE).touch()
         write_json(directory / "spec.json", {**spec, "env": {**spec["env"], MARK: str(directory)}})
@@ -80,7 +80,7 @@ class Attempt:
         return attempt
 
     async def started(self, *, timeout: float = START_TIMEOUT) -> None:
-        """Returns once the container's process runs, or could not (then its `exit` says why)."""
+        """Returns once the process of the container runs, or could not start (then `exit` says why)."""
         assert self._shim is not None
         assert self._shim.stdout is not None
         try:
@@ -112,7 +112,7 @@ class Attempt:
 
     @classmethod
     def load(cls, directory: Path) -> "Attempt | None":
-        """What a former node left in `directory`; None when that attempt never began (and now never will)."""
+        """The attempt that an earlier node left in `directory`; None if it never began. Then it never will."""
         attempt = cls(directory)
         name = claim_for_nobody(directory)
         if name is None:
@@ -136,7 +136,9 @@ class Attempt:
         if self._shim is not None:
             self._shim.wait()
         else:
-            with contextlib.suppress(ChildProcessError):  # it may be the child of a worker that failed
+            with contextlib.suppress(
+                ChildProcessError
+            ):  # it may be a child of this process, from a worker that failed
                 os.waitpid(self.shim_pid, os.WNOHANG)
         self._record_end()
 
@@ -148,9 +150,9 @@ class Attempt:
             self._finish(record)
 
     async def _sweep(self) -> None:
-        """The shim was killed: its container's own process dies with it, here go the rest."""
+        """The shim was killed. Its container's first process died with it; this kills all others."""
         clean = 0
-        while clean < 2:  # a process is without its mark for a moment, in the middle of an exec
+        while clean < 2:  # a process has no mark for a moment, in the middle of an exec
             clean = 0 if kill_marked(str(self.directory)) else clean + 1
             await asyncio.sleep(SWEEP_INTERVAL)
         record: ExitRecord = {
@@ -190,7 +192,7 @@ class Attempt:
         return self.exit
 
     def interrupt(self) -> None:
-        """Records that what ends this attempt now is the node's own stop."""
+        """Records that this attempt ends because the node stops."""
         if self.running:
             (self.directory / "interrupted").touch()
 
@@ -203,7 +205,7 @@ class Attempt:
         self._signal(signal.SIGUSR1)
 
     async def kill_for_sure(self) -> Exit:
-        """Kills the tree, and the shim too when it does not manage to."""
+        """Kills the process tree, and also the shim if the shim does not finish."""
         self.kill()
         try:
             return await asyncio.wait_for(self.wait(), KILL_PATIENCE)
@@ -224,22 +226,22 @@ class Attempt:
             self._pidfd = None
 
     def detach(self) -> None:
-        """Stops watching; the process goes on without us."""
+        """Stops watching; the process continues."""
         self._unwatch()
         if self._sweeping is not None:
             self._sweeping.cancel()
         if self._shim is not None and self.running:
-            self._shim.returncode = 0  # it is not ours to wait for any more: silences the destructor
+            self._shim.returncode = 0  # we do not wait for it: this silences the destructor
 
     @staticmethod
     def files_of(directory: Path) -> list[Path]:
-        """The log files of the attempt in `directory`, oldest first; the last one is the one being written."""
+        """The log files of the attempt in `directory`, oldest first; the last one is the current log."""
         rotated = sorted(directory.glob("log.*"), key=lambda path: -int(path.suffix[1:]))
         return [*rotated, directory / "log"]
 
 
 def claim_for_nobody(directory: Path) -> ProcessName | None:
-    """Who runs the attempt in `directory`. If nobody has begun, makes sure that nobody will, and gives None."""
+    """The shim that runs the attempt in `directory`. If none has begun, makes sure that none will; returns None."""
     claim = directory / ".pid.none"
     claim.write_text("none\n")
     try:
@@ -260,7 +262,7 @@ def attempts_of(container: Path) -> list[Path]:
 
 
 async def _read_line(fd: int) -> bytes:
-    """One line from a pipe, or nothing when the other side closes it."""
+    """One line from a pipe; empty if the other side closes it."""
     loop = asyncio.get_running_loop()
     readable = asyncio.Event()
     os.set_blocking(fd, False)

@@ -1,6 +1,6 @@
-"""What /proc and signals can say about processes: names that stay true, and whatever carries a container's mark.
+"""Identifies processes: by pid, start time and boot, and by a mark in their environment.
 
-Knows nothing of pods. A process is named by pid, start time and boot, because pids are used again.
+A pid alone is not enough, because the kernel reuses pids. Knows nothing of pods.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class ProcessName:
-    """One process for good; `claimed_at` is nanoseconds since the epoch."""
+    """Identifies one process for good; `claimed_at` is nanoseconds since the epoch."""
 
     pid: int
     started: str
@@ -30,7 +30,7 @@ class ProcessName:
         return cls(int(pid), started, boot, int(claimed_at))
 
     def open(self) -> int | None:
-        """A pidfd of the process, or None when it is gone."""
+        """A pidfd of the process, or None if the process has ended."""
         if self.boot != boot_id():
             return None
         try:
@@ -45,7 +45,7 @@ class ProcessName:
 
 
 def marked(prefix: str) -> dict[int, str]:
-    """pid -> mark, of all processes whose mark (in their environment) begins with `prefix`."""
+    """pid -> mark, for all processes whose mark begins with `prefix`."""
     found: dict[int, str] = {}
     needle = f"{MARK}={prefix}".encode()
     for entry in os.listdir(PROC):
@@ -62,7 +62,7 @@ def marked(prefix: str) -> dict[int, str]:
 
 
 def kill_marked(mark: str) -> list[int]:
-    """Kills every process that carries exactly this mark; the pids that were still there."""
+    """Kills every process with exactly this mark; returns the pids that it found."""
     pids = [pid for pid, its in marked(mark).items() if its == mark]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):

@@ -4,7 +4,7 @@ from typing import NotRequired, TypedDict
 
 
 class ShimSpec(TypedDict):
-    """What the shim of an attempt starts and keeps in bounds; the node writes it before the shim starts."""
+    """What the shim starts, and its limits. The node writes it before it starts the shim."""
 
     argv: list[str]
     env: dict[str, str]

@@ -1,11 +1,10 @@
 """Runs one container attempt: `python -I -S shim.py DIRECTORY`.
 
-Owns one process tree: starts the container's process from `spec.json`, copies its output to `log` in the CRI's
-format with rotation, keeps it under its memory limit, and when it has ended kills what it left behind and writes
-`exit.json`. It outlives the node, so it knows nothing of it but a lock file: a node that stays away too long takes
-its containers with it. Standard library only, and little of that: there is one of these for each container.
-
-Signals: SIGTERM is passed on to the container's own process, SIGUSR1 kills the whole tree.
+Owns one process tree. It starts the process of the container from `spec.json`, copies the output to `log` in the
+format of the CRI, rotates the log and enforces the memory limit. When that process has ended, it kills the rest of
+the tree and writes `exit.json`. It outlives the node and sees only the lock file of the node: if no node holds the
+lock for too long, it ends its container. It imports few modules of the standard library and nothing else, because
+each container has a shim. SIGTERM goes to the process of the container; SIGUSR1 kills the whole tree.
 """
 
 import contextlib
@@ -18,7 +17,7 @@ import signal
 import sys
 import time
 
-TYPE_CHECKING = False  # the module typing is not imported: it would cost memory in each shim
+TYPE_CHECKING = False  # without the module typing, which would take memory in each shim
 if TYPE_CHECKING:
     from .records import ExitRecord, ShimSpec
 
@@ -28,7 +27,7 @@ LINE_LIMIT = 16 * 1024
 READ_SIZE = 32 * 1024
 LOCK_CHECK_INTERVAL = 5.0
 MEMORY_INTERVAL = (0.1, 1.0)
-GROWTH = 2 << 30  # bytes a second that a process may grow by: the nearer the limit, the more often we look
+GROWTH = 2 << 30  # bytes per second that a process may grow: near the limit, we check more often
 KILL_PATIENCE = 10.0
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
@@ -44,7 +43,7 @@ def main(directory: str) -> int:
 
 
 def claim(directory: str) -> bool:
-    """Makes this process the only one ever to run this attempt; False when another did."""
+    """Makes this process the only one that ever runs this attempt; False if another process was first."""
     record = f"{os.getpid()} {start_time(os.getpid())} {boot_id()} {time.time_ns()}\n"
     temporary = f"{directory}/.pid.{os.getpid()}"
     try:
@@ -60,7 +59,7 @@ def claim(directory: str) -> bool:
 
 
 def start_time(pid: int) -> str:
-    """Clock ticks from boot to the start of `pid`: with the pid, a process's name for good."""
+    """Clock ticks from boot to the start of `pid`: with the pid and the boot it identifies a process for good."""
     with open(f"/proc/{pid}/stat") as file:
         return file.read().rpartition(")")[2].split()[19]
 
@@ -96,7 +95,7 @@ class Log:
         for stream, rest in self._pending.items():
             if rest:
                 out = bytearray()
-                _append(out, _timestamp(), stream, rest, b"P")  # it had no end of line, so it is not given one
+                _append(out, _timestamp(), stream, rest, b"P")  # the line has no end, so its record is partial
                 self._write(out)
         self._file.close()
 
@@ -139,7 +138,7 @@ class Shim:
     def __init__(self, directory: str, spec: "ShimSpec"):
         self._directory = directory
         self._spec = spec
-        self._status: int | None = None  # of the container's own process, once it has ended
+        self._status: int | None = None  # wait status of the first process, once it has ended
         self._oom = False
         self._child = 0
         self._ended = 0
@@ -169,7 +168,7 @@ class Shim:
         return 0
 
     def _start(self, streams: dict[int, str]) -> str:
-        """Forks and executes the container's process; what went wrong, or nothing."""
+        """Forks and executes the process of the container; returns an error, or an empty string."""
         out, out_write = os.pipe2(os.O_CLOEXEC)
         err, err_write = os.pipe2(os.O_CLOEXEC)
         result, result_write = os.pipe2(os.O_CLOEXEC)
@@ -191,7 +190,7 @@ class Shim:
         return error.decode(errors="replace")
 
     def _announce(self, error: str) -> None:
-        """Tells the node that started us, if it still lives, how the start went."""
+        """Tells the node that started us how the start went, if the node still lives."""
         with contextlib.suppress(OSError):
             os.write(1, (json.dumps({"error": error}) + "\n").encode())
         null = os.open(os.devnull, os.O_RDWR)
@@ -200,7 +199,7 @@ class Shim:
         os.close(null)
 
     def _watch(self, wakeup: int, streams: dict[int, str], log: Log) -> None:
-        """Until the container's own process has ended."""
+        """Serves the container until its first process has ended."""
         poll = select.poll()
         poll.register(wakeup, select.POLLIN)
         for fd in streams:
@@ -231,7 +230,7 @@ class Shim:
                 self._kill_tree()
 
     def _reap(self) -> bool:
-        """Collects ended children; False when none is left at all."""
+        """Collects ended children; False if no child is left."""
         while True:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
@@ -253,10 +252,10 @@ class Shim:
         now = time.monotonic()
         if not limit or now < self._next_memory:
             return
-        pids = descendants(os.getpid())  # not the child's: whose parent has ended is a child of ours
+        pids = descendants(os.getpid())  # of this process: a process whose parent has ended becomes our child
         used = sum(_sum_of_fields(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) for pid in pids)
         if used > limit:
-            # Pages shared after a fork were counted for each process; now count each page once.
+            # The first sum counts shared pages once for each process; this one counts each page once.
             used = sum(_sum_of_fields(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) for pid in pids)
         if used > limit:
             self._oom = True
@@ -265,7 +264,7 @@ class Shim:
         self._next_memory = now + max(shortest, min(longest, (limit - used) / GROWTH))
 
     def _check_lock(self) -> None:
-        """Ends the container when no node has held its lock for too long."""
+        """Ends the container if no node has held its lock for too long."""
         now = time.monotonic()
         if now < self._next_lock:
             return
@@ -281,7 +280,7 @@ class Shim:
             os.kill(self._child, signal.SIGTERM)
 
     def _end(self, streams: dict[int, str], log: Log) -> None:
-        """As when a container's first process ends: everything else in it is killed."""
+        """Kills all other processes, as when the first process of a container ends."""
         deadline = time.monotonic() + KILL_PATIENCE
         while self._reap() and time.monotonic() < deadline:
             self._kill_tree()
@@ -306,21 +305,21 @@ class Shim:
 
 
 def _become_container(spec: "ShimSpec", out: int, err: int, result: int, shim: int) -> None:
-    """In the forked child: becomes the container's process, or writes to `result` why it cannot."""
+    """In the forked child: becomes the process of the container, or writes the error to `result`."""
     message = "the process could not be started"
     try:
         os.setsid()
         _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != shim:  # it died before the line above
+        if os.getppid() != shim:  # the shim died before the line above
             os._exit(137)
-        # What is ignored or blocked stays so in the container: by Python itself, by nohup or & of who started us.
+        # A process inherits ignored and blocked signals: from Python, and from nohup or & in front of the node.
         for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (out, 1), (err, 2)):
             os.dup2(source, target)
-        # When the machine runs out of memory, containers go before the control plane does.
+        # When the machine runs out of memory, the kernel kills containers before the control plane.
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(spec.get("oomScoreAdj", 0)))
         message = f"cannot change to the working directory {spec['cwd']}"
@@ -343,7 +342,7 @@ def not_executed(program: str, error: OSError) -> str:
 
 
 def _copy(fd: int, stream: str, log: Log, *, until_empty: bool = False) -> bool:
-    """Copies what is there; False at the end of the stream (or, `until_empty`, when there is nothing more)."""
+    """Copies the available output; False at the end of the stream (with `until_empty`: if there is none now)."""
     try:
         data = os.read(fd, READ_SIZE)
     except BlockingIOError:

@@ -1,10 +1,10 @@
-"""Directories whose files change all at once: the kubelet's scheme of a `..data` link, and its removal of trees.
+"""Directories whose files change all at once, with the `..data` link of a kubelet; also removes trees.
 
     volume/..2026_11_23_17_44_11.123456/key     the files
     volume/..data -> ..2026_11_23_17_44_11.123456
     volume/key -> ..data/key
 
-A reader sees all old files or all new ones. Knows nothing of where the files come from.
+A reader sees only old files or only new files. Knows nothing of where the files come from.
 """
 
 import os
@@ -27,7 +27,7 @@ class Content:
 
 
 def read_payload(directory: Path) -> dict[str, Content]:
-    """The files that a reader of `directory` sees now, by relative path; none where nothing was written yet."""
+    """The files that a reader of `directory` sees now, by relative path."""
     current = directory / DATA
     if not current.is_dir():
         return {}
@@ -39,9 +39,9 @@ def read_payload(directory: Path) -> dict[str, Content]:
 
 
 def write_payload(directory: Path, payload: Mapping[str, Content]) -> bool:
-    """Make `directory` show exactly `payload`; False when it does already. Blocking.
+    """Makes `directory` show exactly `payload`; False if it already does. Blocking.
 
-    A crash at any point leaves the old or the new files in view; what it left behind goes with the next write.
+    After a crash at any point, readers see the old or the new files; the next write removes the rest.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     links = {path.split("/")[0] for path in payload}
@@ -67,7 +67,7 @@ def write_payload(directory: Path, payload: Mapping[str, Content]) -> bool:
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Replace `path` by a file with `data` that nobody but this user can read. Blocking."""
+    """Replaces `path` by a file with `data` that only this user can read. Blocking."""
     pending = path.with_name(f".{path.name}.new")
     pending.unlink(missing_ok=True)
     _write(pending, Content(data, 0o600))
@@ -75,7 +75,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory with everything in it, folders that were made unwritable included. Blocking."""
+    """Removes a directory with all its content, also folders without write permission. Blocking."""
     if path.is_symlink():
         path.unlink()
         return

@@ -1,6 +1,6 @@
-"""From a claim to its directory: the claim is Bound, and its PersistentVolume is a directory of this machine's.
+"""Finds the directory of a claim: the claim must be Bound, its PersistentVolume must be a directory of this node.
 
-Knows what the provisioner writes on a PersistentVolume, and makes nothing.
+Knows the fields of a PersistentVolume that the provisioner writes. Creates nothing.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
 class ClaimError(Exception):
-    """A claim that cannot be used; `permanent` when waiting does not help."""
+    """The pod cannot use the claim; `permanent` if waiting does not help."""
 
     def __init__(self, message: str, *, permanent: bool = False):
         super().__init__(message)
@@ -31,7 +31,7 @@ def claim_name(pod: dict[str, Any], volume: dict[str, Any]) -> str | None:
 
 
 async def claim_directory(client: Client, pod: dict[str, Any], volume: dict[str, Any], volumes_root: Path) -> Path:
-    """The directory behind `volume`; raises ClaimError, or ApiError when the API server cannot be asked."""
+    """The directory behind `volume`. Raises ClaimError, or ApiError if the API server fails."""
     name, namespace = claim_name(pod, volume), pod["metadata"]["namespace"]
     assert name is not None
     try:
@@ -55,12 +55,12 @@ async def claim_directory(client: Client, pod: dict[str, Any], volume: dict[str,
     path = volume_path(volume_object, volumes_root)
     if path is None:
         raise ClaimError(
-            f'persistentvolume "{volume_object["metadata"]["name"]}" is no directory of this node: '
+            f'persistentvolume "{volume_object["metadata"]["name"]}" is not a directory of this node: '
             f"give the claim a storage class with provisioner {PROVISIONER}",
             permanent=True,
         )
     if not path.is_dir():
-        raise ClaimError(f'the directory {path} of persistentvolumeclaim "{name}" is gone: put it back where it was')
+        raise ClaimError(f'the directory {path} of persistentvolumeclaim "{name}" is missing: put it back')
     return path
 
 

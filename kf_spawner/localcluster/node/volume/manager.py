@@ -1,7 +1,7 @@
-"""A pod's volumes as directories: made before its containers start, kept up to date, removed with it.
+"""Creates the volumes of a pod as directories, keeps them up to date and removes them with the pod.
 
-Owns `<root>/pods/<uid>/volumes` and `<root>/pods/<uid>/kubeconfigs`; a claim's own directory is the provisioner's
-and is never removed here. Everything is read from the API server and the disk anew, so a restarted node goes on.
+Owns `<root>/pods/<uid>/volumes` and `<root>/pods/<uid>/kubeconfigs`. The directories of claims belong to the
+provisioner: this module never removes them. It keeps no state in memory, so a restarted node can continue.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ __all__ = ["Mount", "VolumeError", "VolumeManager"]
 
 
 class VolumeError(Exception):
-    """A volume that is not there (yet): `reason` is the Event's, `permanent` says that trying again is no use."""
+    """A volume is not available (yet). `reason` is for the Event; `permanent` means that a retry cannot help."""
 
     def __init__(self, message: str, *, reason: str = "FailedMount", permanent: bool = False):
         super().__init__(message)
@@ -32,7 +32,7 @@ class VolumeError(Exception):
 
 
 class VolumeManager:
-    """Volumes of the pods of one node. `root` is the node's own folder, `volumes_root` holds the claims'."""
+    """The volumes of all pods of a node. `root` is the folder of the node, `volumes_root` holds the claims."""
 
     def __init__(self, client: Client, root: Path, volumes_root: Path, node_name: str):
         self._client = client
@@ -41,9 +41,9 @@ class VolumeManager:
         self._node_name = node_name
 
     async def prepare(self, pod: dict[str, Any]) -> dict[str, Path]:
-        """Every volume of `pod` as a directory, by volume name; made anew or brought up to date. Raises VolumeError.
+        """Creates or updates every volume of `pod`; returns the directories by volume name. Raises VolumeError.
 
-        To be called again after an error: what was made already is kept.
+        Call it again after an error: it keeps what it has created.
         """
         directories = {}
         for volume in pod["spec"].get("volumes") or []:
@@ -59,9 +59,9 @@ class VolumeManager:
         return directories
 
     async def refresh(self, pod: dict[str, Any]) -> None:
-        """Bring files of configMaps, secrets, tokens and the pod's own fields up to date; to be called regularly.
+        """Updates the files of configMaps, secrets, tokens and the downward API. Call it regularly.
 
-        Raises VolumeError for a source that is gone: what was written last stays in view.
+        Raises VolumeError if a source is gone: the last files stay.
         """
         for volume in pod["spec"].get("volumes") or []:
             if any(kind in volume for kind in KINDS):
@@ -72,7 +72,7 @@ class VolumeManager:
                     raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {said}') from error
 
     def mounts(self, pod: dict[str, Any], container: dict[str, Any], volumes: Mapping[str, Path]) -> list[Mount]:
-        """What `container` sees where; `volumes` as `prepare` gave them. Raises VolumeError."""
+        """The mounts of `container`; `volumes` is the result of `prepare`. Raises VolumeError."""
         try:
             return container_mounts(pod, container, volumes)
         except (MountError, OSError) as error:
@@ -80,7 +80,7 @@ class VolumeManager:
             raise VolumeError(message) from error
 
     async def cleanup(self, pod: dict[str, Any]) -> None:
-        """Remove what the pod's volumes left here, emptyDirs included; claims stay. Safe to call again."""
+        """Removes the volumes of the pod, emptyDirs included; claims stay. It can be called again."""
         folder = self._pod_folder(pod)
         for name in ("kubeconfigs", "volumes"):
             await asyncio.to_thread(remove_tree, folder / name)
@@ -95,7 +95,7 @@ class VolumeManager:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             return directory
         kinds = ", ".join(kind for kind in volume if kind != "name")
-        raise ClaimError(f"{kinds} volumes cannot be had on this node", permanent=True)
+        raise ClaimError(f"this node does not support {kinds} volumes", permanent=True)
 
     async def _write(self, pod: dict[str, Any], volume: dict[str, Any]) -> Path:
         directory = self._directory(pod, volume)

@@ -1,7 +1,7 @@
-"""Where a container sees its volumes: volumeMounts with subPath and subPathExpr, as directories of this machine.
+"""Finds the directory of each volumeMount of a container, with subPath and subPathExpr.
 
-A subPath never leads out of its volume, neither by `..` nor through a link that a process put there. Makes the
-folder of a subPath that is not there, as a kubelet does; knows nothing of where volumes come from.
+A subPath never leads out of its volume, neither by `..` nor through a link that a process made. Like a kubelet, it
+creates the folder of a subPath that does not exist. Knows nothing of where volumes come from.
 """
 
 import os
@@ -15,12 +15,12 @@ from ..common.translate import expand
 
 
 class MountError(Exception):
-    """A mount that cannot be made; names the field and the container."""
+    """A mount is not possible; the message names the field and the container."""
 
 
 @dataclass(frozen=True)
 class Mount:
-    """`mount_path` in the container's words is `host_path` here."""
+    """`mount_path` in the container is `host_path` on this machine."""
 
     mount_path: str
     host_path: Path
@@ -40,7 +40,7 @@ def container_mounts(pod: dict[str, Any], container: dict[str, Any], volumes: Ma
 
 
 def inside(directory: Path, below: str) -> Path:
-    """The path `below` in `directory`, made as a folder where nothing is. Raises MountError if it leads out."""
+    """The path `below` in `directory`; creates it as a folder if needed. Raises MountError if it leads out."""
     parts = [part for part in below.split("/") if part not in ("", ".")]
     if ".." in parts or below.startswith("/"):
         raise MountError(f'subPath "{below}" must be a path below its volume, without ".."')

@@ -1,6 +1,6 @@
-"""What belongs in a volume of files: configMap, secret, downwardAPI and projected sources, read from the API.
+"""Reads the files of configMap, secret, downwardAPI and projected volumes from the API.
 
-Owns the rules of keys, paths, modes and what is optional. Knows no directory but to keep a token that is still good.
+Owns the rules for keys, paths, modes and optional sources. It uses the directory only to reuse a valid token.
 Rules: https://kubernetes.io/docs/concepts/storage/projected-volumes/
 """
 
@@ -31,13 +31,13 @@ Payload = dict[str, Content]
 
 
 class SourceError(Exception):
-    """A source that is missing or incomplete; the message says what and in which object."""
+    """A source is missing or incomplete; the message names the object and what is missing."""
 
 
 async def volume_payload(client: Client, pod: dict[str, Any], volume: dict[str, Any], directory: Path) -> Payload:
-    """The files of a volume of one of KINDS by relative path. `directory` is where the volume's files are now.
+    """The files of a volume of one of KINDS by relative path. `directory` holds the current files.
 
-    Raises SourceError for what is missing and not optional, ApiError when the API server cannot be asked.
+    Raises SourceError if a source is missing and not optional, ApiError if the API server fails.
     """
     kind = next(kind for kind in KINDS if kind in volume)
     body = volume[kind] or {}
@@ -112,7 +112,7 @@ async def _downward(client: Client, pod: dict[str, Any], body: dict[str, Any], m
 async def resource_text(
     client: Client, pod: dict[str, Any], reference: dict[str, Any], *, container: str | None
 ) -> str:
-    """`resourceFieldRef` as text; the node is only asked for where a limit is not set."""
+    """The value of `resourceFieldRef`; reads the Node only if it is needed."""
     allocatable = None
     if needs_allocatable(pod, reference, container=container):
         node = await client.get(NODES, pod["spec"]["nodeName"])
@@ -131,5 +131,5 @@ async def _token(client: Client, pod: dict[str, Any], source: dict[str, Any], di
     except ApiError as error:
         if current is None:
             raise
-        log.warning("the token of pod %s was not renewed, the old one stays: %s", pod["metadata"]["name"], error)
+        log.warning("could not renew the token of pod %s; the old token stays: %s", pod["metadata"]["name"], error)
         return {source["path"]: current}

@@ -1,8 +1,8 @@
-"""Claims become directories: a PersistentVolume and `<volumes_root>/<namespace>/<claim>` for each.
+"""Creates a PersistentVolume and a directory `<volumes_root>/<namespace>/<claim>` for each claim.
 
-Serves storage classes whose provisioner is `kf-spawner.io/directory`, with an identity of its own. Every step can be
-cut short: names are deterministic, the directory comes before its volume and goes after a rename, and each round
-reads the world anew. A directory's data is never handed to another claim, nor an older home hidden by an empty one.
+Serves storage classes with the provisioner `kf-spawner.io/directory`, with its own identity. A crash at any step is
+safe: names are deterministic, the directory exists before its volume, a removal starts with a rename, and each round
+reads the current state. It never gives the data of a directory to another claim, and never hides old data.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ COMPONENT = "kf-spawner-provisioner"
 TRASH = ".trash"
 SELECTED_NODE = "volume.kubernetes.io/selected-node"
 RETRY = 2.0
-"""Seconds until a step that failed is tried again."""
+"""Seconds before the retry of a failed step."""
 
 
 class Refused(Exception):
-    """A claim that cannot be served now; the message goes into an Event."""
+    """The provisioner cannot serve the claim now; the message goes into an Event."""
 
 
 async def run_provisioner(client: Client, volumes_root: Path) -> None:
-    """Serve claims until cancelled; `client` has an identity of its own with ClusterRole kf-spawner-provisioner."""
+    """Serves claims until cancelled. `client` has its own identity, with the ClusterRole kf-spawner-provisioner."""
     async with EventRecorder(client, component=COMPONENT) as events:
         await _Provisioner(client, volumes_root.absolute(), events).run()
 
@@ -69,7 +69,7 @@ class _Provisioner:
     async def _round(
         self, classes: list[dict[str, Any]], claims: list[dict[str, Any]], volumes: list[dict[str, Any]]
     ) -> bool:
-        """Everything that there is to do now; False if something has to be tried again."""
+        """Does everything that is pending; False if something needs a retry."""
         done = True
         ours = {each["metadata"]["name"]: each for each in classes if each["provisioner"] == PROVISIONER}
         there = {volume["metadata"]["name"] for volume in volumes}
@@ -82,7 +82,7 @@ class _Provisioner:
         return done
 
     async def _attempt(self, obj: dict[str, Any], step: Coroutine[Any, Any, None]) -> bool:
-        """Run one step; what goes wrong is said on the object and tried again."""
+        """Runs one step. An error becomes an Event of the object, and the step is retried."""
         try:
             await step
         except (Refused, ApiError, OSError) as error:
@@ -96,14 +96,14 @@ class _Provisioner:
     async def _provision(self, claim: dict[str, Any], storage_class: dict[str, Any]) -> None:
         meta = claim["metadata"]
         path = claim_path(self._root, claim)
-        # The caches may lag: who owns the directory is asked anew.
+        # The caches may lag: ask the API who owns the directory.
         volumes = (await self._client.list(VOLUMES))["items"]
         if any(volume["metadata"]["name"] == volume_name(claim) for volume in volumes):
             return
         holder = holder_of(path, volumes, self._root)
         if holder is not None:
             raise Refused(
-                f'the directory {path} holds the data of persistent volume "{holder}", which is not removed: delete '
+                f'the directory {path} holds the data of persistent volume "{holder}", which still exists: delete '
                 f"that volume to give its data to this claim, or move the directory away first"
             )
         adopted = await asyncio.to_thread(_make_directory, path)
@@ -113,14 +113,14 @@ class _Provisioner:
             return
         if adopted:
             self._events.event(
-                claim, "Normal", "DirectoryAdopted", f"{path} was there with older files: this claim has them now"
+                claim, "Normal", "DirectoryAdopted", f"{path} already held files: this claim has them now"
             )
         said = f"Successfully provisioned volume {volume_name(claim)}"
         self._events.event(claim, "Normal", "ProvisioningSucceeded", said)
-        log.info("claim %s/%s is the directory %s", meta["namespace"], meta["name"], path)
+        log.info("claim %s/%s has the directory %s", meta["namespace"], meta["name"], path)
 
     async def _remove(self, volume: dict[str, Any]) -> None:
-        """Remove a released volume with its data. Renamed first: a half-removed directory is never mounted again."""
+        """Removes a released volume with its data. The rename first: no pod mounts a half-removed one."""
         path = volume_path(volume, self._root)
         reference, name = volume["spec"]["claimRef"], volume["metadata"]["name"]
         assert path is not None
@@ -129,15 +129,15 @@ class _Provisioner:
         except NotFound:
             claim = None
         if claim is not None and claim["metadata"]["uid"] == reference.get("uid"):
-            return  # released by mistake: its claim is there
+            return  # released by mistake: its claim exists
         if not await self._is_there(volume):
-            return  # removed before, and the directory may be a new claim's by now: the cache lags
+            return  # already removed (the cache lags): the directory may belong to a new claim
         await asyncio.to_thread(self._throw_away, path, name)
         try:
             await self._client.delete(VOLUMES, name, uid=volume["metadata"]["uid"])
         except NotFound:
             return
-        log.info("volume %s and its directory %s are removed", name, path)
+        log.info("removed volume %s and its directory %s", name, path)
 
     async def _is_there(self, volume: dict[str, Any]) -> bool:
         try:
@@ -160,7 +160,7 @@ class _Provisioner:
 
 
 def volume_name(claim: dict[str, Any]) -> str:
-    """One claim, one volume, whatever happens in between."""
+    """The name of the volume of a claim: always the same, so that a claim never gets two."""
     return f"pvc-{claim['metadata']['uid']}"
 
 
@@ -169,20 +169,20 @@ def claim_path(volumes_root: Path, claim: dict[str, Any]) -> Path:
 
 
 def wanted(claim: dict[str, Any], classes: dict[str, dict[str, Any]]) -> bool:
-    """Whether `claim` waits for a directory; `classes` are the storage classes that are ours, by name."""
+    """Whether `claim` waits for a directory. `classes` holds our storage classes by name."""
     meta, spec = claim["metadata"], claim["spec"]
     storage_class = classes.get(spec.get("storageClassName") or "")
     if storage_class is None or meta.get("deletionTimestamp") or spec.get("volumeName"):
         return False
     if (claim.get("status") or {}).get("phase", "Pending") != "Pending":
         return False
-    # A class may wait until a pod needs the claim; the scheduler says so with this annotation.
+    # A class may wait for the first pod; the scheduler then sets this annotation.
     waits = storage_class.get("volumeBindingMode") == "WaitForFirstConsumer"
     return not waits or SELECTED_NODE in (meta.get("annotations") or {})
 
 
 def released(volume: dict[str, Any], volumes_root: Path) -> bool:
-    """Whether the volume is ours, its claim is gone and its data is to go, too."""
+    """Whether the volume is ours, its claim is gone, and its data should be removed."""
     spec = volume["spec"]
     reference = spec.get("claimRef") or {}
     return (
@@ -199,14 +199,14 @@ def holder_of(path: Path, volumes: Iterable[dict[str, Any]], volumes_root: Path)
 
 
 def new_volume(claim: dict[str, Any], storage_class: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The PersistentVolume of `claim`; raises Refused for what a directory cannot be."""
+    """The PersistentVolume of `claim`. Raises Refused if a directory cannot satisfy the claim."""
     meta, spec = claim["metadata"], claim["spec"]
     if spec.get("volumeMode") == "Block":
         raise Refused("volumeMode Block: a directory is no block device; use Filesystem")
     if spec.get("dataSource") or spec.get("dataSourceRef"):
-        raise Refused("dataSource: a directory begins empty here; copy the files in a pod that mounts both claims")
+        raise Refused("dataSource: this class creates empty volumes; copy the files in a pod that mounts both claims")
     if spec.get("selector"):
-        raise Refused("selector: claims of this class get a volume of their own; remove the selector")
+        raise Refused("selector: this class creates a new volume for each claim; remove the selector")
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
@@ -230,7 +230,7 @@ def new_volume(claim: dict[str, Any], storage_class: dict[str, Any], path: Path)
 
 
 def _make_directory(path: Path) -> bool:
-    """Make `path` for its owner alone; True if it was there and holds something. Blocking."""
+    """Creates `path` with mode 0700; True if it already existed and is not empty. Blocking."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         path.mkdir(mode=0o700)

@@ -1,7 +1,7 @@
-"""A pod's service-account tokens: asked for by TokenRequest, bound to the pod, renewed in time.
+"""The service account tokens of a pod: requested by TokenRequest, bound to the pod, renewed in time.
 
-Also the kubeconfig file beside them, because a process cannot have a file at /var/run/secrets: clients that are not
-inside a container find the API server by KUBECONFIG. Tokens are only ever written to files of mode 0600.
+Also writes a kubeconfig file, because a process cannot have files at /var/run/secrets: outside a container, clients
+find the API server by KUBECONFIG. Tokens are written only to files of mode 0600.
 """
 
 import base64
@@ -24,7 +24,7 @@ DEFAULT_LIFE = 3600
 
 
 async def request_token(client: Client, pod: dict[str, Any], source: dict[str, Any]) -> bytes:
-    """A new token for `pod` as a projected `serviceAccountToken` source asks for it; raises ApiError."""
+    """A new token for `pod`, for a projected `serviceAccountToken` source. Raises ApiError."""
     meta, spec = pod["metadata"], pod["spec"]
     request: dict[str, Any] = {
         "expirationSeconds": source.get("expirationSeconds", DEFAULT_LIFE),
@@ -41,26 +41,26 @@ async def request_token(client: Client, pod: dict[str, Any], source: dict[str, A
 
 
 def renewal_due(token: bytes, *, now: float | None = None) -> bool:
-    """Whether 80 % of the token's life are over, or a day; true, too, for what is no token."""
+    """Whether 80 % of the token's life or a day has passed; also true if it is not a token."""
     try:
         body = token.split(b".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + b"=" * (-len(body) % 4)))
         issued, ends = float(claims["iat"]), float(claims["exp"])
     except (IndexError, ValueError, KeyError, TypeError, binascii.Error):
         return True
-    # The API server may let an account's token live longer than asked for; from `warnafter` on it is an old one.
+    # The API server may extend the life of a token; after `warnafter` it counts as old.
     ends = min(ends, float((claims.get("kubernetes.io") or {}).get("warnafter", ends)))
     age = (time.time() if now is None else now) - issued
     return age >= min((ends - issued) * RENEW_AT, RENEW_AFTER)
 
 
 def kubeconfig_path(account: Path) -> Path:
-    """Where the kubeconfig for the volume directory `account` lies: beside the volumes, not among the tokens."""
+    """The path of the kubeconfig for the volume directory `account`: beside the volumes, not among the tokens."""
     return account.parent.parent / "kubeconfigs" / account.name
 
 
 def token_file(volume: dict[str, Any]) -> str | None:
-    """The file name of a projected volume's token for the API server itself; None for any other volume."""
+    """The file name of the API server's token in a projected volume; None for any other volume."""
     for source in (volume.get("projected") or {}).get("sources") or []:
         token = source.get("serviceAccountToken")
         if token and not token.get("audience"):
@@ -69,7 +69,7 @@ def token_file(volume: dict[str, Any]) -> str | None:
 
 
 def write_kubeconfig(account: Path, *, token: str, config: ClusterConfig, namespace: str) -> None:
-    """The kubeconfig of a pod: the way to the API server is the node's own, who asks is the pod. Blocking."""
+    """Writes the kubeconfig of a pod: the API server of the node, the identity of the pod. Blocking."""
     cluster = {"server": config.server}
     if config.ca:
         cluster["certificate-authority-data"] = base64.b64encode(config.ca).decode()
@@ -81,7 +81,7 @@ def write_kubeconfig(account: Path, *, token: str, config: ClusterConfig, namesp
         "contexts": [{"name": "pod", "context": {"cluster": "cluster", "user": "pod", "namespace": namespace}}],
         "current-context": "pod",
     }
-    data = json.dumps(document, indent=1).encode()  # JSON is YAML, too
+    data = json.dumps(document, indent=1).encode()  # JSON is also YAML
     path = kubeconfig_path(account)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists() or path.read_bytes() != data:
@@ -89,6 +89,6 @@ def write_kubeconfig(account: Path, *, token: str, config: ClusterConfig, namesp
 
 
 def current_token(directory: Path, path: str) -> Content | None:
-    """The token that is in view in a volume now."""
+    """The current token in a volume."""
     file = directory / path
     return Content(file.read_bytes(), 0o600) if file.is_file() else None
