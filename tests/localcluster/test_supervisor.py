@@ -78,7 +78,7 @@ async def test_restarts_what_is_killed_and_says_so(make):
     os.kill(pid, signal.SIGKILL)
     await until(lambda: running.status()[0]["restarts"] == 1 and running.status()[0]["state"] == "running")
     assert running.status()[0]["pid"] != pid
-    assert any("victim was killed by SIGKILL; starting it again" in line for line in make.said)
+    assert any("victim was killed by SIGKILL; restarting it" in line for line in make.said)
     await running.stop()
 
 
@@ -87,7 +87,7 @@ async def test_the_pause_before_a_restart_doubles_up_to_its_limit(make):
     await running.start()
     await until(lambda: running.status()[0]["restarts"] == 3)
     await running.stop()
-    pauses = [line.rpartition("again in ")[2] for line in make.said if "starting it again" in line]
+    pauses = [line.rpartition("restarting it in ")[2] for line in make.said if "restarting it" in line]
     assert pauses[:3] == ["0.5 s", "0.7 s", "0.7 s"]
 
 

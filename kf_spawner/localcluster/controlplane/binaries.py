@@ -1,6 +1,6 @@
-"""Where the control plane's programs are: in a folder that the user names, in a package, or built into the cache.
+"""Finds the control plane's programs: in a folder that the user names, in a package, or by a build into the cache.
 
-Owns that order. Knows nothing of how they are built or started.
+Owns this order. Knows nothing of how they are built or started.
 """
 
 import importlib.util
@@ -19,12 +19,12 @@ PACKAGE = "kf_spawner_control_plane"
 
 
 class AssetsError(Exception):
-    """KUBEBUILDER_ASSETS names a folder that cannot be used; the message says what is missing."""
+    """KUBEBUILDER_ASSETS names a folder without the programs; the message says what is missing."""
 
 
 @dataclass(frozen=True)
 class Binaries:
-    """The programs' files."""
+    """The paths of the programs."""
 
     etcd: Path
     kube_apiserver: Path
@@ -34,10 +34,10 @@ class Binaries:
 
 
 async def ensure(progress: Callable[[str], None], *, cache: Path | None = None) -> Binaries:
-    """The programs, found or built (minutes, the first time). `progress` gets a line of words now and then.
+    """Finds or builds the programs (minutes, the first time). `progress` gets a line now and then.
 
-    `cache` is the folder for downloads and builds (default: `build.cache_root()`). Cancelling ends a build; the next
-    call goes on where it was. Raises AssetsError, BuildError.
+    `cache` is the folder for downloads and builds (default: `build.cache_root()`). After a cancel, the next call
+    continues the build. Raises AssetsError, BuildError.
     """
     found = _assets(os.environ.get(ASSETS_VARIABLE, ""))
     cache = cache or build.cache_root()
@@ -76,7 +76,7 @@ def _link(path: Path, target: Path) -> Path:
 
 
 def _assets(folder: str) -> dict[str, Path]:
-    """The programs in `folder`: all the servers, and kubectl if it is there. Nothing when no folder is named."""
+    """The programs in `folder`: all servers, and kubectl if it exists. Empty without a folder."""
     if not folder:
         return {}
     found = {name: Path(folder).resolve() / name for name in (*SERVERS, KUBECTL)}

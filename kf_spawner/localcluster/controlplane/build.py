@@ -1,7 +1,7 @@
-"""Builds programs from pinned Go modules into the user's cache: the control plane's are those of `gomod/`.
+"""Builds programs from pinned Go modules into the cache of the user; `gomod/` is the module of the control plane.
 
-Owns `<cache>/bin` and `<cache>/go`. Whatever is interrupted, by Ctrl-C or a crash, goes on where it was: Go keeps
-each compiled package, and a program has its name only when it is whole.
+Owns `<cache>/bin` and `<cache>/go`. After Ctrl-C or a crash, the next build continues: Go keeps each compiled
+package, and a program gets its name only when it is complete.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ _VERSION = "-X k8s.io/component-base/version"
 FLAGS = (
     "-trimpath",
     "-ldflags=-s -w"
-    # Without these, clients are told v0.0.0, and say so of themselves.
+    # Without these, servers and clients report the version v0.0.0.
     f" {_VERSION}.gitVersion=v1.37.2 {_VERSION}.gitMajor=1 {_VERSION}.gitMinor=37"
     " -X k8s.io/client-go/pkg/version.gitVersion=v1.37.2",
 )
 TELL_EVERY = 2.0
-"""Seconds between two words on how far it is."""
+"""Seconds between two lines of progress."""
 
 REMEDIES = (
     ("no space left", "the disk is full: make 8 GB of room in {cache}, or set XDG_CACHE_HOME to a folder elsewhere"),
     ("quota exceeded", "your disk quota is used up: set XDG_CACHE_HOME to a folder elsewhere"),
-    ("checksum mismatch", "what was downloaded is not what go.sum pins: try another network or another GOPROXY"),
+    ("checksum mismatch", "the download does not match go.sum: try another network or another GOPROXY"),
     ("x509:", "the download's certificate is not trusted: set SSL_CERT_FILE to your network's certificate bundle"),
     ("signal: killed", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
     ("killed by signal 9", "the machine ran out of memory (2 GB are needed): close something, then run it again"),
@@ -48,7 +48,7 @@ OTHER_REMEDY = "run it again to go on where it stopped; if it fails the same way
 
 
 class BuildError(Exception):
-    """The programs cannot be built; the message has the end of Go's own output and the remedy."""
+    """The build failed; the message has the end of Go's output and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,17 @@ class Module:
 
     folder: Path
     packages: Mapping[str, str]
-    """Name of a file to build -> its main package; Go names the file as the package's last part."""
+    """Name of a file to build -> its main package; Go uses the last part of the package as the name."""
     programs: Mapping[str, str]
-    """Name of a program -> the file that it is, or is a link to where the names differ."""
+    """Name of a program -> its file. The program is a link if the names differ."""
     flags: Sequence[str] = FLAGS
     title: str = "the control plane"
-    """What is being built, in a sentence."""
+    """The name of the product in messages."""
     architecture: str = ""
     """Go's name (GOARCH) of the processors to build for; empty: this machine's."""
 
     def key(self) -> str:
-        """Names what would be built: other pins, sources, flags or another architecture give another key."""
+        """Identifies the build: other pins, sources, flags or another architecture give another key."""
         digest = hashlib.sha256("\0".join(self.flags).encode())
         for path in sorted(self.folder.rglob("*")):
             if path.is_file():
@@ -92,12 +92,12 @@ CONTROL_PLANE = Module(
 
 
 def cache_root() -> Path:
-    """Where this user's downloads and builds are kept: `$XDG_CACHE_HOME/kf-spawner`, else `~/.cache/kf-spawner`."""
+    """The folder for downloads and builds of this user: `$XDG_CACHE_HOME/kf-spawner`, else `~/.cache/kf-spawner`."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kf-spawner"
 
 
 async def ensure(module: Module, names: Sequence[str], *, cache: Path, progress: Progress) -> dict[str, Path]:
-    """The programs `names` of `module`, built now if the cache lacks one. Raises BuildError."""
+    """The programs `names` of `module`; builds them if the cache lacks one. Raises BuildError."""
     folder = cache / "bin" / module.key()
     wanted = {name: folder / name for name in names}
     if _all_there(wanted):
@@ -121,7 +121,7 @@ def _all_there(programs: Mapping[str, Path]) -> bool:
 
 
 async def _build(module: Module, names: Iterable[str], *, folder: Path, cache: Path, progress: Progress) -> None:
-    """Build into a folder beside `folder`, then give each program its name there. The caller holds the lock."""
+    """Builds into a temporary folder, then moves each program to its name in `folder`. The caller holds the lock."""
     at_least = toolchain.needed((module.folder / "go.mod").read_text())
     go = await toolchain.find_or_install(cache, at_least=at_least, progress=progress)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +186,7 @@ async def sources(module: Module, *, cache: Path, progress: Progress) -> dict[st
 async def _stale(
     go: Path, module: Module, packages: Sequence[str], *, env: Mapping[str, str], told: "_Told"
 ) -> set[str]:
-    """The packages that are still to be compiled. Downloads what is missing of their modules."""
+    """The packages that still need compiling. Downloads their missing modules."""
     listed: list[str] = []
     await command.run(
         [str(go), "list", "-deps", *module.flags, "-f", "{{if .Stale}}{{.ImportPath}}{{end}}", *packages],
@@ -199,14 +199,14 @@ async def _stale(
 
 
 def _environment(go: Path, cache: Path, work: Path, architecture: str) -> dict[str, str]:
-    """The caller's environment (its proxies count) with Go's own settings pinned to ours."""
+    """The environment of the caller (with its proxies), with our settings for Go."""
     return {
         **os.environ,
         **({"GOARCH": architecture} if architecture else {}),
         "PATH": f"{go.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         "CGO_ENABLED": "0",
         "GOCACHE": str(cache / "go" / "build"),
-        # Writable, so that removing the cache is no more than `rm -r`.
+        # Writable, so that `rm -r` can remove the cache.
         "GOFLAGS": "-mod=readonly -modcacherw",
         "GOMODCACHE": str(cache / "go" / "mod"),
         "GOTMPDIR": str(work),
@@ -217,7 +217,7 @@ def _environment(go: Path, cache: Path, work: Path, architecture: str) -> dict[s
 
 @dataclass
 class _Told:
-    """Turns what Go prints into a few words now and then. Each method answers whether it knows such a line."""
+    """Turns the output of Go into progress lines. Each method returns whether it understands the line."""
 
     title: str
     progress: Progress

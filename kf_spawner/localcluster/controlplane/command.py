@@ -1,7 +1,4 @@
-"""Runs one command to its end, line by line, and ends all of it when the caller is cancelled.
-
-Knows nothing of what it runs.
-"""
+"""Runs one command to its end and reads its output line by line; a cancel kills its process group."""
 
 import asyncio
 import collections
@@ -14,11 +11,11 @@ from pathlib import Path
 LONGEST_LINE = 4 * 1024 * 1024
 TAIL_LINES = 25
 GRACE = 5.0
-"""Seconds from SIGINT to SIGKILL when a command is given up."""
+"""Seconds from SIGINT to SIGKILL after a cancel."""
 
 
 class CommandFailed(Exception):
-    """A command that could not be started or did not end with 0; `tail` is the end of what it printed."""
+    """The command did not start or did not end with exit code 0; `tail` is the end of its output."""
 
     def __init__(self, argv: Sequence[str], reason: str, tail: Sequence[str]) -> None:
         self.argv = list(argv)
@@ -34,12 +31,12 @@ async def run(
     on_output: Callable[[str], None] = lambda line: None,
     on_error: Callable[[str], bool] = lambda line: False,
 ) -> None:
-    """Run `argv` (no shell, no input); `on_output` and `on_error` get its lines as they come.
+    """Runs `argv` (no shell, no input); `on_output` and `on_error` get each line at once.
 
-    A line for which `on_error` answers true is understood: it is kept out of a failure's `tail`.
+    If `on_error` returns true, the line does not appear in the `tail` of a failure.
 
-    The command leads a process group of its own, so a terminal's Ctrl-C reaches it only through this function's
-    cancellation, and nothing that it started outlives this call. Raises CommandFailed.
+    The command has its own process group. So Ctrl-C in a terminal reaches it only when this call is cancelled, and
+    no process that it started outlives this call. Raises CommandFailed.
     """
     try:
         process = await asyncio.create_subprocess_exec(
@@ -70,7 +67,7 @@ async def run(
     finally:
         await asyncio.shield(_end(process))
     if code:
-        reason = f"was killed by signal {-code}" if code < 0 else f"ended with {code}"
+        reason = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         raise CommandFailed(argv, reason, tail)
 
 
@@ -80,17 +77,17 @@ async def _lines(stream: asyncio.StreamReader, on_line: Callable[[str], None]) -
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Interrupt the process group, wait a little, kill what is left of it."""
+    """Interrupts the process group, waits a little, kills the rest."""
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), GRACE)
-    # Also after a normal end: what it started belongs to the group for as long as one of them lives.
+    # Also after a normal end: a process that the command started may still live in the group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     await process.wait()
-    # Whoever of the group still dies holds the pipes open until it has.
+    # A process that is still dying holds the pipes open.
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(GRACE):
             for stream in (process.stdout, process.stderr):

@@ -1,7 +1,7 @@
-"""Who the clients of the local cluster are: their certificates and kubeconfig files in one home directory.
+"""The clients of the local cluster: their certificates and kubeconfig files in one home directory.
 
-Owns the table of clients and `<home>/kubeconfig`, `<home>/kubeconfigs/`. What each may do is RBAC's business:
-the manifests hold roles and bindings.
+Owns the table of clients and `<home>/kubeconfig`, `<home>/kubeconfigs/`. RBAC decides what each client may do: see
+the roles and bindings in the manifests.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .private_files import private_folder
 
 CLUSTER_DOMAIN = "cluster.local"
 SERVICE_ADDRESS = "10.96.0.1"
-"""The first address of the service range: what the `kubernetes` Service of the namespace `default` has."""
+"""The first address of the service range: the Service `kubernetes` in the namespace `default` has it."""
 
 ADMINISTRATOR = "admin"
 CONTROLLER_MANAGER = "kube-controller-manager"
@@ -26,29 +26,29 @@ DASHBOARD = "dashboard"
 DOOR = "door"
 PROVISIONER = "provisioner"
 PLATFORM_CLIENTS = (OPERATOR, HUB, DASHBOARD, DOOR, PROVISIONER)
-"""Clients of the platform's own: client NAME is the user `kf-spawner:NAME`."""
+"""Clients of the platform: client NAME is the user `kf-spawner:NAME`."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """The files that the processes of one home directory are started with."""
+    """The files for the processes of one home directory."""
 
     home: Path
     server: str
     """The API's URL."""
     authority: Path
-    """The certificate authority of the API, of its clients and of the node (PEM)."""
+    """The certificate authority of the API server, its clients and the node (PEM)."""
     etcd_authority: Path
     api_server: Pair
     api_server_to_node: Pair
-    """The client certificate with which the API server asks a node for logs and exec."""
+    """The client certificate of the API server for logs and exec on a node."""
     api_server_to_etcd: Pair
     etcd: Pair
     node_server: Pair
-    """The node's own server certificate, for 127.0.0.1."""
+    """The server certificate of the node, for 127.0.0.1."""
     service_account_key: Path
     kubeconfig: Path
-    """The administrator's, for people."""
+    """The kubeconfig file of the administrator, for people."""
 
     def client(self, name: str) -> Path:
         """The kubeconfig file of a client: ADMINISTRATOR, NODE, OPERATOR, HUB…"""
@@ -67,9 +67,9 @@ def user_of(client: str, *, node_name: str) -> Leaf:
 
 
 def prepare(*, home: Path, api_port: int, node_name: str, namespace: str = "default") -> Credentials:
-    """Make, renew or keep every key, certificate and kubeconfig of `home`. Blocking, some tens of milliseconds.
+    """Creates or renews every key, certificate and kubeconfig of `home`. Blocks for some tens of milliseconds.
 
-    `namespace` is where the administrator's kubectl looks when no namespace is said.
+    `namespace` is the default namespace of the administrator's kubectl.
     """
     home = private_folder(home).resolve()
     folder = home / "pki"
@@ -84,10 +84,9 @@ def prepare(*, home: Path, api_port: int, node_name: str, namespace: str = "defa
         authority=authority.pair.certificate,
         etcd_authority=etcd_authority.pair.certificate,
         api_server=authority.issue("kube-apiserver", Leaf("kube-apiserver", usages=(SERVER,), hosts=api_hosts)),
-        # Kubernetes binds no role to this user by itself: our node asks nobody who it is, its server only
-        # accepts certificates of this authority with this name.
+        # This user needs no role: our node only checks that the certificate has this name and authority.
         api_server_to_node=authority.issue("kube-apiserver-to-node", Leaf("kube-apiserver-kubelet-client")),
-        # etcd's gateway talks to etcd itself with the server certificate, so that one is a client's, too.
+        # The gateway of etcd uses the server certificate as a client certificate too.
         etcd=etcd_authority.issue("etcd", Leaf("etcd", usages=(SERVER, CLIENT), hosts=local)),
         api_server_to_etcd=etcd_authority.issue("kube-apiserver-to-etcd", Leaf("kube-apiserver-etcd-client")),
         node_server=authority.issue("node", Leaf(f"system:node:{node_name}", usages=(SERVER,), hosts=local)),
@@ -108,7 +107,7 @@ def prepare(*, home: Path, api_port: int, node_name: str, namespace: str = "defa
 def add_client(
     credentials: Credentials, *, authority: Authority, name: str, leaf: Leaf, namespace: str = "default"
 ) -> Path:
-    """The kubeconfig file of a client with its own certificate; made or renewed where needed."""
+    """The kubeconfig file of a client with its own certificate; creates or renews it if needed."""
     path = credentials.client(name)
     private_folder(path.parent)
     kubeconfig.write(

@@ -1,6 +1,6 @@
-"""Asks a process on loopback over TLS whether it is healthy. Knows HTTP's status line and nothing more.
+"""Asks a process on loopback over TLS whether it is healthy. Knows only the status line of HTTP.
 
-No HTTP library: these questions start before anything else is loaded, many times a second.
+Without an HTTP library: the checks start before anything else is loaded, and run many times a second.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from .pki import Pair
 from .ports import LOOPBACK
 
 TIMEOUT = 5.0
-"""Seconds for connection and answer."""
+"""Seconds for the connection and the answer."""
 
 
 def healthy(*, port: int, path: str, authority: Path, client: Pair | None = None) -> Callable[[], Awaitable[bool]]:
-    """A function that answers whether GET https://127.0.0.1:`port``path` says 200 now.
+    """A function that returns whether GET https://127.0.0.1:`port``path` answers 200 now.
 
-    False while nobody listens, or on any other answer. The certificates are read at the first call.
+    False if nobody listens, or for any other answer. It reads the certificates at its first call.
     """
     context: ssl.SSLContext | None = None
 

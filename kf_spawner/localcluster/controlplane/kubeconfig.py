@@ -44,7 +44,7 @@ def render(*, server: str, authority: bytes, certificate: bytes, key: bytes, use
 
 
 def write(path: Path, *, server: str, authority: Path, client: Pair, user: str, namespace: str) -> None:
-    """Write the kubeconfig of `client` to `path`, mode 0600, unless the file already says the same."""
+    """Writes the kubeconfig of `client` to `path`, mode 0600, unless the file already has this content."""
     text = render(
         server=server,
         authority=authority.read_bytes(),

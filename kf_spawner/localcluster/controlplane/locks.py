@@ -1,4 +1,4 @@
-"""One at a time, between processes: a lock file. The system frees it when its holder dies. Knows no purpose."""
+"""A lock file between processes. The kernel frees it when its holder dies."""
 
 import asyncio
 import contextlib
@@ -8,14 +8,14 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 POLL = 0.2
-"""Seconds between two tries: a lock file cannot be awaited without holding up a thread."""
+"""Seconds between two tries: asyncio cannot wait for a lock file without blocking a thread."""
 
 
 @contextlib.asynccontextmanager
 async def locked(path: Path, *, on_wait: Callable[[], None]) -> AsyncIterator[None]:
-    """Hold the lock of the file `path`; `on_wait` is called once if somebody else has it."""
+    """Holds the lock of the file `path`; calls `on_wait` once if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not inherited by children, so a killed holder's orphans do not keep it.
+    # Children do not inherit it, so the orphans of a killed holder do not keep it.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         waited = False

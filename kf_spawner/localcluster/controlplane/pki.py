@@ -1,8 +1,7 @@
-"""The local cluster's certificate authorities and what they sign, as files.
+"""The certificate authorities of the local cluster, and the certificates that they sign.
 
-Owns `<home>/pki`: two authorities (one for the API, one for etcd alone, so that no API client's certificate opens
-the store), server and client certificates, and the key that signs service account tokens. Knows certificates only,
-not who may do what with them.
+Owns `<home>/pki`: two authorities, server and client certificates, and the key that signs service account tokens.
+Etcd has its own authority, so that no API client can reach it. Knows certificates only, not rights.
 """
 
 import ipaddress
@@ -25,7 +24,7 @@ log = logging.getLogger(__name__)
 AUTHORITY_LIFE = timedelta(days=3650)
 LEAF_LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=60)
-# A clock that was set back a little must not make a new certificate "not yet valid".
+# A new certificate must be valid even if the clock is set back a little.
 CLOCK_SLACK = timedelta(hours=1)
 
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
@@ -33,7 +32,7 @@ CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 
 
 class PkiError(Exception):
-    """A key or certificate cannot be read or used; the message names the file and the remedy."""
+    """A key or certificate is damaged; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Leaf:
-    """What a signed certificate shall say: its subject, purposes, and for a server its names and addresses."""
+    """The content of a certificate to sign: subject, purposes, and for a server its names and addresses."""
 
     common_name: str
     organizations: tuple[str, ...] = ()
@@ -55,9 +54,9 @@ class Leaf:
 
 
 class Authority:
-    """A certificate authority in a folder: `<name>.crt`, `<name>.key`; made on first use, renewed near its end.
+    """A certificate authority in a folder: `<name>.crt`, `<name>.key`; created on first use, renewed before it ends.
 
-    `now` is for tests. Calls read and write files and make keys (about a millisecond each).
+    `now` is for tests. Calls read and write files and create keys (about a millisecond each).
     """
 
     def __init__(self, folder: Path, name: str, *, now: datetime | None = None) -> None:
@@ -68,13 +67,13 @@ class Authority:
         self._key, self._certificate = self._load_or_make()
 
     def issue(self, name: str, leaf: Leaf) -> Pair:
-        """The pair `<name>.crt`/`.key` for `leaf`: the one there if it is still good for it, else a new one."""
+        """The pair `<name>.crt`/`.key` for `leaf`: the existing one if it is still valid, else a new one."""
         pair = Pair(self.folder / f"{name}.crt", self.folder / f"{name}.key")
         if reason := self._unusable(pair, leaf):
             log.debug("making certificate %s: %s", pair.certificate, reason)
             key = ec.generate_private_key(ec.SECP256R1())
             certificate = self._sign(leaf, key)
-            # The key goes first: between the two writes the pair does not match, and the next start makes a new one.
+            # The key goes first: after a crash in between, the pair does not match and the next start replaces it.
             write_private(pair.key, _key_pem(key))
             write_private(pair.certificate, certificate.public_bytes(serialization.Encoding.PEM))
         pair.key.chmod(PRIVATE_FILE)
@@ -87,7 +86,7 @@ class Authority:
                 self.pair.key.chmod(PRIVATE_FILE)
                 return key, certificate
         key = ec.generate_private_key(ec.SECP256R1())
-        # The time in the name keeps a renewed authority apart from the old one wherever a client still has that.
+        # The time in the name distinguishes a renewed authority from the old one, which a client may still have.
         subject = x509.Name(
             [x509.NameAttribute(NameOID.COMMON_NAME, f"kf-spawner-{self.name}-{int(self.now.timestamp())}")]
         )
@@ -115,7 +114,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def _unusable(self, pair: Pair, leaf: Leaf) -> str:
-        """Why the pair on disk cannot serve as `leaf`; empty when it can."""
+        """Why the pair on disk cannot serve as `leaf`; empty if it can."""
         if not (pair.certificate.exists() and pair.key.exists()):
             return "there is none"
         try:
@@ -133,7 +132,7 @@ class Authority:
 
 
 def signing_key(folder: Path, name: str) -> Path:
-    """The private key `<name>.key` for service account tokens: made once; a new one would void every token."""
+    """The private key `<name>.key` for service account tokens, created once: a new one would void every token."""
     path = private_folder(folder) / f"{name}.key"
     if not path.exists():
         write_private(path, _key_pem(ec.generate_private_key(ec.SECP256R1())))
@@ -203,11 +202,11 @@ def _load(pair: Pair) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
         key = serialization.load_pem_private_key(pair.key.read_bytes(), password=None)
     except (ValueError, TypeError) as error:
         raise PkiError(
-            f"{pair.certificate} or {pair.key} is damaged ({error}); remove the folder {pair.key.parent} to have "
-            "all keys and certificates made anew (service account tokens are then void, objects are kept)"
+            f"{pair.certificate} or {pair.key} is damaged ({error}); remove the folder {pair.key.parent} and start "
+            "again: it creates new keys and certificates (old service account tokens become invalid, objects stay)"
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise PkiError(f"{pair.key} is not an elliptic curve key; remove it and its .crt to have them made anew")
+        raise PkiError(f"{pair.key} is not an elliptic curve key; remove it and its .crt file, then start again")
     return certificate, key
 
 

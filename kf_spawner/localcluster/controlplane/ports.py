@@ -1,6 +1,6 @@
-"""Ports on loopback for the processes of one home directory: picked once, kept over restarts.
+"""Ports on loopback for the processes of one home directory: picked once and kept over restarts.
 
-Owns `<home>/run/ports.json`. Knows names of ports, not who listens.
+Owns `<home>/run/ports.json`. Knows the names of ports, not who listens.
 """
 
 import contextlib
@@ -12,21 +12,21 @@ from pathlib import Path
 
 from .private_files import private_folder, write_private
 
-# Below the range that Linux gives to outgoing connections (32768 up), so that none of those takes a port of ours
-# between two starts; above the ports that people and services usually pick.
+# Below the range of Linux for outgoing connections (from 32768), so that none takes our port between two starts;
+# above the ports that people and services usually pick.
 FIRST, LAST = 20000, 32000
 LOOPBACK = "127.0.0.1"
 
 
 class PortError(Exception):
-    """No port could be had; the message says what to do."""
+    """No port is free; the message says what to do."""
 
 
 def allocate(home: Path, names: Sequence[str], *, replace_busy: bool = False) -> dict[str, int]:
     """A port for each of `names`: the one this home had before, else a free one, which is kept.
 
-    With `replace_busy` a kept port that somebody listens on now is replaced (a kubeconfig written before then names
-    the old one): for a start after which nothing of this home runs. Names kept from earlier calls stay in the file.
+    `replace_busy` replaces a kept port if somebody listens there now: for a start when nothing of this home runs. A
+    kubeconfig from before then names the old port. Names from earlier calls stay in the file.
     """
     path = private_folder(home / "run") / "ports.json"
     kept = _read(path)
@@ -40,17 +40,17 @@ def allocate(home: Path, names: Sequence[str], *, replace_busy: bool = False) ->
 
 
 def is_free(port: int) -> bool:
-    """Whether 127.0.0.1:`port` can be listened on now (a port in TIME_WAIT, or one that is only held, can)."""
+    """Whether a process can listen on 127.0.0.1:`port` now (also if it is in TIME_WAIT or held by `hold`)."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         return _bound(probe, port, shared=True)
 
 
 @contextlib.contextmanager
 def hold(ports: Iterable[int]) -> Iterator[None]:
-    """Keeps everybody who looks for a port of their own off these, until those who are to listen there do.
+    """Keeps other programs that look for a free port away from these ports, until our servers listen.
 
-    A bound socket that does not listen is no hindrance to one that does and says SO_REUSEADDR, as every server here
-    does, but whoever asks for any free port gets another. A port that somebody else has already is let be.
+    A bound socket that does not listen does not stop a server with SO_REUSEADDR, as all our servers have. But a
+    program that asks for any free port gets another one. Skips a port that is already taken.
     """
     with contextlib.ExitStack() as stack:
         for port in ports:
@@ -59,7 +59,7 @@ def hold(ports: Iterable[int]) -> Iterator[None]:
 
 
 def _bound(probe: socket.socket, port: int, *, shared: bool) -> bool:
-    """Whether the socket is now bound there: `shared` with others that do not listen, or nobody's else at all."""
+    """Binds the socket; False if that fails. `shared`: also if other sockets are bound there but do not listen."""
     if shared:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -71,10 +71,10 @@ def _bound(probe: socket.socket, port: int, *, shared: bool) -> bool:
 
 def _pick(*, taken: set[int]) -> int:
     for _ in range(1000):
-        port = random.randint(FIRST, LAST)  # random: two homes starting at once shall differ
+        port = random.randint(FIRST, LAST)  # random, so that two homes that start at once differ
         if port not in taken and _is_nobodys(port):
             return port
-    raise PortError(f"no free port between {FIRST} and {LAST} on {LOOPBACK}: stop what listens there")
+    raise PortError(f"no free port between {FIRST} and {LAST} on {LOOPBACK}: stop some programs that listen there")
 
 
 def _is_nobodys(port: int) -> bool:
@@ -88,4 +88,4 @@ def _read(path: Path) -> dict[str, int]:
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError) as error:
-        raise PortError(f"{path} is damaged ({error}); remove it: new ports are then picked") from error
+        raise PortError(f"{path} is damaged ({error}); remove it, then start again with new ports") from error

@@ -1,4 +1,4 @@
-"""Files that only their owner can read, written whole or not at all. Knows nothing of what is in them."""
+"""Files that only their owner can read. A write replaces the whole file or nothing."""
 
 import os
 import tempfile
@@ -9,15 +9,15 @@ PRIVATE_FOLDER = 0o700
 
 
 def private_folder(path: Path) -> Path:
-    """`path` as a folder (parents too) that only the owner can enter; an existing one is narrowed to that."""
+    """Creates the folder `path` (and its parents) for the owner only; fixes the mode of an existing one."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     path.chmod(PRIVATE_FOLDER)
     return path
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, mode 0600, durable before the name appears: a reader sees the old file or the new."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
+    """Writes `content` to `path`, mode 0600. A reader sees the old file or the new one, also after a crash."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp uses mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -30,7 +30,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def write_private_if_changed(path: Path, content: bytes) -> bool:
-    """As `write_private`, but leaves a file alone that already says so (its mode is narrowed). True: written."""
+    """As `write_private`, but keeps a file that already has this content (and fixes its mode). True if it wrote."""
     if path.is_file() and path.read_bytes() == content:
         path.chmod(PRIVATE_FILE)
         return False

@@ -1,6 +1,6 @@
 """The command lines of etcd, kube-apiserver, kube-controller-manager and kube-scheduler.
 
-Owns their flags: pure, from files and ports to `ProcessSpec`s. Starts nothing (the supervisor does).
+Owns their flags. Pure: files and ports in, `ProcessSpec`s out. The supervisor starts them.
 """
 
 import os
@@ -22,12 +22,11 @@ from .private_files import PRIVATE_FILE
 ETCD = "etcd"
 API_SERVER = "kube-apiserver"
 PORTS = ("kube-apiserver", "etcd-client", "etcd-peer", "kube-controller-manager", "kube-scheduler")
-"""The names under which `ports.allocate` is asked for this room's ports."""
+"""The names of the ports of these processes, for `ports.allocate`."""
 
 SERVICE_RANGE = "10.96.0.0/16"
 ISSUER = f"https://kubernetes.default.svc.{CLUSTER_DOMAIN}"
-# No pod of a local cluster is reached through it: flags and certificates want an address that is not loopback.
-# This one is reserved for documentation, so it is nobody's.
+# Nobody connects to it: the flags need an address that is not loopback. This one is reserved for documentation.
 ADVERTISED_ADDRESS = "192.0.2.1"
 
 FIRST_START_CHECKS = (
@@ -57,12 +56,12 @@ CONTROLLERS = (
     "taint-eviction-controller",
     "ttl-after-finished-controller",
 )
-"""What runs in the controller manager. Not the endpoint controllers: an endpoint must not be a loopback address,
-which every local pod has, so they would fail at each sync. Not what needs a cloud, certificates signed or volumes
-attached."""
+"""The controllers that run. Not the endpoint controllers: every local pod has a loopback address, which the API
+refuses in an endpoint, so they would fail at each sync. No controllers for clouds, certificates or volume
+attachment."""
 
 REQUESTS_PER_SECOND = 300
-"""For the controller manager and the scheduler each; Kubernetes' own 20 to 50 slow many claims and pods at once."""
+"""For the controller manager and for the scheduler. The default of 20 to 50 slows many claims and pods at once."""
 
 
 def control_plane(binaries: Binaries, credentials: Credentials, ports: Mapping[str, int]) -> list[ProcessSpec]:
@@ -96,7 +95,7 @@ def _etcd(binaries: Binaries, credentials: Credentials, ports: Mapping[str, int]
         f"--peer-key-file={pair.key}",
         f"--peer-trusted-ca-file={authority}",
         "--peer-client-cert-auth",
-        # Milliseconds. A restarted etcd waits for one election although nobody else can be elected.
+        # Milliseconds. A restarted etcd waits for an election even if it is alone.
         "--heartbeat-interval=20",
         "--election-timeout=100",
         "--log-level=warn",
@@ -147,10 +146,10 @@ def _api_server(binaries: Binaries, credentials: Credentials, ports: Mapping[str
 
 
 def _api_ready(credentials: Credentials, port: int) -> Callable[[], Awaitable[bool]]:
-    """Whether the API server serves and its built-in roles are there.
+    """Whether the API server serves and its built-in roles exist.
 
-    It looks after those roles and two priority classes a second after it serves. Where this store once had them,
-    nobody needs to wait for that again.
+    It creates these roles and two priority classes about a second after it serves. A store that once had them needs
+    no wait.
     """
     complete = credentials.home / "etcd" / "roles-complete"
     excluded = "&".join(f"exclude={check}" for check in FIRST_START_CHECKS)
@@ -190,7 +189,7 @@ def _scheduler(binaries: Binaries, credentials: Credentials, ports: Mapping[str,
 
 
 def _client_flags(credentials: Credentials, name: str, port: int) -> list[str]:
-    """What the controller manager and the scheduler have in common."""
+    """The flags that the controller manager and the scheduler share."""
     file = credentials.client(name)
     return [
         f"--kubeconfig={file}",
@@ -200,7 +199,7 @@ def _client_flags(credentials: Credentials, name: str, port: int) -> list[str]:
         f"--bind-address={LOOPBACK}",
         f"--secure-port={port}",
         *_serving(credentials.node_server),
-        # One of each runs, so there is nobody to elect.
+        # Only one of each runs: no election is needed.
         "--leader-elect=false",
         f"--kube-api-qps={REQUESTS_PER_SECOND}",
         f"--kube-api-burst={2 * REQUESTS_PER_SECOND}",
@@ -224,8 +223,8 @@ def _serving(pair: Pair) -> list[str]:
 
 
 def _environment(*, memory: str) -> dict[str, str]:
-    """The whole environment of a process: nothing of the caller's but PATH.
+    """The whole environment of a process: only PATH comes from the caller.
 
-    `memory` is where Go's collector works harder (it is no limit): idle processes stay small, busy ones may grow.
+    Above `memory`, Go's collector works harder. It is not a limit: busy processes may grow.
     """
     return {"PATH": os.environ.get("PATH", os.defpath), "GOMEMLIMIT": memory, "GOGC": "50"}

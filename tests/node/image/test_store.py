@@ -135,7 +135,9 @@ def test_unavailable_says_why(folders, monkeypatch):
 
 def test_a_description_that_is_wrong_is_named(folders):
     folders.describe("small", name="other")
-    with pytest.raises(ValueError, match=r"small/image.json: .*name is 'other' and the folder 'small'"):
+    with pytest.raises(
+        ValueError, match=r"small/image.json does not describe an image: .*name is 'other' and the folder 'small'"
+    ):
         load_catalogue(folders.catalogue)
 
 
@@ -235,7 +237,7 @@ async def test_what_was_not_pinned_is_refused(folders):
     with pytest.raises(ImageError, match="Hash mismatch") as caught:
         await store.pull(image)
     assert caught.value.reason == "ErrImagePull"
-    assert caught.value.message.endswith("check what the mirror serves.")
+    assert caught.value.message.endswith("check the mirror.")
     assert not store.present(image)
 
 

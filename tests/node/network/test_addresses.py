@@ -79,7 +79,7 @@ async def test_pods_keep_their_addresses_when_another_node_took_the_slice_meanwh
     slice_ = first._book.slice
     await first.close()
     usurper = nodes.new(tmp_path / "b")
-    assert usurper._claims.take_slice(wanted=slice_, seed="x") == slice_
+    assert usurper._reservations.take_slice(wanted=slice_, seed="x") == slice_
     again = nodes.new(tmp_path / "a")
     assert await again.pod_ip("u1") == ip
     assert (await again.pod_ip("u2")).split(".")[1] != str(slice_)
