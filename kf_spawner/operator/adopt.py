@@ -34,7 +34,7 @@ class Adopter:
         self._jobs, self._children = jobs, children
 
     async def carry_out(self, key: str, job: dict[str, Any], plan: Plan) -> dict[str, Refusal]:
-        """The children that the API server would not have changed, by name."""
+        """The children that the API server refused to change, by name."""
         refusals: dict[str, Refusal] = {}
         if plan.adopt:
             await self._check(job)
@@ -94,7 +94,7 @@ class Adopter:
         return await self._patch(job, adoption, "release", {"$patch": "delete", "uid": job["metadata"]["uid"]})
 
     async def _check(self, job: dict[str, Any]) -> None:
-        """Asks the API server whether the job may still adopt: what is cached may be a job that is gone."""
+        """Asks the API server whether the job may still adopt: the cached job may be deleted by now."""
         meta = job["metadata"]
         try:
             now = (await self._client.get(self._jobs, meta["name"], meta["namespace"]))["metadata"]

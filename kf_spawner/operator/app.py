@@ -167,7 +167,7 @@ class OperatorApp(Application):
             log.info("stopping")
 
     async def _leader(self, config: ClusterConfig, agent: str, stack: contextlib.AsyncExitStack) -> Leader:
-        """Entered first, so that the Lease is given back when everything else has ended."""
+        """Entered first, so that the Lease is released after everything else has ended."""
         timeout = self.lease_seconds / 3
         client = Client(config, user_agent=f"{agent} leader", connections=1, timeout=timeout)
         leader = Leader(

@@ -1,4 +1,4 @@
-"""Carries out a plan: status, children, events, each as requests. May not decide what is to be done."""
+"""Carries out a plan: status, children, events, each as requests. May not decide what to do."""
 
 import asyncio
 import logging
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
 
 class Applier:
-    """Every answer of the API server goes into the view at once, before any informer brings it."""
+    """Puts every answer of the API server into the view at once, before an informer sees it."""
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class Applier:
         self._unseen: dict[str, tuple[str, str, dict[str, Any], datetime]] = {}
 
     async def carry_out(self, key: str, job: dict[str, Any], plan: Plan) -> Outcome:
-        """Raises ApiError where a later try may go well."""
+        """Raises ApiError if a later try may succeed."""
         if plan.adopt or plan.release:
             return Outcome(await self._adopter.carry_out(key, job, plan))
         if _may_wait(job, plan):
@@ -131,7 +131,7 @@ class Applier:
     async def _create_all(
         self, key: str, job: dict[str, Any], manifests: Sequence[dict[str, Any]]
     ) -> tuple[dict[str, Refusal], bool]:
-        """Claims and services before pods: a member's address is known before any member looks for it."""
+        """Makes claims and services before pods, so that a replica's address exists before another looks for it."""
         refusals: dict[str, Refusal] = {}
         count = 0
         for kind in self._resources:
@@ -160,7 +160,7 @@ class Applier:
         return refusals, count == len(manifests)
 
     async def _create(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool:
-        """True: made; False: it was there already."""
+        """True: created; False: it existed already."""
         kind = manifest["kind"]
         try:
             child = await self._client.create(self._resources[kind], manifest)
@@ -180,7 +180,7 @@ class Applier:
 
     def _hold(self, key: str, kind: str, child: dict[str, Any]) -> None:
         if kind == CLAIM:
-            return  # nothing is decided by claims: nobody watches them
+            return  # no decision depends on claims, so no informer watches them
         if not self._view.holds(key, kind, child):  # else the informer was faster than the answer
             self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)

@@ -1,4 +1,4 @@
-"""The reconcile loop: from what the informers see, by way of a pure decision, to requests. May not decide itself."""
+"""The reconcile loop: takes what the informers see, asks for a pure decision, sends requests. May not decide."""
 
 import asyncio
 import contextlib
@@ -85,7 +85,7 @@ class Controller:
         return all(informer.is_synced for informer in self._informers)
 
     async def synced(self) -> None:
-        """Returns once all informers have seen the world."""
+        """Returns once all informers have the cluster's state."""
         await asyncio.gather(*(informer.synced() for informer in self._informers))
 
     def start(self) -> None:
@@ -94,7 +94,7 @@ class Controller:
         self._tasks.append(asyncio.create_task(self._sweep(), name="sweep"))
 
     async def stop(self) -> None:
-        """Takes no new work and lets what is under way end, within STOP_TIMEOUT seconds."""
+        """Takes no new work, and lets current work end within STOP_TIMEOUT seconds."""
         self._queue.close()
         tasks, self._tasks = self._tasks, []
         if not tasks:
@@ -201,7 +201,7 @@ class Controller:
             self._queue.add_after(key, plan.requeue_after)
 
     async def _sweep(self) -> None:
-        """Now and then looks for children that came and went while no informer was watching."""
+        """Looks at intervals for children that appeared and disappeared while no informer was watching."""
         while True:
             await asyncio.sleep(UNSEEN_AFTER.total_seconds())
             try:

@@ -14,11 +14,11 @@ from kf_spawner.kube.resources import LEASES
 
 log = logging.getLogger(__name__)
 
-LONGEST_POLL = 1.0  # a Lease that is given back is taken up as soon
+LONGEST_POLL = 1.0  # seconds until a released Lease is noticed
 
 
 class LeadershipLost(RuntimeError):
-    """Another may act now: this process must not."""
+    """Another process may act now; this one must not."""
 
 
 class NotLeading(ApiError):
@@ -78,7 +78,7 @@ class Leader:
         self._holding = asyncio.create_task(self._hold(), name="lease")
 
     async def lost(self) -> None:
-        """Waits for the end of our leadership, and raises LeadershipLost."""
+        """Waits until this process no longer leads, and raises LeadershipLost."""
         assert self._holding is not None, "acquire comes first"
         await asyncio.shield(self._holding)
 

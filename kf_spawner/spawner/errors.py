@@ -1,4 +1,4 @@
-"""A spawn that did not work, as JupyterHub shows it: in a log line, in JSON, on a page."""
+"""A failed spawn as JupyterHub shows it: in a log line, in JSON, on a page."""
 
 import re
 

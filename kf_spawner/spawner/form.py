@@ -1,4 +1,4 @@
-"""The options form: what can be chosen, what cannot and why, what was wrong with the last try. Pure: returns HTML."""
+"""The options form: choices, why some are not available, and errors of the last try. Pure: returns HTML."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache

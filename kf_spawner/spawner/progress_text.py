@@ -8,7 +8,7 @@ _PERCENT = re.compile(r"(\d{1,3}) ?%")
 _IMAGE = re.compile(r'[Ii]mage "([^"]+)"')
 
 PULL_FROM, PULL_TO = 25, 65
-"""Where on the bar getting the image starts and ends."""
+"""Where pulling the image starts and ends on the progress bar, in per cent."""
 
 
 def sentence(event: dict[str, Any]) -> tuple[int | None, str] | None:
@@ -47,7 +47,7 @@ def _named(message: str) -> str:
 
 
 def _nothing(_message: str) -> None:
-    """For what the diagnosis says better, from the pod's state, and for what is no step of a start."""
+    """Events that are not shown: the diagnosis explains them better, or they are not a step of a start."""
     return
 
 

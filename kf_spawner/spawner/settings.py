@@ -1,4 +1,4 @@
-"""What a deployment can set: every trait of ours, with its unit and default."""
+"""The settings of a deployment: every trait of the spawner, with its unit and default."""
 
 from typing import Any
 
@@ -130,7 +130,7 @@ class SpawnerSettings(Configurable):
 
     @property
     def limits(self) -> Limits:
-        """What may be asked for, and what there is where nothing is asked for."""
+        """What users may ask for, and what they get by default."""
         return Limits(
             default_image=self.default_image,
             cpu=self.default_cpu,

@@ -1,4 +1,4 @@
-"""KubeflowSpawner: asks the API server for a user's server and stays with it until it answers or cannot.
+"""KubeflowSpawner: creates a user's server and follows it until it answers or has failed.
 
 Owns the order of things and what is kept from one start to the next. What may be asked for, what went wrong and how
 it is said is decided by the pure modules beside this one; here it is only acted upon.
@@ -121,7 +121,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         return replace(super().limits, storage_class=self.storage_class or "")
 
     async def ask_cluster(self) -> cluster_facts.ClusterFacts:
-        """What is true of the cluster and of this user's namespace now."""
+        """The present facts of the cluster and of this user's namespace."""
         client = (await Cluster.shared(component=self.component_label, timeout=ASK_TIMEOUT)).client
         return await read_facts(client, self.namespace, grows=self.nodes_on_demand)
 
@@ -299,7 +299,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         self._pvc_exists = True
 
     async def _create_pod(self) -> dict[str, Any]:
-        """The new pod, free to be scheduled."""
+        """The new pod, without its scheduling gate."""
         client = (await self._cluster()).client
         self._token_secret = f"{self.pod_name}-{secrets.token_hex(5)}"
         manifest = await self.get_pod_manifest()
@@ -365,10 +365,10 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), LOST_POLL)
                     changed.clear()
-        cluster.take_gone(self._key)  # this end is no news to anybody
+        cluster.take_gone(self._key)  # an end that was asked for is not reported
 
     async def progress(self) -> AsyncGenerator[dict[str, Any], None]:
-        """What happens, in sentences, until JupyterHub stops asking."""
+        """Each step of the start as a sentence, until JupyterHub stops asking."""
         async with contextlib.aclosing(self._progress.follow()) as entries:
             async for entry in entries:
                 yield entry

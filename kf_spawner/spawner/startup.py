@@ -1,4 +1,4 @@
-"""Waits for a new pod until its server answers, or until it is clear that it never will. Reads; changes nothing.
+"""Waits for a new pod until its server answers, or until it is clear that it never will. Only reads.
 
 Owns the waiting: for the pod's state and events, for the server's first answer, and how long a cause may last.
 """
@@ -23,7 +23,7 @@ from .progress import Progress
 log = logging.getLogger(__name__)
 
 PROBE_TIMEOUT = 5.0
-"""Seconds that one question to the server may take."""
+"""Seconds that one request to the server may take."""
 
 WORTH_SAYING = 1.5
 """Seconds that a trouble must last to be told: a new claim, for one, is always unbound at first."""

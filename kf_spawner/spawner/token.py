@@ -1,4 +1,4 @@
-"""How a server gets its token for the hub's API: in a Secret of its own, never in the pod. Pure.
+"""Gives a server its token for the hub's API in a Secret, never in the pod's manifest. Pure.
 
 The pod is made first, held back by a scheduling gate; then the Secret, owned by the pod; then the gate goes. So there
 is no Secret without a pod, however the hub ends in between, and no pod is run before its Secret is there.
@@ -14,7 +14,7 @@ GATE = {"name": "kf-spawner.io/token"}
 """The scheduling gate that holds the pod until its Secret is there."""
 
 RELEASE = {"spec": {"schedulingGates": [{**GATE, "$patch": "delete"}]}}
-"""Strategic merge patch that takes the gate away, and no other's."""
+"""Strategic merge patch that removes our gate and keeps all others."""
 
 VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
 """What JupyterHub calls the token in a server's environment."""
@@ -29,7 +29,7 @@ def variables(secret_name: str) -> dict[str, dict[str, Any]]:
 
 
 def held(pod: dict[str, Any]) -> dict[str, Any]:
-    """The same pod, held back beside whatever else holds it back."""
+    """The same pod with our scheduling gate in addition to its own."""
     gates = [*(pod["spec"].get("schedulingGates") or []), GATE]
     return {**pod, "spec": {**pod["spec"], "schedulingGates": gates}}
 
@@ -40,7 +40,7 @@ def is_held(pod: dict[str, Any]) -> bool:
 
 
 def secret(name: str, *, pod: dict[str, Any], value: str) -> dict[str, Any]:
-    """The Secret that goes when `pod`, as the API server made it, goes."""
+    """The Secret, which is deleted with `pod` (as the API server stored it)."""
     meta = pod["metadata"]
     owner = owner_reference(api_version="v1", kind="Pod", name=meta["name"], uid=meta["uid"])
     return {

@@ -1,4 +1,4 @@
-"""What a TFJob is: defaults, validation, TF_CONFIG, children, status and what to do next. Pure: dict in, dict out.
+"""Defines a TFJob: defaults, validation, TF_CONFIG, children, status and the next step. Pure: dict in, dict out.
 
 May not do I/O, read a clock or know who calls: the operator, the server extension and the dashboard all do.
 """

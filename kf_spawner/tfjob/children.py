@@ -24,14 +24,14 @@ TF_CONFIG = "TF_CONFIG"
 
 
 class Children:
-    """Makes the manifests of one job's children; the cluster is worked out once for all of them."""
+    """Makes the manifests of one job's children. The cluster of TF_CONFIG is computed once for all of them."""
 
     def __init__(self, spec: JobSpec, *, cluster_domain: str = "", gang: Gang | None = None):
         self._spec, self._gang = spec, gang
         self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
 
     def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict[str, Any]:
-        """`avoid`: nodes that it should not run on if there is another."""
+        """The manifest of a pod. It prefers other nodes than those in `avoid`."""
         template = replica.template
         spec = dict(template["spec"])
         spec["restartPolicy"] = NEVER if replica.restart_policy == EXIT_CODE else replica.restart_policy
@@ -51,7 +51,7 @@ class Children:
         return pod
 
     def service(self, replica: Replica, index: int) -> dict[str, Any]:
-        """Its name is the replica's address, from before the pod is ready on: members find each other by it."""
+        """The headless service whose name is the replica's address. It resolves before the pod is ready."""
         ports = {PORT_NAME: port_of(replica)}
         for port in container_of(replica.template).get("ports") or ():
             if port.get("name"):
@@ -69,7 +69,7 @@ class Children:
         }
 
     def claims(self, replica: Replica, index: int) -> list[dict[str, Any]]:
-        """The volume claims of this very replica, which stay while it is started anew."""
+        """The volume claims of this replica. They are kept while its pod is replaced."""
         return [
             {
                 "apiVersion": "v1",
@@ -88,7 +88,7 @@ class Children:
         return f"{claim['metadata']['name']}-{child_name(self._spec.name, replica.type, index)}"
 
     def _volumes(self, given: Iterable[dict[str, Any]], replica: Replica, index: int) -> list[dict[str, Any]]:
-        """A volume for each claim, in the place of one that has its name."""
+        """The volumes with one for each claim, which replaces a volume of the same name."""
         claims = {claim["metadata"]["name"]: self._claim_name(claim, replica, index) for claim in replica.claims}
         return [
             *(volume for volume in given if volume.get("name") not in claims),

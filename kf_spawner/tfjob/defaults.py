@@ -1,4 +1,4 @@
-"""A job's spec with defaults filled in, in memory only: a user's object is never written back."""
+"""Reads a job's spec and fills in defaults, in memory only: a user's object is never changed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ OLD_PLACES = (
     "ttlSecondsAfterFinished",
     "activeDeadlineSeconds",
     "backoffLimit",
-)  # fields of the run policy that stood in the spec itself before there was one
+)  # fields of the run policy that the versions before v1 had in the spec itself
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Replica:
 
 @dataclass(frozen=True)
 class RunPolicy:
-    """How long a job may run and what stays of it. Times in seconds; None: no limit."""
+    """How long a job may run and which of its pods are kept. Times in seconds; None: no limit."""
 
     clean_pods: str = CLEAN_NONE
     ttl: int | None = None
@@ -114,7 +114,7 @@ def read_run_policy(job: dict[str, Any]) -> RunPolicy:
 
 
 def run_policy_of(job: dict[str, Any]) -> dict[str, Any]:
-    """The user's own run policy, with what it leaves out from where the versions before v1 had it."""
+    """The user's run policy. Fields that it lacks are read from the spec, where the versions before v1 had them."""
     spec = job.get("spec")
     spec = spec if isinstance(spec, dict) else {}
     policy = spec.get("runPolicy")

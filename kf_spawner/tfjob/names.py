@@ -1,4 +1,4 @@
-"""The words of the TFJob API: kind, replica types, labels, names of children."""
+"""Names of the TFJob API: kind, replica types, labels, names of children."""
 
 from kf_spawner.k8s.metadata import selector
 from kf_spawner.k8s.resources import Resource

@@ -1,4 +1,4 @@
-"""Which job owns a child: what makes it a job's, which children a job adopts, and which it releases. Pure.
+"""Decides which job owns a child: which children a job adopts, and which it releases. Pure.
 
 As Kubernetes' own controllers do: a child without a controller is adopted by the job that its labels name, and one
 whose labels no longer name its job is released. Names are fixed, so, as a StatefulSet, a job adopts only what could
@@ -47,7 +47,7 @@ def is_ours(child: dict[str, Any], job: dict[str, Any]) -> bool:
 
 
 def is_orphan(child: dict[str, Any], job: dict[str, Any]) -> bool:
-    """Whether the job may adopt it. One that is on its way out is nobody's any more."""
+    """Whether the job may adopt it. A child that is being deleted is not adopted."""
     meta = child["metadata"]
     return (
         is_labelled(child, job["metadata"]["name"])
@@ -57,7 +57,7 @@ def is_orphan(child: dict[str, Any], job: dict[str, Any]) -> bool:
 
 
 def is_estranged(child: dict[str, Any], job: dict[str, Any]) -> bool:
-    """Whether it is the job's, and its labels no longer say so."""
+    """Whether the job controls it and its labels no longer name the job."""
     return is_ours(child, job) and not is_labelled(child, job["metadata"]["name"])
 
 
@@ -73,7 +73,7 @@ def adoption(kind: str, child: dict[str, Any]) -> Adoption:
 
 
 def owner_reference(name: str, uid: str) -> dict[str, Any]:
-    """What a child says of the job that controls it."""
+    """The owner reference of a child to the job that controls it."""
     return metadata.owner_reference(api_version=API_VERSION, kind=KIND, name=name, uid=uid, controller=True)
 
 
@@ -83,13 +83,13 @@ def controller_of(child: dict[str, Any]) -> str | None:
 
 
 def jobs_of(child: dict[str, Any]) -> set[str]:
-    """Names of the jobs that it may concern: the one of its labels and its controller."""
+    """Names of the jobs that it may concern: by its labels and by its controller."""
     named = (child["metadata"].get("labels") or {}).get(JOB_LABEL)
     return {owner["name"] for owner in metadata.controllers(child)} | ({named} if named else set())
 
 
 def digest(child: dict[str, Any]) -> tuple[str | None, str | None]:
-    """All of it that a decision can depend on."""
+    """All parts of it that a decision depends on."""
     return (child["metadata"].get("labels") or {}).get(JOB_LABEL), controller_of(child)
 
 

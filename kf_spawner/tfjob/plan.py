@@ -1,4 +1,4 @@
-"""A plan, what it is made of, and a reconciliation: the plan in the making, with what ends and cleans up a job."""
+"""A plan and its parts, and a reconciliation, which makes a plan and ends and cleans up a job."""
 
 import copy
 from collections.abc import Collection
@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 class Child(NamedTuple):
-    """A pod or a service to delete, and only while it has this uid; `force`: without its node's word."""
+    """A pod or a service to delete, if it still has this uid; `force`: without waiting for its node."""
 
     kind: str
     name: str
@@ -41,7 +41,7 @@ class Child(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """What the API server said when a child was to be made; `final`: it will never take this one."""
+    """The API server's message when it refused to create a child; `final`: it will never accept this one."""
 
     message: str
     final: bool = False
@@ -72,7 +72,7 @@ class Plan:
 
 
 class Reconciliation:
-    """The plan in the making, and the world that it is made from."""
+    """Makes a plan from a job and its children."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Reconciliation:
         self.finish(FAILED, f"{KIND} {self.namespace}/{self.name} has failed because {because}", "failed")
 
     def stop(self, message: str) -> None:
-        """Fails the job at a limit: what still runs ends with it, whatever the clean-up policy keeps."""
+        """Fails the job at a limit. Pods that still run are deleted, whatever the clean-up policy keeps."""
         self.status["stopped"] = True
         self.finish(FAILED, message, "failed")
 
@@ -129,7 +129,7 @@ class Reconciliation:
             self.await_end(obj)
 
     def is_lost(self, pod: dict[str, Any]) -> bool:
-        """Whether nobody is left who could say that this pod has ended."""
+        """Whether this pod's node is lost, so that it cannot report the pod's end."""
         return (
             pod_status.is_terminating(pod)
             and pod["metadata"].get("deletionGracePeriodSeconds") != 0  # by force already, or held by a finalizer
@@ -138,7 +138,7 @@ class Reconciliation:
         )
 
     def await_end(self, pod: dict[str, Any]) -> None:
-        """Comes back for a terminating pod once it is late: its node may have been lost."""
+        """Reconciles again once a terminating pod is late: its node may be lost."""
         if pod_status.node_of(pod):
             left = pod_status.ends_in(pod, self.now)
             self.wake.append(left if left > 0 else LOOK_AT_NODE_EVERY)
@@ -161,7 +161,7 @@ class Reconciliation:
             self.remove("PodGroup", group)
 
     def clean_up(self) -> None:
-        """What stays of a finished job, by its policies."""
+        """Deletes what a finished job does not keep, by its policies."""
         self.create, self.replace, self.delete = [], [], {}
         policy = read_run_policy(self.job)
         self.remove_pod_groups()
@@ -173,7 +173,7 @@ class Reconciliation:
         self._expire(policy.ttl)
 
     def _remove_running(self, *, only: str) -> None:
-        """What has not ended by itself; with `only`, of that replica type."""
+        """Deletes the pods that have not ended by themselves; with `only`, those of that replica type."""
         ended = {name for name, pod in self.pods.items() if pod_status.phase(pod) in ("Succeeded", "Failed")}
         for kind, children in (("Pod", self.pods), ("Service", self.services)):
             for name, child in children.items():

@@ -28,7 +28,7 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 @dataclass(frozen=True)
 class Gang:
-    """How pods are scheduled all at once: `scheduler` is what their schedulerName says."""
+    """The kind of gang scheduling; `scheduler` is the schedulerName of the pods."""
 
     scheduler: str
 
@@ -67,7 +67,7 @@ class Gang:
         return {"apiVersion": self.api_version, "kind": POD_GROUP, "metadata": metadata, "spec": fields}
 
     def corrected(self, group: dict[str, Any], job: dict[str, Any], spec: JobSpec) -> dict[str, Any] | None:
-        """`group` as it should be by now; None if it is. Its queue stays the one that it was made with."""
+        """`group` as it should be; None if it already is. It keeps the queue that it was made with."""
         held = group.get("spec") or {}
         wanted = self._fields(job, spec)
         wanted.pop("queue", None)
@@ -127,7 +127,7 @@ def keep_group(
 
 
 def digest(group: dict[str, Any]) -> tuple[Any, ...]:
-    """All that a decision can depend on."""
+    """All parts of it that a decision depends on."""
     meta = group["metadata"]
     whose = ownership.digest(group)  # one that was adopted is to be corrected
     return meta["uid"], whose, is_terminating(group), _phase(group), _trouble_of(group), group.get("spec")

@@ -1,4 +1,4 @@
-"""What a pod's status says about its replica: how it ended, how often it restarted, why it does not start."""
+"""Reads a pod's status: how its replica ended, how often it restarted, why it does not start."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -26,7 +26,7 @@ _ENDED = {
 
 
 class Trouble(NamedTuple):
-    """Why a replica does not come up: a condition's reason, and words that end with what to do."""
+    """Why a replica does not start: a condition's reason, and a message that ends with what to do."""
 
     reason: str
     message: str
@@ -46,12 +46,12 @@ def node_of(pod: dict[str, Any]) -> str:
 
 
 def ends_in(pod: dict[str, Any], now: datetime) -> float:
-    """Seconds until a terminating pod's node should be through with it; negative if it is late."""
+    """Seconds until a terminating pod's node should have ended it; negative if it is late."""
     return (times.parse(pod["metadata"]["deletionTimestamp"]) - now).total_seconds()
 
 
 def late_nodes(pods: Iterable[dict[str, Any]], now: datetime) -> set[str]:
-    """Nodes that should be through with a pod and have not said so: are they still there?"""
+    """Nodes that should have ended a pod and have not reported it; they may be lost."""
     late = (pod for pod in pods if is_terminating(pod) and ends_in(pod, now) <= 0)
     return {node_of(pod) for pod in late} - {""}
 
@@ -95,7 +95,7 @@ def restarts_in_place(pod: dict[str, Any]) -> int:
 
 
 def is_retryable(pod: dict[str, Any], restart_policy: str) -> bool:
-    """Whether a failed pod is to be made anew. Without an exit code the program is not to blame: it is."""
+    """Whether a failed pod is replaced. It is if it has no exit code, as then the program is not the cause."""
     if restart_policy in (ON_FAILURE, ALWAYS):
         return True
     if restart_policy != EXIT_CODE:
@@ -120,7 +120,7 @@ def trouble_of(pod: dict[str, Any]) -> Trouble | None:
 
 
 def digest(pod: dict[str, Any]) -> tuple[Any, ...]:
-    """All that a decision can depend on: two states of a pod with equal digests need no new decision."""
+    """All parts of it that a decision depends on: two states with equal digests need no new decision."""
     status = pod.get("status") or {}
     return (
         pod["metadata"]["uid"],

@@ -1,4 +1,4 @@
-"""What to do next about a job: from the job, its pods and its services to a plan. Decides; may not act.
+"""Decides the next step for a job: job, pods and services -> a plan. May not act.
 
 Level-based: whatever happened, and whether or not anybody saw it happen, the same world gives the same plan.
 """

@@ -1,4 +1,4 @@
-"""What is wrong with a TFJob, as a list: the field, what is the matter and what to do about it."""
+"""Finds every problem of a TFJob: the field, what is wrong and what to do."""
 
 import re
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ SPECS = "spec.tfReplicaSpecs"
 
 
 def validate(job: dict[str, Any]) -> list[FieldError]:
-    """Everything that is wrong with `job`, which may be any JSON object; an empty list for a valid job."""
+    """Every problem of `job`, which may be any JSON object; an empty list for a valid job."""
     spec, metadata = job.get("spec"), job.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     errors = list(_name(metadata))
@@ -206,7 +206,7 @@ def _run_policy(policy: Any) -> Iterator[FieldError]:
 
 
 def _policy_fields(where: str, policy: dict[str, Any]) -> Iterator[FieldError]:
-    """What may stand in the run policy, and in the spec itself, where the versions before v1 had it."""
+    """The fields of the run policy that the versions before v1 had in the spec itself."""
     for name, least in (("ttlSecondsAfterFinished", 0), ("activeDeadlineSeconds", 1), ("backoffLimit", 0)):
         yield from _whole_number(f"{where}.{name}", policy.get(name), least=least)
     if policy.get("cleanPodPolicy") not in (None, "", *CLEAN_POLICIES):
