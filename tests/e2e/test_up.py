@@ -114,7 +114,7 @@ WRONG = [
     (["--host", "0.0.0.0"], "--password-file"),
     (["--password-file", "{tmp}/none"], "--password-file"),
     (["--password-file", "{open_file}"], "chmod 600"),
-    (["--password-file", "{tmp}/picture"], "it is no text"),
+    (["--password-file", "{tmp}/picture"], "it is not a text file"),
     (["--port", "0"], "port"),
     (["--port", "http"], "port"),
     (["--kubeconfig", "{tmp}/none"], "does not exist"),
