@@ -10,7 +10,10 @@ from typing import Any
 
 def parse(text: str) -> datetime:
     """An aware time in UTC; what is finer than a microsecond is cut off. Raises ValueError."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} is not a time such as 2026-11-23T17:44:11Z")
+    return moment.astimezone(UTC)
 
 
 def parse_nanoseconds(text: str) -> int:
@@ -24,6 +27,11 @@ def parse_nanoseconds(text: str) -> int:
 def text(moment: datetime) -> str:
     """A `Time`; `moment` is aware."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def text_of_nanoseconds(nanoseconds: int) -> str:
+    """A `Time`, of nanoseconds since 1970."""
+    return text(datetime.fromtimestamp(nanoseconds // 10**9, UTC))
 
 
 def micro_text(moment: datetime) -> str:

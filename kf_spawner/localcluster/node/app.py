@@ -14,13 +14,13 @@ from traitlets import Bool, Float, Integer, Unicode, default
 from traitlets.config import Application
 
 from kf_spawner import __version__
+from kf_spawner.k8s import quantities
 from kf_spawner.kube import Client, ClusterConfig, ConfigError, EventRecorder, load_config
 
 from . import hardware
 from .api.container_access import Access
 from .api.server import NodeServer, ServerTls
 from .common.deadlines import cancel
-from .common.quantities import parse_quantity
 from .container.context import Context, Settings
 from .container.devices import Devices
 from .health import Health
@@ -232,7 +232,7 @@ class NodeApp(Application):
         whole = capacity(
             cpus=hardware.cpus(), memory=hardware.memory(), disk=hardware.disk(root), pods=self.max_pods, gpus=gpus
         )
-        usable = allocatable(whole, reserved_memory=int(parse_quantity(self.reserved_memory)))
+        usable = allocatable(whole, reserved_memory=int(quantities.parse(self.reserved_memory)))
         agent = Agent(context, name=self.node_name, allocatable=usable)
         tls = ServerTls(
             certificate=Path(self.tls_cert), key=Path(self.tls_key), client_authority=Path(self.client_ca)

@@ -6,16 +6,16 @@ Knows nothing of pods. One annotation goes beyond a kubelet: it lists the images
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from kf_spawner.k8s import times
+from kf_spawner.k8s.metadata import owner_reference
+from kf_spawner.k8s.names import GPU
 from kf_spawner.kube import AlreadyExists, ApiError, Client, NotFound
 from kf_spawner.kube.resources import LEASES, NODES
 
-from .common.pod_status import rfc3339
-from .container.devices import RESOURCE
 from .hardware import Gpu, architecture
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ def capacity(*, cpus: int, memory: int, disk: int, pods: int, gpus: list[Gpu]) -
         "pods": str(pods),
     }
     if gpus:
-        resources[RESOURCE] = str(len(gpus))
+        resources[GPU] = str(len(gpus))
     return resources
 
 
@@ -62,7 +62,7 @@ def node_labels(name: str, gpus: list[Gpu]) -> dict[str, str]:
         "kubernetes.io/arch": architecture(),
     }
     if gpus:
-        labels["nvidia.com/gpu.product"] = "".join(
+        labels[f"{GPU}.product"] = "".join(
             char if char.isalnum() or char in "-_." else "-" for char in gpus[0].product
         )[:63].strip("-_.")
     return labels
@@ -139,7 +139,7 @@ class Registration:
     async def sign_off(self) -> None:
         """Sets the Node to not ready, if the API server still answers."""
         if self._registered:
-            self._conditions = conditions(self._conditions, now=rfc3339(time.time_ns()), ready=False)
+            self._conditions = conditions(self._conditions, now=times.text(datetime.now(UTC)), ready=False)
             try:
                 await self._patch_status({"conditions": self._conditions})
             except ApiError as error:
@@ -148,7 +148,7 @@ class Registration:
     async def _write_node(self) -> None:
         unavailable = await self._unavailable_images()
         metadata = {"name": self._name, "labels": self._labels, "annotations": {UNAVAILABLE: unavailable}}
-        status = {**self._status, "conditions": conditions([], now=rfc3339(time.time_ns()))}
+        status = {**self._status, "conditions": conditions([], now=times.text(datetime.now(UTC)))}
         body = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "status": status}
         try:
             node = await self._client.create(NODES, body)
@@ -156,7 +156,7 @@ class Registration:
             meta = {"labels": self._labels, "annotations": {UNAVAILABLE: unavailable}}
             node = await self._client.patch(NODES, self._name, {"metadata": meta})
             former = (node.get("status") or {}).get("conditions") or []
-            status["conditions"] = conditions(former, now=rfc3339(time.time_ns()))
+            status["conditions"] = conditions(former, now=times.text(datetime.now(UTC)))
             node = await self._patch_status(status)
         self._conditions = node["status"]["conditions"]
         self._written_unavailable = unavailable
@@ -185,13 +185,14 @@ class Registration:
             await asyncio.sleep(pause)
 
     async def _renew_lease(self) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = times.micro_text(datetime.now(UTC))
         spec = {"holderIdentity": self._name, "leaseDurationSeconds": LEASE_SECONDS, "renewTime": now}
         try:
             await self._client.patch(LEASES, self._name, {"spec": spec}, LEASE_NAMESPACE)
         except NotFound:
             node = await self._client.get(NODES, self._name)
-            owner = {"apiVersion": "v1", "kind": "Node", "name": self._name, "uid": node["metadata"]["uid"]}
+            uid = node["metadata"]["uid"]
+            owner = owner_reference(api_version="v1", kind="Node", name=self._name, uid=uid)
             metadata = {"name": self._name, "namespace": LEASE_NAMESPACE, "ownerReferences": [owner]}
             lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
             await self._client.create(LEASES, lease)
@@ -205,7 +206,7 @@ class Registration:
             return
         written = node["status"].get("conditions") or []
         if any(condition["type"] == "Ready" and condition["status"] != "True" for condition in written):
-            self._conditions = conditions(written, now=rfc3339(time.time_ns()))
+            self._conditions = conditions(written, now=times.text(datetime.now(UTC)))
             await self._patch_status({"conditions": self._conditions})
             log.info("the control plane took the node for dead; it is ready again")
 
@@ -218,7 +219,7 @@ class Registration:
                 await self._client.patch(NODES, self._name, {"metadata": meta})
                 self._written_unavailable = unavailable
             if full:
-                self._conditions = conditions(self._conditions, now=rfc3339(time.time_ns()))
+                self._conditions = conditions(self._conditions, now=times.text(datetime.now(UTC)))
                 await self._patch_status({**self._status, "conditions": self._conditions})
         except NotFound:
             await self._write_node()

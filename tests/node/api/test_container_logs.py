@@ -5,8 +5,9 @@ import time
 
 import pytest
 
+from kf_spawner.k8s import times
 from kf_spawner.localcluster.node.api.container_logs import LogOptionError, LogOptions, parse_options, stream_logs
-from kf_spawner.localcluster.node.api.cri_log import parse_record, parse_time, tail_offset
+from kf_spawner.localcluster.node.api.cri_log import parse_record, tail_offset
 from tests.fixtures.fake_containers import FakeContainers
 
 WHO = ("ns", "pod", "app")
@@ -35,7 +36,7 @@ def test_record():
     ["2026-11-23T17:44:11.5Z", "2026-11-23T18:44:11.500+01:00", "2026-11-23T12:14:11.500000000-05:30"],
 )
 def test_time_in_any_zone(text):
-    assert parse_time(text) == 1795455851_500_000_000
+    assert times.parse_nanoseconds(text) == 1795455851_500_000_000
 
 
 def test_tail_counts_lines_not_records():

@@ -8,7 +8,6 @@ from kf_spawner.localcluster.node.common.downward_api import (
     needs_allocatable,
     resource_value,
 )
-from kf_spawner.localcluster.node.common.quantities import parse_quantity
 
 POD = {
     "metadata": {
@@ -80,18 +79,3 @@ def test_the_node_is_asked_only_for_limits_that_are_not_set():
 def test_a_container_that_is_not_there_is_an_error():
     with pytest.raises(FieldError, match="nobody"):
         resource_value(POD, {"resource": "limits.cpu", "containerName": "nobody"}, container=None, allocatable={})
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("100m", "1/10"), ("1Gi", 2**30), ("2e3", 2000), ("1.5k", 1500), ("5", 5), ("-1", -1)]
-)
-def test_quantities(text, number):
-    from fractions import Fraction
-
-    assert parse_quantity(text) == Fraction(number)
-
-
-@pytest.mark.parametrize("text", ["", "1 Gi", "Gi", "1gi", "1e", "0x10"])
-def test_what_is_no_quantity(text):
-    with pytest.raises(ValueError, match="quantity"):
-        parse_quantity(text)

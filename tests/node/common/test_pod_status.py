@@ -2,13 +2,13 @@
 
 import pytest
 
+from kf_spawner.k8s import times
 from kf_spawner.localcluster.node.common.pod_status import (
     ContainerView,
     PodView,
     patch_of,
     phase_of,
     pod_status,
-    rfc3339,
     running,
     waiting,
 )
@@ -71,4 +71,4 @@ def test_patch_holds_what_changed_and_takes_away_what_is_no_more() -> None:
 
 
 def test_times_are_the_apis() -> None:
-    assert rfc3339(1_767_323_045_999_999_999) == "2026-01-02T03:04:05Z"
+    assert times.text_of_nanoseconds(1_767_323_045_999_999_999) == "2026-01-02T03:04:05Z"

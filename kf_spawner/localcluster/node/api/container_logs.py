@@ -6,7 +6,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cri_log import LogReader, Record, parse_record, parse_time
+from kf_spawner.k8s import times
+
+from .cri_log import LogReader, Record, parse_record
 
 FOLLOW_POLL = 0.1
 """Seconds between two reads of a followed log: the standard library cannot notify us of a write."""
@@ -71,7 +73,7 @@ def parse_since(query: Mapping[str, str], now: float) -> int | None:
     if not query.get("sinceTime"):
         return None
     try:
-        return parse_time(query["sinceTime"])
+        return times.parse_nanoseconds(query["sinceTime"])
     except ValueError as error:
         raise LogOptionError(f"sinceTime: {error}") from error
 
@@ -114,7 +116,7 @@ class LogRenderer:
         if self._options.since is None:
             return True
         try:
-            return parse_time(record.time.decode()) >= self._options.since
+            return times.parse_nanoseconds(record.time.decode()) >= self._options.since
         except ValueError:
             return False
 

@@ -4,10 +4,8 @@ A record is `2026-11-23T17:44:11.123456789Z stdout F text`, with tag P where the
 next record. Rotation renames the current file and begins a new one. Knows nothing of pods or HTTP.
 """
 
-import calendar
 import mmap
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,6 @@ from typing import BinaryIO
 CHUNK = 64 * 1024
 HEADER = 64
 """Bytes that always hold the time, stream and tag of a record."""
-TIME = re.compile(r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:[Zz]|([+-])(\d\d):(\d\d))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +32,6 @@ def parse_record(line: bytes) -> Record | None:
     if len(parts) != 4 or parts[2] not in (b"F", b"P"):
         return None
     return Record(parts[0], parts[1], parts[2] == b"F", parts[3])
-
-
-def parse_time(text: str) -> int:
-    """Nanoseconds since 1970 of an RFC 3339 time. Raises ValueError."""
-    match = TIME.fullmatch(text)
-    if not match:
-        raise ValueError(f"{text!r} is not a time such as 2026-11-23T17:44:11Z")
-    year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
-    seconds = calendar.timegm((year, month, day, hour, minute, second))
-    if match[8]:
-        offset = int(match[9]) * 3600 + int(match[10]) * 60
-        seconds += -offset if match[8] == "+" else offset
-    return seconds * 1_000_000_000 + int((match[7] or "0").ljust(9, "0"))
 
 
 def tail_offset(data: bytes | mmap.mmap, lines: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .quantities import parse_quantity
+from kf_spawner.k8s import quantities
 
 _SUBSCRIPT = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
@@ -59,8 +59,8 @@ def resource_value(
     amount = ((found.get("resources") or {}).get(kind) or {}).get(resource)
     if amount is None and kind == "limits":
         amount = (allocatable or {}).get(resource)
-    divisor = parse_quantity(reference.get("divisor") or "1") or 1
-    return str(math.ceil(parse_quantity(amount or "0") / divisor))
+    divisor = quantities.parse(reference.get("divisor") or "1") or 1
+    return str(math.ceil(quantities.parse(amount or "0") / divisor))
 
 
 def needs_allocatable(pod: dict[str, Any], reference: dict[str, Any], *, container: str | None) -> bool:

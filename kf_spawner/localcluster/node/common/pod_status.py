@@ -4,7 +4,6 @@ Rules: https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/
 """
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from .restarts import INIT, MAIN, SIDECAR
@@ -54,11 +53,6 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 def running(started_at: str) -> dict[str, Any]:
     return {"running": {"startedAt": started_at}}
-
-
-def rfc3339(nanoseconds: int) -> str:
-    """A time in the format of the API, in whole seconds."""
-    return datetime.fromtimestamp(nanoseconds // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def phase_of(view: PodView, restart_policy: str) -> str:

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from kf_spawner.k8s import quantities
+from kf_spawner.k8s.names import GPU
+
 from ..common import layout
 from ..common.json_files import read_json, write_json
-from ..common.quantities import parse_quantity
-
-RESOURCE = "nvidia.com/gpu"
 
 
 class NoDevice(Exception):
@@ -44,7 +44,7 @@ class Devices:
         given = {}
         for name, count in wanted(pod).items():
             if count > len(free):
-                raise NoDevice(f"{count} {RESOURCE} requested for container {name}, {len(free)} free")
+                raise NoDevice(f"{count} {GPU} requested for container {name}, {len(free)} free")
             given[name], free = free[:count], free[count:]
         return given
 
@@ -57,7 +57,7 @@ def wanted(pod: dict[str, Any]) -> dict[str, int]:
     """The number of GPUs of each container that requests some."""
     counts = {}
     for container in [*(pod["spec"].get("initContainers") or []), *pod["spec"]["containers"]]:
-        count = int(parse_quantity(((container.get("resources") or {}).get("limits") or {}).get(RESOURCE, "0")))
+        count = int(quantities.parse(((container.get("resources") or {}).get("limits") or {}).get(GPU, "0")))
         if count:
             counts[container["name"]] = count
     return counts

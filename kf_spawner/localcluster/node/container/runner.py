@@ -13,12 +13,13 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from kf_spawner.k8s import times
 from kf_spawner.kube import ApiError
 
 from ..common import layout
 from ..common.deadlines import Deadline, cancel
 from ..common.pod_state import PodState
-from ..common.pod_status import ContainerView, rfc3339, running, waiting
+from ..common.pod_status import ContainerView, running, waiting
 from ..common.restarts import INIT, Backoff, restarts
 from ..process.attempts import Attempt, Exit, StartFailed, attempts_of
 from ..process.records import ShimSpec
@@ -316,7 +317,7 @@ class ContainerRunner:
         self.view.restart_count = attempt.number
 
     def _show_running(self, attempt: Attempt) -> None:
-        self._show(attempt, running(rfc3339(attempt.started_at)))
+        self._show(attempt, running(times.text_of_nanoseconds(attempt.started_at)))
         self.view.started, self.view.ready = self.reported(self._state.pod.get("status") or {})
         if not self._container.get("startupProbe"):
             self.view.started = True
@@ -364,8 +365,8 @@ class ContainerRunner:
             "terminated": {
                 "exitCode": ended.code,
                 "reason": reason_of(ended),
-                "startedAt": rfc3339(ended.started_at),
-                "finishedAt": rfc3339(ended.finished_at),
+                "startedAt": times.text_of_nanoseconds(ended.started_at),
+                "finishedAt": times.text_of_nanoseconds(ended.finished_at),
                 "containerID": container_id(self._state.uid, self.name, attempt.number),
                 **({"message": message} if message else {}),
             }

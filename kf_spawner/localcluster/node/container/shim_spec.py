@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from kf_spawner.k8s import quantities
+
 from ..common import layout
 from ..common.pod_state import PodState
-from ..common.quantities import parse_quantity
 from ..common.translate import translate
 from ..image.store import Image
 from ..process.attempts import MESSAGE_FILE
@@ -65,7 +66,7 @@ def device_environment(indices: list[int]) -> dict[str, str]:
 def memory_limit(container: dict[str, Any], pod_spec: dict[str, Any]) -> int | None:
     """Bytes, or None for no limit. A limit of the whole pod applies to each of its containers."""
     limits = [((part.get("resources") or {}).get("limits") or {}).get("memory") for part in (container, pod_spec)]
-    return min((int(parse_quantity(limit)) for limit in limits if limit), default=None)
+    return min((int(quantities.parse(limit)) for limit in limits if limit), default=None)
 
 
 def translate_word(spec: ShimSpec, *, namespace: str, ip: str, word: str) -> str:

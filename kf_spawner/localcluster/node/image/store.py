@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from kf_spawner.k8s.names import HOME_MOUNT
+
 from .build import LAYERS, Progress, build_image, build_layer, file_lock, remove_tree
 from .catalogue import EnvironmentSpec, ImageError, ImageSpec, load_catalogue, parse_reference
 from .interpreters import Interpreter, find_interpreter
@@ -26,7 +28,6 @@ __all__ = ["Image", "ImageEnvironment", "ImageError", "ImageStore"]
 
 LAYOUT = "1"
 """Part of every digest: raise it when the way to build an environment changes."""
-HOME = "/home/jovyan"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DAY = 24 * 3600.0
 IMAGE_KEPT = 1 * DAY
@@ -155,13 +156,14 @@ class ImageStore:
     def environment(self, image: Image) -> ImageEnvironment:
         """What a process needs to run in the image, which must be present. Records that the image is in use."""
         os.utime(image.path)
-        path = [f"{HOME}/.local/bin", *(str(image.path / item.folder / "bin") for item in image.spec.environments)]
+        programs = [str(image.path / item.folder / "bin") for item in image.spec.environments]
+        path = [f"{HOME_MOUNT}/.local/bin", *programs]
         return ImageEnvironment(
             env={
                 "PATH": ":".join([*path, SYSTEM_PATH]),
                 "LANG": "C.UTF-8",
                 # pip installs into the home volume of the user, because all users share the environments.
-                "PIP_PREFIX": f"{HOME}/.local",
+                "PIP_PREFIX": f"{HOME_MOUNT}/.local",
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
                 "PYTHONUNBUFFERED": "1",
                 # A home volume outlives images: kernels in it must not hide those of the image.
@@ -169,8 +171,8 @@ class ImageStore:
             },
             entrypoint=[],
             cmd=list(image.spec.cmd),
-            workdir=HOME,
-            home=HOME,
+            workdir=HOME_MOUNT,
+            home=HOME_MOUNT,
         )
 
     def _why_not(self, spec: ImageSpec) -> str:

@@ -14,6 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+from kf_spawner.k8s import conditions
 from kf_spawner.kube import Client, Informer
 from kf_spawner.kube.resources import PODS, SERVICES
 
@@ -105,7 +106,7 @@ def backends(service: dict[str, Any], pods: list[dict[str, Any]], port: int) -> 
     found = []
     for pod in pods:
         status, labels = pod.get("status") or {}, pod["metadata"].get("labels") or {}
-        ready = any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions") or [])
+        ready = conditions.is_true(status, "Ready")
         gone = pod["metadata"].get("deletionTimestamp") or status.get("phase") in ("Succeeded", "Failed")
         if gone or not status.get("podIP") or not selector.items() <= labels.items() or not (ready or unready_too):
             continue

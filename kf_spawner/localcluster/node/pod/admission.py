@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import Any
 
-from ..common.quantities import parse_quantity
+from kf_spawner.k8s import quantities
+
 from ..common.restarts import SIDECAR, kind_of
 
 
@@ -27,7 +28,7 @@ def requests(pod: dict[str, Any]) -> dict[str, Fraction]:
     for container in spec["containers"]:
         _add(total, _of(container))
     needed = {name: max(total.get(name, Fraction()), largest.get(name, Fraction())) for name in total | largest}
-    _add(needed, {name: parse_quantity(value) for name, value in (spec.get("overhead") or {}).items()})
+    _add(needed, {name: quantities.parse(value) for name, value in (spec.get("overhead") or {}).items()})
     return {**needed, "pods": Fraction(1)}
 
 
@@ -39,7 +40,7 @@ def shortage(
     for other in others:
         _add(used, requests(other))
     for name, wanted in requests(pod).items():
-        capacity = parse_quantity(allocatable.get(name, "0"))
+        capacity = quantities.parse(allocatable.get(name, "0"))
         taken = used.get(name, Fraction())
         if wanted and taken + wanted > capacity:
             figures = ", ".join(
@@ -57,7 +58,7 @@ def _shown(name: str, value: Fraction) -> str:
 def _of(container: dict[str, Any]) -> dict[str, Fraction]:
     resources = container.get("resources") or {}
     wanted = {**(resources.get("limits") or {}), **(resources.get("requests") or {})}
-    return {name: parse_quantity(value) for name, value in wanted.items()}
+    return {name: quantities.parse(value) for name, value in wanted.items()}
 
 
 def _add(total: dict[str, Fraction], more: dict[str, Fraction]) -> None:

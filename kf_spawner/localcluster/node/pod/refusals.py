@@ -8,6 +8,8 @@ of them; `unenforced` names them. docs/node-volumes.md lists both.
 from collections.abc import Iterator
 from typing import Any
 
+from kf_spawner.k8s.names import GPU
+
 VOLUME_KINDS = frozenset(
     {"persistentVolumeClaim", "emptyDir", "configMap", "secret", "downwardAPI", "projected", "ephemeral"}
 )
@@ -91,7 +93,7 @@ def _pod_fields(spec: dict[str, Any]) -> Iterator[str]:
     if spec.get("runtimeClassName"):
         yield "spec.runtimeClassName: this node runs plain processes only; remove the field"
     if spec.get("resourceClaims"):
-        yield "spec.resourceClaims: this node does not allocate these devices; use resources.limits nvidia.com/gpu"
+        yield f"spec.resourceClaims: this node does not allocate these devices; use resources.limits {GPU}"
     if (spec.get("os") or {}).get("name", "linux") != "linux":
         yield f"spec.os.name: {spec['os']['name']} programs do not run here; {_CLUSTER}"
 

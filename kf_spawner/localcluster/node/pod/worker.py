@@ -7,15 +7,17 @@ continue. `container/runner.py` starts and stops the containers.
 import asyncio
 import contextlib
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
+
+from kf_spawner.k8s import times
 
 from ..common import layout
 from ..common.deadlines import Deadline, cancel
 from ..common.json_files import write_json
 from ..common.pod_state import PodState
-from ..common.pod_status import TERMINAL, PodView, pod_status, rfc3339
+from ..common.pod_status import TERMINAL, PodView, pod_status
 from ..common.restarts import SIDECAR, Backoff, kind_of
 from ..container.context import Context
 from ..container.devices import NoDevice
@@ -67,7 +69,7 @@ class PodWorker:
             containers=[runner.view for runner in self.runners],
             host_ip=context.settings.host_ip,
             ip=self.state.ip or None,
-            started_at=(pod.get("status") or {}).get("startTime") or rfc3339(time.time_ns()),
+            started_at=(pod.get("status") or {}).get("startTime") or times.text(datetime.now(UTC)),
         )
         self._take_in(pod, first=True)
 
@@ -248,7 +250,7 @@ class PodWorker:
             self._overdue.cancel()
         limit = self.state.pod["spec"].get("activeDeadlineSeconds")
         if limit is not None:
-            seconds = max(0.0, parse_time(self._view.started_at) + limit - time.time())
+            seconds = max(0.0, times.parse(self._view.started_at).timestamp() + limit - time.time())
             self._overdue = asyncio.get_running_loop().call_later(
                 seconds, self._end, Cause.DEADLINE, self.state.grace_period
             )
@@ -339,7 +341,7 @@ class PodWorker:
 
     def _status(self, written: dict[str, Any]) -> dict[str, Any]:
         pod = self.state.pod
-        desired = pod_status(pod, self._view, written=written, now=rfc3339(time.time_ns()))
+        desired = pod_status(pod, self._view, written=written, now=times.text(datetime.now(UTC)))
         if (phase := (pod.get("status") or {}).get("phase")) in TERMINAL:
             desired["phase"] = phase  # the pod has ended: this is final
         return desired
@@ -359,10 +361,5 @@ def deletion_grace(pod: dict[str, Any], *, now: float, first: bool) -> float:
     meta = pod["metadata"]
     grace = float(meta.get("deletionGracePeriodSeconds") or 0)
     if first:
-        grace = min(grace, max(0.0, parse_time(meta["deletionTimestamp"]) - now))
+        grace = min(grace, max(0.0, times.parse(meta["deletionTimestamp"]).timestamp() - now))
     return grace
-
-
-def parse_time(text: str) -> float:
-    """Seconds since the epoch, from a time of the API."""
-    return datetime.fromisoformat(text).timestamp()
