@@ -12,12 +12,11 @@ PAGE = (ROOT / "docs" / "architecture.md").read_text()
 CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
 
 
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the first table below a heading."""
+def rows(heading: str, number: int = 0) -> list[list[str]]:
+    """The cells of a table below a heading; `number` counts the tables there."""
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    table = re.search(r"(?:^\|.*\n)+", section, re.MULTILINE)
-    assert table, f"no table below {heading!r}"
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table[0].splitlines()[2:]]
+    table = re.findall(r"(?:^\|.*\n)+", section, re.MULTILINE)[number]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
 def quoted(cell: str) -> list[str]:
@@ -41,6 +40,12 @@ def test_layers_are_those_of_the_import_contract():
     assert [set(quoted(row[1])) for row in rows("Layers")] == wanted
 
 
+def test_every_sub_room_of_the_node_is_in_the_table():
+    node = PACKAGE / "localcluster" / "node"
+    folders = {path.parent.name for path in node.glob("*/*.py")}
+    assert {quoted(row[0])[0] for row in rows("Layers", 1)} == folders
+
+
 def test_no_contract_has_an_exception():
     assert not [c["name"] for c in CONTRACTS if c.get("ignore_imports") or c.get("unmatched_ignore_imports_alerting")]
 
@@ -55,7 +60,7 @@ def test_to_change_x_open_y_names_at_least_20_files_that_are_there():
 @pytest.mark.parametrize("heading", ["Train: the way of a TFJob", "Serve: the way of a model"])
 def test_a_journey_names_files_that_are_there(heading):
     section = PAGE.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    files = [text for text in quoted(section) if re.fullmatch(r"\w+(/\w[\w.-]*)+\.\w+", text)]
+    files = [text for text in quoted(section) if re.fullmatch(r"\w+(/[\w-]+)+\.\w+", text)]
     assert files
     assert not [file for file in files if not (PACKAGE / file).exists()]
 
