@@ -96,7 +96,7 @@ chart: test-venv ## make the chart's schema, page of values and copies again
 	@$(BIN)/python helm/generate.py
 
 dist: test-venv ## build wheel, sdist and the control plane's wheel into dist/ [ARCHES='amd64 arm64']
-	@$(BIN)/python -m scripts.dist $(ARCHES)
+	@$(BIN)/python -m scripts.release $(ARCHES)
 
 docs: test-venv ## build the pages of docs/ as a site in build/docs; a warning is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs

@@ -47,7 +47,7 @@ setup(
         "uv>=0.8",
     ],
     extras_require={
-        # The local cluster's programs, which are otherwise built from source. `scripts/dist` makes this package.
+        # The local cluster's programs, which are otherwise built from source. `scripts/release` makes this package.
         "control-plane": [f"kf-spawner-control-plane=={VERSION}; sys_platform == 'linux'"],
         # What a notebook image has: the server extension runs inside it.
         "extension": ["jupyter-server>=2.14"],

@@ -1,4 +1,4 @@
-"""Packaging of kf-spawner-control-plane. `scripts/dist` copies this folder, puts the programs in, and builds it there."""
+"""Packaging of kf-spawner-control-plane. `scripts/release` copies this folder, adds the programs and builds it."""
 
 import json
 from pathlib import Path

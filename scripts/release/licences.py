@@ -25,7 +25,8 @@ def third_party(sources: Mapping[str, Iterable[Path]]) -> str:
             raise NoLicence(f"{name} has no licence file in any of {', '.join(sorted(map(str, folders)))}")
         for text in texts:
             modules.setdefault(text, []).append(name)
-    parts = [f"{RULE}\n{chr(10).join(names)}\n{RULE}\n\n{text}" for text, names in sorted(modules.items(), key=_names)]
+    in_order = sorted((names, text) for text, names in modules.items())
+    parts = [f"{RULE}\n{chr(10).join(names)}\n{RULE}\n\n{text}" for names, text in in_order]
     return "\n".join([HEAD, *parts])
 
 
@@ -33,7 +34,3 @@ def licences(folder: Path) -> set[str]:
     """The texts of the licence files in `folder`."""
     files = [path for path in folder.iterdir() if LICENCE.fullmatch(path.name) and path.is_file()]
     return {path.read_text(errors="replace").strip() + "\n" for path in files}
-
-
-def _names(item: tuple[str, list[str]]) -> list[str]:
-    return item[1]

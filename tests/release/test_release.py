@@ -18,7 +18,7 @@ import yaml
 
 from kf_spawner import __version__
 from kf_spawner.localcluster.controlplane import build
-from scripts.dist.licences import NoLicence, third_party
+from scripts.release.licences import NoLicence, third_party
 from tests.e2e.product import STOP_TIMEOUT, left_of
 from tests.fixtures.ports import free_port
 
@@ -36,7 +36,7 @@ def tracked(*below: str) -> set[str]:
 def dist(tmp_path_factory, control_plane_binaries) -> Path:
     """The folder that `make dist` fills."""
     folder = tmp_path_factory.mktemp("dist")
-    subprocess.run([sys.executable, "-m", "scripts.dist", "--out", str(folder)], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-m", "scripts.release", "--out", str(folder)], cwd=ROOT, check=True)
     return folder
 
 
@@ -94,6 +94,11 @@ def test_what_has_no_licence_is_not_passed_on(tmp_path):
     (tmp_path / "free").mkdir()
     (tmp_path / "free" / "LICENSE.txt").write_text("Do what you like.\n")
     assert "one@v1\ntwo@v1\n" in third_party({"two@v1": [tmp_path / "free"], "one@v1": [tmp_path / "free", tmp_path]})
+    for name in "zyxwvutsrqponmlkjihgfedcba":
+        (tmp_path / "free" / f"LICENSE.{name}").write_text(f"Text {name}.\n")
+    texts = re.findall("Text .", third_party({"many@v1": [tmp_path / "free"]}))
+    assert texts == sorted(texts), "another order each time would give other bytes each time"
+    assert len(texts) == 26
     with pytest.raises(NoLicence, match="none@v1 has no licence file"):
         third_party({"none@v1": [tmp_path]})
 

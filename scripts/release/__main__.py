@@ -1,8 +1,8 @@
 """Builds what is released: the wheel and sdist of kf-spawner, and a wheel with the control plane's programs.
 
-    python -m scripts.dist [--out dist] [amd64] [arm64]
+    python -m scripts.release [--out dist] [amd64] [arm64]
 
-Builds from the files that git tracks, as they are in this checkout, so that a file that lies around gets into nothing.
+Builds from the files that git tracks, as they are in this checkout, so that a file left there gets into nothing.
 The architectures are Go's names; without one it is this machine's.
 """
 
@@ -41,7 +41,7 @@ def say(text: str) -> None:
 
 def main() -> None:
     here = MACHINES.get(platform.machine())
-    parser = argparse.ArgumentParser(prog="python -m scripts.dist", description="Builds what is released.")
+    parser = argparse.ArgumentParser(prog="python -m scripts.release", description="Builds what is released.")
     parser.add_argument("architectures", nargs="*", metavar="ARCH", help=f"{', '.join(PLATFORMS)}; default: {here}")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder for the files; default: dist")
     options = parser.parse_args()
@@ -97,7 +97,7 @@ async def control_plane_package(work: Path, out: Path, architecture: str, *, nat
 
 
 def _build(project: Path, out: Path, *options: str) -> None:
-    """Builds with the setuptools of this environment, and with the commit's time, so that a second run gives the same."""
+    """Builds with this environment's setuptools and the commit's time, so that a second run gives the same."""
     argv = [uv.find_uv_bin(), "build", "--quiet", "--no-build-isolation", "--no-create-gitignore", *options]
     argv += ["--python", sys.executable, "--out-dir", str(out), str(project)]
     time = subprocess.run(["git", "log", "-1", "--format=%ct"], cwd=ROOT, check=True, capture_output=True, text=True)
