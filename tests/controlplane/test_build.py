@@ -259,10 +259,13 @@ def test_a_package_of_another_version_is_named_and_not_used(package, tmp_path, t
     assert told == [f"{package} is of another version: install the kf-spawner-control-plane of this kf-spawner"]
 
 
-async def test_another_architecture_is_another_build(module, cache, told):
-    arm = dataclasses.replace(module, architecture="arm64")
-    assert arm.key() == f"{module.key()}-arm64"
-    assert build._environment(Path("/go/bin/go"), cache, cache, arm.architecture)["GOARCH"] == "arm64"
+@pytest.mark.parametrize(("architecture", "machine"), [("amd64", 62), ("arm64", 183)])
+async def test_another_architecture_is_another_build(module, cache, told, architecture, machine):
+    other = dataclasses.replace(module, architecture=architecture)
+    assert other.key() == f"{module.key()}-{architecture}"
+    built = await build.ensure(other, ["tiny"], cache=cache, progress=told.append)
+    header = built["tiny"].read_bytes()[:20]
+    assert (header[:4], int.from_bytes(header[18:20], "little")) == (b"\x7fELF", machine)
 
 
 async def test_the_sources_of_a_program_are_named(module, cache, told):
