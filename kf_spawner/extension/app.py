@@ -71,6 +71,10 @@ class KubeflowExtension(ExtensionApp):
     home_mount = Unicode(help="Path at which this server sees the home volume. Default: `$KF_HOME_MOUNT`.").tag(
         config=True
     )
+    job_home_mount = Unicode(
+        help="""Path at which the replicas of TFJobs see the home volume. Default: `/$KF_JOB_HOME`, where the hub
+        mounts the home volume in this server's pod; else `/home/jovyan`."""
+    ).tag(config=True)
     serving_url = Unicode(help="Public URL below which endpoints answer. Default: `$KF_SERVING_URL`.").tag(
         config=True
     )
@@ -94,6 +98,11 @@ class KubeflowExtension(ExtensionApp):
     def _home_mount(self) -> str:
         return os.environ.get("KF_HOME_MOUNT", "")
 
+    @default("job_home_mount")
+    def _job_home_mount(self) -> str:
+        path = os.environ.get("KF_JOB_HOME", "")
+        return f"/{path}" if path else ""
+
     @default("serving_url")
     def _serving_url(self) -> str:
         return os.environ.get("KF_SERVING_URL", "")
@@ -110,7 +119,9 @@ class KubeflowExtension(ExtensionApp):
         self._cluster = OwnAccess(
             self.kubeconfig or None, user_agent=f"kf-spawner-extension/{__version__}", timeout=self.request_timeout
         )
-        self._jobs = Jobs(self._cluster, JobDefaults(image=self.image, claim=self.home_claim))
+        self._jobs = Jobs(
+            self._cluster, JobDefaults(image=self.image, claim=self.home_claim, mount=self.job_home_mount)
+        )
         self._endpoints = Endpoints(
             self._cluster,
             EndpointDefaults(

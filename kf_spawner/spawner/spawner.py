@@ -213,6 +213,9 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         env["KF_HUB_VERSION"] = __version__
         env["KF_IMAGE"] = self.image
         env["KF_HOME_MOUNT"] = self.home_mount or HOME_MOUNT
+        # The same for the jobs that the server makes. Without the leading slash it is not a path that a node without
+        # containers replaces by the real directory.
+        env["KF_JOB_HOME"] = (self.home_mount or HOME_MOUNT).lstrip("/")
         if self._own_home:
             env["KF_HOME_CLAIM"] = self.pvc_name
         if self.model_server_image:

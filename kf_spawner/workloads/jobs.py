@@ -39,6 +39,7 @@ class JobDefaults:
 
     image: str | None
     claim: str | None
+    mount: str | None = None
 
 
 class Jobs:
@@ -208,7 +209,8 @@ class Jobs:
         return from_program(self._with_defaults(options), unique=secrets.token_hex(4))
 
     def _with_defaults(self, options: dict) -> dict:
-        defaults = {"image": self._defaults.image, "home_claim": self._defaults.claim}
+        given = self._defaults
+        defaults = {"image": given.image, "home_claim": given.claim, "home_mount": given.mount}
         return {**{key: value for key, value in defaults.items() if value}, **options}
 
     def _check_namespace(self, job: dict) -> None:

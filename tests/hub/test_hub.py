@@ -67,6 +67,7 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
     expected = {
         "HOME": "/home/jovyan",
         "KF_HOME_MOUNT": "/home/jovyan",
+        "KF_JOB_HOME": "home/jovyan",
         "KF_HOME_CLAIM": world.claim_name,
         "KF_HUB_VERSION": __version__,
         "KF_IMAGE": container["image"],

@@ -35,6 +35,7 @@ def here(text: str, directories: dict[str, str] = DIRECTORIES) -> str:
     ("text", "expected"),
     [
         ("/home/jovyan", HOME),
+        ("home/jovyan", "home/jovyan"),  # as the hub tells servers where jobs have the home
         ("/home/jovyan/", f"{HOME}/"),
         ("/home/jovyan/a b", f"{HOME}/a b"),
         ("--dir=/home/jovyan/x", f"--dir={HOME}/x"),
