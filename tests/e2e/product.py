@@ -112,9 +112,10 @@ def _read_link(product: Product) -> None:
 
 def _pump(process: subprocess.Popen, output: list[str], lines: queue.Queue) -> None:
     assert process.stdout is not None
-    for line in process.stdout:
-        output.append(line.rstrip())
-        lines.put(line.rstrip())
+    with process.stdout:
+        for line in process.stdout:
+            output.append(line.rstrip())
+            lines.put(line.rstrip())
     lines.put(None)
 
 
