@@ -12,6 +12,7 @@ import logging
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from jupyterhub.services.auth import HubOAuth
 from tornado import web
@@ -150,7 +151,7 @@ class Dashboard(Application):
             kf_page=page,
         )
 
-    def _images(self) -> list[dict]:
+    def _images(self) -> list[dict[str, Any]]:
         """What the create form offers; nothing where the folder cannot be read."""
         where = {
             "registry": optional("REGISTRY", default=""),

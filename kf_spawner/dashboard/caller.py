@@ -1,6 +1,7 @@
 """Who calls, and which namespaces are theirs. Pure: takes what the hub says of a token."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from kf_spawner.naming import NAMESPACE_PREFIX, is_label, user_namespace
 
@@ -27,7 +28,7 @@ def is_users(namespace: str) -> bool:
     return namespace.startswith(NAMESPACE_PREFIX) and is_label(namespace)
 
 
-def caller_of(model: dict) -> Caller | None:
+def caller_of(model: dict[str, Any]) -> Caller | None:
     """The caller of the hub's user model; None for a service, which has no namespace."""
     if model.get("kind", "user") != "user":
         return None

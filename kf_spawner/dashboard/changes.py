@@ -1,5 +1,7 @@
 """What can be changed of a job that is there: whether it is suspended, and how many replicas it has. Pure."""
 
+from typing import Any
+
 from kf_spawner.tfjob.names import CANONICAL_TYPE
 from kf_spawner.tfjob.validation import validate
 from kf_spawner.workloads.errors import RequestError
@@ -8,7 +10,7 @@ from kf_spawner.wrong_input import FieldError
 from .job_detail import has_ended, scalable
 
 
-def patch_of(job: dict, wishes: dict) -> dict | None:
+def patch_of(job: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any] | None:
     """The merge patch for `{"suspend"?: bool, "replicas"?: {type: number}}`; None where all is so already.
 
     It holds for this very job only, not for another of its name. Raises RequestError.
@@ -20,7 +22,7 @@ def patch_of(job: dict, wishes: dict) -> dict | None:
     if has_ended(job):
         name = job["metadata"]["name"]
         raise RequestError(409, "Ended", f"the TFJob {name!r} has ended: nothing of it can be changed any more")
-    spec: dict = {}
+    spec: dict[str, Any] = {}
     if "suspend" in wishes:
         if not isinstance(wishes["suspend"], bool):
             raise RequestError(400, "BadRequest", "must be true or false", field="suspend")
@@ -31,7 +33,7 @@ def patch_of(job: dict, wishes: dict) -> dict | None:
     return patch if _changes(job["spec"], spec) else None
 
 
-def _counts(job: dict, wanted: object) -> dict:
+def _counts(job: dict[str, Any], wanted: object) -> dict[str, Any]:
     if not isinstance(wanted, dict) or not wanted:
         raise RequestError(400, "BadRequest", 'must map replica types to numbers, as {"Worker": 3}', field="replicas")
     known = {CANONICAL_TYPE[kind.lower()]: kind for kind in scalable(job)}
@@ -47,7 +49,7 @@ def _counts(job: dict, wanted: object) -> dict:
     return counts
 
 
-def _check(job: dict, kind: str, count: object, *, field: str) -> None:
+def _check(job: dict[str, Any], kind: str, count: object, *, field: str) -> None:
     """That the job would be valid with so many replicas."""
     specs = job["spec"]["tfReplicaSpecs"]
     scaled = {**job["spec"], "tfReplicaSpecs": {**specs, kind: {**specs[kind], "replicas": count}}}
@@ -59,7 +61,7 @@ def _check(job: dict, kind: str, count: object, *, field: str) -> None:
             raise RequestError(422, "Invalid", error.message, field=field, errors=[FieldError(field, error.message)])
 
 
-def _changes(spec: dict, patch: dict) -> bool:
+def _changes(spec: dict[str, Any], patch: dict[str, Any]) -> bool:
     """Whether a merge of `patch` would change anything of `spec`."""
     for key, value in patch.items():
         now = spec.get(key)

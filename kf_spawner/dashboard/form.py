@@ -242,7 +242,7 @@ def _replica(replica: Mapping[str, Any], volumes: Sequence[dict[str, Any]]) -> d
     }
 
 
-def _mount(index: int, volume: dict) -> dict:
+def _mount(index: int, volume: dict[str, Any]) -> dict[str, Any]:
     mount: dict[str, Any] = {"name": f"volume-{index}", "mountPath": volume["path"]}
     return {**mount, "readOnly": True} if volume.get("read_only") else mount
 

@@ -25,7 +25,7 @@ NOT_THE_USERS = ("kubectl.kubernetes.io/last-applied-configuration", SUBMISSION)
 ORDER = [kind.lower() for kind in REPLICA_TYPES]
 
 
-def row(job: dict) -> JobRow:
+def row(job: dict[str, Any]) -> JobRow:
     """A job in the list, with the counts of its replicas from the status."""
     spec, status = job.get("spec") or {}, job.get("status") or {}
     counts = [value or {} for value in (status.get("replicaStatuses") or {}).values()]
@@ -40,11 +40,11 @@ def row(job: dict) -> JobRow:
     }
 
 
-def _sum(counts: list[dict], key: str) -> int:
+def _sum(counts: list[dict[str, Any]], key: str) -> int:
     return sum(one.get(key) or 0 for one in counts)
 
 
-def detail(job: dict, pods: list[dict], events: list[dict]) -> JobDetail:
+def detail(job: dict[str, Any], pods: list[dict[str, Any]], events: list[dict[str, Any]]) -> JobDetail:
     """The page of a job. `pods` are the job's; `events` are about it and them, the oldest first."""
     base = row(job)
     ended = has_ended(job)
@@ -60,13 +60,13 @@ def detail(job: dict, pods: list[dict], events: list[dict]) -> JobDetail:
     }
 
 
-def has_ended(job: dict) -> bool:
+def has_ended(job: dict[str, Any]) -> bool:
     """Whether nothing of the job will run again."""
     conditions = (job.get("status") or {}).get("conditions") or []
     return any(one.get("type") in TERMINAL and one.get("status") == "True" for one in conditions)
 
 
-def scalable(job: dict) -> dict[str, int]:
+def scalable(job: dict[str, Any]) -> dict[str, int]:
     """The types, as the spec spells them, whose number of replicas may be changed, with the number now."""
     specs = (job.get("spec") or {}).get("tfReplicaSpecs") or {}
     counts = {kind: (value or {}).get("replicas") for kind, value in specs.items()}
@@ -77,7 +77,7 @@ def scalable(job: dict) -> dict[str, int]:
     }
 
 
-def manifest(job: dict) -> dict:
+def manifest(job: dict[str, Any]) -> dict[str, Any]:
     """What a user wrote, or would write to make the job again: without status and what the API server adds."""
     meta = {key: value for key, value in job["metadata"].items() if key not in SERVERS_OWN}
     notes = {key: value for key, value in (meta.pop("annotations", None) or {}).items() if key not in NOT_THE_USERS}
@@ -106,7 +106,7 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
 _Dumper.add_representer(str, _text)
 
 
-def _replicas(job: dict, pods: list[dict], *, ended: bool) -> list[ReplicaDetail]:
+def _replicas(job: dict[str, Any], pods: list[dict[str, Any]], *, ended: bool) -> list[ReplicaDetail]:
     """Every replica that the spec wants, and every one that has a pod."""
     tasks = (job.get("status") or {}).get("tasks") or {}
     found = {name: _with_pod(pod) for pod in pods if (name := replica_name(pod)) is not None}
@@ -124,7 +124,7 @@ def _order(view: ReplicaDetail) -> tuple[int, int]:
     return (ORDER.index(kind) if kind in ORDER else len(ORDER), view["index"])
 
 
-def _with_pod(pod: dict) -> ReplicaDetail:
+def _with_pod(pod: dict[str, Any]) -> ReplicaDetail:
     status, spec = pod.get("status") or {}, pod["spec"]
     container = next((one for one in spec["containers"] if one["name"] == CONTAINER), spec["containers"][0])
     states = [one.get("state") or {} for one in status.get("containerStatuses") or [] if one["name"] == CONTAINER]
@@ -163,7 +163,7 @@ def _without_pod(kind: str, index: int, *, ended: bool) -> ReplicaDetail:
     }
 
 
-def _tf_config(container: dict) -> dict | None:
+def _tf_config(container: dict[str, Any]) -> dict[str, Any] | None:
     """TF_CONFIG as the replica sees it; None where it has none, or one that is no JSON object."""
     text = next((entry.get("value") for entry in container.get("env") or [] if entry.get("name") == TF_CONFIG), None)
     try:
@@ -173,7 +173,7 @@ def _tf_config(container: dict) -> dict | None:
     return value if isinstance(value, dict) else None
 
 
-def _condition(condition: dict) -> ConditionView:
+def _condition(condition: dict[str, Any]) -> ConditionView:
     return {
         "type": condition.get("type", ""),
         "status": condition.get("status", ""),

@@ -7,6 +7,7 @@ growing queue.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 from kf_spawner.kube import Client, Informer, Unreachable
 from kf_spawner.tfjob.names import TFJOBS
@@ -84,7 +85,7 @@ class _ListWatch:
         if self._started:
             await self._informer.__aexit__(None, None, None)
 
-    def _changed(self, _key: str, old: dict | None, new: dict | None) -> None:
+    def _changed(self, _key: str, old: dict[str, Any] | None, new: dict[str, Any] | None) -> None:
         about = new or old
         assert about is not None
         if not is_users(about["metadata"]["namespace"]):
@@ -94,7 +95,7 @@ class _ListWatch:
                 pending.put(item)
 
 
-def _items(old: dict | None, new: dict | None) -> list[ChangedItem | RemovedItem]:
+def _items(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[ChangedItem | RemovedItem]:
     """What a change means to the list: a job that took another's name is another row."""
     before, after = row(old) if old else None, row(new) if new else None
     items: list[ChangedItem | RemovedItem] = []

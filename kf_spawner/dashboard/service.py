@@ -66,7 +66,7 @@ class DashboardService:
             return await users_namespaces(await self._cluster.client())
         return [{"name": caller.namespace, "user": caller.name}]
 
-    async def jobs(self, caller: Caller, namespace: str | None) -> list[dict]:
+    async def jobs(self, caller: Caller, namespace: str | None) -> list[dict[str, Any]]:
         """The jobs as the API has them: of one namespace, or all that the caller may see."""
         namespace = self._listed(caller, namespace)
         if namespace is None:
@@ -75,7 +75,8 @@ class DashboardService:
         access = self.access(namespace)
         try:
             async with access.explained_refusals():
-                return (await (await access.client()).list(TFJOBS, namespace))["items"]
+                jobs: list[dict[str, Any]] = (await (await access.client()).list(TFJOBS, namespace))["items"]
+                return jobs
         except NotSetUp as error:
             if namespace == caller.namespace:
                 return []
@@ -115,7 +116,9 @@ class DashboardService:
         events = events_about(uids, (await client.list(EVENTS, namespace))["items"])
         return job_detail.detail(job, pods, events)
 
-    async def job_and_pods(self, caller: Caller, namespace: str, name: str) -> tuple[dict, list[dict]]:
+    async def job_and_pods(
+        self, caller: Caller, namespace: str, name: str
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         """A job and its pods as the API has them."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
@@ -128,12 +131,12 @@ class DashboardService:
             job = await client.get(TFJOBS, name, namespace)
         return detail_stream(client, namespace=namespace, name=name, uid=job["metadata"]["uid"])
 
-    async def plan(self, caller: Caller, body: dict) -> dict:
+    async def plan(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         """The job that `create` would make of the same body, after the same checks."""
         _, draft = await self._planned(caller, body)
         return draft.job
 
-    async def create(self, caller: Caller, body: dict) -> dict:
+    async def create(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         """Makes a job of `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
         access, draft = await self._planned(caller, body)
         try:
@@ -146,7 +149,7 @@ class DashboardService:
             field = draft.fields.field_of("metadata.name")
             raise RequestError(409, "NameInUse", message, field=field, name=error.name) from error
 
-    async def _planned(self, caller: Caller, body: dict) -> tuple[ImpersonatedNamespace, Draft]:
+    async def _planned(self, caller: Caller, body: dict[str, Any]) -> tuple[ImpersonatedNamespace, Draft]:
         draft = _draft(body)
         namespace = draft.job["metadata"].get("namespace") or caller.namespace
         if not isinstance(namespace, str) or not caller.may(namespace):
@@ -160,7 +163,7 @@ class DashboardService:
         job = {**draft.job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
         return access, replace(draft, job=job)
 
-    async def change(self, caller: Caller, namespace: str, name: str, wishes: dict) -> dict:
+    async def change(self, caller: Caller, namespace: str, name: str, wishes: dict[str, Any]) -> dict[str, Any]:
         """Suspends, resumes or scales; the job as it is then. Wishes as in `changes.patch_of`."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
@@ -194,7 +197,7 @@ class DashboardService:
             if replica not in known:
                 raise no_such_replica(replica, known)
 
-        def name_of(pod: dict) -> str | None:
+        def name_of(pod: dict[str, Any]) -> str | None:
             found = replica_name(pod)
             return found if not replicas or found in replicas else None
 
@@ -260,7 +263,7 @@ def no_such_replica(replica: str, known: Sequence[str]) -> RequestError:
     return RequestError(404, "NotFound", f"there is no log of a replica {replica!r} now; {there}", field="replica")
 
 
-def _draft(body: dict) -> Draft:
+def _draft(body: dict[str, Any]) -> Draft:
     """The job that a request's body asks for."""
     if "kind" in body:
         return draft_of_manifest(body)
@@ -280,6 +283,6 @@ def _draft(body: dict) -> Draft:
     return form.draft(body["form"])
 
 
-def _claim(claim: dict) -> Claim:
+def _claim(claim: dict[str, Any]) -> Claim:
     size = ((claim.get("status") or {}).get("capacity") or claim["spec"]["resources"]["requests"]).get("storage", "")
     return {"name": claim["metadata"]["name"], "phase": (claim.get("status") or {}).get("phase", ""), "size": size}

@@ -6,7 +6,7 @@ what a new home directory holds. Acts with the pod's own service account. Holds 
 """
 
 
-def _jupyter_server_extension_points() -> list[dict]:
+def _jupyter_server_extension_points() -> list[dict[str, object]]:
     """How jupyter_server finds the extension (its documented entry point)."""
     from .app import KubeflowExtension
 

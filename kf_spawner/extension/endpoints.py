@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
@@ -70,7 +71,7 @@ class Endpoints:
     def close(self) -> None:
         self._http.close()
 
-    async def views(self) -> list[dict]:
+    async def views(self) -> list[dict[str, Any]]:
         """The views of all endpoints, by name."""
         client = await self._cluster.client()
         namespace = self._cluster.namespace
@@ -79,13 +80,13 @@ class Endpoints:
         views = [self._view(deployment, pods) for deployment in deployments]
         return sorted(views, key=lambda view: view["name"])
 
-    async def get(self, name: str) -> dict:
+    async def get(self, name: str) -> dict[str, Any]:
         client = await self._cluster.client()
         deployment = await self._deployment(name)
         pods = await client.list(PODS, self._cluster.namespace, label_selector=f"{ENDPOINT_LABEL}={name}")
         return self._view(deployment, pods["items"])
 
-    async def create(self, body: dict) -> dict:
+    async def create(self, body: dict[str, Any]) -> dict[str, Any]:
         """Makes an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing."""
         options = await self._valid(body)
         deployment, service = build(options, namespace=self._cluster.namespace)
@@ -111,7 +112,7 @@ class Endpoints:
             raise wrong_input(WrongInput(errors), status=422) from error
         return self._view(stored, [])
 
-    async def _valid(self, body: dict) -> dict:
+    async def _valid(self, body: dict[str, Any]) -> dict[str, Any]:
         """The options of `serving.build` for this body. Raises RequestError with every problem of it."""
         options = {
             key: value for key, value in body.items() if key in OPTIONS and key != "path" and value is not None
@@ -138,7 +139,7 @@ class Endpoints:
             raise wrong_input(WrongInput(IN_REQUEST.in_order(errors)))
         return options
 
-    async def delete(self, name: str) -> dict:
+    async def delete(self, name: str) -> dict[str, Any]:
         """Begins the deletion; the endpoint can be seen, as `deleting`, until its pods are gone."""
         client = await self._cluster.client()
         deployment = await self._deployment(name)
@@ -237,7 +238,7 @@ class Endpoints:
             older_than=older_than,
         )
 
-    def _view(self, deployment: dict, pods: list[dict]) -> dict:
+    def _view(self, deployment: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any]:
         meta = deployment["metadata"]
         name = meta["name"]
         own = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(ENDPOINT_LABEL) == name]
@@ -248,7 +249,7 @@ class Endpoints:
             "deleting": "deletionTimestamp" in meta,
         }
 
-    async def _deployment(self, name: str) -> dict:
+    async def _deployment(self, name: str) -> dict[str, Any]:
         client = await self._cluster.client()
         try:
             deployment = await client.get(DEPLOYMENTS, name, self._cluster.namespace)

@@ -4,6 +4,8 @@ Runs on Python 3.6 with IPython alone (TensorFlow 1.8 needs such a kernel). Talk
 and to nothing else; imports no other room.
 """
 
+from typing import Any
+
 from .endpoint import Endpoint, deploy, list_endpoints
 from .errors import EndpointFailed, KfError, PredictFailed, TFJobDeleted, TFJobFailed
 from .job import TFJob, list_tfjobs
@@ -23,7 +25,7 @@ __all__ = [
 ]
 
 
-def load_ipython_extension(shell):
+def load_ipython_extension(shell: Any) -> None:
     """`%load_ext kf_spawner.notebook`: registers `%%tfjob` and `%tfjob`."""
     from .magic import TFJobMagics
 

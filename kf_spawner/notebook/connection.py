@@ -45,7 +45,8 @@ class Connection:
         """The JSON that the server answers. KfError: what it refuses, or that it does not answer."""
         with self._open(method, path, body, content_type, timeout) as response:
             try:
-                return json.loads(response.read().decode("utf-8"))
+                answer: Dict[str, Any] = json.loads(response.read().decode("utf-8"))
+                return answer
             except (OSError, ValueError) as problem:
                 raise Unreachable("the notebook server's answer broke off (%s): try again" % problem)
 

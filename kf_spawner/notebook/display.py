@@ -43,7 +43,7 @@ class Card:
 
         data = {"text/plain": text, "text/html": markup}
         if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
         else:
             self._handle.update(data, raw=True)
         self._shown, self._at = markup, now

@@ -73,12 +73,14 @@ class Endpoint:
     @property
     def state(self) -> str:
         """Pending, Progressing, Ready or Failed."""
-        return self.status()["state"]
+        state: str = self.status()["state"]
+        return state
 
     @property
     def url(self) -> str:
         """The model's address; append `:predict`. It asks who calls: send `Authorization: token …`."""
-        return self.status()["url"]
+        url: str = self.status()["url"]
+        return url
 
     def wait(self, timeout: float = 600.0, quiet: bool = False) -> "Endpoint":
         """Shows the state until the endpoint answers. EndpointFailed says why it does not come up."""
@@ -113,7 +115,8 @@ class Endpoint:
             answer = self._connection.post("endpoints/%s/predict" % quoted(self.name), body, timeout=PREDICT_TIMEOUT)
         except KfError as problem:
             raise PredictFailed(str(problem), reason=problem.reason)
-        return answer["predictions"]
+        predictions: List[Any] = answer["predictions"]
+        return predictions
 
     def lines(self, follow: bool = False) -> Iterator[Dict[str, Any]]:
         """The model servers' log as dicts with replica (the pod), time and line."""

@@ -39,7 +39,7 @@ class TFJob:
     @classmethod
     def from_function(
         cls,
-        function: Callable,
+        function: Callable[..., Any],
         name: Optional[str] = None,
         args: Any = (),
         kwargs: Optional[Dict[str, Any]] = None,
@@ -89,11 +89,13 @@ class TFJob:
     @property
     def state(self) -> str:
         """Pending, Created, Running, Restarting, Suspended, Succeeded or Failed."""
-        return self.status()["state"]
+        state: str = self.status()["state"]
+        return state
 
     def events(self) -> List[Dict[str, Any]]:
         """What Kubernetes noted about the job and its replicas, the oldest first."""
-        return self._connection.call("GET", "tfjobs/%s/events" % quoted(self.name))["items"]
+        items: List[Dict[str, Any]] = self._connection.call("GET", "tfjobs/%s/events" % quoted(self.name))["items"]
+        return items
 
     def lines(self, replica: Optional[str] = None, follow: bool = False) -> Iterator[Dict[str, Any]]:
         """The log as dicts with replica, time and line; of all replicas, or of one such as `worker-0`.

@@ -35,7 +35,9 @@ def checked(source: str, where: str) -> str:
     return source
 
 
-def from_function(function: Callable, args: Sequence[Any] = (), kwargs: Optional[Dict[str, Any]] = None) -> str:
+def from_function(
+    function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Optional[Dict[str, Any]] = None
+) -> str:
     """The function's source and a call of it. It must stand alone: imports inside, arguments that JSON can hold."""
     name = getattr(function, "__name__", "")
     if not inspect.isfunction(function) or name == "<lambda>":

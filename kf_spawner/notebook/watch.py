@@ -117,7 +117,7 @@ class JobWatch:
             if self._events.get(event) == item["count"]:
                 return False
             self._events[event] = item["count"]
-        return item["type"] != "ping"
+        return bool(item["type"] != "ping")
 
     def _put(self, item: Any) -> None:
         while not self._ended.is_set():

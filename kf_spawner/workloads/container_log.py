@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import Any
 
 from kf_spawner.kube import Client
 
@@ -76,20 +77,18 @@ async def read_tail(
         yield line
 
 
-def container_status(pod: dict, container: str) -> dict:
+def container_status(pod: dict[str, Any], container: str) -> dict[str, Any]:
     """The status of one container; empty when there is none yet."""
-    for status in (pod.get("status") or {}).get("containerStatuses") or []:
-        if status["name"] == container:
-            return status
-    return {}
+    statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
+    return next((status for status in statuses if status["name"] == container), {})
 
 
-def has_started(container: dict) -> bool:
+def has_started(container: dict[str, Any]) -> bool:
     """Whether the container has, or had, a log."""
     state, last = container.get("state") or {}, container.get("lastState") or {}
     return bool(state.keys() & {"running", "terminated"} or "terminated" in last)
 
 
-def is_finished(pod: dict) -> bool:
+def is_finished(pod: dict[str, Any]) -> bool:
     """Whether none of the pod's containers will run again."""
     return (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")

@@ -61,7 +61,7 @@ class Answers(web.RequestHandler):
             )
         return self.request.body
 
-    def json_object(self, *, limit: int) -> dict:
+    def json_object(self, *, limit: int) -> dict[str, Any]:
         """The body as a JSON object."""
         value = from_json(self.body_of(limit=limit), field="body")
         if not isinstance(value, dict):
@@ -102,7 +102,7 @@ class Answers(web.RequestHandler):
 async def with_heartbeats(items: Items, *, every: float) -> Items:
     """`items`, and {"type": "ping"} whenever `every` seconds went by without one: keeps proxies from hanging up."""
     async with contextlib.aclosing(items):
-        pending: asyncio.Task | None = None
+        pending: asyncio.Task[Any] | None = None
         try:
             while True:
                 pending = pending or asyncio.ensure_future(anext(items))
@@ -122,7 +122,7 @@ async def with_heartbeats(items: Items, *, every: float) -> Items:
                 await asyncio.gather(pending, return_exceptions=True)
 
 
-async def _until(items: Items, gone: asyncio.Task) -> Items:
+async def _until(items: Items, gone: asyncio.Task[bool]) -> Items:
     """`items`, until they or the caller's connection end."""
     while not gone.done():
         step = asyncio.ensure_future(anext(items))

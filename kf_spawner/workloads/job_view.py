@@ -4,6 +4,7 @@ Pure. Decides no job's state: the operator does, in the job's conditions.
 """
 
 from collections.abc import Container, Iterable
+from typing import Any
 
 from kf_spawner.k8s import pod_reasons, times
 from kf_spawner.k8s.metadata import selector
@@ -27,20 +28,20 @@ def job_selector(name: str) -> str:
     return selector({JOB_LABEL: name})
 
 
-def replica_name(pod: dict) -> str | None:
+def replica_name(pod: dict[str, Any]) -> str | None:
     """`worker-0`; None for a pod that is no replica."""
     labels = pod["metadata"].get("labels") or {}
     kind, index = labels.get(TYPE_LABEL), labels.get(INDEX_LABEL)
     return f"{kind.lower()}-{index}" if kind and index is not None else None
 
 
-def job_view(job: dict, pods: list[dict]) -> JobView:
+def job_view(job: dict[str, Any], pods: list[dict[str, Any]]) -> JobView:
     """The job with each replica that has a pod; `pods` are the job's."""
     replicas = [replica_view(pod) for pod in pods if replica_name(pod) is not None]
     return {**job_summary(job), "replicas": sorted(replicas, key=lambda view: (view["type"], view["index"]))}
 
 
-def job_summary(job: dict) -> JobSummary:
+def job_summary(job: dict[str, Any]) -> JobSummary:
     """The job without its replicas."""
     meta, status = job["metadata"], job.get("status") or {}
     current = current_condition(status)
@@ -59,20 +60,20 @@ def job_summary(job: dict) -> JobSummary:
     }
 
 
-def current_condition(status: dict) -> dict:
+def current_condition(status: dict[str, Any]) -> dict[str, Any]:
     """The last condition that is true: the state that a printer column shows."""
     conditions = [one for one in status.get("conditions") or [] if one.get("status") == "True"]
     return conditions[-1] if conditions else {}
 
 
-def wanted_replicas(job: dict) -> dict[str, int]:
+def wanted_replicas(job: dict[str, Any]) -> dict[str, int]:
     """How many replicas of each type the spec asks for."""
     specs = (job.get("spec") or {}).get("tfReplicaSpecs") or {}
     counts = {kind.lower(): (spec or {}).get("replicas") for kind, spec in specs.items()}
     return {kind: 1 if count is None else count for kind, count in counts.items()}
 
 
-def replica_view(pod: dict) -> ReplicaView:
+def replica_view(pod: dict[str, Any]) -> ReplicaView:
     """One replica: its state in a word and, where something is wrong, reason, message and exit code."""
     name = replica_name(pod) or pod["metadata"]["name"]
     kind, _, index = name.rpartition("-")
@@ -91,7 +92,7 @@ def replica_view(pod: dict) -> ReplicaView:
     }
 
 
-def _pod_state(pod: dict) -> tuple[ReplicaState, str, str]:
+def _pod_state(pod: dict[str, Any]) -> tuple[ReplicaState, str, str]:
     """(state, reason, message): what the phase says, made precise by what the container waits for or ended with."""
     status = pod.get("status") or {}
     phase = status.get("phase", "Pending")
@@ -118,24 +119,24 @@ def _in_words(reason: str) -> str:
     return _WORDS.get(reason, reason)
 
 
-def _main_status(pod: dict) -> dict:
-    statuses = (pod.get("status") or {}).get("containerStatuses") or []
+def _main_status(pod: dict[str, Any]) -> dict[str, Any]:
+    statuses: list[dict[str, Any]] = (pod.get("status") or {}).get("containerStatuses") or []
     named = [status for status in statuses if status["name"] == CONTAINER]
     return (named or statuses or [{}])[0]
 
 
-def _terminated(container: dict) -> dict | None:
+def _terminated(container: dict[str, Any]) -> dict[str, Any] | None:
     """How the container ended, the last time if it runs again."""
     return pod_reasons.ended(container) or None
 
 
-def events_about(uids: Container[str], events: Iterable[dict]) -> list[dict]:
+def events_about(uids: Container[str], events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Those of `events` that are about an object with one of these uids, the oldest first."""
     about = [event for event in events if (event.get("involvedObject") or {}).get("uid") in uids]
     return sorted(about, key=lambda event: event_view(event)["time"] or "")
 
 
-def event_view(event: dict) -> EventView:
+def event_view(event: dict[str, Any]) -> EventView:
     about = event.get("involvedObject") or {}
     return {
         "level": event.get("type", "Normal"),

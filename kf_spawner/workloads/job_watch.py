@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Any
 
 from kf_spawner.kube import Client, Informer, Unreachable
 from kf_spawner.kube.resources import EVENTS, PODS
@@ -22,9 +23,9 @@ SYNC_TIMEOUT = 60.0
 class JobState:
     """What is known of a job at one time. `events` are about the job and all pods of it seen so far, oldest first."""
 
-    job: dict
-    pods: list[dict]
-    events: list[dict]
+    job: dict[str, Any]
+    pods: list[dict[str, Any]]
+    events: list[dict[str, Any]]
 
 
 class JobWatch:
@@ -64,7 +65,7 @@ class JobWatch:
             return None
         return JobState(job, self.pods.items(), self.events())
 
-    def events(self) -> list[dict]:
+    def events(self) -> list[dict[str, Any]]:
         """The events about the job and all its pods seen so far, also when the job is gone."""
         self._uids.update(pod["metadata"]["uid"] for pod in self.pods.items())
         return events_about(self._uids, self._events.items())

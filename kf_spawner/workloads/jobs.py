@@ -7,6 +7,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from kf_spawner.kube import AlreadyExists, ApiError, ConfigError, NotFound
 from kf_spawner.kube.resources import CONFIGMAPS, EVENTS, PODS
@@ -64,7 +65,7 @@ class Jobs:
         pods = await client.list(PODS, self._cluster.namespace, label_selector=job_selector(name))
         return {**job_view(job, pods["items"]), "manifest": job}
 
-    async def create(self, body: dict) -> JobView:
+    async def create(self, body: dict[str, Any]) -> JobView:
         """Makes a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
         draft = await self.plan(self._draft(body))
         return job_view(await self.store(draft), [])
@@ -93,7 +94,7 @@ class Jobs:
             reason = "Invalid" if wrong else "NoSuchVolume"
             raise wrong_input(error, status=422, reason=reason) from error
 
-    async def store(self, draft: Draft) -> dict:
+    async def store(self, draft: Draft) -> dict[str, Any]:
         """Makes what `plan` gave; the job as the API has it then."""
         client = await self._cluster.client()
         job = draft.job
@@ -186,14 +187,14 @@ class Jobs:
             older_than=older_than,
         )
 
-    async def _job(self, name: str) -> dict:
+    async def _job(self, name: str) -> dict[str, Any]:
         client = await self._cluster.client()
         try:
             return await client.get(TFJOBS, name, self._cluster.namespace)
         except NotFound as error:
             raise no_such_job(name, self._cluster.namespace) from error
 
-    def _draft(self, body: dict) -> Draft:
+    def _draft(self, body: dict[str, Any]) -> Draft:
         if "kind" in body:
             return draft_of_manifest(body)
         if "program" not in body:
@@ -208,12 +209,12 @@ class Jobs:
             raise RequestError(400, "BadRequest", "program must be an object of options", field="program")
         return from_program(self._with_defaults(options), unique=secrets.token_hex(4))
 
-    def _with_defaults(self, options: dict) -> dict:
+    def _with_defaults(self, options: dict[str, Any]) -> dict[str, Any]:
         given = self._defaults
         defaults = {"image": given.image, "home_claim": given.claim, "home_mount": given.mount}
         return {**{key: value for key, value in defaults.items() if value}, **options}
 
-    def _check_namespace(self, job: dict) -> None:
+    def _check_namespace(self, job: dict[str, Any]) -> None:
         own, wanted = self._cluster.namespace, job["metadata"].get("namespace")
         if wanted not in (None, own):
             raise RequestError(
@@ -224,7 +225,7 @@ class Jobs:
             )
 
 
-def draft_of_manifest(body: dict) -> Draft:
+def draft_of_manifest(body: dict[str, Any]) -> Draft:
     """Raises RequestError for what is not a TFJob at all."""
     if str(body.get("apiVersion")) not in WRITTEN_AS or body["kind"] != names.KIND:
         raise RequestError(
@@ -240,7 +241,7 @@ def draft_of_manifest(body: dict) -> Draft:
     return checked(job)
 
 
-def parse_manifest(text: str) -> dict:
+def parse_manifest(text: str) -> dict[str, Any]:
     """The one TFJob in a YAML (or JSON) text."""
     documents = from_yaml(text, field="manifest")
     if len(documents) != 1:
@@ -263,6 +264,6 @@ def no_such_job(name: str, namespace: str) -> RequestError:
     )
 
 
-def _pods_of(job: dict, pods: list[dict]) -> list[dict]:
+def _pods_of(job: dict[str, Any], pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
     name = job["metadata"]["name"]
     return [pod for pod in pods if pod["metadata"]["labels"].get(names.JOB_LABEL) == name]

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 RETRY_EVERY = 1.0
 DRAIN_TIMEOUT = 20.0
 Queue = asyncio.Queue[Any]
-NameOf = Callable[[dict], str | None]
+NameOf = Callable[[dict[str, Any]], str | None]
 """Gives a pod's replica name, or None for a pod that is not wanted."""
 
 
@@ -36,7 +36,7 @@ class PodLog:
     def __init__(
         self,
         client: Client,
-        pod: dict,
+        pod: dict[str, Any],
         *,
         replica: str,
         container: str | None,
@@ -54,7 +54,7 @@ class PodLog:
         self._cursor = after
         self._restarts = after.restart if after else 0
 
-    async def follow(self, current: Callable[[], dict | None], changes: ChangeCount) -> None:
+    async def follow(self, current: Callable[[], dict[str, Any] | None], changes: ChangeCount) -> None:
         """Puts every line into the queue until the pod has ended; `current` gives the pod's newest state."""
         while (pod := current()) is not None:
             container, finished = container_status(pod, self._container), is_finished(pod)
@@ -75,7 +75,7 @@ class PodLog:
                 return
             await _until_changed(pod, current, changes, patience)
 
-    async def drain(self, pod: dict) -> None:
+    async def drain(self, pod: dict[str, Any]) -> None:
         """The rest of the log as it is now; says so where it could not be had for DRAIN_TIMEOUT seconds."""
         container = container_status(pod, self._container)
         deadline = time.monotonic() + DRAIN_TIMEOUT
@@ -93,7 +93,7 @@ class PodLog:
                 log.info("the log of %s cannot be read: %s; trying again", self._name, error)
             await asyncio.sleep(RETRY_EVERY)
 
-    async def _catch_up(self, container: dict) -> None:
+    async def _catch_up(self, container: dict[str, Any]) -> None:
         """After a restart: what the run before this one still had to say."""
         restarts = container.get("restartCount", 0)
         if restarts > self._restarts and (self._tail is None or self._cursor is not None):
@@ -189,7 +189,7 @@ class PodLogs:
             task.add_done_callback(_report)
             self._tasks[uid] = task
 
-    async def drain(self, pods: list[dict]) -> None:
+    async def drain(self, pods: list[dict[str, Any]]) -> None:
         """Ends the following; returns when all that is in the logs of `pods` is in the queue.
 
         `pods` come straight from the API: the informer may not have heard yet that they ended, or that they began.
@@ -199,7 +199,7 @@ class PodLogs:
         logs = [(self._log_of(pod), pod) for pod in pods if pod["metadata"]["uid"] not in finished]
         await asyncio.gather(*(follower.drain(pod) for follower, pod in logs if follower is not None))
 
-    def _log_of(self, pod: dict) -> PodLog | None:
+    def _log_of(self, pod: dict[str, Any]) -> PodLog | None:
         uid, replica = pod["metadata"]["uid"], self._name_of(pod)
         if uid not in self._logs and replica is not None:
             self._logs[uid] = PodLog(
@@ -218,11 +218,11 @@ class PodLogs:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    def _finder(self, pod: dict) -> Callable[[], dict | None]:
+    def _finder(self, pod: dict[str, Any]) -> Callable[[], dict[str, Any] | None]:
         uid = pod["metadata"]["uid"]
         key = f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
 
-        def current() -> dict | None:
+        def current() -> dict[str, Any] | None:
             found = self._pods.get(key)
             return found if found is not None and found["metadata"]["uid"] == uid else None
 
@@ -236,7 +236,7 @@ def log_item(replica: str, line: Line) -> LogItem:
 
 
 async def _until_changed(
-    pod: dict, current: Callable[[], dict | None], changes: ChangeCount, timeout: float | None
+    pod: dict[str, Any], current: Callable[[], dict[str, Any] | None], changes: ChangeCount, timeout: float | None
 ) -> None:
     """Returns when `pod` is not the newest state of it any more, or after `timeout` seconds."""
     deadline = None if timeout is None else time.monotonic() + timeout

@@ -25,7 +25,9 @@ from .errors import field_errors, unknown_fields
 DRY_RUN = {"dryRun": "All", "fieldValidation": "Strict"}
 
 
-async def wrong_fields(client: Client, job: dict, *, resource: Resource, namespace: str) -> list[FieldError]:
+async def wrong_fields(
+    client: Client, job: dict[str, Any], *, resource: Resource, namespace: str
+) -> list[FieldError]:
     """What the API server refuses in the TFJob itself, beside its pod templates."""
     body = {**job, "metadata": {**job["metadata"], "namespace": namespace}}
     try:
@@ -37,7 +39,7 @@ async def wrong_fields(client: Client, job: dict, *, resource: Resource, namespa
     return []
 
 
-async def missing_claims(client: Client, job: dict, *, namespace: str) -> list[FieldError]:
+async def missing_claims(client: Client, job: dict[str, Any], *, namespace: str) -> list[FieldError]:
     """Volume claims that do not exist: every replica would wait for them for ever."""
     wanted = [(path, claim) for where, template in _templates(job) for path, claim in _claims(where, template)]
     errors = []
@@ -51,7 +53,7 @@ async def missing_claims(client: Client, job: dict, *, namespace: str) -> list[F
     return errors
 
 
-async def wrong_templates(client: Client, job: dict, *, namespace: str) -> list[FieldError]:
+async def wrong_templates(client: Client, job: dict[str, Any], *, namespace: str) -> list[FieldError]:
     """What the API server would refuse in the replicas' pods. Equal templates are checked once."""
     checked: set[str] = set()
     errors: list[FieldError] = []
@@ -64,7 +66,7 @@ async def wrong_templates(client: Client, job: dict, *, namespace: str) -> list[
     return errors
 
 
-def _templates(job: dict) -> Iterator[tuple[str, dict]]:
+def _templates(job: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(path, pod template) of each replica type, where the job has one that can be read."""
     spec = job.get("spec")
     specs = spec.get("tfReplicaSpecs") if isinstance(spec, dict) else None
@@ -74,7 +76,7 @@ def _templates(job: dict) -> Iterator[tuple[str, dict]]:
             yield f"spec.tfReplicaSpecs.{kind}.template", template
 
 
-def _claims(where: str, template: dict) -> Iterator[tuple[str, str]]:
+def _claims(where: str, template: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(path, claim name) of every volume claim in a template."""
     volumes = template["spec"].get("volumes")
     for index, volume in enumerate(volumes if isinstance(volumes, list) else []):
@@ -84,7 +86,7 @@ def _claims(where: str, template: dict) -> Iterator[tuple[str, str]]:
             yield f"{where}.spec.volumes[{index}].persistentVolumeClaim.claimName", name
 
 
-async def _wrong_template(client: Client, template: dict, namespace: str) -> list[FieldError]:
+async def _wrong_template(client: Client, template: dict[str, Any], namespace: str) -> list[FieldError]:
     template = copy.deepcopy(template)
     amounts = list(_take_wrong_amounts(template))
     body = _probe(template, namespace)
@@ -114,7 +116,7 @@ def _in_template(error: Invalid) -> list[FieldError]:
     ]
 
 
-def _take_wrong_amounts(template: dict) -> Iterator[FieldError]:
+def _take_wrong_amounts(template: dict[str, Any]) -> Iterator[FieldError]:
     """Removes every resource's amount that is not a quantity, each with its problem.
 
     The API server does not say which one it cannot read, and reads nothing else then.
@@ -133,7 +135,7 @@ def _take_wrong_amounts(template: dict) -> Iterator[FieldError]:
                         )
 
 
-def _probe(template: dict, namespace: str) -> dict[str, Any]:
+def _probe(template: dict[str, Any], namespace: str) -> dict[str, Any]:
     """A Deployment of this template, which may have no other restart policy than Always."""
     metadata = template.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}

@@ -25,6 +25,7 @@ from .wire import JobStreamItem, JobView, LogItem
 log = logging.getLogger(__name__)
 
 QUEUE = 1000
+Pods = list[dict[str, Any]]
 
 
 async def job_stream(
@@ -50,8 +51,9 @@ async def job_stream(
         ) as logs,
     ):
 
-        async def list_pods() -> list[dict]:
-            return (await client.list(PODS, namespace, label_selector=job_selector(name)))["items"]
+        async def list_pods() -> Pods:
+            pods: Pods = (await client.list(PODS, namespace, label_selector=job_selector(name)))["items"]
+            return pods
 
         async for item in _drain(queue, _tell_job(watch, logs, queue, list_pods)):
             yield item
@@ -114,9 +116,7 @@ async def read_pods(
                 yield log_item(replica, line)
 
 
-async def _tell_job(
-    watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Callable[[], Awaitable[list[dict]]]
-) -> None:
+async def _tell_job(watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Callable[[], Awaitable[Pods]]) -> None:
     """Puts each change of a job into the queue until the job has ended."""
     last: JobView | None = None
     told: dict[str, int] = {}
@@ -140,7 +140,7 @@ async def _tell_job(
         await queue.put({"type": "end", **last, "state": "Deleted"})
 
 
-async def _tell_events(events: list[dict], told: dict[str, int], queue: Queue) -> None:
+async def _tell_events(events: list[dict[str, Any]], told: dict[str, int], queue: Queue) -> None:
     """Every event once, and again when it is counted up. `told` has the counts by uid."""
     for event in events:
         view, uid = event_view(event), event["metadata"]["uid"]
@@ -149,7 +149,7 @@ async def _tell_events(events: list[dict], told: dict[str, int], queue: Queue) -
             await queue.put({"type": "event", **view})
 
 
-async def _newest_pods(list_pods: Callable[[], Awaitable[list[dict]]], pods: Informer) -> list[dict]:
+async def _newest_pods(list_pods: Callable[[], Awaitable[Pods]], pods: Informer) -> list[dict[str, Any]]:
     """Straight from the API, once it answers: the informer of pods may lag behind the one of the job."""
     deadline = time.monotonic() + DRAIN_TIMEOUT
     while time.monotonic() < deadline:

@@ -13,6 +13,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from kf_spawner.k8s import times
 from kf_spawner.k8s.metadata import owner_reference
@@ -36,22 +37,23 @@ class Part:
     """An object and the resource it is one of."""
 
     resource: Resource
-    manifest: dict
+    manifest: dict[str, Any]
 
     @property
     def name(self) -> str:
-        return self.manifest["metadata"]["name"]
+        name: str = self.manifest["metadata"]["name"]
+        return name
 
 
 async def create(
     client: Client, *, namespace: str, owner: Part, dependents: list[Part], strict: bool = False
-) -> dict:
+) -> dict[str, Any]:
     """Makes all parts in `namespace` and returns the owner as the API stored it; on any failure nothing stays.
 
     `strict` has the API refuse fields of the owner that it does not know. Raises ApiError.
     """
     submission = uuid.uuid4().hex
-    made: list[tuple[Resource, dict]] = []
+    made: list[tuple[Resource, dict[str, Any]]] = []
     try:
         for part in dependents:
             marked = _marked(part.manifest, namespace, submission, owner=owner)
@@ -90,7 +92,9 @@ async def sweep(
     return young
 
 
-def _marked(manifest: dict, namespace: str, submission: str, *, owner: Part | None = None) -> dict:
+def _marked(
+    manifest: dict[str, Any], namespace: str, submission: str, *, owner: Part | None = None
+) -> dict[str, Any]:
     """A copy in `namespace` that bears the submission's mark and, for a dependent, whom it will belong to."""
     marked = copy.deepcopy(manifest)
     meta = marked["metadata"]
@@ -101,7 +105,7 @@ def _marked(manifest: dict, namespace: str, submission: str, *, owner: Part | No
     return marked
 
 
-async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool = False) -> dict:
+async def _create(client: Client, resource: Resource, obj: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
     """Creates `obj`, and still exactly once when the API server dies with the answer on its lips."""
     meta = obj["metadata"]
     params = {"fieldValidation": "Strict"} if strict else None
@@ -126,7 +130,7 @@ async def _create(client: Client, resource: Resource, obj: dict, *, strict: bool
         await asyncio.sleep(RETRY_EVERY)
 
 
-async def _adopt(client: Client, resource: Resource, obj: dict, owner: dict) -> None:
+async def _adopt(client: Client, resource: Resource, obj: dict[str, Any], owner: dict[str, Any]) -> None:
     """Sets the ownerReference; a failure is left to the next sweep."""
     meta = obj["metadata"]
     of = owner["metadata"]
@@ -138,7 +142,7 @@ async def _adopt(client: Client, resource: Resource, obj: dict, owner: dict) -> 
         log.warning("%s %s has no owner yet: %s", resource.kind, meta["name"], error)
 
 
-async def _remove(client: Client, made: list[tuple[Resource, dict]]) -> None:
+async def _remove(client: Client, made: list[tuple[Resource, dict[str, Any]]]) -> None:
     """Deletes what was made; what cannot be deleted now is left to the next sweep."""
     for resource, obj in made:
         meta = obj["metadata"]
@@ -150,7 +154,7 @@ async def _remove(client: Client, made: list[tuple[Resource, dict]]) -> None:
             log.warning("%s %s is left over: %s", resource.kind, meta["name"], error)
 
 
-async def _owner_of(client: Client, obj: dict, owner_resource: Resource) -> dict | None:
+async def _owner_of(client: Client, obj: dict[str, Any], owner_resource: Resource) -> dict[str, Any] | None:
     """The owner that came from the same submission as `obj`."""
     meta = obj["metadata"]
     try:
@@ -160,5 +164,5 @@ async def _owner_of(client: Client, obj: dict, owner_resource: Resource) -> dict
     return owner if _submission(owner) == _submission(obj) else None
 
 
-def _submission(obj: dict) -> str | None:
+def _submission(obj: dict[str, Any]) -> str | None:
     return (obj["metadata"].get("annotations") or {}).get(SUBMISSION)

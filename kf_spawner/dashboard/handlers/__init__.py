@@ -1,5 +1,7 @@
 """Routes below the service's prefix. A handler identifies the caller, parses and calls the service; no more."""
 
+from typing import Any
+
 from tornado.web import RedirectHandler
 
 from . import api, login, original, pages
@@ -9,9 +11,9 @@ JOB = rf"api/jobs/{NAMESPACE}/{NAME}"
 ORIGINAL = r"tfjobs/api"
 
 
-def routes(prefix: str, static: str) -> list[tuple]:
+def routes(prefix: str, static: str) -> list[tuple[Any, ...]]:
     """All routes of the service at `prefix`, such as `/services/tfjobs/`; `static` is the folder of files."""
-    below: list[tuple] = [
+    below: list[tuple[Any, ...]] = [
         (r"api/user", api.User),
         (r"api/form", api.Form),
         (r"api/watch", api.Watch),

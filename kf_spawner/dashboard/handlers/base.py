@@ -44,12 +44,14 @@ class Handler(Authenticated, Answers):
 
     @property
     def service(self) -> DashboardService:
-        return self.settings["kf_service"]
+        service: DashboardService = self.settings["kf_service"]
+        return service
 
     @property
     def heartbeat(self) -> float:
         """Seconds of silence after which a stream says that it lives."""
-        return self.settings["kf_heartbeat"]
+        seconds: float = self.settings["kf_heartbeat"]
+        return seconds
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         if isinstance(kwargs.get("exc_info", (None, None))[1], HTTPError):
@@ -77,10 +79,10 @@ class Handler(Authenticated, Answers):
             return
         self.finish(end)
 
-    def json_body(self) -> dict:
+    def json_body(self) -> dict[str, Any]:
         return self.json_object(limit=self.settings["kf_max_body"])
 
-    def manifest_or_json(self) -> dict:
+    def manifest_or_json(self) -> dict[str, Any]:
         """The body: JSON, or YAML where the header says so."""
         if "yaml" not in self.request.headers.get("Content-Type", ""):
             return self.json_body()

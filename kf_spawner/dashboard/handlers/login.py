@@ -36,7 +36,7 @@ class Secured(web.RequestHandler):
         self.clear_header("Server")
 
 
-class Authenticated(HubOAuthenticated, Secured):
+class Authenticated(HubOAuthenticated, Secured):  # type: ignore[misc]  # JupyterHub has no types
     """Finds out who calls before the verb runs, without a blocking request to the hub.
 
     The XSRF token is asked of every request that brings a cookie and is not a page's navigation, reads included: a
@@ -92,7 +92,7 @@ class Authenticated(HubOAuthenticated, Secured):
         return True
 
 
-class Callback(HubOAuthCallbackHandler, Secured):
+class Callback(HubOAuthCallbackHandler, Secured):  # type: ignore[misc]  # JupyterHub has no types
     """The way back from the hub's login."""
 
     @property

@@ -45,16 +45,19 @@ class Handler(Answers, ExtensionHandlerMixin, APIHandler):
 
     @property
     def jobs(self) -> Jobs:
-        return self.settings["kf_jobs"]
+        jobs: Jobs = self.settings["kf_jobs"]
+        return jobs
 
     @property
     def endpoints(self) -> Endpoints:
-        return self.settings["kf_endpoints"]
+        endpoints: Endpoints = self.settings["kf_endpoints"]
+        return endpoints
 
     @property
     def heartbeat(self) -> float:
         """Seconds of silence after which a stream says that it lives."""
-        return self.settings["kf_heartbeat"]
+        seconds: float = self.settings["kf_heartbeat"]
+        return seconds
 
 
 async def log_lines(
