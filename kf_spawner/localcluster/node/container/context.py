@@ -1,4 +1,4 @@
-"""What all workers of a node share: clients, stores and settings. No logic."""
+"""What all workers of a node share: clients, stores and settings."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ import aiohttp
 
 from kf_spawner.kube import Client, EventRecorder
 
-from ..common.restarts import CRASH_FIRST, CRASH_MOST
+from ..common.restarts import CRASH_FIRST, CRASH_MOST, Backoff
 from ..image.store import ImageStore
 from ..network.addresses import Addresses
 from ..volume.manager import VolumeManager
@@ -27,6 +27,10 @@ class Settings:
     backoff_first: float = CRASH_FIRST
     backoff_most: float = CRASH_MOST
     refresh_interval: float = 20.0
+
+    def backoff(self, *, initial: float = 0.0) -> Backoff:
+        """The pauses of a container on this node; the first retry comes after `initial` seconds."""
+        return Backoff(initial=initial, first=self.backoff_first, most=self.backoff_most)
 
 
 @dataclass(frozen=True, kw_only=True)

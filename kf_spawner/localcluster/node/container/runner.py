@@ -20,7 +20,7 @@ from ..common import layout
 from ..common.deadlines import Deadline, cancel
 from ..common.pod_state import PodState
 from ..common.pod_status import ContainerView, running, waiting
-from ..common.restarts import INIT, Backoff, restarts
+from ..common.restarts import INIT, restarts
 from ..process.attempts import Attempt, Exit, StartFailed, attempts_of
 from ..process.records import ShimSpec
 from ..volume.manager import VolumeError
@@ -58,11 +58,11 @@ class ContainerRunner:
         self.up = asyncio.Event()
         self.attempt: Attempt | None = None
         settings = context.settings
-        self._crashes = Backoff(first=settings.backoff_first, most=settings.backoff_most)
+        self._crashes = settings.backoff()
         self._puller = Puller(
             context.images,
             container,
-            backoff=Backoff(initial=settings.backoff_first, first=settings.backoff_first, most=settings.backoff_most),
+            backoff=settings.backoff(initial=settings.backoff_first),
             event=self._event,
             waiting=self._show_waiting,
         )
@@ -180,9 +180,7 @@ class ContainerRunner:
 
     async def _configured(self, directory: Path) -> ShimSpec:
         """What the shim needs to start; tries until the image and all that the container names exist."""
-        retries = Backoff(
-            initial=1.0, first=self._context.settings.backoff_first, most=self._context.settings.backoff_most
-        )
+        retries = self._context.settings.backoff(initial=1.0)
         while True:
             image = await self._puller.image()
             try:
