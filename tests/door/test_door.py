@@ -1,5 +1,6 @@
 """The one door as it runs: a real Traefik, a real hub that it asks, the hub's real proxy, and real backends."""
 
+import io
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -186,7 +187,7 @@ async def test_all_else_is_the_hubs(opened: Door) -> None:
 async def test_large_bodies_pass_both_ways(opened: Door) -> None:
     alice = await opened.hub.token("alice")
     body = "x" * 5_000_000
-    status, text = await opened.request("POST", PREDICT, alice, data=body)
+    status, text = await opened.request("POST", PREDICT, alice, data=io.BytesIO(body.encode()))
     assert status == 200
     assert json.loads(text)["body"] == body
 

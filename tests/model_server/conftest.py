@@ -1,6 +1,7 @@
 """Real models, made once by the image's own TensorFlow, and servers of them."""
 
 import asyncio
+import io
 import os
 import re
 import subprocess
@@ -59,8 +60,8 @@ class Server(Process):
         return await self.request("GET", path)
 
     async def predict(self, body: Any, path: str = ":predict") -> tuple[int, Any]:
-        kind = "data" if isinstance(body, bytes) else "json"
-        return await self.request("POST", path, **{kind: body})
+        sent = {"data": io.BytesIO(body)} if isinstance(body, bytes) else {"json": body}
+        return await self.request("POST", path, **sent)
 
     async def request(self, method: str, path: str, **kwargs: Any) -> tuple[int, Any]:
         async with aiohttp.ClientSession() as http, http.request(method, self.url + path, **kwargs) as answer:
