@@ -102,7 +102,7 @@ class Connection:
             return _opener.open(asked, timeout=timeout)
         except urlerror.HTTPError as problem:
             with problem:
-                raise _refusal(problem.code, problem.read())
+                raise _error_of(problem.code, problem.read())
         except (urlerror.URLError, socket.timeout, OSError) as problem:
             reason = getattr(problem, "reason", problem)
             raise Unreachable("the notebook server at %s gives no answer (%s)" % (self.url, reason))
@@ -151,16 +151,21 @@ def _runtime_folders() -> List[str]:
     return [folder for folder in folders if folder]
 
 
-def _refusal(status: int, body: bytes) -> KfError:
+def _error_of(status: int, body: bytes) -> KfError:
+    """The error in an answer: `reason` and `message` of the extension or the door, or the model server's `error`."""
     try:
         answer = json.loads(body.decode("utf-8"))
-        message = answer.get("message") or answer.get("error") or "the server answered %d" % status
-    except (ValueError, AttributeError):
-        answer, message = {}, "the server answered %d" % status
-    reason = answer.get("reason") or "HTTP%d" % status
-    if status == 404 and reason != "NotFound":
+    except ValueError:
+        answer = {}
+    if not isinstance(answer, dict):
+        answer = {}
+    reason = answer.get("reason")
+    message = (answer.get("message") if reason else None) or answer.get("error")
+    if status == 404 and not message:  # Jupyter's own answer for an address that it does not know
         message = "this server has no TFJobs and endpoints: the extension kf_spawner.extension is not enabled in it"
+    message = message or answer.get("message") or "the server answered %d" % status
     kind = Unreachable if status in (502, 503, 504) else KfError
+    reason = reason or "HTTP%d" % status
     return kind(message, field=answer.get("field"), reason=reason, about=answer.get("name") or "")
 
 

@@ -3,6 +3,8 @@
 import ast
 import json
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib import parse
 
@@ -71,6 +73,53 @@ def test_a_kernel_without_a_server_is_told(environment, tmp_path):
     environment.setenv("JPY_PARENT_PID", "42")
     with pytest.raises(KfError, match="open the notebook in JupyterLab"):
         connection.connect()
+
+
+NOT_ENABLED = "kf_spawner.extension is not enabled"
+
+
+@pytest.fixture
+def refuse(monkeypatch):
+    """The error of a call that a server answers with this status and body."""
+
+    def call(status, body):
+        class Refusing(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_args):
+                pass
+
+        with HTTPServer(("127.0.0.1", 0), Refusing) as server:
+            thread = threading.Thread(target=server.handle_request)
+            thread.start()
+            with pytest.raises(KfError) as error:
+                connection.Connection(f"http://127.0.0.1:{server.server_port}/", "t").call("GET", "x")
+            thread.join()
+        return error.value
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "message"),
+    [
+        (404, b"<html>Not Found</html>", "HTTP404", NOT_ENABLED),
+        (404, b'{"message": "Not Found", "reason": null}', "HTTP404", NOT_ENABLED),
+        (404, b"[]", "HTTP404", NOT_ENABLED),
+        (404, b'{"reason": "NotFound", "message": "there is no TFJob"}', "NotFound", "there is no TFJob"),
+        (404, b'{"reason": "NoSuchPath", "message": "no route yet"}', "NoSuchPath", "no route yet"),
+        (404, b'{"error": "Servable not found for request"}', "HTTP404", "Servable not found for request"),
+        (400, b'{"error": "instances is missing"}', "HTTP400", "instances is missing"),
+        (500, b"oh", "HTTP500", "the server answered 500"),
+    ],
+)
+def test_an_error_tells_what_the_answer_says(refuse, status, body, reason, message):
+    error = refuse(status, body)
+    assert error.reason == reason
+    assert message in str(error)
 
 
 LINES = ["a", "a", "b", "a", "c"]
