@@ -13,7 +13,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any
 
 START_TIMEOUT = 120.0
 START_ATTEMPTS = 3
@@ -54,22 +54,11 @@ class ProcessSpec:
     late: bool = False
 
 
-class ComponentStatus(TypedDict):
-    """What a component does now. `pid` and `seconds` (since its start) are None when it does not run."""
-
-    name: str
-    state: Literal["waiting", "starting", "running"]
-    pid: int | None
-    restarts: int
-    seconds: float | None
-
-
 @dataclass
 class _Component:
     spec: ProcessSpec
     process: asyncio.subprocess.Process | None = None
     first_ready: asyncio.Event = field(default_factory=asyncio.Event)
-    is_ready: bool = False
     restarts: int = 0
     started: float = 0.0
     last_exit: str = ""
@@ -145,10 +134,6 @@ class Supervisor:
         for level in _stop_order([component.spec for component in self._components.values()]):
             await asyncio.gather(*(self._end(self._components[name]) for name in level))
 
-    def status(self) -> list[ComponentStatus]:
-        """The status of each component, in the order of their start."""
-        return [_describe(component) for component in self._components.values()]
-
     async def _keep(self, component: _Component) -> None:
         """Starts the component when its dependencies are ready, and restarts it whenever it ends."""
         await self._all_ready(component.spec.after)
@@ -159,7 +144,6 @@ class Supervisor:
             assert component.process is not None
             became_ready = await self._until_ready(component)
             code = await component.process.wait()
-            component.is_ready = False
             component.last_exit = _exit_words(code)
             _kill_group(component.process.pid)
             if not became_ready and not component.first_ready.is_set():
@@ -206,7 +190,6 @@ class Supervisor:
             return False
         if component.restarts:
             self._say(f"{component.spec.name} is back")
-        component.is_ready = True
         component.first_ready.set()
         return True
 
@@ -336,18 +319,6 @@ def _kill_group(pid: int) -> None:
 
 def _exit_words(code: int) -> str:
     return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-
-
-def _describe(component: _Component) -> ComponentStatus:
-    process = component.process
-    running = process is not None and process.returncode is None
-    return {
-        "name": component.spec.name,
-        "state": ("running" if component.is_ready else "starting") if running else "waiting",
-        "pid": process.pid if process is not None and running else None,
-        "restarts": component.restarts,
-        "seconds": round(time.monotonic() - component.started, 1) if running else None,
-    }
 
 
 def _stop_order(specs: list[ProcessSpec]) -> list[list[str]]:

@@ -53,6 +53,14 @@ def alive(pid):
     return supervisor.process_start(pid) is not None
 
 
+def pid_of(make, name):
+    return supervisor.read_record(make.path / "run" / f"{name}.json")["pid"]
+
+
+def restarts_of(make, name):
+    return len([line for line in make.said if line.startswith(f"{name} ") and "; restarting it in " in line])
+
+
 async def until(condition, timeout=60.0):
     async with asyncio.timeout(timeout):
         while not condition():
@@ -64,8 +72,8 @@ async def test_starts_in_order_and_stops_all(make, tmp_path):
     second = spec("second", f"import os; assert os.path.exists({str(tmp_path / 'up')!r}); {SLEEP}", after=("first",))
     running = make(second, first)
     await running.start()
-    pids = [entry["pid"] for entry in running.status()]
-    assert {entry["state"] for entry in running.status()} == {"running"}
+    pids = [pid_of(make, name) for name in ("first", "second")]
+    assert all(alive(pid) for pid in pids)
     await running.stop()
     assert not any(alive(pid) for pid in pids)
     assert list((tmp_path / "run").glob("*.json")) == []
@@ -74,10 +82,12 @@ async def test_starts_in_order_and_stops_all(make, tmp_path):
 async def test_restarts_what_is_killed_and_says_so(make):
     running = make(spec("victim"))
     await running.start()
-    pid = running.status()[0]["pid"]
+    pid = pid_of(make, "victim")
     os.kill(pid, signal.SIGKILL)
-    await until(lambda: running.status()[0]["restarts"] == 1 and running.status()[0]["state"] == "running")
-    assert running.status()[0]["pid"] != pid
+    await until(lambda: "victim is back" in make.said)
+    assert restarts_of(make, "victim") == 1
+    assert alive(pid_of(make, "victim"))
+    assert pid_of(make, "victim") != pid
     assert any("victim was killed by SIGKILL; restarting it" in line for line in make.said)
     await running.stop()
 
@@ -85,7 +95,7 @@ async def test_restarts_what_is_killed_and_says_so(make):
 async def test_the_pause_before_a_restart_doubles_up_to_its_limit(make):
     running = make(spec("failing", "raise SystemExit(1)", late=True), max_backoff=0.7)
     await running.start()
-    await until(lambda: running.status()[0]["restarts"] == 3)
+    await until(lambda: restarts_of(make, "failing") == 3)
     await running.stop()
     pauses = [line.rpartition("restarting it in ")[2] for line in make.said if "restarting it" in line]
     assert pauses[:3] == ["0.5 s", "0.7 s", "0.7 s"]
@@ -97,8 +107,9 @@ async def test_what_cannot_start_stops_all_with_its_log(make, monkeypatch):
     running = make(broken, spec("other"))
     with pytest.raises(ComponentFailed, match=r"(?s)broken cannot start.*exit code 3.*the disk is full"):
         await running.start()
+    other = pid_of(make, "other")
     await running.stop()
-    assert all(entry["pid"] is None for entry in running.status())
+    assert not alive(other)
 
 
 async def test_the_reason_why_it_is_not_ready_is_told(make, monkeypatch):
@@ -121,13 +132,14 @@ async def test_what_comes_back_and_is_never_ready_is_killed_and_tried_again(make
     await until(lambda: "the lock is held" in (make.path / "logs" / "hanging.log").read_text())
     monkeypatch.setattr(supervisor, "START_TIMEOUT", 0.1)
     there.unlink()
-    os.kill(running.status()[0]["pid"], signal.SIGKILL)
-    await until(lambda: running.status()[0]["restarts"] >= 3)
+    os.kill(pid_of(make, "hanging"), signal.SIGKILL)
+    await until(lambda: restarts_of(make, "hanging") >= 3)
     told = [line for line in make.said if "hanging was not ready within 0.1 s; killing it." in line]
     assert len(told) >= 2
     assert "the lock is held" in told[0]
+    assert "hanging is back" not in make.said
     there.touch()
-    await until(lambda: running.status()[0]["state"] == "running")
+    await until(lambda: "hanging is back" in make.said)
 
 
 async def test_a_late_one_that_hangs_is_tried_again(make, monkeypatch):
@@ -135,7 +147,7 @@ async def test_a_late_one_that_hangs_is_tried_again(make, monkeypatch):
     monkeypatch.setattr(supervisor, "MIN_BACKOFF", 0.01)
     running = make(spec("main"), spec("extra", ready=file_there(make.path / "never"), late=True))
     await running.start()
-    await until(lambda: running.status()[1]["restarts"] >= 2)
+    await until(lambda: restarts_of(make, "extra") >= 2)
 
 
 async def test_a_log_that_is_too_long_goes_on_empty(make, monkeypatch):
@@ -155,7 +167,7 @@ async def test_a_log_that_is_too_long_goes_on_empty(make, monkeypatch):
 async def test_each_process_names_its_supervisor(make):
     running = make(spec("marked"))
     await running.start()
-    environ = (Path("/proc") / str(running.status()[0]["pid"]) / "environ").read_bytes()
+    environ = (Path("/proc") / str(pid_of(make, "marked")) / "environ").read_bytes()
     assert f"{supervisor.MARK}={make.path / 'run'}".encode() in environ.split(b"\0")
 
 
@@ -166,10 +178,11 @@ async def test_a_late_one_delays_and_ends_nothing(make, monkeypatch):
     code = f"import os; {SLEEP} if os.path.exists('{there}') else exit(3)"
     running = make(spec("main"), spec("extra", code, ready=file_there(there), after=("main",), late=True))
     await running.start()
-    await until(lambda: running.status()[1]["restarts"] > supervisor.START_ATTEMPTS)
-    assert running.status()[0]["state"] == "running"
+    await until(lambda: restarts_of(make, "extra") > supervisor.START_ATTEMPTS)
+    assert alive(pid_of(make, "main"))
+    assert restarts_of(make, "main") == 0
     there.touch()
-    await until(lambda: running.status()[1]["state"] == "running")
+    await until(lambda: "extra is back" in make.said)
     await running.stop()
 
 
@@ -177,7 +190,7 @@ async def test_kills_what_ignores_sigterm(make):
     code = f"import signal; signal.signal(15, signal.SIG_IGN); open('{make.path}/up', 'w'); {SLEEP}"
     running = make(spec("deaf", code, ready=file_there(make.path / "up"), stop_timeout=0.2))
     await running.start()
-    pid = running.status()[0]["pid"]
+    pid = pid_of(make, "deaf")
     await running.stop()
     assert not alive(pid)
 
@@ -185,7 +198,7 @@ async def test_kills_what_ignores_sigterm(make):
 async def test_reap_kills_what_a_killed_supervisor_left(make, tmp_path):
     running = make(spec("orphan"))
     await running.start()
-    pid = running.status()[0]["pid"]
+    pid = pid_of(make, "orphan")
     assert await reap(tmp_path / "run") == ["orphan"]
     assert not alive(pid)
     await running.stop()
