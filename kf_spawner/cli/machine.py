@@ -1,7 +1,6 @@
 """Facts about the machine for `up`: other accounts, free ports, files; and what to do about a problem."""
 
 import errno
-import ipaddress
 import os
 import pwd
 import socket
@@ -18,16 +17,6 @@ REMEDIES = {
     errno.EROFS: "name a folder that can be written to with --home",
     errno.ENOTDIR: "that is a file: name a folder with --home",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`; a name other than localhost counts as reachable by others."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def port_problem(host: str, port: int) -> str | None:
@@ -67,7 +56,7 @@ def secret_file_problem(path: Path) -> str | None:
     return None if content else "it is empty: write a password into it"
 
 
-def refusal(error: OSError, home: Path) -> str:
+def write_problem(error: OSError, home: Path) -> str:
     """The message for a write below `home` that failed: why, and what to do."""
     remedy = REMEDIES.get(error.errno or 0, "")
     return f"{error.filename or home}: {error.strerror or repr(error)}{remedy and f'; {remedy}'}"

@@ -16,6 +16,7 @@ from kf_spawner.installed_files import shared_files
 from kf_spawner.kube import ConfigError, load_config
 from kf_spawner.localcluster.controlplane.ports import PortError, allocate, hold
 from kf_spawner.localcluster.supervisor import ComponentFailed, ProcessSpec, Supervisor, reap
+from kf_spawner.loopback import is_loopback
 
 from . import components, local, machine
 from .base import HomeApplication
@@ -67,13 +68,13 @@ class Up(HomeApplication):
         except (HomeError, ComponentFailed, PortError, ConfigError, SetUpError) as error:
             self.fail(str(error))
         except OSError as error:
-            self.fail(machine.refusal(error, home.root))
+            self.fail(machine.write_problem(error, home.root))
 
     def _check(self) -> None:
         """Refuses at once what would fail later."""
         if self.extra_args:
             self.fail(f"unknown argument {self.extra_args[0]!r}: 'kf-spawner up --help' lists all arguments", 2)
-        if not self.password_file and not machine.is_loopback(self.host):
+        if not self.password_file and not is_loopback(self.host):
             self.fail(
                 f"others can reach --host {self.host} and could log in as {ADMIN} with an empty password: "
                 "name a password with --password-file FILE (mode 0600)",

@@ -53,7 +53,7 @@ class ImpersonatedNamespace:
         return True
 
     @contextlib.asynccontextmanager
-    async def explained_refusals(self) -> AsyncIterator[None]:
+    async def explaining_not_set_up(self) -> AsyncIterator[None]:
         """Turns the API's refusal into NotSetUp where that is the cause."""
         try:
             yield

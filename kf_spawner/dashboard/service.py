@@ -74,7 +74,7 @@ class DashboardService:
             return [job for job in found if is_users(job["metadata"]["namespace"])]
         access = self.access(namespace)
         try:
-            async with access.explained_refusals():
+            async with access.explaining_not_set_up():
                 jobs: list[dict[str, Any]] = (await (await access.client()).list(TFJOBS, namespace))["items"]
                 return jobs
         except NotSetUp as error:
@@ -140,7 +140,7 @@ class DashboardService:
         """Makes a job of `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
         access, draft = await self._planned(caller, body)
         try:
-            async with access.explained_refusals():
+            async with access.explaining_not_set_up():
                 return await self._jobs(access).store(draft)
         except RequestError as error:
             if error.reason != "NameInUse":
@@ -157,7 +157,7 @@ class DashboardService:
             message = f"is {namespace!r}: you can make jobs in {caller.namespace}; leave it out"
             raise RequestError(403, "OtherNamespace", message, field=field)
         access = self.access(namespace)
-        async with access.explained_refusals():
+        async with access.explaining_not_set_up():
             draft = await self._jobs(access).plan(draft)
         meta = draft.job["metadata"]
         job = {**draft.job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
@@ -229,7 +229,7 @@ class DashboardService:
             raise no_such_namespace(namespace)
         access = self.access(namespace)
         try:
-            async with access.explained_refusals():
+            async with access.explaining_not_set_up():
                 claims = (await (await access.client()).list(CLAIMS, namespace))["items"]
         except NotSetUp:
             return {"namespace": namespace, "ready": False, "claims": []}
@@ -246,7 +246,7 @@ class DashboardService:
             raise missing
         access = self.access(namespace)
         try:
-            async with access.explained_refusals():
+            async with access.explaining_not_set_up():
                 yield await access.client()
         except (NotFound, NotSetUp) as error:
             raise missing from error

@@ -11,7 +11,7 @@ from . import pods as one_pod
 from . import storage
 from .events import about, newest
 from .findings import Finding, Severity, error, quoting
-from .refusals import Trouble, refusal
+from .refusals import Trouble, creation_trouble
 
 OURS = {NAME: "kf-spawner"}
 SELECTOR = selector(OURS)
@@ -26,7 +26,7 @@ def workloads(items: Iterable[dict[str, Any]], events: list[dict[str, Any]]) -> 
         if message:
             namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
             what = f"The pods of {item['kind']} {namespace}/{name}"
-            found.append(finding(refusal(message, what=what, namespace=namespace), check="platform"))
+            found.append(finding(creation_trouble(message, what=what, namespace=namespace), check="platform"))
     return found
 
 

@@ -18,7 +18,7 @@ from . import api, probe
 from .findings import Finding, warning
 from .platform import finding
 from .probe import Probe, ProbeResult
-from .refusals import refusal
+from .refusals import creation_trouble
 
 PAUSE = 0.5
 REMOVAL = 60.0
@@ -83,7 +83,7 @@ class Prober:
             return await self._wait(question, dns_pods)
         except ApiError as error:
             if isinstance(error, Forbidden | Invalid) or "webhook" in error.message:
-                return [finding(refusal(error.message, what=what, namespace=meta["namespace"]), check=check)]
+                return [finding(creation_trouble(error.message, what=what, namespace=meta["namespace"]), check=check)]
             return api.no_answer(error.status, error.message)
         finally:
             await self._remove(PODS, meta["name"], meta["namespace"])

@@ -16,7 +16,7 @@ class Trouble:
     """Kubernetes' own words."""
 
 
-def refusal(message: str, *, what: str, namespace: str) -> Trouble:
+def creation_trouble(message: str, *, what: str, namespace: str) -> Trouble:
     """From the message of a refused creation. `what` begins a sentence: "The pods of Deployment hub"."""
     quota = re.search(r"exceeded quota: ([^,]+),", message)
     unset = re.search(r"failed quota: ([^:]+): must specify (\S.*)", message)

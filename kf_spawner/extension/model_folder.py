@@ -26,11 +26,11 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
     Raises RequestError, whose field is `path`.
     """
     if not isinstance(path, str) or not path.strip():
-        raise _refusal(400, "BadRequest", "is missing: give the folder of a SavedModel, such as ~/models/digits")
+        raise _path_error(400, "BadRequest", "is missing: give the folder of a SavedModel, such as ~/models/digits")
     if "\0" in path:
-        raise _refusal(400, "BadRequest", "holds a null character: give the folder of a SavedModel")
+        raise _path_error(400, "BadRequest", "holds a null character: give the folder of a SavedModel")
     if not home or not claim:
-        raise _refusal(
+        raise _path_error(
             422,
             "NoVolume",
             "this notebook server has no home volume, so no other pod can read the model: start one with it",
@@ -38,23 +38,23 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
     try:
         return _on_volume(path, home, claim)
     except OSError as error:
-        raise _refusal(422, "NoSavedModel", f"{path} cannot be read: {error.strerror}") from error
+        raise _path_error(422, "NoSavedModel", f"{path} cannot be read: {error.strerror}") from error
 
 
 def _on_volume(path: str, home: str, claim: str) -> ModelFolder:
     root = Path(os.path.realpath(home))
     folder = Path(os.path.realpath(_under_home(path, home)))
     if not folder.is_relative_to(root):
-        raise _refusal(
+        raise _path_error(
             422, "OutsideVolume", f"{path} is not on the home volume ({home}): export the model to a folder below it"
         )
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "does not exist"
-        raise _refusal(422, "NoSavedModel", f"{path} {what}: give the folder that the model was exported to")
+        raise _path_error(422, "NoSavedModel", f"{path} {what}: give the folder that the model was exported to")
     if folder == root:
-        raise _refusal(422, "NoSavedModel", f"{path} is the home directory: move the model to a folder below it")
+        raise _path_error(422, "NoSavedModel", f"{path} is the home directory: move the model to a folder below it")
     if not _holds_model(folder, root):
-        raise _refusal(
+        raise _path_error(
             422,
             "NoSavedModel",
             f"{path} holds no SavedModel: neither saved_model.pb nor a version folder such as 1/saved_model.pb; "
@@ -84,5 +84,5 @@ def _is_saved_model(folder: Path, root: Path) -> bool:
     return any(file.is_file() and file.is_relative_to(root) for file in files)
 
 
-def _refusal(status: int, reason: str, message: str) -> RequestError:
+def _path_error(status: int, reason: str, message: str) -> RequestError:
     return RequestError(status, reason, message, field="path")

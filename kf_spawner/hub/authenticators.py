@@ -6,7 +6,6 @@ page on the internet can point its own name at 127.0.0.1).
 """
 
 import hmac
-import ipaddress
 import os
 import stat
 from pathlib import Path
@@ -17,21 +16,13 @@ from jupyterhub.auth import Authenticator
 from tornado import web
 from traitlets import Unicode, default
 
+from kf_spawner.loopback import is_loopback
+
 IAP_HEADER = "x-goog-authenticated-user-email"
 
 
 class UnsafeLogin(Exception):
     """This configuration would let strangers log in. The message says what to set instead."""
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def read_password(path: Path) -> str:

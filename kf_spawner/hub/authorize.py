@@ -102,9 +102,9 @@ class AuthorizeHandler(BaseHandler):  # type: ignore[misc] # JupyterHub has no t
 
     def _answer(self, status: int, message: str = "") -> None:
         self.set_status(status)
-        self._finish_refusal(_REASONS[status], message or _MESSAGES[status])
+        self._finish_error(_REASONS[status], message or _MESSAGES[status])
 
-    def _finish_refusal(self, reason: str, message: str) -> None:
+    def _finish_error(self, reason: str, message: str) -> None:
         """The door sends this to the caller as it is. The header tells it from an answer of the model server's."""
         self.set_header(DOOR_HEADER, reason)
         self.set_header("Content-Type", "application/json")
@@ -121,7 +121,7 @@ class AuthorizeHandler(BaseHandler):  # type: ignore[misc] # JupyterHub has no t
         """Answers errors as JSON: the caller is a program and cannot use the hub's HTML page."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         message = error.log_message if isinstance(error, web.HTTPError) and error.log_message else ""
-        self._finish_refusal(self._reason or "Error", message or self._reason)
+        self._finish_error(self._reason or "Error", message or self._reason)
 
 
 def handlers() -> list[tuple[str, type[web.RequestHandler]]]:

@@ -141,10 +141,10 @@ class Client:
             self.requests[method, status] += 1
         self.is_refused = status == UNAUTHORIZED
         if status >= 400:
-            raise self._refusal(status, text)
+            raise self._error_of(status, text)
         return json.loads(text) if text else {}
 
-    def _refusal(self, status: int, text: bytes) -> ApiError:
+    def _error_of(self, status: int, text: bytes) -> ApiError:
         if status != UNAUTHORIZED:
             return from_status(status, _json_or_message(text))
         self.config.token.forget()
@@ -318,7 +318,7 @@ class Client:
                     self.requests["WATCH", response.status] += 1
                     self.is_refused = response.status == UNAUTHORIZED
                     if response.status >= 400:
-                        raise self._refusal(response.status, await response.read())
+                        raise self._error_of(response.status, await response.read())
                     until_headers.reschedule(None)
                     async for line in _split_lines(response.content):
                         yield line

@@ -21,7 +21,7 @@ def from_json(text: bytes, *, field: str) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _refusal(f"is not JSON: {error}", field) from error
+        raise _bad_request(f"is not JSON: {error}", field) from error
     _check(value, field)
     return value
 
@@ -31,7 +31,7 @@ def from_yaml(text: str, *, field: str) -> list[Any]:
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
     except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # the others: of dates and numbers
-        raise _refusal(f"is not valid YAML: {error}", field) from error
+        raise _bad_request(f"is not valid YAML: {error}", field) from error
     _check(documents, field)
     return documents
 
@@ -42,15 +42,15 @@ def _check(value: Any, field: str) -> None:
         item, depth = waiting.pop()
         seen += 1
         if depth > DEPTH or seen > VALUES:
-            raise _refusal(f"is nested more than {DEPTH} times, or has more than {VALUES} values", field)
+            raise _bad_request(f"is nested more than {DEPTH} times, or has more than {VALUES} values", field)
         if isinstance(item, dict):
             if odd := [key for key in item if not isinstance(key, str)]:
-                raise _refusal(f"has the name {odd[0]!r}, which is no text: put it in quotes", field)
+                raise _bad_request(f"has the name {odd[0]!r}, which is no text: put it in quotes", field)
             waiting += [(part, depth + 1) for pair in item.items() for part in pair]
         elif isinstance(item, list):
             waiting += [(part, depth + 1) for part in item]
         elif problem := _problem(item):
-            raise _refusal(problem, field)
+            raise _bad_request(problem, field)
 
 
 def _problem(item: Any) -> str | None:
@@ -66,5 +66,5 @@ def _problem(item: Any) -> str | None:
     return None
 
 
-def _refusal(message: str, field: str) -> RequestError:
+def _bad_request(message: str, field: str) -> RequestError:
     return RequestError(400, "BadRequest", message, field=field)

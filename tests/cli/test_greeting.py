@@ -85,4 +85,4 @@ def test_people_are_those_who_can_log_in_and_are_not_us(monkeypatch):
 
 def test_a_full_disk_is_named_with_its_remedy():
     full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    assert machine.refusal(full, Path("/h")) == "/h: No space left on device; free some space on that disk"
+    assert machine.write_problem(full, Path("/h")) == "/h: No space left on device; free some space on that disk"

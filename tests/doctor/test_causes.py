@@ -235,7 +235,7 @@ def test_a_pod_that_does_not_end():
     ],
 )
 def test_a_pod_that_may_not_be_made(message, words, remedy):
-    found = refusals.refusal(message, what="The pods of Deployment kf/hub", namespace="kf")
+    found = refusals.creation_trouble(message, what="The pods of Deployment kf/hub", namespace="kf")
     assert found.cause.startswith("The pods of Deployment kf/hub are refused")
     assert words in found.cause
     assert remedy in found.remedy

@@ -108,8 +108,8 @@ class NodeServer:
         # A client that knows only SPDY sends POST: it gets an explanation.
         app.router.add_route("GET", "/exec" + CONTAINER, self._exec)
         app.router.add_route("POST", "/exec" + CONTAINER, self._exec)
-        app.router.add_route("*", "/attach" + CONTAINER, refusal(NO_ATTACH))
-        app.router.add_route("*", "/portForward/{namespace}/{pod}", refusal(NO_PORT_FORWARD))
+        app.router.add_route("*", "/attach" + CONTAINER, refuse(NO_ATTACH))
+        app.router.add_route("*", "/portForward/{namespace}/{pod}", refuse(NO_PORT_FORWARD))
         # A client that goes must end its handler: a followed log without output would not notice it.
         self._runner = web.AppRunner(
             app, access_log=None, handler_cancellation=True, shutdown_timeout=STOP_TIMEOUT, handle_signals=False
@@ -203,7 +203,7 @@ async def copy(chunks: AsyncGenerator[bytes, None], response: web.StreamResponse
         log.debug("a client that read a log has gone")
 
 
-def refusal(message: str) -> Handler:
+def refuse(message: str) -> Handler:
     """A handler that explains why the node refuses."""
 
     async def handler(request: web.Request) -> web.Response:

@@ -325,8 +325,8 @@ class PodWorker:
 
     def _show_node_stop(self) -> None:
         """Shows the containers that the next node restarts as waiting, not as ended."""
-        ended = [runner for runner in self._main if runner.attempt and runner.attempt.exit]
-        again = [runner for runner in ended if runner.restarts(runner.attempt.exit)]  # type: ignore[union-attr, arg-type]
+        ended = [(runner, runner.attempt.exit) for runner in self._main if runner.attempt and runner.attempt.exit]
+        again = [runner for runner, end in ended if runner.restarts(end)]
         for runner in self.runners:
             runner.show_node_stop()
         if len(ended) == len(self._main) and not again:
