@@ -79,7 +79,7 @@ class KubeflowExtension(ExtensionApp):
         config=True
     )
     serving_connect_url = Unicode(
-        help="The same URL as this server reaches it. Default: `$KF_SERVING_CONNECT_URL`, else `serving_url`."
+        help="`serving_url` as this server reaches it. Default: `$KF_SERVING_CONNECT_URL`, else `serving_url`."
     ).tag(config=True)
 
     @default("image")
@@ -156,16 +156,16 @@ class KubeflowExtension(ExtensionApp):
         await self._cluster.close()
 
     async def _sweep(self) -> None:
-        """Clears away what a server that was killed amid a submission left; ends when there is nothing left."""
+        """Deletes what a killed server left of an unfinished submission; ends when nothing is left."""
         left = True
         while left:
             try:
                 young = [await manager.sweep(older_than=self.orphan_age) for manager in (self._jobs, self._endpoints)]
                 left = any(young)
             except ConfigError as error:
-                log.warning("no TFJobs and endpoints here: %s", error)
+                log.warning("TFJobs and endpoints are not available: %s", error)
                 return
             except ApiError as error:
-                log.warning("looking for left-over objects: %s", error)
+                log.warning("cannot look for left-over objects: %s", error)
             if left:
                 await asyncio.sleep(self.orphan_age)

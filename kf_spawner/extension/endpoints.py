@@ -1,7 +1,7 @@
 """Model endpoints of the server's namespace: list, get, create, delete, logs and predictions.
 
-Acts with the server's account; what an endpoint is `kf_spawner.serving` says. Predictions go through the door with
-the caller's server's own token: nobody gets at an endpoint by this way who could not without.
+Acts with the server's account; `kf_spawner.serving` defines an endpoint. Predictions go through the door with the
+server's own token, so this way gives nobody access to more endpoints.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from kf_spawner.wrong_input import FieldError, WrongInput
 from .model_folder import model_folder
 
 PREDICTIONS = 128
-"""Predictions of one server that are asked for at one time: as many as a model server takes."""
+"""Most predictions of one server at the same time: as many as a model server takes."""
 CONNECT_TIMEOUT = 10.0
 """Seconds that a connection to the door may take, and a prediction may wait for its turn."""
 ROUTE_PATIENCE = 15.0
@@ -44,8 +44,8 @@ IN_REQUEST = FieldTable([*((f"{name}.*", f"{name}.*") for name in OPTIONS), ("pa
 
 @dataclass(frozen=True)
 class EndpointDefaults:
-    """`home` is where the claim is mounted for this process; `door` the URL below which it reaches endpoints,
-    `public` the one that users are told."""
+    """`home`: where this process sees the claim; `door`: URL below which it reaches endpoints; `public`: the one
+    that users see."""
 
     image: str | None
     claim: str | None
@@ -65,7 +65,7 @@ class Endpoints:
 
     @cached_property
     def _http(self) -> AsyncHTTPClient:
-        """Its own: the one that all of a Jupyter server share asks ten things at one time."""
+        """A client of our own: the one that a Jupyter server shares sends ten requests at a time."""
         return AsyncHTTPClient(force_instance=True, max_clients=PREDICTIONS)
 
     def close(self) -> None:
@@ -87,7 +87,7 @@ class Endpoints:
         return self._view(deployment, pods["items"])
 
     async def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Makes an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing."""
+        """Creates an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing."""
         options = await self._valid(body)
         deployment, service = build(options, namespace=self._cluster.namespace)
         client = await self._cluster.client()
@@ -129,7 +129,7 @@ class Endpoints:
             await self._check_claim(folder.claim)
         except RequestError as error:
             path_error = error
-            options["claim"] = "unknown"  # so that nothing but the path is said about it
+            options["claim"] = "unknown"  # so that only the path's own problem is reported
         errors += IN_REQUEST.translate(problems(options))
         if path_error and not errors:
             raise path_error
@@ -140,7 +140,7 @@ class Endpoints:
         return options
 
     async def delete(self, name: str) -> dict[str, Any]:
-        """Begins the deletion; the endpoint can be seen, as `deleting`, until its pods are gone."""
+        """Begins the deletion. The endpoint stays visible, as `deleting`, until its pods are gone."""
         client = await self._cluster.client()
         deployment = await self._deployment(name)
         namespace = self._cluster.namespace
@@ -157,7 +157,7 @@ class Endpoints:
     async def logs(
         self, name: str, *, follow: bool, after: Mapping[str, Cursor] | None = None
     ) -> AsyncGenerator[LogItem, None]:
-        """The logs of the endpoint's pods: as they are now, or followed without an end."""
+        """The logs of the endpoint's pods: as they are now, or followed without end."""
         await self._deployment(name)
         stream = follow_pods if follow else read_pods
         return stream(
@@ -171,8 +171,7 @@ class Endpoints:
     async def predict(self, name: str, body: bytes) -> HTTPResponse:
         """The model server's answer to a `:predict` body, whatever its status.
 
-        The door learns of an endpoint a moment after it is ready: until then an answer that is not the model
-        server's is not final.
+        The door learns of an endpoint shortly after it is ready. Until then only a model server's answer is final.
         """
         await self._cluster.client()
         deadline = time.monotonic() + ROUTE_PATIENCE
@@ -193,7 +192,7 @@ class Endpoints:
             raise RequestError(
                 503,
                 "NoDoor",
-                "KF_SERVING_URL says no way to endpoints: this server was not started by a hub",
+                "KF_SERVING_URL is not set, so endpoints cannot be reached: no hub started this server",
             )
         request = HTTPRequest(
             f"{address.model_url(door, self._cluster.namespace, name)}:predict",
@@ -212,7 +211,7 @@ class Endpoints:
             raise RequestError(502, "DoorUnreachable", f"{door} cannot be reached: {error}") from error
 
     def _late(self, name: str, said: str) -> RequestError:
-        """Which of the three waits was too long; tornado tells them apart by their words alone."""
+        """The error for a wait that was too long. Only tornado's message tells which of the three it was."""
         if "in request queue" in said:
             return RequestError(
                 429,
@@ -221,14 +220,16 @@ class Endpoints:
             )
         if "during request" in said:
             return RequestError(
-                504, "PredictTimeout", f"the endpoint {name!r} gave no answer in {self._predict_timeout:g} seconds"
+                504,
+                "PredictTimeout",
+                f"the endpoint {name!r} did not answer within {self._predict_timeout:g} seconds",
             )
         return RequestError(
-            502, "DoorUnreachable", f"{self._defaults.door} takes no connection within {CONNECT_TIMEOUT:g} seconds"
+            502, "DoorUnreachable", f"{self._defaults.door} accepts no connection within {CONNECT_TIMEOUT:g} seconds"
         )
 
     async def sweep(self, *, older_than: float) -> int:
-        """See `submission.sweep`: Services whose submission was cut off."""
+        """See `submission.sweep`: Services whose submission was interrupted."""
         client = await self._cluster.client()
         return await submission.sweep(
             client,

@@ -1,7 +1,7 @@
 """Paths in the notebook -> places on the user's home claim: what a model server's pod can mount.
 
-Looks at the file system, and at nothing else. A path is refused unless it lies, symbolic links followed, on the
-claim and holds a SavedModel.
+Reads the file system only. Refuses a path that, with symbolic links followed, is not on the claim or has no
+SavedModel.
 """
 
 import os
@@ -33,7 +33,7 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
         raise _path_error(
             422,
             "NoVolume",
-            "this notebook server has no home volume, so no other pod can read the model: start one with it",
+            "this notebook server has no home volume, so no other pod can read the model: start a server with one",
         )
     try:
         return _on_volume(path, home, claim)
@@ -79,7 +79,7 @@ def _holds_model(folder: Path, root: Path) -> bool:
 
 
 def _is_saved_model(folder: Path, root: Path) -> bool:
-    """A link that leads off the volume is no model: the model server would find nothing behind it."""
+    """A link out of the volume is not a model: the model server cannot follow it."""
     files = (Path(os.path.realpath(folder / name)) for name in ("saved_model.pb", "saved_model.pbtxt"))
     return any(file.is_file() and file.is_relative_to(root) for file in files)
 

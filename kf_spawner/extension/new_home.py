@@ -1,4 +1,4 @@
-"""What a new home holds: `work/`, and the examples that come with the platform. Made once, never put back."""
+"""What a new home holds: `work/`, and the examples that come with the platform. Created once, never restored."""
 
 import logging
 import shutil
@@ -10,11 +10,11 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
 
 def fill_new_home(home: Path) -> bool:
-    """Fills `home` if it holds nothing yet but hidden files; whether it did. A failure is logged, no more."""
+    """Fills `home` if it has only hidden files; returns whether it did. A failure is only logged."""
     try:
         if any(not entry.name.startswith(".") for entry in home.iterdir()):
             return False
-        # Whole or not at all: a server that is killed meanwhile finds a home that is still empty.
+        # All or nothing: if the server is killed meanwhile, the home is still empty.
         scratch = home / ".examples.part"
         shutil.rmtree(scratch, ignore_errors=True)
         shutil.copytree(EXAMPLES, scratch, copy_function=shutil.copyfile)

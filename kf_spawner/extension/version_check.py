@@ -2,15 +2,15 @@
 
 
 def version_mismatch(*, hub: str, image: str) -> str:
-    """What to tell whoever reads the server's log; empty where the two fit.
+    """A message for the server's log; empty if the two fit.
 
-    Versions fit when their first two numbers are the same: what hub and image say to each other (variables, the
-    token's Secret, REST) changes with those. `hub` is empty where the hub does not say, as one of another kind does.
+    Versions fit when their first two numbers are the same: the interface between hub and image (variables, the
+    token's Secret, REST) changes with those. `hub` is empty if the hub does not tell its version.
     """
     if not hub or hub.split(".")[:2] == image.split(".")[:2]:
         return ""
     return (
-        f"this image is of kf_spawner {image}, and the hub that started it of {hub}: TFJobs, endpoints or the login "
+        f"this image has kf_spawner {image}, and the hub that started it has {hub}: TFJobs, endpoints or the login "
         f"may not work. Start the server with an image that has the tag {hub}, or ask whoever runs the hub to offer "
         f"one (an image of your own: build it again on version {hub})"
     )

@@ -1,4 +1,4 @@
-"""The way from a kernel to its own notebook server's REST interface: address, token, requests, streams of lines."""
+"""A kernel's connection to its own notebook server's REST interface: address, token, requests, streams of lines."""
 
 import errno
 import json
@@ -19,12 +19,12 @@ POLL = 0.5
 STREAM_TIMEOUT = 60.0  # the server sends something at least every 15 seconds
 ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
-# A kernel's requests go to its own machine: a proxy that the environment names has no part in that.
+# A kernel's requests go to its own machine: the environment's proxies do not apply.
 _opener = request.build_opener(request.ProxyHandler({}))
 
 
 class Unreachable(KfError):
-    """The notebook server, or the cluster behind it, gives no answer now; it may later."""
+    """The notebook server, or the cluster behind it, does not answer now; it may later."""
 
 
 class Connection:
@@ -42,7 +42,7 @@ class Connection:
         content_type: str = "application/json",
         timeout: float = TIMEOUT,
     ) -> Dict[str, Any]:
-        """The JSON that the server answers. KfError: what it refuses, or that it does not answer."""
+        """The server's JSON answer. Raises KfError if it refuses or does not answer."""
         with self._open(method, path, body, content_type, timeout) as response:
             try:
                 answer: Dict[str, Any] = json.loads(response.read().decode("utf-8"))
@@ -73,7 +73,7 @@ class Connection:
                 yield json.loads(line.decode("utf-8"))
 
     def delete(self, path: str, wait: bool) -> None:
-        """Deletes what `path` names, and waits until it is gone; what is gone already is fine."""
+        """Deletes the object at `path`, and with `wait` waits until it is gone. No error if it is gone already."""
         deadline = time.monotonic() + DELETE_TIMEOUT
         method = "DELETE"
         while True:
@@ -105,7 +105,7 @@ class Connection:
                 raise _error_of(problem.code, problem.read())
         except (urlerror.URLError, socket.timeout, OSError) as problem:
             reason = getattr(problem, "reason", problem)
-            raise Unreachable("the notebook server at %s gives no answer (%s)" % (self.url, reason))
+            raise Unreachable("the notebook server at %s does not answer (%s)" % (self.url, reason))
 
 
 def connect() -> Connection:
@@ -139,7 +139,7 @@ def quoted(name: str) -> str:
 
 
 def _runtime_folders() -> List[str]:
-    """Where Jupyter servers write who they are (see Jupyter's documentation of its paths)."""
+    """Folders in which Jupyter servers write their addresses (see Jupyter's documentation of its paths)."""
     home = os.path.expanduser("~")
     folders = [os.environ.get("JUPYTER_RUNTIME_DIR")]
     if os.environ.get("JUPYTER_DATA_DIR"):
@@ -177,4 +177,4 @@ def _jsonable(value: Any) -> Any:
         import base64
 
         return {"b64": base64.b64encode(value).decode("ascii")}
-    raise TypeError("a %s is no JSON value" % type(value).__name__)
+    raise TypeError("a %s is not a JSON value" % type(value).__name__)

@@ -1,4 +1,4 @@
-"""What a cell shows while something goes on: one card that is updated in place, and lines of logs below it.
+"""What a cell shows while it waits: one card that is updated in place, and lines of logs below it.
 
 Plain display messages, no widgets: the same in JupyterLab, in a run without a browser, and in a terminal as text.
 """
@@ -21,7 +21,7 @@ OTHER_COLOUR = "#ef6c00"
 
 
 class Card:
-    """A display that changes in place; updates that come faster than one can look are left out, never the last."""
+    """A display that changes in place. Updates that come too fast are left out, but never the last."""
 
     def __init__(self) -> None:
         self._handle: Any = None
@@ -64,7 +64,7 @@ def paced(lines: List[str]) -> List[str]:
 
 
 def in_kernel() -> bool:
-    """Whether display messages have somewhere to go."""
+    """Whether there is a kernel that shows display messages."""
     if "IPython" not in sys.modules:
         return False
     from IPython import get_ipython

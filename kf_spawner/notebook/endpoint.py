@@ -1,4 +1,4 @@
-"""Model endpoints from a notebook: deploy a SavedModel, ask it for predictions, take it down again."""
+"""Model endpoints from a notebook: deploy a SavedModel, ask it for predictions, delete it."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from .watch import log_lines
 POLL = 0.5
 PREDICT_TIMEOUT = 330.0
 TAIL = 20
-# Failed this often one after the other: it is not the moment between two states.
+# Failed this often in a row: it is not just a moment between two states.
 FAILED_POLLS = 4
 
 
@@ -30,10 +30,10 @@ def deploy(
 ) -> "Endpoint":
     """Serves the SavedModel in `path` at an endpoint, and shows its state until it answers.
 
-    `path` is a folder on the home volume with `saved_model.pb`, or with numbered versions of it (`1/saved_model.pb`),
-    of which the newest is served, new ones as they come. `replace` deletes an endpoint that has this name first;
-    `cpu` and `memory` (Kubernetes quantities) are for each of `replicas` (default 1); `timeout` in seconds.
-    Raises KfError (nothing was made) or EndpointFailed (it does not come up).
+    `path` is a folder on the home volume with `saved_model.pb`, or with numbered versions of it (`1/saved_model.pb`).
+    The newest version is served, also one that comes later. `replace` first deletes an endpoint of this name; `cpu`
+    and `memory` (Kubernetes quantities) are for each of `replicas` (default 1); `timeout` in seconds. Raises KfError
+    (nothing was created) or EndpointFailed (it does not become ready).
     """
     requests = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value is not None}
     limits = {"memory": memory} if memory is not None else {}
@@ -78,12 +78,12 @@ class Endpoint:
 
     @property
     def url(self) -> str:
-        """The model's address; append `:predict`. It asks who calls: send `Authorization: token …`."""
+        """The model's address; append `:predict`. It requires a token: send `Authorization: token …`."""
         url: str = self.status()["url"]
         return url
 
     def wait(self, timeout: float = 600.0, quiet: bool = False) -> "Endpoint":
-        """Shows the state until the endpoint answers. EndpointFailed says why it does not come up."""
+        """Shows the state until the endpoint answers. EndpointFailed has the cause if it does not become ready."""
         card = display.Card()
         deadline = time.monotonic() + timeout
         failed = 0
@@ -128,7 +128,7 @@ class Endpoint:
             print("[%s] %s" % (item["replica"], item["line"]))
 
     def delete(self, wait: bool = True) -> None:
-        """Takes the endpoint down; returns when it is gone. One that is gone already is fine."""
+        """Deletes the endpoint; returns when it is gone. No error if it is gone already."""
         self._connection.delete("endpoints/" + quoted(self.name), wait)
 
     def __repr__(self) -> str:
@@ -152,7 +152,7 @@ class Endpoint:
             parts.extend("    " + item["line"] for item in list(self.lines())[-TAIL:])
         except KfError:
             parts.append("    (its log cannot be read)")
-        parts.append("It stays for you to look at: Endpoint(%r).delete() takes it down." % self.name)
+        parts.append("It is kept for you to look at: Endpoint(%r).delete() deletes it." % self.name)
         return "\n".join(parts)
 
 

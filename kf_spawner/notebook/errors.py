@@ -1,4 +1,4 @@
-"""What can go wrong, said shortly: IPython shows these exceptions without the way through our code."""
+"""The errors of this room: IPython shows them without a traceback."""
 
 from typing import List, Optional
 
@@ -8,8 +8,8 @@ RED, BOLD, PLAIN = "\x1b[31m", "\x1b[1m", "\x1b[0m"
 class KfError(Exception):
     """Something cannot be done; the message says what is wrong and what to do.
 
-    `field` is the argument that is at fault (None if it is none), `reason` one word for programs, `about` the name
-    of the job or endpoint in question, where the server named one.
+    `field` is the wrong argument (None if it is none), `reason` one word for programs, `about` the name of the job or
+    endpoint in question, where the server named one.
     """
 
     def __init__(self, message: str, field: Optional[str] = None, reason: str = "Error", about: str = "") -> None:
@@ -32,7 +32,7 @@ class TFJobDeleted(KfError):
 
 
 class EndpointFailed(KfError):
-    """The endpoint does not come up."""
+    """The endpoint does not become ready."""
 
 
 class PredictFailed(KfError):

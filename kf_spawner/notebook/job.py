@@ -31,7 +31,7 @@ class TFJob:
 
     @classmethod
     def get(cls, name: str) -> "TFJob":
-        """A job that is there already. KfError if it is not."""
+        """An existing job. KfError if there is none."""
         job = cls(name)
         job.status()
         return job
@@ -45,7 +45,7 @@ class TFJob:
         kwargs: Optional[Dict[str, Any]] = None,
         **options: Any,
     ) -> "TFJob":
-        """A job whose replicas call `function(*args, **kwargs)`; it must stand alone, imports inside."""
+        """A job whose replicas call `function(*args, **kwargs)`; the function contains its imports."""
         source = program.from_function(function, args, kwargs)
         return cls(name or function.__name__.replace("_", "-").lower(), source, **options)
 
@@ -68,7 +68,7 @@ class TFJob:
         return job
 
     def submit(self, replace: bool = False) -> "TFJob":
-        """Makes the job. With `replace` a job that has its name is deleted first."""
+        """Creates the job. `replace` first deletes a job of this name."""
         if self._manifest is None and self._options is None:
             raise KfError(
                 "has no program: it was made elsewhere, and can only be followed or deleted", field="program"
@@ -93,14 +93,14 @@ class TFJob:
         return state
 
     def events(self) -> List[Dict[str, Any]]:
-        """What Kubernetes noted about the job and its replicas, the oldest first."""
+        """The Kubernetes events of the job and its replicas, oldest first."""
         items: List[Dict[str, Any]] = self._connection.call("GET", "tfjobs/%s/events" % quoted(self.name))["items"]
         return items
 
     def lines(self, replica: Optional[str] = None, follow: bool = False) -> Iterator[Dict[str, Any]]:
         """The log as dicts with replica, time and line; of all replicas, or of one such as `worker-0`.
 
-        With `follow` until the job has ended, also over a connection that breaks off.
+        With `follow` until the job has ended, also if a connection breaks.
         """
         query = {} if replica is None else {"replica": str(replica)}
         return log_lines(self._connection, "tfjobs/%s/logs" % quoted(self.name), query, follow)
@@ -113,7 +113,7 @@ class TFJob:
     def wait(self, timeout: Optional[float] = None, quiet: bool = False) -> "TFJob":
         """Shows state and logs as they happen, until the job has ended. TFJobFailed if it failed.
 
-        Interrupting the kernel only ends the showing. `timeout` in seconds, then TimeoutError; `quiet` shows nothing.
+        An interrupt ends the display, not the job. `timeout` in seconds, then TimeoutError; `quiet` shows nothing.
         """
         shown = _JobDisplay(quiet)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -126,7 +126,7 @@ class TFJob:
         return self
 
     def delete(self, wait: bool = True) -> None:
-        """Deletes the job and its replicas; returns when they are gone. A job that is gone already is fine."""
+        """Deletes the job and its replicas; returns when they are gone. No error if it is gone already."""
         self._connection.delete("tfjobs/" + quoted(self.name), wait)
 
     def __repr__(self) -> str:
@@ -177,13 +177,13 @@ class _JobDisplay:
         if lines and not self._quiet:
             print("\n".join(display.paced(lines)), flush=True)
         if self._view is not None and not self._quiet:
-            # A warning is of use while something is awaited; where replicas run, it is history.
+            # A warning helps while something waits; once replicas run, it is outdated.
             pending = self._view["state"] in ("Pending", "Created", "Restarting")
             markup = display.job_html(self._view, self._warning if pending else None)
             self._card.show(display.job_text(self._view), markup, last=self.end is not None)
 
     def judge(self) -> None:
-        """Raises what the end of the job means."""
+        """Raises an error if the job did not succeed."""
         assert self.end is not None
         name, state = self.end["name"], self.end["state"]
         if state == "Deleted":
@@ -223,7 +223,7 @@ def list_tfjobs() -> display.Listing:
 
 
 def _body(name: str, source: str, options: Dict[str, Any]) -> Dict[str, Any]:
-    """The options as the REST interface takes them; what is None is left to the server."""
+    """The options as the REST interface takes them; the server decides what is None."""
     rest = dict(options)
     body: Dict[str, Any] = {"name": name, "program": source}
     counts = {kind: rest.pop(kind) for kind in REPLICA_TYPES if rest.get(kind) is not None}

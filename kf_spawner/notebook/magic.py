@@ -1,4 +1,4 @@
-"""The magics: `%%tfjob NAME …` runs a cell's body as a job, `%tfjob NAME` shows a job that is there."""
+"""The magics: `%%tfjob NAME …` runs a cell's body as a job, `%tfjob NAME` shows an existing job."""
 
 import argparse
 import shlex
@@ -53,14 +53,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("name", help="the job's name: lower-case letters, digits and '-'")
     add = parser.add_argument
-    add("--worker", type=_count, metavar="N", help="number of workers (default 1 where no replica is asked for)")
+    add("--worker", type=_count, metavar="N", help="number of workers (default 1 if no replica type is given)")
     add("--ps", type=_count, metavar="N", help="number of parameter servers")
     add("--chief", action="store_true", help="add a chief")
     add("--master", action="store_true", help="add a master (the chief of older programs)")
     add("--evaluator", type=_count, metavar="N", nargs="?", const=1, help="add an evaluator")
     add("--image", metavar="REF", help="image of the replicas (default: the notebook's own)")
     add("--cpu", metavar="QUANTITY", help="CPU that each replica asks for, such as 500m or 2")
-    add("--memory", metavar="QUANTITY", help="memory of each replica, such as 1Gi; more than that ends it")
+    add("--memory", metavar="QUANTITY", help="memory of each replica, such as 1Gi; a replica that uses more is ended")
     add("--gpu", type=_count, metavar="N", help="GPUs of each replica")
     add("--env", type=_variable, action="append", default=[], metavar="NAME=VALUE", help="environment; repeatable")
     add("--arg", action="append", dest="args", metavar="TEXT", help="an argument of the program; repeatable")
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--deadline", type=_count, metavar="SECONDS", help="stop the job when it takes longer")
     add("--no-home", action="store_true", help="replicas without the home volume")
     add("--working-dir", metavar="DIR", help="where the program starts (default: the home directory)")
-    add("--replace", action="store_true", help="delete a job that has this name first")
+    add("--replace", action="store_true", help="first delete a job of this name")
     add("--detach", action="store_true", help="only submit; %%tfjob NAME shows it later")
     add("--stop-on-interrupt", action="store_true", help="delete the job when the cell is interrupted")
     return parser
@@ -93,7 +93,7 @@ class TFJobMagics(Magics):
         if cell is None:
             job = TFJob.get(name)
         else:
-            # Another image may hold another Python, whose syntax this kernel's need not be.
+            # Another image may have another Python, with other syntax than this kernel's.
             source = cell if arguments["image"] and cell.strip() else program.checked(cell, "the cell")
             job = TFJob(name, source, **_options(arguments)).submit(replace=replace)
         if detach:
@@ -103,7 +103,7 @@ class TFJobMagics(Magics):
 
 
 def _refuse_without_body(given: Dict[str, Any]) -> None:
-    """Somebody forgot a percent sign: the job that is shown would not be the one that was asked for."""
+    """Refuses options without a program: the user probably forgot a percent sign."""
     flags = ["--" + {"args": "arg"}.get(key, key.replace("_", "-")) for key in given]
     flags = sorted(set(flags) - {"--name", "--stop-on-interrupt"})
     if flags:
@@ -131,7 +131,7 @@ def _options(arguments: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _show(job: TFJob, stop: bool) -> None:
-    """Shows the job until it ends. An interrupt ends the showing; the job only where that was asked for."""
+    """Shows the job until it ends. An interrupt ends the display, and with `stop` the job."""
     try:
         job.wait()
     except KeyboardInterrupt:
@@ -140,6 +140,6 @@ def _show(job: TFJob, stop: bool) -> None:
             job.delete()
             return
         print(
-            "Interrupted: TFJob %s runs on. %%tfjob %s shows it again, TFJob.get(%r).delete() stops it."
+            "Interrupted: TFJob %s continues to run. %%tfjob %s shows it again, TFJob.get(%r).delete() stops it."
             % (job.name, job.name, job.name)
         )

@@ -1,4 +1,4 @@
-"""Program text from what a notebook has at hand: a cell, a function, a script, a notebook file."""
+"""Program text from a cell, a function, a script or a notebook file."""
 
 import inspect
 import json
@@ -38,7 +38,7 @@ def checked(source: str, where: str) -> str:
 def from_function(
     function: Callable[..., Any], args: Sequence[Any] = (), kwargs: Optional[Dict[str, Any]] = None
 ) -> str:
-    """The function's source and a call of it. It must stand alone: imports inside, arguments that JSON can hold."""
+    """The function's source and a call of it. It contains its imports; arguments are JSON values."""
     name = getattr(function, "__name__", "")
     if not inspect.isfunction(function) or name == "<lambda>":
         raise KfError("must be a function made with def", field="function")
@@ -62,11 +62,11 @@ def from_script(path: str) -> str:
 
 
 def from_notebook(path: str) -> str:
-    """The code cells of a notebook file, without lines of IPython's own and cells of other languages."""
+    """The code cells of a notebook file, without IPython's own lines and cells of other languages."""
     try:
         cells = json.loads(_read(path))["cells"]
     except (ValueError, KeyError, TypeError):
-        raise KfError("%s is no notebook (version 4)" % path, field="path")
+        raise KfError("%s is not a notebook (version 4)" % path, field="path")
     parts = []
     for cell in cells:
         source = "".join(cell.get("source") or "")
@@ -76,7 +76,7 @@ def from_notebook(path: str) -> str:
 
 
 def _plain(line: str) -> str:
-    """A line of IPython's own as a comment, so that the numbers of the other lines stay."""
+    """An IPython line as a comment, so that the other lines keep their numbers."""
     bare = line.lstrip()
     if bare.startswith(("%", "!")):
         return line[: len(line) - len(bare)] + "pass  # " + bare
@@ -87,5 +87,5 @@ def _read(path: str) -> str:
     try:
         with open(os.path.expanduser(path), encoding="utf-8") as file:
             return file.read()
-    except (OSError, ValueError, TypeError) as problem:  # the last: it is no path at all
+    except (OSError, ValueError, TypeError) as problem:  # TypeError: it is not a path
         raise KfError("%s cannot be read: %s" % (path, problem), field="path")

@@ -1,4 +1,4 @@
-"""A job as it changes, over connections that break off, and read in the background of a cell.
+"""Follows a job in the background of a cell, also over connections that break.
 
 The server gives each log line a cursor. A stream that is opened again names the last cursor of each replica, and
 continues exactly after those lines.
@@ -13,7 +13,7 @@ from urllib import parse
 from .connection import Connection, Unreachable, quoted
 from .errors import KfError
 
-PATIENCE = 120.0  # seconds without any answer after which watching is given up
+PATIENCE = 120.0  # seconds without any answer after which a watch gives up
 PACE = 0.2  # seconds over which lines are gathered before they are printed
 RETRY = 1.0  # seconds between two attempts to open a stream
 BATCH = 20000  # items
@@ -24,8 +24,8 @@ def resumed(
 ) -> Iterator[Dict[str, Any]]:
     """The items of a stream over connections that break off, each log line once; `ping` items in between.
 
-    It is over when the server ends it; where `last` is given, only after an item of that type.
-    Raises Unreachable after PATIENCE seconds without an answer, and KfError for what the server refuses.
+    It ends when the server ends it; with `last`, only after an item of that type. Raises Unreachable after PATIENCE
+    seconds without an answer, and KfError for what the server refuses.
     """
     cursors: Dict[str, str] = {}
     answered = time.monotonic()
@@ -86,7 +86,7 @@ class JobWatch:
         self._ended.set()
 
     def take(self) -> List[Dict[str, Any]]:
-        """What came within a moment; empty if nothing did. Raises KfError where the job cannot be watched."""
+        """The items of the next PACE seconds; may be empty. Raises KfError if the job cannot be watched."""
         items: List[Dict[str, Any]] = []
         until = time.monotonic() + PACE
         while True:
@@ -111,7 +111,7 @@ class JobWatch:
             self._put(problem)
 
     def _is_new(self, item: Dict[str, Any]) -> bool:
-        """A stream that is opened again begins with all events: those that were told are left out."""
+        """Whether the item is new: a stream that is opened again repeats all events."""
         if item["type"] == "event":
             event = (item["object"], item["reason"], item["message"])
             if self._events.get(event) == item["count"]:

@@ -2,5 +2,5 @@
 
 Owns jobs, submissions (several objects made together or not at all), job watches, log streams, views for people, and
 the JSON of answers and errors. Knows the Kubernetes client, `kf_spawner.tfjob` and tornado. Knows no Jupyter server
-and no hub: who calls, and with which rights, the rooms above it decide.
+and no hub: the rooms above decide who calls, and with which rights.
 """

@@ -1,10 +1,10 @@
-"""Counts changes, and wakes whoever waits for the next one."""
+"""Counts changes and wakes those who wait for the next one."""
 
 import asyncio
 
 
 class ChangeCount:
-    """Who remembers the count that they have seen misses no change, however many come at once."""
+    """A reader that remembers the last count it saw misses no change, however many come at once."""
 
     def __init__(self) -> None:
         self.count = 0

@@ -15,7 +15,7 @@ from .log_cursor import Line, LogReading
 class ContainerRun:
     """One run of a pod's container. `restart` numbers the runs from 0; `previous`: the run before the newest one.
 
-    Of a container the API has the logs of its newest two runs.
+    The API has the logs of a container's newest two runs.
     """
 
     namespace: str
@@ -36,10 +36,10 @@ async def read_log(
     growing: bool = False,
     tail: int | None = None,
 ) -> AsyncGenerator[Line, None]:
-    """The lines that `reading` passes on, of those that were written from `since` on. Raises ApiError.
+    """The lines written from `since` on that `reading` passes on. Raises ApiError.
 
-    `growing` (as `follow`): the log is read again later, so a text without a newline at its end, of which more may
-    come, is left for then.
+    `growing` (as `follow`): the log is read again later. A line without a newline is left for then, because more of
+    it may come.
     """
     stream = client.logs(
         run.namespace,
@@ -57,7 +57,7 @@ async def read_log(
                 break
             for line in reading.take(raw.decode(errors="replace").removesuffix("\n")):
                 yield line
-    if not follow:  # a stream that is followed may have been cut off: then the line to find is still to come
+    if not follow:  # a followed stream may have been cut off before the line to find
         for line in reading.rest():
             yield line
 
@@ -69,7 +69,7 @@ async def read_tail(
     first = LogReading(run.uid, run.restart)
     lines = [line async for line in read_log(client, run, first, growing=growing, tail=count)]
     since = next((line.cursor.since for line in lines if line.cursor), None)
-    # Other lines may have been written at the time of the first one: only read with them are all numbered right.
+    # Other lines may have the time of the first one: the numbers are right only if those are read, too.
     newest: deque[Line] = deque(maxlen=count)
     async for line in read_log(client, run, reading, since=since if len(lines) >= count else None, growing=growing):
         newest.append(line)

@@ -1,4 +1,4 @@
-"""What a request can end with, as one exception.
+"""The one exception for a refused request.
 
 The handlers answer it as JSON: {"reason", "message", "field"?, "name"?, "errors"?: [{"field", "message"}]}.
 """
@@ -17,8 +17,8 @@ UNKNOWN = "is an unknown field: check its spelling and place"
 class RequestError(Exception):
     """A refusal for the caller: what is wrong and what to do.
 
-    `status` is the HTTP code, `reason` one word, `field` where the fault is, if it is in one, `name` the object that
-    is in the way. `errors` are all faults as (field, message), where several were found at once.
+    `status` is the HTTP code, `reason` one word, `field` the wrong field, if there is one, `name` the object that is
+    in the way. `errors` are all problems as (field, message), if several were found at once.
     """
 
     def __init__(
@@ -52,33 +52,33 @@ class RequestError(Exception):
 
 
 def from_cluster(error: ApiError | ConfigError) -> RequestError:
-    """The refusal that stands for an answer (or none) of the Kubernetes API."""
+    """The refusal for an error of the Kubernetes API, or for no answer."""
     if isinstance(error, ConfigError):
         return RequestError(503, "NoCluster", f"no Kubernetes cluster is known here: {error}")
     if isinstance(error, Unreachable):
         return RequestError(
-            503, "ClusterUnreachable", f"the Kubernetes API gives no answer; try again soon ({error.message})"
+            503, "ClusterUnreachable", f"the Kubernetes API does not answer; try again soon ({error.message})"
         )
     if isinstance(error, Unauthorized):
         return RequestError(
             503,
             "ClusterCredentials",
-            f"the Kubernetes API does not accept this server's account: start it again ({error.message})",
+            f"the Kubernetes API does not accept this server's account: restart the server ({error.message})",
         )
     if isinstance(error, NotFound) and not error.details.get("name"):
         return RequestError(
-            503, "KindNotInstalled", "this cluster does not know TFJobs: an administrator applies tfjobs-crd.yaml"
+            503, "KindNotInstalled", "this cluster has no kind TFJob: ask an administrator to apply tfjobs-crd.yaml"
         )
     return RequestError(error.status, error.reason, error.message, field=field_errors(error)[0].field)
 
 
 def may_pass(error: ApiError) -> bool:
-    """Whether the same request may succeed in a while: no answer, too much to do, or storage away."""
+    """Whether the same request may succeed later: no answer came, or the API server is busy or without storage."""
     return isinstance(error, Unreachable) or error.status == 429 or error.status >= 500
 
 
 def wrong_input(error: WrongInput, *, status: int = 400, reason: str = "Invalid") -> RequestError:
-    """The refusal of input with problems: `field` is the first that is wrong, `errors` are all."""
+    """The refusal of wrong input: `field` is the first wrong field, `errors` has all problems."""
     field = next((one.field for one in error.errors if one.field), None)
     return RequestError(status, reason, str(error), field=field, errors=error.errors)
 
@@ -86,7 +86,7 @@ def wrong_input(error: WrongInput, *, status: int = 400, reason: str = "Invalid"
 def field_errors(error: ApiError) -> list[FieldError]:
     """Every problem that the API server names, its field as a path of the object that was sent."""
     causes = error.details.get("causes") or []
-    # For what it could not check, the API server names the field <nil>.
+    # The API server names the field <nil> for what it could not check.
     named = [
         FieldError(cause["field"], cause.get("message") or error.message)
         for cause in causes
@@ -96,7 +96,7 @@ def field_errors(error: ApiError) -> list[FieldError]:
 
 
 def unknown_fields(error: ApiError) -> list[FieldError]:
-    """The fields that the API server does not know. Its message has their paths and nothing else does."""
+    """The fields that the API server does not know. Only its message has their paths."""
     paths = re.findall(r'unknown field "([^"]+)"', error.message)
     return [FieldError(path, UNKNOWN) for path in dict.fromkeys(paths)]
 

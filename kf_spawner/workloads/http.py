@@ -36,13 +36,13 @@ class Answers(web.RequestHandler):
         self.finish(json.dumps(body))
 
     def refuse(self, error: RequestError) -> None:
-        if self._headers_written:  # within a stream: its last line says it
+        if self._headers_written:  # the stream has begun: the error is its last line
             self.finish(json.dumps({"type": "error", **error.body()}) + "\n")
             return
         self.answer(error.body(), status=error.status)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """What the server below refuses itself, in the same shape."""
+        """Errors of tornado and the Jupyter server, in the same shape."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         reason = (getattr(error, "reason", None) or self._reason).title().replace(" ", "")
         message = getattr(error, "log_message", None) or self._reason
@@ -69,16 +69,16 @@ class Answers(web.RequestHandler):
         return value
 
     def cursors(self) -> dict[str, Cursor]:
-        """By a pod's uid, the line after which its log is to continue: the query's `after` parameters."""
+        """The line after which each log continues, by the pod's uid: the query's `after` parameters."""
         try:
             found = [Cursor.parse(text) for text in self.get_query_arguments("after")]
         except CursorError as error:
-            message = f"{error}: send the `cursor` of a line of this log, as it was"
+            message = f"{error}: send the `cursor` of a line of this log, unchanged"
             raise RequestError(400, "BadRequest", message, field="after") from error
         return {cursor.pod: cursor for cursor in found}
 
     async def stream(self, items: Items, *, heartbeat: float) -> None:
-        """Each item as one line of JSON, at once; ends with the items or when the caller hangs up.
+        """Sends each item at once as one line of JSON, until the items end or the caller disconnects.
 
         After `heartbeat` seconds without an item a line {"type": "ping"} is sent.
         """
@@ -100,7 +100,7 @@ class Answers(web.RequestHandler):
 
 
 async def with_heartbeats(items: Items, *, every: float) -> Items:
-    """`items`, and {"type": "ping"} whenever `every` seconds went by without one: keeps proxies from hanging up."""
+    """`items`, and {"type": "ping"} after each `every` seconds without one, so that no proxy disconnects."""
     async with contextlib.aclosing(items):
         pending: asyncio.Task[Any] | None = None
         try:
@@ -123,7 +123,7 @@ async def with_heartbeats(items: Items, *, every: float) -> Items:
 
 
 async def _until(items: Items, gone: asyncio.Task[bool]) -> Items:
-    """`items`, until they or the caller's connection end."""
+    """`items`, until they end or the caller's connection does."""
     while not gone.done():
         step = asyncio.ensure_future(anext(items))
         try:

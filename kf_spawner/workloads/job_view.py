@@ -1,6 +1,6 @@
 """A TFJob, its replicas and its events as small dicts for people and user interfaces: the types are in `wire`.
 
-Pure. Decides no job's state: the operator does, in the job's conditions.
+Pure. Does not decide a job's state: the operator does, in the job's conditions.
 """
 
 from collections.abc import Container, Iterable
@@ -20,7 +20,7 @@ _WORDS = {
     pod_reasons.OUT_OF_MEMORY: "out of memory",
     pod_reasons.EVICTED: "evicted",
 }
-"""What a user reads for the reasons that the kubelet gives most often; other reasons stay as they are."""
+"""The words for the kubelet's most frequent reasons; other reasons stay as they are."""
 
 
 def job_selector(name: str) -> str:
@@ -29,7 +29,7 @@ def job_selector(name: str) -> str:
 
 
 def replica_name(pod: dict[str, Any]) -> str | None:
-    """`worker-0`; None for a pod that is no replica."""
+    """`worker-0`; None for a pod that is not a replica."""
     labels = pod["metadata"].get("labels") or {}
     kind, index = labels.get(TYPE_LABEL), labels.get(INDEX_LABEL)
     return f"{kind.lower()}-{index}" if kind and index is not None else None
@@ -93,7 +93,7 @@ def replica_view(pod: dict[str, Any]) -> ReplicaView:
 
 
 def _pod_state(pod: dict[str, Any]) -> tuple[ReplicaState, str, str]:
-    """(state, reason, message): what the phase says, made precise by what the container waits for or ended with."""
+    """(state, reason, message): from the phase, and from what the container waits for or ended with."""
     status = pod.get("status") or {}
     phase = status.get("phase", "Pending")
     container = _main_status(pod)
@@ -126,12 +126,12 @@ def _main_status(pod: dict[str, Any]) -> dict[str, Any]:
 
 
 def _terminated(container: dict[str, Any]) -> dict[str, Any] | None:
-    """How the container ended, the last time if it runs again."""
+    """How the container last ended."""
     return pod_reasons.ended(container) or None
 
 
 def events_about(uids: Container[str], events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of `events` that are about an object with one of these uids, the oldest first."""
+    """The `events` about objects with one of these uids, oldest first."""
     about = [event for event in events if (event.get("involvedObject") or {}).get("uid") in uids]
     return sorted(about, key=lambda event: event_view(event)["time"] or "")
 

@@ -1,6 +1,6 @@
-"""One TFJob as it changes: the job, its pods and its events, for every stream that tells of one.
+"""One TFJob as it changes: the job, its pods and its events, for every stream about a job.
 
-Watches are resumed when the API server is started anew.
+Watches resume when the API server restarts.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class JobWatch:
         self._open = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "JobWatch":
-        """Raises Unreachable when the first lists cannot be had in time."""
+        """Raises Unreachable when the first lists do not come in time."""
         informers = (self._jobs, self.pods, self._events)
         async with contextlib.AsyncExitStack() as stack:
             for informer in informers:
@@ -71,7 +71,7 @@ class JobWatch:
         return events_about(self._uids, self._events.items())
 
     async def states(self, *, pause: float = 0.0) -> AsyncGenerator[JobState, None]:
-        """The state now and after every change, until the job is gone; between two of them `pause` seconds."""
+        """The state now and after every change, until the job is gone, `pause` seconds apart."""
         while True:
             seen = self.changes.count
             state = self.current()

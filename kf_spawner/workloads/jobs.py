@@ -31,12 +31,12 @@ WRITTEN_AS = {
     resource.api_version: resource
     for resource in (replace(TFJOBS, version=version) for version in (names.VERSION, *names.OLD_VERSIONS))
 }
-"""Where a manifest is sent, by its apiVersion: the API server keeps all of them as one kind of object."""
+"""The resource to send a manifest to, by its apiVersion. The API server stores all of them as one kind."""
 
 
 @dataclass(frozen=True)
 class JobDefaults:
-    """What a program gets that does not ask for anything else: the notebook's own image and home."""
+    """A program's defaults: the notebook's own image and home."""
 
     image: str | None
     claim: str | None
@@ -66,12 +66,12 @@ class Jobs:
         return {**job_view(job, pods["items"]), "manifest": job}
 
     async def create(self, body: dict[str, Any]) -> JobView:
-        """Makes a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
+        """Creates a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
         draft = await self.plan(self._draft(body))
         return job_view(await self.store(draft), [])
 
     async def plan(self, draft: Draft) -> Draft:
-        """The draft, found valid by the cluster too; nothing is made. Raises RequestError with every problem."""
+        """The draft, checked by the cluster too. Creates nothing. Raises RequestError with every problem."""
         self._check_namespace(draft.job)
         missing: list[FieldError] = []
         wrong: list[FieldError] = []
@@ -80,7 +80,7 @@ class Jobs:
             resource = WRITTEN_AS[draft.job["apiVersion"]]
             missing = await preflight.missing_claims(client, draft.job, namespace=namespace)
             wrong = await preflight.wrong_templates(client, draft.job, namespace=namespace)
-            # Of what we found wrong the API server would tell again, in its own words.
+            # The API server would report again what we found, in its own words.
             fields = await preflight.wrong_fields(client, draft.job, resource=resource, namespace=namespace)
             wrong += [error for error in fields if not draft.errors or is_unknown(error)]
         except (ApiError, ConfigError):
@@ -95,7 +95,7 @@ class Jobs:
             raise wrong_input(error, status=422, reason=reason) from error
 
     async def store(self, draft: Draft) -> dict[str, Any]:
-        """Makes what `plan` gave; the job as the API has it then."""
+        """Creates what `plan` returned. Returns the job as the API has it."""
         client = await self._cluster.client()
         job = draft.job
         try:
@@ -117,7 +117,7 @@ class Jobs:
             ) from error
 
     async def delete(self, name: str) -> Deletion:
-        """Begins the deletion; the job can be seen, as `deleting`, until its replicas are gone."""
+        """Begins the deletion. The job stays visible, as `deleting`, until its replicas are gone."""
         client = await self._cluster.client()
         job = await self._job(name)
         with contextlib.suppress(NotFound):
@@ -177,7 +177,7 @@ class Jobs:
         )
 
     async def sweep(self, *, older_than: float) -> int:
-        """See `submission.sweep`: programs whose submission was cut off."""
+        """See `submission.sweep`: programs whose submission was interrupted."""
         client = await self._cluster.client()
         return await submission.sweep(
             client,

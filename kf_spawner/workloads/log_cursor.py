@@ -1,9 +1,9 @@
-"""Where a container's log was read up to, and how reading goes on exactly after that line. Pure.
+"""The line up to which a container's log was read, and how reading continues exactly after it. Pure.
 
-The Kubernetes API gives a log's lines in order, each with the time when it was written, and can begin at a time, no
-finer than a second. Several lines may have one time, and the times of standard output and standard error may be a
-little out of order. So a cursor names a line by its time, its number among the lines of that time, and a checksum of
-its text. Whoever resumes reads again from shortly before that time, finds that line, and passes on what follows it.
+The Kubernetes API gives a log's lines in order, each with the time when it was written. It can begin at a time in
+whole seconds. Several lines may have one time, and the times of standard output and standard error may be a little
+out of order. So a cursor names a line by its time, its number among the lines of that time, and a checksum of its
+text. To resume, read again from shortly before that time, find that line, and pass on what follows it.
 
 Two things may have changed in between. The log was rotated: its beginning, and maybe the line itself, is gone. The
 container was restarted: the log is another one.
@@ -21,12 +21,12 @@ NANOSECONDS = 1_000_000_000
 OUT_OF_ORDER = NANOSECONDS
 """How far the times of neighbouring lines may be out of order, in nanoseconds."""
 TIMES = 4096
-"""Of so many different times the number of lines is kept: far more than are ever out of order."""
+"""How many times keep their number of lines: far more than are ever out of order."""
 CURSOR = re.compile(r"([\w-]{1,63})\.(\d{1,9})\.(\d{1,19})\.(\d{1,9})\.([0-9a-f]{8})", re.ASCII)
 
 
 class CursorError(ValueError):
-    """A text that is no cursor."""
+    """A text that is not a cursor."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Cursor:
 
     @property
     def since(self) -> str:
-        """From what time on to read again, in RFC 3339: whole seconds, for the API knows no parts of one."""
+        """The time to read again from, in RFC 3339: in whole seconds, the API's unit."""
         return times.text(datetime.fromtimestamp((self.time - OUT_OF_ORDER) // NANOSECONDS, UTC))
 
 
@@ -87,7 +87,7 @@ class LogReading:
         """Whether the line `after` turned out not to be in this log."""
 
     def take(self, raw: str) -> list[Line]:
-        """The lines that are known to be new now that this one has come."""
+        """The lines that this one shows to be new."""
         line = self._numbered(raw)
         if line.cursor is None:
             return [line]  # a message of the kubelet's own
@@ -98,7 +98,7 @@ class LogReading:
         return self._decide(line.cursor, self._after)
 
     def rest(self) -> list[Line]:
-        """At the end of the log: the lines that were held back and are new."""
+        """Call it at the end of the log: the lines that were held back and are new."""
         return self._without_the_line(self._after) if self._after is not None else []
 
     def _numbered(self, raw: str) -> Line:
@@ -122,11 +122,11 @@ class LogReading:
         return self._without_the_line(after)
 
     def _without_the_line(self, after: Cursor) -> list[Line]:
-        """The line is not where it was, for one of three causes.
+        """Handles a line that is not where it was. There are three causes.
 
         The log was rotated: the line has a smaller number now, or it is gone, and with it all that came before it.
         This is the log of a later run of the container: all of it is new. Or the line was written by a later run than
-        its cursor says, as the pod's status lags behind: then no line of this log is as new as it.
+        its cursor says, because the pod's status lags behind: then every line of this log is older.
         """
         held = [(line, line.cursor) for line in self._held if line.cursor is not None]
         self._after, self._held = None, []

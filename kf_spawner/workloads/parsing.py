@@ -1,7 +1,7 @@
-"""What callers send, as plain values: texts of JSON and YAML -> what can be sent on as JSON.
+"""Texts of JSON and YAML from callers -> plain values that can be sent on as JSON.
 
-Knows nothing of what the values mean. What it lets pass every later step takes for granted: no value but those that
-JSON has, no half of a character, no nesting or repetition (YAML's aliases) that would take a later step's memory.
+Does not know what the values mean. Later steps rely on its checks: only values that JSON has, no half of a character,
+no nesting or repetition (YAML's aliases) that would exhaust a later step's memory.
 """
 
 import json
@@ -30,7 +30,7 @@ def from_yaml(text: str, *, field: str) -> list[Any]:
     """The documents that are not empty. Raises RequestError."""
     try:
         documents = [document for document in yaml.safe_load_all(text) if document is not None]
-    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # the others: of dates and numbers
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:  # the others: dates and numbers
         raise _bad_request(f"is not valid YAML: {error}", field) from error
     _check(documents, field)
     return documents

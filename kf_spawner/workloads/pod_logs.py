@@ -1,7 +1,7 @@
-"""Logs of a set of pods as one stream: waits for pods to come, follows each one, loses and repeats no line.
+"""Logs of a set of pods as one stream: waits for pods, follows each one, and neither loses nor repeats a line.
 
-Following is only the quick way. The truth is a last plain read of a container that has ended, resumed at the last
-line told: neither a connection that breaks off, nor an API server or node that is started anew, costs a line.
+Following is fast but may break off. So the log of a container that has ended is read once more, from the last line
+that was sent on. No line is lost when a connection breaks, or when an API server or a node restarts.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ RETRY_EVERY = 1.0
 DRAIN_TIMEOUT = 20.0
 Queue = asyncio.Queue[Any]
 NameOf = Callable[[dict[str, Any]], str | None]
-"""Gives a pod's replica name, or None for a pod that is not wanted."""
+"""Returns a pod's replica name, or None for a pod to leave out."""
 
 
 class PodLog:
@@ -76,7 +76,7 @@ class PodLog:
             await _until_changed(pod, current, changes, patience)
 
     async def drain(self, pod: dict[str, Any]) -> None:
-        """The rest of the log as it is now; says so where it could not be had for DRAIN_TIMEOUT seconds."""
+        """Sends on the rest of the log; a message instead if it cannot be read for DRAIN_TIMEOUT seconds."""
         container = container_status(pod, self._container)
         deadline = time.monotonic() + DRAIN_TIMEOUT
         while has_started(container):
@@ -94,7 +94,7 @@ class PodLog:
             await asyncio.sleep(RETRY_EVERY)
 
     async def _catch_up(self, container: dict[str, Any]) -> None:
-        """After a restart: what the run before this one still had to say."""
+        """After a restart: sends on the remaining lines of the previous run."""
         restarts = container.get("restartCount", 0)
         if restarts > self._restarts and (self._tail is None or self._cursor is not None):
             self._restarts = restarts - 1
@@ -104,7 +104,7 @@ class PodLog:
                 if error.status not in (400, 404):  # it left no log
                     raise
             else:
-                if not before.missed:  # all up to the restart is told, and nothing after it
+                if not before.missed:  # all lines up to the restart are sent on, and none after it
                     self._cursor = self._tail = None
         self._restarts = restarts
 
@@ -112,7 +112,7 @@ class PodLog:
         return ContainerRun(self._namespace, self._name, self.uid, self._container, self._restarts, previous)
 
     async def _read(self, run: ContainerRun, *, growing: bool = False) -> LogReading:
-        """Tells what is new in the log as it is now."""
+        """Sends on the new lines of the log as it is now."""
         reading = LogReading(run.uid, run.restart, self._cursor)
         if self._tail is not None and self._cursor is None:
             lines = read_tail(self._client, run, reading, self._tail, growing=growing)
@@ -122,7 +122,7 @@ class PodLog:
         return reading
 
     async def _read_on(self, run: ContainerRun, end: Cursor | None) -> None:
-        """Tells what is written after the line `end`, as it is written."""
+        """Sends on the lines after the line `end` as they are written."""
         reading = LogReading(run.uid, run.restart, end)
         since = end.since if end else self._since(run)
         await self._tell(read_log(self._client, run, reading, since=since, follow=True))
@@ -135,7 +135,7 @@ class PodLog:
         async with aclosing(lines):
             async for line in lines:
                 await self._put(line)
-                # Only now has the caller got it: a reader that is cancelled while it hands a line on reads it again.
+                # The caller has the line only now: a reader that is cancelled before reads it again.
                 self._cursor = line.cursor or self._cursor
 
     async def _put(self, line: Line) -> None:
@@ -190,9 +190,9 @@ class PodLogs:
             self._tasks[uid] = task
 
     async def drain(self, pods: list[dict[str, Any]]) -> None:
-        """Ends the following; returns when all that is in the logs of `pods` is in the queue.
+        """Stops following. Returns when all lines of the logs of `pods` are in the queue.
 
-        `pods` come straight from the API: the informer may not have heard yet that they ended, or that they began.
+        `pods` come straight from the API: the informer may not know yet that they started or ended.
         """
         finished = {uid for uid, task in self._tasks.items() if task.done()}
         await self._stop()
@@ -238,7 +238,7 @@ def log_item(replica: str, line: Line) -> LogItem:
 async def _until_changed(
     pod: dict[str, Any], current: Callable[[], dict[str, Any] | None], changes: ChangeCount, timeout: float | None
 ) -> None:
-    """Returns when `pod` is not the newest state of it any more, or after `timeout` seconds."""
+    """Returns when the pod has a newer state than `pod`, or after `timeout` seconds."""
     deadline = None if timeout is None else time.monotonic() + timeout
     while current() is pod:
         left = None if deadline is None else deadline - time.monotonic()

@@ -1,7 +1,7 @@
-"""What the cluster finds wrong with a TFJob before anything is made: fields, pod templates, volume claims.
+"""What the cluster finds wrong with a TFJob before anything is created: fields, pod templates, volume claims.
 
-Nothing looks into a TFJob's pod templates when it is created; a mistake would show only when the operator makes the
-pods. So each template is sent as a Deployment in a dry run: the API server checks all of it, and keeps nothing.
+The API server does not check a TFJob's pod templates: a mistake would show only when the operator creates the pods.
+So each template is sent as a Deployment in a dry run: the API server checks it and stores nothing.
 
 Every function takes any job, valid or not, and returns problems whose fields are paths of the manifest.
 """
@@ -40,7 +40,7 @@ async def wrong_fields(
 
 
 async def missing_claims(client: Client, job: dict[str, Any], *, namespace: str) -> list[FieldError]:
-    """Volume claims that do not exist: every replica would wait for them for ever."""
+    """Volume claims that do not exist: every replica would wait for them forever."""
     wanted = [(path, claim) for where, template in _templates(job) for path, claim in _claims(where, template)]
     errors = []
     for path, claim in wanted:
@@ -108,7 +108,7 @@ async def _wrong_template(client: Client, template: dict[str, Any], namespace: s
 
 
 def _in_template(error: Invalid) -> list[FieldError]:
-    """The API server's problems; one without a field is about the template, and is not about a Deployment."""
+    """The API server's problems. One without a field is about the template, not about a Deployment."""
     about = re.compile(r"^Deployment\S* .*?(?:is invalid|cannot be handled as a Deployment): ", re.DOTALL)
     return [
         FieldError(field or "spec.template", about.sub("", message).replace("spec.template.", ""))
@@ -117,9 +117,9 @@ def _in_template(error: Invalid) -> list[FieldError]:
 
 
 def _take_wrong_amounts(template: dict[str, Any]) -> Iterator[FieldError]:
-    """Removes every resource's amount that is not a quantity, each with its problem.
+    """Removes every amount that is not a quantity, and returns a problem for each.
 
-    The API server does not say which one it cannot read, and reads nothing else then.
+    The API server does not say which one it cannot read, and then checks nothing else.
     """
     for part in ("containers", "initContainers"):
         containers = template["spec"].get(part)
@@ -136,13 +136,13 @@ def _take_wrong_amounts(template: dict[str, Any]) -> Iterator[FieldError]:
 
 
 def _probe(template: dict[str, Any], namespace: str) -> dict[str, Any]:
-    """A Deployment of this template, which may have no other restart policy than Always."""
+    """A Deployment of this template. Its only restart policy is Always."""
     metadata = template.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     given = metadata.get("labels")
     labels = {**(given if isinstance(given, dict) else {}), "kf-spawner.io/check": "true"}
     spec = {**template["spec"], "restartPolicy": "Always"}
-    spec.pop("activeDeadlineSeconds", None)  # fine in a pod, refused in a Deployment
+    spec.pop("activeDeadlineSeconds", None)  # valid in a pod, refused in a Deployment
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

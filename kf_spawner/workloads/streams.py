@@ -141,7 +141,7 @@ async def _tell_job(watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Cal
 
 
 async def _tell_events(events: list[dict[str, Any]], told: dict[str, int], queue: Queue) -> None:
-    """Every event once, and again when it is counted up. `told` has the counts by uid."""
+    """Every event once, and again when its count grows. `told` has the counts by uid."""
     for event in events:
         view, uid = event_view(event), event["metadata"]["uid"]
         if told.get(uid) != view["count"]:
@@ -150,7 +150,7 @@ async def _tell_events(events: list[dict[str, Any]], told: dict[str, int], queue
 
 
 async def _newest_pods(list_pods: Callable[[], Awaitable[Pods]], pods: Informer) -> list[dict[str, Any]]:
-    """Straight from the API, once it answers: the informer of pods may lag behind the one of the job."""
+    """The pods from the API, once it answers: their informer may lag behind the job's."""
     deadline = time.monotonic() + DRAIN_TIMEOUT
     while time.monotonic() < deadline:
         try:

@@ -1,9 +1,9 @@
-"""Makes several objects so that all of them or none are there, whatever dies in between.
+"""Creates several objects, all or none, even if this process or the API server dies in between.
 
 A bundle is one owner (a TFJob, a Deployment) and its dependents (a program's ConfigMap, a Service). The API has no
-transactions, so the order does it: dependents first, then the owner, then the dependents get their ownerReference.
-An owner is therefore always complete. A dependent whose maker was killed before the last step bears the owner's name
-and the submission's mark; `sweep` gives it to its owner or deletes it.
+transactions, so the order matters: dependents first, then the owner, then the dependents get their ownerReference. An
+owner is therefore always complete. If the process dies before the last step, a dependent has the owner's name and the
+submission's id: `sweep` gives it to its owner or deletes it.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ RETRY_EVERY = 0.5
 
 @dataclass(frozen=True)
 class Part:
-    """An object and the resource it is one of."""
+    """An object and its resource."""
 
     resource: Resource
     manifest: dict[str, Any]
@@ -48,9 +48,9 @@ class Part:
 async def create(
     client: Client, *, namespace: str, owner: Part, dependents: list[Part], strict: bool = False
 ) -> dict[str, Any]:
-    """Makes all parts in `namespace` and returns the owner as the API stored it; on any failure nothing stays.
+    """Creates all parts in `namespace`, or none. Returns the owner as the API stored it.
 
-    `strict` has the API refuse fields of the owner that it does not know. Raises ApiError.
+    With `strict` the API refuses unknown fields of the owner. Raises ApiError.
     """
     submission = uuid.uuid4().hex
     made: list[tuple[Resource, dict[str, Any]]] = []
@@ -70,9 +70,9 @@ async def create(
 async def sweep(
     client: Client, *, namespace: str, resource: Resource, owner_resource: Resource, older_than: float
 ) -> int:
-    """Gives dependents without an owner to it, or deletes them where it never came to be.
+    """Sets the missing ownerReference of dependents, or deletes those whose owner was never created.
 
-    Those younger than `older_than` seconds may still be in the making: they are left alone. Returns their number.
+    Skips those younger than `older_than` seconds: their submission may still run. Returns their number.
     """
     selector = f"{OWNER_KIND}={owner_resource.kind}"
     young = 0
@@ -95,7 +95,7 @@ async def sweep(
 def _marked(
     manifest: dict[str, Any], namespace: str, submission: str, *, owner: Part | None = None
 ) -> dict[str, Any]:
-    """A copy in `namespace` that bears the submission's mark and, for a dependent, whom it will belong to."""
+    """A copy in `namespace` with the submission's id and, for a dependent, its future owner."""
     marked = copy.deepcopy(manifest)
     meta = marked["metadata"]
     meta["namespace"] = namespace
@@ -106,7 +106,7 @@ def _marked(
 
 
 async def _create(client: Client, resource: Resource, obj: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:
-    """Creates `obj`, and still exactly once when the API server dies with the answer on its lips."""
+    """Creates `obj` exactly once, also if the API server dies before it answers."""
     meta = obj["metadata"]
     params = {"fieldValidation": "Strict"} if strict else None
     deadline = time.monotonic() + RETRY_FOR
@@ -122,7 +122,7 @@ async def _create(client: Client, resource: Resource, obj: dict[str, Any], *, st
                 raise
             return there
         except ApiError as error:
-            # An API server that has just started forbids what it will allow once it has read the roles.
+            # An API server that has just started refuses requests until it has read the roles.
             passing = may_pass(error) or (again and isinstance(error, Forbidden))
             if not passing or time.monotonic() > deadline:
                 raise
@@ -143,7 +143,7 @@ async def _adopt(client: Client, resource: Resource, obj: dict[str, Any], owner:
 
 
 async def _remove(client: Client, made: list[tuple[Resource, dict[str, Any]]]) -> None:
-    """Deletes what was made; what cannot be deleted now is left to the next sweep."""
+    """Deletes what was created; a failure is left to the next sweep."""
     for resource, obj in made:
         meta = obj["metadata"]
         try:

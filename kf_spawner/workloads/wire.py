@@ -36,7 +36,7 @@ class FieldProblem(TypedDict):
 
 
 class ErrorBody(TypedDict):
-    """What a refused request is answered with. `name`: the object that is in the way."""
+    """The answer to a refused request. `name`: the object that is in the way."""
 
     reason: str
     message: str
@@ -108,7 +108,7 @@ class LogLine(TypedDict):
     """A line of one replica's log, without its newline. `time` is empty for a message that is not in the log.
 
     `cursor` is where the log continues after this line; empty where `time` is. A request that names the last cursor
-    of each replica, each as an `after` parameter, gets what follows and nothing twice.
+    of each replica, each as an `after` parameter, gets the lines after them, and no line twice.
     """
 
     replica: str
@@ -130,7 +130,7 @@ class EventItem(EventView):
 
 
 class EndItem(JobView):
-    """The last item of a job's stream: how it ended; its `state` is Deleted where the job is gone."""
+    """The last item of a job's stream: how it ended; its `state` is Deleted if the job is gone."""
 
     type: Literal["end"]
 
@@ -142,7 +142,7 @@ class PingItem(TypedDict):
 
 
 class ErrorItem(ErrorBody):
-    """The last item of a stream that cannot go on."""
+    """The last item of a stream that cannot continue."""
 
     type: Literal["error"]
 
@@ -192,7 +192,7 @@ ListItem = SnapshotItem | ChangedItem | RemovedItem
 
 
 class ReplicaDetail(ReplicaView):
-    """One replica, also where it has no pod. `tf_config` is the object in the variable TF_CONFIG."""
+    """One replica, with or without a pod. `tf_config` is the object in the variable TF_CONFIG."""
 
     phase: str | None
     node: str | None
@@ -307,14 +307,14 @@ class FormMetadata(NamespaceChoices):
 
 
 class PlannedJob(TypedDict):
-    """What a form or a text would make: the TFJob, and the same as YAML."""
+    """The TFJob that a form or a text would create, and the same as YAML."""
 
     manifest: dict[str, Any]
     yaml: str
 
 
 class Deletion(TypedDict):
-    """A deletion that has begun: the job is there until its pods are gone."""
+    """A deletion that has begun: the job exists until its pods are gone."""
 
     name: str
     deleting: Literal[True]

@@ -94,7 +94,7 @@ async def test_a_model_that_takes_too_long_is_named():
     async with opened(2) as door:
         with asking(door.url, predict_timeout=1) as manager:
             said = await refusal(manager)
-    assert said == (504, "PredictTimeout", "the endpoint 'digits' gave no answer in 1 seconds")
+    assert said == (504, "PredictTimeout", "the endpoint 'digits' did not answer within 1 seconds")
 
 
 async def test_a_door_that_takes_no_connection_is_named(monkeypatch):
@@ -108,7 +108,7 @@ async def test_a_door_that_takes_no_connection_is_named(monkeypatch):
         with asking(url) as manager:
             status, reason, message = await refusal(manager)
     assert (status, reason) == (502, "DoorUnreachable")
-    assert message == f"{url} takes no connection within 0.2 seconds"
+    assert message == f"{url} accepts no connection within 0.2 seconds"
 
 
 async def test_a_door_that_is_not_there_is_named():

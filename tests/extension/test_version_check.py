@@ -18,5 +18,5 @@ def test_fits(hub, image):
 )
 def test_says_both_versions_and_what_to_do(hub, image):
     said = version_mismatch(hub=hub, image=image)
-    assert f"kf_spawner {image}, and the hub that started it of {hub}" in said
+    assert f"kf_spawner {image}, and the hub that started it has {hub}" in said
     assert f"an image that has the tag {hub}" in said

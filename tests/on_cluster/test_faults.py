@@ -236,7 +236,7 @@ async def test_a_servers_account_that_is_made_anew(scene):
             try:
                 await kernel.run(cell)
             except CellFailed as error:
-                assert "does not accept this server's account: start it again" in str(error)  # noqa: PT017
+                assert "does not accept this server's account: restart the server" in str(error)  # noqa: PT017
                 break
             await asyncio.sleep(0.2)
     await scene.user.stop_server()

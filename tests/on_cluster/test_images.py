@@ -236,4 +236,4 @@ async def test_a_server_starts_seeds_an_empty_home_and_is_healthy(
     assert inside("jupyter", "kernelspec", "list").stdout.count("kernels/") == 1
     log = kubectl("logs", "-n", namespace, made["metadata"]["name"])
     said = log.stdout + log.stderr
-    assert f"this image is of kf_spawner {__version__}, and the hub that started it of 9.9.9" in said
+    assert f"this image has kf_spawner {__version__}, and the hub that started it has 9.9.9" in said

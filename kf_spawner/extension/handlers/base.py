@@ -22,7 +22,7 @@ Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
 
 
 def guarded(method: Method) -> Method:
-    """For each verb: who is not logged in or may not is refused; what a manager raises is answered as JSON."""
+    """For each verb: refuses callers without a login or the right, and answers a manager's errors as JSON."""
 
     @web.authenticated
     @authorized
@@ -55,7 +55,7 @@ class Handler(Answers, ExtensionHandlerMixin, APIHandler):
 
     @property
     def heartbeat(self) -> float:
-        """Seconds of silence after which a stream says that it lives."""
+        """Seconds of silence after which a stream sends a ping."""
         seconds: float = self.settings["kf_heartbeat"]
         return seconds
 

@@ -18,7 +18,7 @@ export interface FieldProblem {
   message: string;
 }
 
-/** What a refused request is answered with. `name`: the object that is in the way. */
+/** The answer to a refused request. `name`: the object that is in the way. */
 export interface ErrorBody {
   reason: string;
   message: string;
@@ -102,7 +102,7 @@ export interface EventView {
  * A line of one replica's log, without its newline. `time` is empty for a message that is not in the log.
  *
  * `cursor` is where the log continues after this line; empty where `time` is. A request that names the last cursor
- * of each replica, each as an `after` parameter, gets what follows and nothing twice.
+ * of each replica, each as an `after` parameter, gets the lines after them, and no line twice.
  */
 export interface LogLine {
   replica: string;
@@ -145,7 +145,7 @@ export interface EventItem {
   type: "event";
 }
 
-/** The last item of a job's stream: how it ended; its `state` is Deleted where the job is gone. */
+/** The last item of a job's stream: how it ended; its `state` is Deleted if the job is gone. */
 export interface EndItem {
   name: string;
   namespace: string;
@@ -167,7 +167,7 @@ export interface PingItem {
   type: "ping";
 }
 
-/** The last item of a stream that cannot go on. */
+/** The last item of a stream that cannot continue. */
 export interface ErrorItem {
   reason: string;
   message: string;
@@ -222,7 +222,7 @@ export interface RemovedItem {
 
 export type ListItem = SnapshotItem | ChangedItem | RemovedItem;
 
-/** One replica, also where it has no pod. `tf_config` is the object in the variable TF_CONFIG. */
+/** One replica, with or without a pod. `tf_config` is the object in the variable TF_CONFIG. */
 export interface ReplicaDetail {
   replica: string;
   type: string;
@@ -348,13 +348,13 @@ export interface FormMetadata {
   success_policies: Array<SuccessPolicy>;
 }
 
-/** What a form or a text would make: the TFJob, and the same as YAML. */
+/** The TFJob that a form or a text would create, and the same as YAML. */
 export interface PlannedJob {
   manifest: Record<string, unknown>;
   yaml: string;
 }
 
-/** A deletion that has begun: the job is there until its pods are gone. */
+/** A deletion that has begun: the job exists until its pods are gone. */
 export interface Deletion {
   name: string;
   deleting: true;
