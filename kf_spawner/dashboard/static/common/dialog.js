@@ -1,4 +1,4 @@
-// A question in a <dialog>: it stays open, with the reason in words, until the work is done or the reader cancels.
+// A question in a <dialog>. It stays open, and shows an error, until the work is done or the reader cancels.
 
 import { asApiError } from "../api/client.js";
 import { fill, h } from "./dom.js";

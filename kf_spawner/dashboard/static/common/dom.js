@@ -46,7 +46,7 @@ function append(element, children) {
 }
 
 /**
- * Replaces what is in `element`.
+ * Replaces the content of `element`.
  *
  * @param {Element} element
  * @param {Child[]} children
@@ -68,7 +68,7 @@ export function byId(id) {
 }
 
 /**
- * A part of a page that is drawn anew only when its data has changed, so that focus, selection and scroll stay.
+ * A part of a page that is drawn again only when its data has changed, so that focus, selection and scroll stay.
  *
  * @template Data
  */

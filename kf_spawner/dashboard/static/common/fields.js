@@ -1,4 +1,4 @@
-// Fields of forms: label, input, help, and what is wrong with it, tied together for those who cannot see the page.
+// Fields of forms: label, input, help, and what is wrong with it, connected for screen readers.
 
 import { h } from "./dom.js";
 

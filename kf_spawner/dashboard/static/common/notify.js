@@ -1,11 +1,11 @@
-// What the page says beside its content: short confirmations, and whether it reaches the server.
+// Messages beside the page's content: short confirmations, and whether the server can be reached.
 
 import { byId } from "./dom.js";
 
 const STAYS = 6000; // ms
 
 /**
- * A confirmation that goes by itself; read out to those who cannot see it.
+ * A confirmation that disappears by itself; screen readers read it out.
  *
  * @param {string} text
  */

@@ -1,4 +1,4 @@
-// An error in words, on the page: what was wanted, what went wrong, and what to do.
+// An error on the page: what cannot be done, what went wrong, and what to do.
 
 import { h } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// How the states of jobs and replicas look: one of five tones, the same everywhere.
+// The looks of the states of jobs and replicas: five tones, the same everywhere.
 
 import { h } from "./dom.js";
 
@@ -23,7 +23,7 @@ const QUIET_REASONS = new Set([
 ]);
 
 /**
- * Whether the message is about something that the owner should know: a failure, a restart, something missing.
+ * Whether the owner should read the message: a failure, a restart, something missing.
  *
  * @param {Pick<JobRow, "reason">} job
  */

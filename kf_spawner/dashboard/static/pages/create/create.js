@@ -1,4 +1,4 @@
-// Making a job: by a form, or from a manifest. What was typed is kept until the job is made, over errors and reloads.
+// Creates a job from a form or a manifest. Keeps what was typed until the job exists, over errors and reloads.
 
 import { asApiError, get, jobPath, send } from "../../api/client.js";
 import { fill, h } from "../../common/dom.js";
@@ -16,7 +16,7 @@ import { emptyDraft, exampleDraft, formOf, readInto, removeEmptyRows } from "./d
 
 const KEPT = "kf-tfjob-draft-1"; // the number changes with the draft's shape
 
-/** The page is drawn from the draft; what is typed is read back into it before anything else happens. */
+/** The page is drawn from the draft. Input is read back into the draft before anything else happens. */
 export class CreatePage {
   /** @type {Loaded | null} */
   #loaded = null;
@@ -63,7 +63,7 @@ export class CreatePage {
     return h("button", { type: "button", onclick: choose }, label);
   }
 
-  /** Asks what the namespace offers, and draws; the first time with the draft that was kept. */
+  /** Asks what the namespace offers, and draws; the first time from the kept draft. */
   async #load() {
     try {
       const namespace = this.#loaded?.draft.form.namespace || this.#user.namespace;
@@ -85,7 +85,7 @@ export class CreatePage {
   }
 
   /**
-   * Changes the draft, from which the page is then drawn anew.
+   * Changes the draft and draws the page again.
    *
    * @param {(draft: Draft) => void} work
    * @param {string} [focus] the path of the field that gets the focus
@@ -153,7 +153,7 @@ export class CreatePage {
   }
 
   /**
-   * Does `work`; shows what is wrong at the fields, and the rest above the form.
+   * Does `work`; shows errors at their fields, and the others above the form.
    *
    * @param {(draft: Draft) => Promise<void>} work
    */

@@ -1,4 +1,4 @@
-// What has been typed into the create form, as data: kept, sent, drawn from.
+// The input of the create form as data: stored, sent, and drawn.
 // Field paths are those of the REST interface.
 
 /** @import { CleanPodPolicy, FormMetadata, ReplicaType, RestartPolicy, User } from "../../api/wire" */
@@ -83,7 +83,7 @@ export function emptyDraft(user, offer) {
 }
 
 /**
- * A job that shows something within a minute: two workers that say who they are and count.
+ * A job with output within a minute: two workers print their TF_CONFIG and count.
  *
  * @param {User} user
  * @param {FormMetadata} offer
@@ -99,7 +99,7 @@ export function exampleDraft(user, offer) {
 }
 
 /**
- * Adds a replica type that is not there yet; it is like the first, as most programs are the same everywhere.
+ * Adds a missing replica type as a copy of the first: most programs are the same in all replicas.
  *
  * @param {FormDraft} form
  */
@@ -120,7 +120,7 @@ export function isLeader(type) {
 }
 
 /**
- * Puts what the inputs below `root` say into the draft.
+ * Reads the inputs below `root` into the draft.
  *
  * @param {Draft} draft
  * @param {Element} root
@@ -178,7 +178,7 @@ export function formOf({ form }) {
 }
 
 /**
- * A number; null for nothing, and the text where it is no number: the server says so at the field.
+ * A number; null for an empty text, and the text itself if it is not a number: the server reports it.
  *
  * @param {string} text
  */

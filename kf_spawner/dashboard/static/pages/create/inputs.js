@@ -1,4 +1,4 @@
-// The kinds of inputs that the create form is made of.
+// The kinds of inputs of the create form.
 
 import { h } from "../../common/dom.js";
 

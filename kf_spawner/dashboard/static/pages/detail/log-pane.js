@@ -1,4 +1,4 @@
-// One replica's log: the last lines, following the end unless the reader has scrolled up or paused.
+// One replica's log: the last lines. It follows the end unless the reader has scrolled up or paused.
 
 import { fill, h } from "../../common/dom.js";
 import { clock } from "../../common/format.js";

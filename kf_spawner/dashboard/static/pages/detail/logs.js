@@ -68,7 +68,7 @@ export class Logs {
     this.#choice.value = this.#only;
   }
 
-  /** The replicas to show; all of a big job would be too many to read. */
+  /** The replicas to show; all of a big job would be too many. */
   #wanted() {
     return this.#only ? [this.#only] : this.#replicas.slice(0, MOST).map(({ replica }) => replica);
   }

@@ -129,7 +129,7 @@ function remember(filter) {
 }
 
 /**
- * Makes `elements` the children of `body`; only those move that have to, so that the one with the focus keeps it.
+ * Makes `elements` the children of `body`; moves as few as possible, so that the focus stays.
  *
  * @param {Element} body
  * @param {Element[]} elements
@@ -141,7 +141,7 @@ function place(body, elements) {
   while (body.children.length > elements.length) body.lastElementChild?.remove();
 }
 
-/** What is below the table: nothing, where there are rows. */
+/** The part below the table: empty if there are rows. */
 const RESTS = { loading: () => h("p", { class: "muted" }, "Loading…"), rows: () => null, noMatch, empty };
 
 /** @param {Filter} filter */

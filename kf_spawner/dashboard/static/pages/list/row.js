@@ -28,7 +28,7 @@ export class JobTableRow {
   }
 
   /**
-   * Draws the cells anew where the job has changed.
+   * Draws the cells again if the job has changed.
    *
    * @param {JobRow} job
    */
