@@ -1,6 +1,6 @@
-"""Why a notebook server does not start: from what the API server says of its pod to a cause and a remedy. Pure.
+"""Why a notebook server does not start: its pod and events -> a cause and a remedy. Pure.
 
-Owns the causes and their words. Knows how long each may last before it is final only by name: the spawner counts.
+Owns the causes and their words. The spawner decides how long each may last before it is final.
 """
 
 import re
@@ -51,10 +51,10 @@ _NEEDS = {
     "not-ready": "is not ready",
     "unreachable": "does not answer",
 }
-"""What a node's taint says of it; the key without its prefix."""
+"""A node's taint in words; the key is without its prefix."""
 _DISRUPTIONS = {
     "EvictionByEvictionAPI": "its node was emptied, as is done for maintenance",
-    "PreemptionByScheduler": "it had to make way for a pod of higher priority",
+    "PreemptionByScheduler": "it was preempted by a pod of higher priority",
     "DeletionByTaintManager": "its node was lost, or is no longer for such pods",
     "DeletionByPodGC": "its node was lost",
     "TerminationByKubelet": "its node was shut down",
@@ -63,10 +63,10 @@ _AGAIN = "Start it again: what is on your home volume is still there."
 
 
 def diagnose(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | None:
-    """The cause that keeps this pod from running now, or None while nothing is wrong.
+    """Why this pod does not run now, or None while nothing is wrong.
 
-    `events` are those of the pod and of its claims, oldest first. What a diagnosis names may pass by itself (a node
-    may join, a registry may answer): how long to wait for that is the caller's choice.
+    `events` are those of the pod and of its claims, oldest first. The cause may go away by itself (a node may join, a
+    registry may answer): the caller decides how long to wait.
     """
     status = pod.get("status", {})
     containers = list(pod_reasons.containers(pod))
@@ -87,7 +87,7 @@ def diagnose(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | N
 
 
 def of_taints(found: Diagnosis, nodes: list[dict[str, Any]]) -> Diagnosis:
-    """The same cause in better words where nodes are in need: the scheduler does not say what their taints are."""
+    """The same cause, with the nodes' taints in words: the scheduler does not name them."""
     short: dict[str, list[str]] = {}
     for node in nodes:
         for taint in node["spec"].get("taints") or []:
@@ -106,7 +106,7 @@ def of_taints(found: Diagnosis, nodes: list[dict[str, Any]]) -> Diagnosis:
 
 
 def of_end(pod: dict[str, Any]) -> Diagnosis:
-    """Why a server that had started has ended, without its user's doing; `pod` is the last that was seen of it."""
+    """Why a server ended although its user did not stop it; `pod` is its last known state."""
     status = pod.get("status", {})
     disrupted = conditions.find(status, "DisruptionTarget")
     if status.get("reason") == pod_reasons.EVICTED:
@@ -249,7 +249,7 @@ def _of_scheduling(status: dict[str, Any]) -> Diagnosis | None:
 
 
 def _of_mounts(events: list[dict[str, Any]]) -> Diagnosis | None:
-    # What comes after mounting overrules an older failure to mount.
+    # Events after the mount overrule an older failure to mount.
     reasons = [event.get("reason") for event in events]
     last = max((place for place, reason in enumerate(reasons) if reason in _VOLUME_EVENTS), default=None)
     if last is None or not _AFTER_MOUNTING.isdisjoint(reasons[last:]):
@@ -263,7 +263,7 @@ def _of_mounts(events: list[dict[str, Any]]) -> Diagnosis | None:
 
 
 def _of_claims(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | None:
-    # A claim may have been waited for before: only what is said since this pod was made counts.
+    # An earlier pod may have waited for the claim: only events since this pod was created count.
     made = pod["metadata"].get("creationTimestamp", "")
     of_claims = [
         event
@@ -275,7 +275,7 @@ def _of_claims(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis |
         return None
     return Diagnosis(
         Cause.VOLUME,
-        f"The volume {of_claims[-1]['involvedObject'].get('name')} cannot be made.",
+        f"The volume {of_claims[-1]['involvedObject'].get('name')} cannot be created.",
         "Start without a home volume, or ask an administrator: the message says why.",
         of_claims[-1].get("message", ""),
     )

@@ -389,7 +389,7 @@ def _of_api_error(error: ApiError) -> Diagnosis:
         return Diagnosis(
             Cause.REFUSED,
             "Kubernetes does not accept the hub's own account.",
-            "Ask an administrator to start the hub anew. Servers that run go on meanwhile.",
+            "Ask an administrator to restart the hub. Running servers are not affected.",
             error.message,
         )
     return of_refusal("what the server needs", error.message)

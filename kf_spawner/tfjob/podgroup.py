@@ -112,7 +112,7 @@ def keep_group(
         reconciliation.create.append(gang.group(reconciliation.job, spec))
         refusal = refusals.get(spec.name)
         if refusal:
-            message = f"PodGroup {spec.name} cannot be made: {refusal.message}"
+            message = f"PodGroup {spec.name} cannot be created: {refusal.message}"
             return GroupState(False, Trouble("TFJobCreateRefused", message), refusal.final)
         if any(_scheduler_of(replica.template) not in ("", gang.scheduler) for replica in spec.replicas):
             message = "Another scheduler is specified when gang-scheduling is enabled and it will not be overwritten"

@@ -21,7 +21,7 @@ _ENDED = {
     "NodeShutdown": _SHUT_DOWN,
     "Shutdown": _SHUT_DOWN,
     "Terminated": _SHUT_DOWN,
-    "Preempting": "had to make way for a pod of higher priority",
+    "Preempting": "was preempted by a pod of higher priority",
 }
 
 
@@ -90,7 +90,7 @@ def why_ended(pod: dict[str, Any]) -> str:
 
 
 def restarts_in_place(pod: dict[str, Any]) -> int:
-    """How often the pod's containers were started anew within the pod."""
+    """How often the pod's containers restarted within the pod."""
     return sum(container.get("restartCount") or 0 for container in pod_reasons.containers(pod))
 
 

@@ -1,6 +1,6 @@
 """Decides the next step for a job: job, pods and services -> a plan. May not act.
 
-Level-based: whatever happened, and whether or not anybody saw it happen, the same world gives the same plan.
+Level-based: the same objects give the same plan, whatever happened before.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -42,13 +42,13 @@ def decide(
     gang: Gang | None = None,
     pod_groups: Collection[dict[str, Any]] = (),
 ) -> Plan:
-    """The plan for `job`. Pods and services that nobody controls and that are labelled as its own it adopts, its own
-    that are labelled otherwise it releases; whatever else it does not control is passed over.
+    """The plan for `job`. The job adopts pods and services with its labels that have no controller, and releases its
+    own that have other labels. It ignores all others that it does not control.
 
-    `now` is an aware UTC time; `refusals` maps names of children that the API server would not make to what it said:
-    the job waits for a better answer, or fails if the answer is final. `lost_nodes`: those of `late_nodes` that are
-    gone or not ready. With `gang` the job gets a PodGroup, which its pods wait for. The job may be invalid in any
-    way: it then ends Failed, with a message that names the fields.
+    `now` is an aware UTC time; `refusals` maps names of children that the API server refused to create to its answer:
+    the job waits, or fails if the answer is final. `lost_nodes`: those of `late_nodes` that are gone or not ready.
+    With `gang` the job gets a PodGroup, which its pods wait for. The job may be invalid in any way: it then ends
+    Failed, with a message that names the fields.
     """
     spec = job.get("spec")
     managed = isinstance(spec, dict) and read_run_policy(job).managed_by == MULTIKUEUE
@@ -157,7 +157,7 @@ class _Advance:
         reconciliation, spec, replicas = self.reconciliation, self.spec, self.replicas
         if self._is_successful():
             if self._waits_for_evaluator():
-                return False  # what fails meanwhile cannot take back the success
+                return False  # a later failure does not undo the success
             message = f"{KIND} {spec.namespace}/{spec.name} successfully completed."
             reconciliation.finish(SUCCEEDED, message, "successful")
             return True
@@ -189,7 +189,7 @@ class _Advance:
         return len(self.replicas.done[EVALUATOR] | self.replicas.failed[EVALUATOR]) < evaluator.count
 
     def _can_do_without(self) -> bool:
-        """Whether a job of dynamic workers goes on without those that failed: while there is somebody to go on."""
+        """Whether a job of dynamic workers continues without those that failed: while one is left."""
         spec, replicas = self.spec, self.replicas
         if not spec.dynamic_workers or spec.worker is None:
             return False
@@ -216,7 +216,7 @@ class _Advance:
         return False
 
     def _why_unstarted(self, deadline: int) -> str:
-        """In words, by the first replica of which a cause is known."""
+        """In words, from the first replica with a known cause."""
         names, troubles = self.replicas.unstarted, self.replicas.troubles
         name = next((name for name in names if name in troubles), names[0])
         trouble = troubles.get(name) or self.replicas.trouble
@@ -224,7 +224,7 @@ class _Advance:
         return f"{name} did not start within {deadline} seconds. {cause}"
 
     def _is_past(self, deadline: int) -> bool:
-        """Whether the job, since its start or since it was resumed, is older than this; if not, it will come back."""
+        """Whether this time has passed since the job started or resumed; if not, it is reconciled again then."""
         started = times.parse(self.reconciliation.status["startTime"])
         left = (started + timedelta(seconds=deadline) - self.reconciliation.now).total_seconds()
         if left > 0:
@@ -232,15 +232,15 @@ class _Advance:
         return left <= 0
 
     def _is_past_backoff(self, limit: int) -> bool:
-        """Counts pods made anew and containers started anew in place, each as Kubernetes does for a Job."""
+        """Counts replaced pods and containers restarted in place, as Kubernetes does for a Job."""
         in_place = self.replicas.in_place
-        anew = sum(memory.get("restarts", 0) for memory in self.replicas.tasks.values())
-        if self.replicas.restarted and anew + in_place > limit:
+        replaced = sum(memory.get("restarts", 0) for memory in self.replicas.tasks.values())
+        if self.replicas.restarted and replaced + in_place > limit:
             return True
-        return in_place > 0 and anew + in_place >= max(limit, 1)
+        return in_place > 0 and replaced + in_place >= max(limit, 1)
 
     def _surplus(self, children: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-        """Those of pods or services that no replica of the job needs."""
+        """The pods or services that no replica of the job needs."""
         wanted = {
             child_name(self.spec.name, replica.type, index)
             for replica in self.spec.replicas
@@ -254,7 +254,7 @@ class _Advance:
                 self.reconciliation.remove(kind, child)
 
     def _tell(self) -> None:
-        """Conditions of a job that goes on."""
+        """Conditions of a job that continues."""
         reconciliation, spec, replicas = self.reconciliation, self.spec, self.replicas
         if replicas.restarted:
             kinds = ", ".join(replicas.restarted)
@@ -286,6 +286,6 @@ class _Advance:
 
 
 def _dropped(job_name: str, pods: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """What to remember of pods that the job itself has no more use for: how they end says nothing."""
+    """What to remember of pods that the job does not need any more: their end does not count."""
     metas = [pod["metadata"] for pod in pods]
     return {meta["name"].removeprefix(f"{job_name}-"): {"dropped": meta["uid"]} for meta in metas}

@@ -1,6 +1,6 @@
-"""One look at all replicas of a job that goes on: what each is doing, what to remember of it, and what it needs.
+"""The replicas of a job that continues: what each does, what to remember of it, and what it needs.
 
-Adds children to make and to remove to the reconciliation. May not decide what becomes of the job.
+Adds children to create and to delete to the reconciliation. May not decide the job's state.
 """
 
 from collections.abc import Mapping
@@ -32,11 +32,11 @@ NODES_REMEMBERED = 5
 class Replicas:
     """What `look` found. Sets and lists hold indices, by replica type.
 
-    `done`: succeeded, now or before. `running`: right now. `failed`: for good. `restarted`: number of replicas made
-    again in this reconciliation. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of
+    `done`: succeeded, now or before. `running`: right now. `failed`: finally. `restarted`: number of replicas
+    replaced in this reconciliation. `in_place`: restarts of containers within their pods. `exhausted`: why a limit of
     restarts ends the job. `unstarted`: those whose program has never run. `troubles`: why one does not start, by its
-    name; `refused`: a reason that will not go away by waiting. `causes`: a sentence, with a space before it, for a
-    type of which a replica was ended by something else than its program. `tasks`: what to remember.
+    name; `refused`: a final reason. `causes`: a sentence, with a space before it, for a type with a replica that did
+    not end by itself. `tasks`: what to remember.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Replicas:
         self.tasks: dict[str, dict[str, Any]] = {}
 
     def hold(self, group: GroupState) -> None:
-        """Lets no pod be made before the job's PodGroup lets it in."""
+        """Creates no pod before the job's PodGroup admits it."""
         self.held = not group.admits
         if group.trouble:
             self.troubles[self.spec.name] = group.trouble
@@ -66,7 +66,7 @@ class Replicas:
 
     @property
     def trouble(self) -> Trouble | None:
-        """The one to tell."""
+        """The trouble to report."""
         return self.refused or next(iter(self.troubles.values()), None)
 
     def look(self) -> None:
@@ -75,7 +75,7 @@ class Replicas:
                 self._look_at(replica, index)
 
     def _look_at(self, replica: Replica, index: int) -> None:
-        """Takes one replica into account, and makes or removes its children."""
+        """Looks at one replica, and creates or deletes its children."""
         task, name = task_name(replica.type, index), child_name(self.spec.name, replica.type, index)
         memory = dict((self.reconciliation.status.get("tasks") or {}).get(task) or {})
         pod = self.reconciliation.pods.get(name)
@@ -92,7 +92,7 @@ class Replicas:
         elif "dropped" in memory:
             self.reconciliation.remove(
                 "Pod", pod
-            )  # it was to go before this replica was wanted: its end says nothing
+            )  # it was deleted before this replica was wanted: its end does not count
         else:
             self._take_pod(replica, index, pod, phase, memory)
         self._note_start(name, pod, memory)
@@ -109,7 +109,7 @@ class Replicas:
         if self.reconciliation.is_lost(pod):
             self._take_loss(replica, index, pod, memory)
         elif pod_status.is_terminating(pod) and replica.restart_policy != NEVER:
-            pass  # evicted or drained: it is made again once it has gone
+            pass  # evicted or drained: it is replaced once it is gone
         elif phase == "Failed":
             self._take_failure(replica, index, pod, memory)
         else:
@@ -156,7 +156,7 @@ class Replicas:
         self.reconciliation.remove("Pod", pod)
 
     def _note_cause(self, replica: Replica, pod: dict[str, Any], *, is_news: bool) -> None:
-        """Says why a pod was ended, where its program did not end by itself."""
+        """Says why a pod ended, if its program did not end by itself."""
         name, why, told = pod["metadata"]["name"], pod_status.why_ended(pod), pod_status.disruption(pod)
         if not why:
             return
@@ -168,7 +168,7 @@ class Replicas:
             self.reconciliation.events.append(Event("Warning", reason, f"{place} {why}.{said}"))
 
     def _take_loss(self, replica: Replica, index: int, pod: dict[str, Any], memory: dict[str, Any]) -> None:
-        """Its node is lost, and whatever became of the pod, nobody will say so any more."""
+        """The pod's node is lost and will not report what became of the pod."""
         if memory.get("pod") != pod["metadata"]["uid"]:
             name, node = pod["metadata"]["name"], pod_status.node_of(pod)
             self.reconciliation.events.append(Event("Warning", NODE_LOST, f"Pod {name} is lost with its node {node}"))
@@ -176,7 +176,7 @@ class Replicas:
             self._fail(replica, index, pod, memory)
             return
         if memory.get("pod") != pod["metadata"]["uid"]:
-            self._note_restart(replica, pod, memory)  # the program is not to blame: no restart is counted
+            self._note_restart(replica, pod, memory)  # not the program's fault: no restart is counted
         self.reconciliation.remove("Pod", pod)
 
     def _fail(self, replica: Replica, index: int, pod: dict[str, Any], memory: dict[str, Any]) -> None:
@@ -195,11 +195,11 @@ class Replicas:
     def _exhaust(self, replica: Replica, pod: dict[str, Any]) -> None:
         often = f"{replica.max_restarts} time{'' if replica.max_restarts == 1 else 's'}"
         name, cause = pod["metadata"]["name"], self.causes.get(replica.type, "")
-        self.exhausted = f"{name} failed, and was started anew {often} before, as often as its maxRestarts allows"
+        self.exhausted = f"{name} failed, and was restarted {often} before, as often as its maxRestarts allows"
         self.exhausted += f".{cause}" if cause else ""
 
     def _note_start(self, name: str, pod: dict[str, Any] | None, memory: dict[str, Any]) -> None:
-        """Kept while there is a deadline for all replicas to have run once; each may have gone again since."""
+        """Kept while there is a deadline for all replicas to have run once; a replica may have ended since."""
         if self.spec.run_policy.start_deadline is None or self.reconciliation.status.get("started"):
             memory.pop("started", None)
             return
@@ -230,12 +230,12 @@ class Replicas:
         for child in dict.fromkeys(child["metadata"]["name"] for child in made):
             refusal = self.refusals.get(child)
             if refusal:
-                trouble = Trouble(CREATE_REFUSED, f"{child} cannot be made: {refusal.message}")
+                trouble = Trouble(CREATE_REFUSED, f"{child} cannot be created: {refusal.message}")
                 self.troubles.setdefault(name, trouble)
                 self.refused = self.refused or (trouble if refusal.final else None)
 
     def _restart_wait(self, memory: dict[str, Any]) -> float:
-        """The first restart is made at once, each further one after twice the time of the one before."""
+        """The first restart is immediate; each further one waits twice as long as the one before."""
         restarts = memory.get("restarts", 0)
         if restarts < 2:
             return 0.0

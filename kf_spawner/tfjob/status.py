@@ -1,7 +1,7 @@
 """A job's status: conditions and counts, and the small memory that outlives its pods.
 
 The memory is `status.tasks`, an object from `worker-0` to what a later reconcile cannot see any more:
-`succeeded` (its pod may be gone and is not made again), `restarts` (times it was started anew), `pod` (uid of
+`succeeded` (its pod may be gone and is not created again), `restarts` (times it was restarted), `pod` (uid of
 the failed pod counted last, so that it is counted once whatever happens between count and deletion) and
 `restartTime`. `status.stopped` says that a limit ended the job: what still runs is stopped.
 """

@@ -224,7 +224,7 @@ async def test_kubectl_explains_every_field(control_plane, namespace):
 
     await namespace.until(described)
     policy = explained("tfjob.spec.runPolicy")
-    assert "backoffLimit <integer> How often replicas may be started anew before the job fails" in policy
+    assert "backoffLimit <integer> How often replicas may be restarted before the job fails" in policy
     for field in policy.split("FIELDS: ")[1].split("<")[:-1]:
         name = field.split()[-1]
         assert f"{name} <" in policy

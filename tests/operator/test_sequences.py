@@ -33,7 +33,7 @@ CAUSES = {
     "backoff limit": lambda life, uid: life.was_harmed(uid),
     "longer than specified deadline": lambda life, uid: "activeDeadlineSeconds" in life.policy,
     "did not start within": lambda life, uid: "startDeadlineSeconds" in life.policy,
-    "cannot be made: no pods today": lambda life, uid: uid in life.api.refused,
+    "cannot be created: no pods today": lambda life, uid: uid in life.api.refused,
 }
 
 

@@ -191,7 +191,7 @@ def test_a_claim_that_cannot_be_made():
     waiting = pod(conditions=[unschedulable("pod has unbound immediate PersistentVolumeClaims")])
     found = diagnose(waiting, [failed])
     assert found.cause == Cause.VOLUME
-    assert "claim-admin cannot be made" in found.message
+    assert "claim-admin cannot be created" in found.message
     assert found.detail == "out of disk"
     made = event("ProvisioningSucceeded", "made", kind="PersistentVolumeClaim", name="claim-admin")
     assert diagnose(pod(), [failed, made]) is None

@@ -83,7 +83,7 @@ def test_a_refusal_does_not_hold_up_the_job():
     world.pods, world.services, orphans = {}, {}, [[pods[NAME]] for pods in (world.pods, world.services)]
     plan = decide(world.job, *orphans, now=world.now, refusals=refusals)
     assert [child["metadata"]["name"] for child in plan.create] == [NAME, NAME]
-    assert plan.status["conditions"][0]["message"] == f"{NAME} cannot be made: no"
+    assert plan.status["conditions"][0]["message"] == f"{NAME} cannot be created: no"
 
 
 def test_a_job_that_is_being_deleted_leaves_its_orphans_alone():

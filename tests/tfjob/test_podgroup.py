@@ -168,5 +168,5 @@ def test_a_group_that_is_refused(final, state):
     plan = decide(a_job(), [], [], now=NOW, gang=VOLCANO, refusals={"mnist": Refusal("no such kind", final=final)})
     last = plan.status["conditions"][-1]
     assert last["type"] == state
-    assert "PodGroup mnist cannot be made: no such kind" in last["message"]
+    assert "PodGroup mnist cannot be created: no such kind" in last["message"]
     assert all(child["kind"] == "PodGroup" for child in plan.create)

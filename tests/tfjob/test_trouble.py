@@ -49,7 +49,7 @@ def test_a_pod_that_fits_nowhere_is_told():
 def test_a_refused_pod_is_told_and_tried_again():
     world = World(job(Worker=1))
     plan = world.step(refusals={"mnist-worker-0": Refusal("exceeded quota")})
-    assert "mnist-worker-0 cannot be made: exceeded quota" in world.message("Created")
+    assert "mnist-worker-0 cannot be created: exceeded quota" in world.message("Created")
     assert len(plan.create) == 2
     world.pods.clear()
     assert world.step(refusals={"mnist-worker-0": Refusal("exceeded quota")}).status is None
@@ -61,7 +61,7 @@ def test_a_refused_pod_is_told_and_tried_again():
 def test_a_pod_that_is_refused_for_good_fails_the_job():
     world = World(job(Worker=1))
     plan = world.step(refusals={"mnist-worker-0": Refusal("spec.containers[0].ports: Duplicate", final=True)})
-    assert "mnist-worker-0 cannot be made: spec.containers[0].ports: Duplicate" in world.message("Failed")
+    assert "mnist-worker-0 cannot be created: spec.containers[0].ports: Duplicate" in world.message("Failed")
     assert plan.create == ()
 
 

@@ -26,7 +26,7 @@ def test_a_replica_is_started_anew_so_often_and_no_more(limit):
     world.put("worker-1", "Failed", code=137).settle()
     times = "1 time" if limit == 1 else f"{limit} times"
     assert world.message("Failed") == (
-        "TFJob kf-admin/mnist has failed because mnist-worker-1 failed, and was started anew "
+        "TFJob kf-admin/mnist has failed because mnist-worker-1 failed, and was restarted "
         f"{times} before, as often as its maxRestarts allows"
     )
     assert world.counts("Worker") == (0, 0, 1)
@@ -89,7 +89,7 @@ def test_a_claim_is_made_before_the_pod_and_stays_when_the_pod_goes():
 def test_a_claim_that_is_refused_is_told():
     world = World(with_replicas(job(Worker=1), volumeClaimTemplates=[claim("data")]))
     world.step(refusals={"data-mnist-worker-0": Refusal("exceeded quota")})
-    assert "data-mnist-worker-0 cannot be made: exceeded quota" in world.message("Created")
+    assert "data-mnist-worker-0 cannot be created: exceeded quota" in world.message("Created")
 
 
 # cleanPodPolicy: PS
