@@ -1,8 +1,8 @@
-"""A table of input fields and the manifest paths they become, read backwards to explain errors of a manifest. Pure.
+"""A table of input fields and manifest paths; it translates a manifest's errors back to fields. Pure.
 
 Paths are written as the Kubernetes API writes them: `spec.containers[0].resources.limits[nvidia.com/gpu]`. In a row,
-`{name}` stands for one step of the path, in the field as in the path, and `.*` at the end of both keeps all that
-follows: `("run_policy.*", "spec.runPolicy.*")`.
+`{name}` stands for one step, in the field and in the path; `.*` at the end of both keeps the rest: `("run_policy.*",
+"spec.runPolicy.*")`.
 """
 
 import re
@@ -22,7 +22,7 @@ class FieldTable:
         self._by_field = _longest_first((field, str(number)) for number, (field, _) in enumerate(self.rows))
 
     def field_of(self, path: str) -> str:
-        """The field that `path`, or the part of the manifest around it, was made from; `path` itself if none was."""
+        """The field that `path`, or the part of the manifest around it, was made from; or `path` itself."""
         for pattern, field in self._by_path:
             if found := pattern.fullmatch(path):
                 steps = found.groupdict()
@@ -35,7 +35,7 @@ class FieldTable:
         return list(dict.fromkeys(FieldError(self.field_of(path), message) for path, message in errors))
 
     def in_order(self, errors: Iterable[FieldError]) -> tuple[FieldError, ...]:
-        """The errors in the order of the input; those of unknown fields first."""
+        """The errors in the order of the input; unknown fields first."""
         return tuple(sorted(errors, key=lambda error: self._number(error.field)))
 
     def _number(self, field: str) -> int:

@@ -1,4 +1,4 @@
-"""Where the files are that are not Python: images, examples, the hub's configuration. Imports no room."""
+"""Where the files other than Python are: images, examples, the hub's configuration. Imports no room."""
 
 import sys
 from pathlib import Path

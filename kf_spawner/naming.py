@@ -1,6 +1,6 @@
-"""Names of users and servers -> names that Kubernetes accepts, one for each and never the same for two.
+"""Names of users and servers -> names that Kubernetes accepts, one for each, never the same for two.
 
-Owns how namespaces, notebook pods and home claims are called. Pure: does no I/O and knows no other room.
+Owns the names of namespaces, notebook pods and home claims. Pure: does no I/O and knows no other room.
 
 Two promises, tested with generated names:
 
@@ -18,10 +18,10 @@ MAX_LABEL = 63
 """Longest DNS-1123 label, in characters."""
 
 NAMESPACE_PREFIX = "kf-"
-"""How every user's namespace begins."""
+"""The prefix of every user's namespace."""
 
 _SEPARATOR = "--"
-_DIGEST_LENGTH = 16  # 64 bits: a user who picks names cannot hit another's by trying
+_DIGEST_LENGTH = 16  # 64 bits: a user cannot find a name with another user's digest by trying
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _DIGEST = re.compile(rf"[0-9a-f]{{{_DIGEST_LENGTH}}}")
 
@@ -53,7 +53,7 @@ def home_claim(user: str, server: str = "") -> str:
 
 def _compose(prefix: str, parts: tuple[str, ...], *, max_length: int = MAX_LABEL) -> str:
     plain = prefix + _SEPARATOR.join(parts)
-    # A last part that looks like a digest would read like an altered name.
+    # A last part that looks like a digest would look like an altered name.
     ambiguous = len(parts) > 1 and _DIGEST.fullmatch(parts[-1]) is not None
     if len(plain) <= max_length and all(map(_is_plain, parts)) and not ambiguous:
         return plain

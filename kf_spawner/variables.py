@@ -11,13 +11,13 @@ from .installed_files import shared_files
 T = TypeVar("T")
 
 NOTHING = ("", "null")
-"""Values that mean "not set": the original's charts write `null` for that."""
+"""Values that mean "not set": the original's charts write `null`."""
 
 _FLAGS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
 class BadVariable(Exception):
-    """A deployment variable has a value that cannot be used. The message names both, and a value that can."""
+    """A deployment variable has a value that cannot be used. The message names both, and an example."""
 
 
 def optional(name: str, *, default: str) -> str:
@@ -68,7 +68,7 @@ def host_of(url: str) -> str:
 
 
 def port(name: str, *, default: int) -> int:
-    """A port to listen at."""
+    """A port to listen on."""
     value = os.environ.get(name, "").strip() or str(default)
     if not (value.isascii() and value.isdecimal() and len(value) <= 5 and 0 < int(value) < 65536):
         raise BadVariable(f"{name}={value}: give a port, a whole number from 1 to 65535")
@@ -79,7 +79,7 @@ def folder(name: str, *, default: str) -> Path:
     """A folder that exists."""
     value = Path(os.environ.get(name) or default)
     if not value.is_dir():
-        raise BadVariable(f"{name}={value} is no folder: make it, or name another")
+        raise BadVariable(f"{name}={value} is not a folder: create it, or name another")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Input of a user that cannot be used: every wrong field, with what is wrong and what to do. Pure; knows no room.
+"""The error for a user's wrong input: every wrong field, what is wrong and what to do. Pure; knows no room.
 
 Each room that reads options, a form or a manifest collects `FieldError`s and raises all of them as one `WrongInput`.
 """
@@ -10,7 +10,7 @@ from typing import NamedTuple
 class FieldError(NamedTuple):
     """`field` is a path such as `spec.tfReplicaSpecs.Worker.replicas`, empty where no single field is wrong.
 
-    `message` goes on where the field's name ends: "is missing; give the job a name".
+    `message` continues after the field's name: "is missing; give the job a name".
     """
 
     field: str

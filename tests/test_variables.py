@@ -87,5 +87,5 @@ def test_a_folder_that_is_not_there(monkeypatch, tmp_path):
     monkeypatch.setenv("V", str(tmp_path))
     assert folder("V", default=".") == tmp_path
     monkeypatch.setenv("V", str(tmp_path / "none"))
-    with pytest.raises(BadVariable, match="none is no folder: make it"):
+    with pytest.raises(BadVariable, match="none is not a folder: create it"):
         folder("V", default=".")

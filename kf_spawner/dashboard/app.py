@@ -1,6 +1,6 @@
-"""The dashboard as a program: settings, signals, and the parts put together.
+"""The dashboard as a program: settings, signals and parts.
 
-The hub tells a service who it is by the variables JUPYTERHUB_API_TOKEN, JUPYTERHUB_API_URL, JUPYTERHUB_BASE_URL,
+The hub configures a service with the variables JUPYTERHUB_API_TOKEN, JUPYTERHUB_API_URL, JUPYTERHUB_BASE_URL,
 JUPYTERHUB_CLIENT_ID, JUPYTERHUB_SERVICE_NAME and JUPYTERHUB_SERVICE_PREFIX; `jupyterhub.services.auth` reads them.
 """
 
@@ -72,9 +72,7 @@ class Dashboard(Application):
         help="""Folder that describes the images of the create form. Default: `$KF_IMAGES_DIR`, else the folder of
         this version."""
     ).tag(config=True)
-    debug = Bool(False, help="Read the templates again for each page, for work on them. Default: false.").tag(
-        config=True
-    )
+    debug = Bool(False, help="Read the templates again for each page, to edit them. Default: false.").tag(config=True)
 
     aliases = {
         **Application.aliases,
@@ -140,7 +138,7 @@ class Dashboard(Application):
             template_path=str(HERE / "templates"),
             compiled_template_cache=not self.debug,
             static_hash_cache=not self.debug,
-            # A key of its own for the cookies, the same after a new start.
+            # A key for the cookies that stays the same after a restart.
             cookie_secret=hmac.digest(auth.api_token.encode(), b"kf-spawner dashboard cookies", hashlib.sha256),
             log_function=_log_request,
             kf_hub_auth=auth,
@@ -152,7 +150,7 @@ class Dashboard(Application):
         )
 
     def _images(self) -> list[dict[str, Any]]:
-        """What the create form offers; nothing where the folder cannot be read."""
+        """The images that the create form offers; none if the folder cannot be read."""
         where = {
             "registry": optional("REGISTRY", default=""),
             "repository": optional("REPO_NAME", default="kf-spawner"),
@@ -175,7 +173,7 @@ class Dashboard(Application):
 
 
 def _log_request(handler: web.RequestHandler) -> None:
-    """A line for each failure, without the query, which may hold a code of the login."""
+    """A line for each failure, without the query, which may have a login code."""
     status = handler.get_status()
     if status >= 500:
         log.warning("%s %s answered %d", handler.request.method, handler.request.path, status)

@@ -1,4 +1,4 @@
-"""Who calls, and which namespaces are theirs. Pure: takes what the hub says of a token."""
+"""Who calls, and which namespaces are theirs. Pure: from the hub's answer about a token."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +24,7 @@ class Caller:
 
 
 def is_users(namespace: str) -> bool:
-    """Whether a namespace is called like a user's: nothing else is the dashboard's business."""
+    """Whether a namespace has a user's name: the dashboard ignores all others."""
     return namespace.startswith(NAMESPACE_PREFIX) and is_label(namespace)
 
 

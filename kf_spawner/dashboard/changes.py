@@ -1,4 +1,4 @@
-"""What can be changed of a job that is there: whether it is suspended, and how many replicas it has. Pure."""
+"""Changes to an existing job: whether it is suspended, and how many replicas it has. Pure."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from .job_detail import has_ended, scalable
 
 
 def patch_of(job: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any] | None:
-    """The merge patch for `{"suspend"?: bool, "replicas"?: {type: number}}`; None where all is so already.
+    """The merge patch for `{"suspend"?: bool, "replicas"?: {type: number}}`; None if nothing changes.
 
-    It holds for this very job only, not for another of its name. Raises RequestError.
+    It applies to this job only, not to another of its name. Raises RequestError.
     """
     unknown = sorted(wishes.keys() - {"suspend", "replicas"})
     if unknown or not wishes:
@@ -21,7 +21,7 @@ def patch_of(job: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any] | No
         raise RequestError(400, "BadRequest", message, field=unknown[0] if unknown else "body")
     if has_ended(job):
         name = job["metadata"]["name"]
-        raise RequestError(409, "Ended", f"the TFJob {name!r} has ended: nothing of it can be changed any more")
+        raise RequestError(409, "Ended", f"the TFJob {name!r} has ended and cannot be changed")
     spec: dict[str, Any] = {}
     if "suspend" in wishes:
         if not isinstance(wishes["suspend"], bool):
@@ -50,7 +50,7 @@ def _counts(job: dict[str, Any], wanted: object) -> dict[str, Any]:
 
 
 def _check(job: dict[str, Any], kind: str, count: object, *, field: str) -> None:
-    """That the job would be valid with so many replicas."""
+    """Checks that the job is valid with so many replicas."""
     specs = job["spec"]["tfReplicaSpecs"]
     scaled = {**job["spec"], "tfReplicaSpecs": {**specs, kind: {**specs[kind], "replicas": count}}}
     before = validate(job)

@@ -57,7 +57,7 @@ PATHS = (
     ("run_policy.*", "spec.runPolicy.*"),
     ("success_policy", "spec.successPolicy"),
 )
-"""The form's fields and the paths of the TFJob that they become, as in a `FieldTable`."""
+"""The form's fields and their paths in the TFJob, as in a `FieldTable`."""
 _CONTAINER = "template.spec.containers[0]"
 REPLICA_PATHS = (
     ("", ""),
@@ -98,7 +98,7 @@ def draft(form: Mapping[str, Any]) -> Draft:
 
 
 def _sound(form: Mapping[str, Any], name: str, wrong: set[str]) -> dict[int, dict[str, Any]]:
-    """The objects of the form's list `name` by their number, without what is empty or wrong."""
+    """The objects of the form's list `name` by their number, without empty and wrong ones."""
     entries = form.get(name)
     return {
         number: {key: one for key, one in _present(entry).items() if not _has_error(f"{name}[{number}].{key}", wrong)}
@@ -114,7 +114,7 @@ def _has_error(field: str, wrong: set[str]) -> bool:
 def _rows(types: Mapping[int, str], places: Mapping[int, int | None]) -> Iterator[tuple[str, str]]:
     """PATHS with the form's replicas and volumes, by number.
 
-    `types` are the replicas' types, `places` the volumes' numbers in the pod; empty or None where it has none.
+    `types` are the replicas' types, `places` the volumes' numbers in the pod; empty or None if it has none.
     """
     for field, path in PATHS:
         yield field, path
@@ -150,12 +150,12 @@ def _type(replica: Mapping[str, Any]) -> str:
 
 
 def _present(value: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what is empty: a form sends a text for every field that it has."""
+    """Without empty values: a form sends a text for every field."""
     return {key: one for key, one in value.items() if one is not None and one != ""}
 
 
 def _errors(form: Mapping[str, Any]) -> Iterator[FieldError]:
-    """What keeps a part of the form from becoming a part of a TFJob; the rest `validate` finds in the TFJob."""
+    """Problems that keep a part of the form out of the TFJob; `validate` finds the rest in the TFJob."""
     yield from _shape(form, FORM, "")
     replicas, volumes = form.get("replicas"), form.get("volumes")
     if not replicas:
@@ -180,7 +180,7 @@ def _replica_errors(replica: Any, where: str, seen: set[str]) -> Iterator[FieldE
     sound = {key: value for key, value in replica.items() if f"{where}.{key}" not in wrong}
     kind = CANONICAL_TYPE.get((sound.get("type") or "").lower())
     if kind in seen:
-        yield FieldError(f"{where}.type", f"{kind} is there already; keep one of the two")
+        yield FieldError(f"{where}.type", f"{kind} appears twice; keep one of the two")
     elif kind is not None:
         seen.add(kind)
     elif f"{where}.type" not in wrong:
@@ -248,5 +248,5 @@ def _mount(index: int, volume: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """A text that is a whole number, as one; anything else as it is."""
+    """A whole number in a text as a number; anything else unchanged."""
     return int(value) if isinstance(value, str) and re.fullmatch(r"[+-]?\d{1,9}", value.strip()) else value

@@ -1,7 +1,6 @@
-"""Namespaces, each with the rights of its own notebook account: the process itself may do next to nothing.
+"""Namespaces, each with the rights of its own notebook account: the process itself has few rights.
 
-Owns the impersonation, and what it means when the API refuses: a namespace in which no notebook server was ever
-started has no account yet.
+Owns the impersonation and explains the API's refusals: a namespace has no account before its first notebook server.
 """
 
 import contextlib
@@ -18,13 +17,13 @@ USERS_NAMESPACES = ",".join(f"{key}={value}" for key, value in MANAGED.items())
 
 
 class NotSetUp(RequestError):
-    """The namespace, or the account in it, is not there yet: says how it comes to be."""
+    """The namespace or its account does not exist yet; the message says how to create it."""
 
     def __init__(self, namespace: str):
         super().__init__(
             409,
             "NoNamespace",
-            f"the namespace {namespace} is not set up yet: start a notebook server once, which does it",
+            f"the namespace {namespace} is not set up yet: start a notebook server once to set it up",
             field="namespace",
         )
 
@@ -45,7 +44,7 @@ class ImpersonatedNamespace:
         return own.acting_as(f"system:serviceaccount:{self._namespace}:{ACCOUNT}")
 
     async def is_set_up(self) -> bool:
-        """Whether the account is there that has rights in this namespace."""
+        """Whether the account with rights in this namespace exists."""
         try:
             await (await self._cluster.client()).get(SERVICEACCOUNTS, ACCOUNT, self._namespace)
         except NotFound:
@@ -54,7 +53,7 @@ class ImpersonatedNamespace:
 
     @contextlib.asynccontextmanager
     async def explaining_not_set_up(self) -> AsyncIterator[None]:
-        """Turns the API's refusal into NotSetUp where that is the cause."""
+        """Turns the API's refusal into NotSetUp if that is the cause."""
         try:
             yield
         except (Forbidden, RequestError) as error:

@@ -1,4 +1,4 @@
-"""A TFJob as the dashboard shows it: a row of the list, and a page with all about one. Pure."""
+"""A TFJob as the dashboard shows it: a row of the list, and the page of one job. Pure."""
 
 import json
 from typing import Any, Final
@@ -61,7 +61,7 @@ def detail(job: dict[str, Any], pods: list[dict[str, Any]], events: list[dict[st
 
 
 def has_ended(job: dict[str, Any]) -> bool:
-    """Whether nothing of the job will run again."""
+    """Whether the job has ended for good."""
     conditions = (job.get("status") or {}).get("conditions") or []
     return any(one.get("type") in TERMINAL and one.get("status") == "True" for one in conditions)
 
@@ -78,7 +78,7 @@ def scalable(job: dict[str, Any]) -> dict[str, int]:
 
 
 def manifest(job: dict[str, Any]) -> dict[str, Any]:
-    """What a user wrote, or would write to make the job again: without status and what the API server adds."""
+    """The manifest as a user would write it: without the status and the fields that the API server adds."""
     meta = {key: value for key, value in job["metadata"].items() if key not in SERVERS_OWN}
     notes = {key: value for key, value in (meta.pop("annotations", None) or {}).items() if key not in NOT_THE_USERS}
     if notes:
@@ -90,7 +90,7 @@ def manifest(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_yaml(value: Any) -> str:
-    """YAML as people write it: keys in their order, texts of several lines as blocks."""
+    """YAML for people: keys in their order, texts of several lines as blocks."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
@@ -164,7 +164,7 @@ def _without_pod(kind: str, index: int, *, ended: bool) -> ReplicaDetail:
 
 
 def _tf_config(container: dict[str, Any]) -> dict[str, Any] | None:
-    """TF_CONFIG as the replica sees it; None where it has none, or one that is no JSON object."""
+    """The replica's TF_CONFIG; None if it has none, or if it is not a JSON object."""
     text = next((entry.get("value") for entry in container.get("env") or [] if entry.get("name") == TF_CONFIG), None)
     try:
         value = json.loads(text or "")

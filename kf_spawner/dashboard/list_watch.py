@@ -1,7 +1,7 @@
-"""The list of jobs as it changes, for any number of readers: one watch for each namespace that somebody looks at.
+"""The list of jobs as it changes, for any number of readers: one watch for each namespace with readers.
 
-A watch begins with its first reader and ends with the last. A reader that is slow gets fewer, newer changes, never a
-growing queue.
+A watch begins with its first reader and ends with the last. A slow reader gets fewer, newer changes, so that no queue
+grows.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class ListWatches:
         self._watches: dict[str | None, _ListWatch] = {}
 
     async def follow(self, namespace: str | None) -> Items:
-        """A snapshot, then every change, without an end. Raises Unreachable when no first list can be had."""
+        """A snapshot, then every change, without an end. Raises Unreachable if the first list does not come."""
         watch = self._watches.get(namespace)
         if watch is None:
             client = await self._open_client(namespace)
@@ -96,7 +96,7 @@ class _ListWatch:
 
 
 def _items(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[ChangedItem | RemovedItem]:
-    """What a change means to the list: a job that took another's name is another row."""
+    """A change as items of the list: a new job with an old job's name is another row."""
     before, after = row(old) if old else None, row(new) if new else None
     items: list[ChangedItem | RemovedItem] = []
     if before and (not after or after["uid"] != before["uid"]):
@@ -108,7 +108,7 @@ def _items(old: dict[str, Any] | None, new: dict[str, Any] | None) -> list[Chang
 
 
 class _Pending:
-    """What one reader has not been told yet: of each job only the newest."""
+    """The changes that one reader has not got yet: only the newest of each job."""
 
     def __init__(self) -> None:
         self._items: dict[str, ChangedItem | RemovedItem] = {}

@@ -41,7 +41,7 @@ async def log_stream(
 ) -> AsyncGenerator[LogStreamItem, None]:
     """The log lines of a stream, the replicas' states as they change, and as the last item the job's state.
 
-    `state` is for a stream that does not tell it.
+    `state` is for a stream that does not have it.
     """
     told: dict[str, ReplicaState] = {}
     async with contextlib.aclosing(items):

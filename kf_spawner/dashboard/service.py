@@ -1,7 +1,7 @@
-"""What a caller can do here: list, see, make, change, delete and follow TFJobs of the namespaces that they may use.
+"""The operations of a caller: list, read, create, change, delete and follow TFJobs of the allowed namespaces.
 
-Every method raises RequestError, or an ApiError of the Kubernetes API. A namespace that the caller may not use is
-answered as one that is not there.
+Every method raises RequestError, or an ApiError of the Kubernetes API. A namespace that the caller may not use looks
+as if it did not exist.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from .impersonation import ImpersonatedNamespace, NotSetUp, users_namespaces
 from .list_watch import ListWatches
 from .page_streams import detail_stream, log_stream
 
-SET_UP_POLL = 3.0  # seconds between two looks whether a user's namespace is there by now: there is nothing to watch
+SET_UP_POLL = 3.0  # seconds between two checks whether a user's namespace exists: there is nothing to watch
 Items = AsyncGenerator[Mapping[str, Any], None]
 
 
@@ -83,7 +83,7 @@ class DashboardService:
             raise no_such_namespace(namespace) from error
 
     async def watch(self, caller: Caller, namespace: str | None) -> Items:
-        """The list and its changes; see `feed`."""
+        """The list and its changes; see `list_watch`."""
         namespace = self._listed(caller, namespace)
         if namespace is not None and not await self.access(namespace).is_set_up():
             if namespace != caller.namespace:
@@ -92,7 +92,7 @@ class DashboardService:
         return self.list_watches.follow(namespace)
 
     async def _once_set_up(self, namespace: str) -> Items:
-        """An empty list at once, and the namespace's jobs from when it is there."""
+        """An empty list at once, and the namespace's jobs as soon as it exists."""
         yield {"type": "snapshot", "items": []}
         while not await self.access(namespace).is_set_up():  # noqa: ASYNC110 - the API lets us watch nothing there
             await asyncio.sleep(SET_UP_POLL)
@@ -132,12 +132,12 @@ class DashboardService:
         return detail_stream(client, namespace=namespace, name=name, uid=job["metadata"]["uid"])
 
     async def plan(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
-        """The job that `create` would make of the same body, after the same checks."""
+        """The job that `create` would create from the same body, after the same checks."""
         _, draft = await self._planned(caller, body)
         return draft.job
 
     async def create(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
-        """Makes a job of `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
+        """Creates a job from `{"form": …}`, `{"yaml": text}` or a manifest; the job as the API has it."""
         access, draft = await self._planned(caller, body)
         try:
             async with access.explaining_not_set_up():
@@ -164,14 +164,14 @@ class DashboardService:
         return access, replace(draft, job=job)
 
     async def change(self, caller: Caller, namespace: str, name: str, wishes: dict[str, Any]) -> dict[str, Any]:
-        """Suspends, resumes or scales; the job as it is then. Wishes as in `changes.patch_of`."""
+        """Suspends, resumes or scales the job, and returns it. The body is as in `changes.patch_of`."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
             patch = patch_of(job, wishes)
             return await client.patch(TFJOBS, name, patch, namespace) if patch else job
 
     async def delete(self, caller: Caller, namespace: str, name: str) -> Deletion:
-        """Begins the deletion; the job is there until its pods are gone."""
+        """Begins the deletion. The job exists until its pods are gone."""
         async with self._job(caller, namespace, name):
             answer = await self._jobs(self.access(namespace)).delete(name)
         return {**answer, "namespace": namespace}
@@ -240,7 +240,7 @@ class DashboardService:
 
     @contextlib.asynccontextmanager
     async def _job(self, caller: Caller, namespace: str, name: str, *, kind: str = "TFJob") -> AsyncIterator[Client]:
-        """The client for requests about one object; whatever keeps the caller from it looks as if it were missing."""
+        """The client for requests about one object. One that the caller may not see looks missing."""
         missing = RequestError(404, "NotFound", f"there is no {kind} named {name!r} in {namespace}", field="name")
         if not caller.may(namespace):
             raise missing

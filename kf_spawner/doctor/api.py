@@ -30,7 +30,7 @@ def version(answer: dict[str, Any]) -> list[Finding]:
 
 
 def no_answer(status: int, message: str) -> list[Finding]:
-    """From the failure of the first request; `status` 0: no answer came."""
+    """The finding for a failed first request; `status` 0: no answer came."""
     if status == 401:
         cause = "The API server does not accept the kubeconfig's credentials: they are wrong, or they have expired."
         remedy = "Get a new kubeconfig from whoever runs the cluster, or log in again with the cluster's own command."
@@ -74,7 +74,7 @@ class Right:
 
     @property
     def target(self) -> str:
-        """What it is a right on, as kubectl writes it."""
+        """The right's object, as kubectl writes it."""
         group = f".{self.group}" if self.group else ""
         return f"{self.resource}{group}{f' {self.name}' if self.name else ''}"
 
@@ -84,7 +84,7 @@ class Right:
 
 EVERYTHING = Right("*", "*", "*")
 GIVE_AWAY = tuple(Right("rbac.authorization.k8s.io", "clusterroles", verb) for verb in ("escalate", "bind"))
-"""Who has these may make and bind roles with rights that it has not."""
+"""An account with these verbs may create and bind roles with rights that it does not have."""
 MAKE_NAMESPACE = Right("", "namespaces", "create")
 
 _IN_NAMESPACE = {
@@ -100,11 +100,11 @@ _OF_CLUSTER = {
 }
 _VERBS = ("get", "create", "patch", "delete")
 _OF_RELEASES = [Right("", "secrets", verb, True) for verb in ("list", "update")]
-"""Helm keeps each revision of a release in a Secret, and writes there what became of it."""
+"""Helm stores each revision of a release, with its status, in a Secret."""
 
 
 def to_install() -> list[Right]:
-    """What making, upgrading and removing the platform's objects takes, roles' contents aside."""
+    """Rights to create, upgrade and delete the platform's objects, without the roles' own rules."""
     inside = [
         Right(group, name, verb, True) for group, names in _IN_NAMESPACE.items() for name in names for verb in _VERBS
     ]
@@ -114,7 +114,7 @@ def to_install() -> list[Right]:
 
 
 def to_grant(roles: Iterable[dict[str, Any]]) -> list[Right]:
-    """What these ClusterRoles allow: nobody may give away a right without having it."""
+    """The rights in these ClusterRoles: an account may only give rights that it has."""
     found = {
         Right(group, resource, verb, name=name)
         for role in roles
@@ -128,13 +128,13 @@ def to_grant(roles: Iterable[dict[str, Any]]) -> list[Right]:
 
 
 def to_probe(place: str) -> list[Right]:
-    """What probes take: in the namespace `place`, or, where it is empty, in one that is made for them."""
+    """The rights for probes: in the namespace `place` or, if it is empty, in a new one."""
     names = ("pods", "persistentvolumeclaims") if place else ("namespaces", "pods", "persistentvolumeclaims")
     return [Right("", name, verb, bool(place)) for name in names for verb in ("create", "delete")]
 
 
 def rights(missing: Iterable[Right], *, account: str, namespace: str) -> list[Finding]:
-    """`missing`: what the API server said no to."""
+    """`missing`: the rights that the API server denied."""
     verbs: dict[str, list[str]] = {}
     for right in missing:
         verbs.setdefault(right.target, []).append(right.verb)

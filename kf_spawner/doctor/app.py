@@ -70,18 +70,18 @@ class Doctor(Application):
     ).tag(config=True)
     skip = Unicode(
         "",
-        help=f"""Checks to leave out, separated by commas, of: {", ".join(CHECKS)}. Without `pod` no pod is started.
+        help=f"""Checks to skip, separated by commas, of: {", ".join(CHECKS)}. Without `pod` no pod is started.
         Default: none.""",
     ).tag(config=True)
     timeout = Float(
         300.0,
-        help="""Seconds that a probe pod may take, including the pull of its image. An image of `images` that is
-        still being pulled then is a warning. Default: 300.""",
+        help="""Seconds that a probe pod may take, including the pull of its image. An image of `images` that is then
+        still being pulled is a warning. Default: 300.""",
     ).tag(config=True)
     patience = Float(
         30.0,
-        help="""Seconds that a fault of a probe pod may last before it counts, so that a network plugin that has
-        just started is not reported. Default: 30.""",
+        help="""Seconds that a fault of a probe pod may last before it is reported: a network plugin may have just
+        started. Default: 30.""",
     ).tag(config=True)
     as_json = Bool(False, help="Print JSON, for programs. Default: false.").tag(config=True)
     aliases = {
@@ -127,7 +127,7 @@ class Doctor(Application):
         sys.exit(2)
 
     def _end_early(self) -> NoReturn:
-        """Of a report that was not finished, what is left on the cluster is still worth saying."""
+        """Reports what an unfinished run left on the cluster."""
         left = [finding for finding in self._report.findings if finding.check == "leftovers"]
         print(as_text(Report(findings=left)), end="", file=sys.stderr)
         sys.exit(INTERRUPTED)
@@ -138,7 +138,7 @@ class Doctor(Application):
         except ValueError:
             found = None
         if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
-            self._fail(f"--tolerations: {self.tolerations!r} is no JSON list of tolerations")
+            self._fail(f"--tolerations: {self.tolerations!r} is not a JSON list of tolerations")
         return tuple(found)
 
     async def _examine(self, config: ClusterConfig, tolerations: tuple[dict[str, Any], ...]) -> Report:
@@ -188,12 +188,12 @@ def made(report: Report, skipped: frozenset[str]) -> set[str]:
 
 
 def summary(report: Report, *, skipped: frozenset[str]) -> str:
-    """What was looked at, and what was not and why."""
+    """What was checked, and what was not and why."""
     errors = sum(finding.severity == Severity.ERROR for finding in report.findings)
     parts = [f"{errors} errors, {len(report.findings) - errors} warnings in {len(made(report, skipped))} checks"]
     if not report.installed:
         parts.append("the platform is not installed in that namespace")
-    parts += [f"not looked at: {check} ({why})" for check, why in report.passed_over.items()]
+    parts += [f"not checked: {check} ({why})" for check, why in report.passed_over.items()]
     return "; ".join(parts)
 
 
@@ -203,7 +203,7 @@ def _names(text: str) -> frozenset[str]:
 
 @contextlib.contextmanager
 def _once(task: asyncio.Task[Any]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM cancels; further ones do not keep us from removing what we made."""
+    """The first SIGINT or SIGTERM cancels; further ones do not stop the clean-up."""
     loop = asyncio.get_running_loop()
     numbers = (signal.SIGINT, signal.SIGTERM)
 

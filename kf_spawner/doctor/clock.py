@@ -1,4 +1,4 @@
-"""Clocks: who compares a time with one of another machine is wrong by as much as the two differ. Pure."""
+"""Clocks: two machines whose clocks differ disagree about expiry times. Pure."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def ours(skew: float) -> list[Finding]:
 
 
 def of_nodes(leases: list[dict[str, Any]]) -> list[Finding]:
-    """From the Leases in kube-node-lease: a kubelet writes its own time, the API server notes when it did so."""
+    """From the Leases in kube-node-lease: a kubelet writes its own time, the API server records its own."""
     skews = {lease["metadata"]["name"]: skew for lease in leases if (skew := _skew(lease)) is not None}
     return [
         warning(

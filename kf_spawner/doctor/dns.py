@@ -1,4 +1,4 @@
-"""Names inside the cluster: what serves them, as far as its pods tell. Pure."""
+"""The cluster's DNS, from its pods. Pure."""
 
 from typing import Any
 

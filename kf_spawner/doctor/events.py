@@ -1,4 +1,4 @@
-"""Kubernetes Events: whose they are, and which came last. Pure."""
+"""Kubernetes Events: which object they are about, and which came last. Pure."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,7 +7,7 @@ from kf_spawner.k8s import times
 
 
 def about(events: list[dict[str, Any]], obj: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those about this very object, oldest first."""
+    """The events about this object, oldest first."""
     uid = obj["metadata"]["uid"]
     return sorted(
         (event for event in events if event.get("involvedObject", {}).get("uid") == uid), key=times.of_event
@@ -20,6 +20,6 @@ def newest(events: list[dict[str, Any]], reasons: Collection[str]) -> dict[str, 
 
 
 def unanswered(events: list[dict[str, Any]], reasons: Collection[str], *, until: Collection[str]) -> dict[str, Any]:
-    """The last event of `reasons`, unless one of `until` came after it; then, and if there is none, empty."""
+    """The last event of `reasons`; empty if there is none or if one of `until` came after it."""
     last = newest(events, {*reasons, *until})
     return last if last.get("reason") in reasons else {}

@@ -7,7 +7,7 @@ LONGEST = 600  # characters of Kubernetes' own words: a kubelet repeats whole co
 
 
 class Severity(StrEnum):
-    """`error`: something does not work now. `warning`: it will not, or not for everybody."""
+    """`error`: something does not work now. `warning`: it will fail later, or for some users."""
 
     ERROR = "error"
     WARNING = "warning"

@@ -1,4 +1,4 @@
-"""Nodes: whether one takes pods, and why the others do not. Pure."""
+"""Nodes: whether one accepts pods, and why the others do not. Pure."""
 
 from collections.abc import Sequence
 from typing import Any

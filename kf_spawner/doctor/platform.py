@@ -19,7 +19,7 @@ SELECTOR = selector(OURS)
 
 
 def workloads(items: Iterable[dict[str, Any]], events: list[dict[str, Any]]) -> list[Finding]:
-    """Deployments, StatefulSets and DaemonSets that have no pod for a replica, because none may be made."""
+    """Deployments, StatefulSets and DaemonSets without a pod for a replica, because its creation is refused."""
     found = []
     for item in items:
         message = _refused(item, events)
@@ -31,7 +31,7 @@ def workloads(items: Iterable[dict[str, Any]], events: list[dict[str, Any]]) -> 
 
 
 def pods(items: Iterable[dict[str, Any]], events: list[dict[str, Any]], *, now: datetime) -> list[Finding]:
-    """A finding for each pod that is not ready. One that its node ended is a warning: another follows it."""
+    """A finding for each pod that is not ready. A pod that its node ended is a warning: it gets replaced."""
     found = []
     for pod in items:
         wrong = one_pod.trouble(pod, about(events, pod), now=now)
@@ -63,7 +63,7 @@ def finding(wrong: Trouble, *, check: str = "", severity: Severity = Severity.ER
 
 
 def scaled_to_nothing(items: Iterable[dict[str, Any]]) -> list[Finding]:
-    """Parts of the platform that somebody turned off; the operator has a check of its own."""
+    """Parts of the platform that are scaled to 0; the operator has a check of its own."""
     return [
         error(
             "platform",
@@ -82,7 +82,7 @@ def component(item: dict[str, Any]) -> str:
 
 
 def _refused(item: dict[str, Any], events: list[dict[str, Any]]) -> str:
-    """The API server's words, if the last attempt to make a pod of this workload was refused."""
+    """The API server's message, if it refused the last pod of this workload."""
     failure = conditions.find(item.get("status"), "ReplicaFailure")
     if failure.get("status") == "True":
         return str(failure.get("message", ""))

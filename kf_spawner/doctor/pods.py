@@ -1,6 +1,6 @@
 """Why a pod is not ready: from its status and its events to a cause, a remedy and a command. Pure.
 
-For those who run the platform; what a user reads of the own server is `spawner.diagnosis`.
+For administrators; `spawner.diagnosis` has the words for users.
 """
 
 import re
@@ -15,7 +15,7 @@ from .events import newest
 from .refusals import Trouble
 
 GRACE = 120.0
-"""Seconds that a pod may take to become ready before it is asked why, if nothing says what is wrong."""
+"""Seconds that a pod may take to become ready, if nothing says what is wrong."""
 _ENDING = 60.0  # seconds beyond its grace period
 
 

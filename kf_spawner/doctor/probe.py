@@ -1,7 +1,7 @@
-"""What the doctor starts to see whether it works: the manifests, and how their outcome reads. Pure.
+"""The probes: their manifests, and the findings from their results. Pure.
 
 A probe is a pod as users' servers are: user 1000, group 100, no privilege. It is allowed at every Pod Security level
-and names its resources, as quotas want. What it saw is in its termination message: no right to read logs is needed.
+and names its resources, as quotas want. Its result is in its termination message, so no right to read logs is needed.
 """
 
 import json
@@ -60,7 +60,7 @@ with open(os.environ["REPORT"], "w") as report:
 
 @dataclass(frozen=True)
 class Terms:
-    """What the pods of one run have in common: their namespace, how their names begin, how they are let in."""
+    """What the pods of one run share: namespace, prefix of their names, pull secrets, tolerations."""
 
     place: str
     run: str
@@ -140,16 +140,16 @@ def verdict(probe: Probe, result: ProbeResult, *, dns_pods: list[dict[str, Any]]
 
 
 def obstacle(probe: Probe, result: ProbeResult) -> Finding | None:
-    """What keeps the probe from its work now, if the API server says so."""
+    """The finding for what keeps the probe from its work now; None if nothing is known."""
     wrong = trouble(result.pod, about(result.events, result.pod), now=result.now)
-    if wrong and result.pod["metadata"]["name"] in wrong.command:  # the pod will be gone: its node tells as much
+    if wrong and result.pod["metadata"]["name"] in wrong.command:  # the pod will be gone: name its node instead
         wrong = replace(wrong, command=f"kubectl describe node {result.pod['spec'].get('nodeName', '')}".rstrip())
     if wrong and wrong.check != "claim":
         return finding(wrong)
     if _is_unbound(result):
         assert result.claim is not None
         events = about(result.events, result.claim)
-        # That a pod waits for its volume is said from the start: what counts is that the volume cannot be made.
+        # A pod waits for its volume from the start: only a volume that cannot be created is a fault.
         return (
             storage.unbound(result.claim, events) if newest(events, {"ProvisioningFailed", "FailedBinding"}) else None
         )
@@ -157,13 +157,13 @@ def obstacle(probe: Probe, result: ProbeResult) -> Finding | None:
 
 
 def too_late(probe: Probe, result: ProbeResult, *, timeout: float) -> Finding:
-    """The probe has not done its work in `timeout` seconds, and nothing was said to be wrong."""
+    """The finding for a probe that did not end in `timeout` seconds without a known fault."""
     if _is_unbound(result):
         assert result.claim is not None
         return storage.unbound(result.claim, about(result.events, result.claim))
     last = next(iter(about(result.events, result.pod)[::-1]), {}).get("message", "")
     remedy = "If it still pulls its image, allow more time with --timeout; else look at its node."
-    if probe.question == "image":  # gigabytes take minutes, and nobody has said that they cannot be had
+    if probe.question == "image":  # gigabytes take minutes, and no failure is reported
         image = result.pod["spec"]["containers"][0]["image"]
         cause = f"The image {image} has not been pulled within {timeout:.0f} seconds: a first start may take long."
         return warning("images", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")

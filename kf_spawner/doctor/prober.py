@@ -1,4 +1,4 @@
-"""Starts the probes, waits for what comes of them, and removes all of it: the only module here that makes objects."""
+"""Starts the probes, waits for their results, and deletes them: the only module here that creates objects."""
 
 import asyncio
 import contextlib
@@ -60,7 +60,7 @@ class Prober:
             await self._remove(NAMESPACES, self.run)
 
     async def ask_all(self, questions: list[Probe], *, dns_pods: list[dict[str, Any]] | None) -> list[Finding]:
-        """What all find, asked at the same time. What keeps one pod from starting keeps the others: said once."""
+        """The findings of all probes, run at the same time. A fault of several pods is reported once."""
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self.ask(each, dns_pods=dns_pods)) for each in questions]
         found: list[Finding] = []
@@ -72,7 +72,7 @@ class Prober:
         return found
 
     async def ask(self, question: Probe, *, dns_pods: list[dict[str, Any]] | None) -> list[Finding]:
-        """What the probe finds; it is gone afterwards."""
+        """The probe's findings; it is deleted afterwards."""
         meta = question.pod["metadata"]
         check, what = "claim", f"Claims in namespace {meta['namespace']}"
         try:
@@ -91,7 +91,7 @@ class Prober:
                 await self._remove_claim(meta["name"], meta["namespace"])
 
     async def _create(self, resource: Resource, obj: dict[str, Any]) -> None:
-        """Without an answer it may be there or not: then it is removed, too."""
+        """Creates it. Without an answer it may exist: then it is deleted, too."""
         name = obj["metadata"]["name"]
         self._made.add((resource, name))
         try:
@@ -143,7 +143,7 @@ class Prober:
         return ProbeResult(pod=pod, claim=claim, events=events, now=self._now())
 
     async def _remove_claim(self, name: str, namespace: str) -> None:
-        """A volume that its class would keep is not kept for a probe."""
+        """Lets a probe's volume be deleted even if its class would keep it."""
         try:
             claim = await self._client.get(CLAIMS, name, namespace)
             volume = claim["spec"].get("volumeName")
@@ -167,10 +167,10 @@ class Prober:
                     self._left(VOLUMES, volume, None, error.message)
 
     async def _remove(self, resource: Resource, name: str, namespace: str | None = None) -> None:
-        """Deletes it, if we made it, and waits for its end; what stays is one of the leftovers."""
+        """Deletes it, if we created it, and waits for its end; otherwise it is a leftover."""
         if (resource, name) not in self._made:
             return
-        # A pod goes at once: a node that is down would never say that it has ended it.
+        # Without a grace period: a node that is down would never report the end.
         grace_period = 0 if resource is PODS else None
         try:
             await self._client.delete(resource, name, namespace, grace_period=grace_period)
@@ -208,7 +208,7 @@ class Prober:
         )
 
     async def _remove_stale(self) -> None:
-        """What a doctor that was killed has left."""
+        """Deletes what a killed doctor left."""
         with contextlib.suppress(ApiError):
             found = await self._client.list(NAMESPACES, label_selector=probe.SELECTOR)
             for item in found["items"]:

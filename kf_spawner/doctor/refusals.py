@@ -1,4 +1,4 @@
-"""Why the API server refuses to make a pod: quota, Pod Security, an admission webhook. Pure."""
+"""Why the API server refuses to create a pod: quota, Pod Security, an admission webhook. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong with one pod; `check` is the one that it belongs to where the pod is the doctor's own."""
+    """What is wrong with one pod; `check` is its check if the pod is the doctor's own."""
 
     check: str
     cause: str
@@ -57,5 +57,5 @@ def creation_trouble(message: str, *, what: str, namespace: str) -> Trouble:
 
 
 def _level(message: str) -> str:
-    """The level that would do: every rule of `baseline` is one of `restricted`."""
+    """The sufficient level: every rule of `baseline` is one of `restricted`."""
     return "=baseline" if 'violates PodSecurity "restricted' in message else "=privileged"

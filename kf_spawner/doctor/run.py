@@ -104,7 +104,7 @@ class Run:
 
     @contextlib.asynccontextmanager
     async def _looking(self, *checks: str) -> AsyncIterator[None]:
-        """What we may not look at is no finding, but is named."""
+        """A check without the right to read is not a finding, but is named."""
         try:
             yield
         except Forbidden as error:
@@ -171,7 +171,7 @@ class Run:
         except NotFound:
             return False
         except Forbidden:
-            pass  # who may not look makes none: somebody else has
+            pass  # without this right the account creates no namespaces: this one exists already
         return True
 
     async def _may(self, right: api.Right, *, namespace: str | None = None) -> bool:
@@ -187,7 +187,7 @@ class Run:
         self._add(storage.classes(await self._list(STORAGECLASSES), wanted=self._options.storage_class))
 
     async def _quota(self) -> None:
-        """All users' namespaces where we may see them, else the platform's alone."""
+        """All users' namespaces if we may see them, else only the platform's."""
         try:
             found = await self._list(NAMESPACES)
             quotas = await self._list(RESOURCEQUOTAS)

@@ -57,7 +57,7 @@ def _of_sandbox(pod: dict[str, Any], message: str) -> Trouble:
 
 
 def _telling(events: list[dict[str, Any]]) -> str:
-    """Of the kubelet's two ways to say it, the one that names the cause: the other only says what it waited for."""
+    """The kubelet's message that names the cause, not the one that names what it waits for."""
     naming = [event for event in events if event.get("reason") in _MOUNT and " not found" in event.get("message", "")]
     return str((naming[-1] if naming else newest(events, _MOUNT)).get("message", ""))
 

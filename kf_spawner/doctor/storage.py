@@ -11,7 +11,7 @@ DEFAULT_CLASS_HELP = f"kubectl annotate storageclass NAME {DEFAULT_CLASS}=true"
 
 
 def classes(items: list[dict[str, Any]], *, wanted: str = "") -> list[Finding]:
-    """Whether homes find a storage class: the one `wanted`, or the cluster's default."""
+    """Whether homes have a storage class: the one `wanted`, or the cluster's default."""
     names = [item["metadata"]["name"] for item in items]
     defaults = [name for name, item in zip(names, items, strict=True) if _is_default(item)]
     listed = f"There are: {', '.join(names)}." if names else "There is none at all."

@@ -14,7 +14,7 @@ CRD = f"{names.TFJOBS.plural}.{names.GROUP}"
 LEASE = "kf-spawner-operator"
 MANIFEST = "kf_spawner/manifests/tfjobs-crd.yaml"
 UNSEEN = 60.0
-"""Seconds until a job that nobody has looked at is one."""
+"""Seconds until a job without a status counts as unseen."""
 _SHOW = f"kubectl get customresourcedefinition {CRD} --output yaml"
 _UPDATE = (
     "Install or upgrade the chart of this version (with --take-ownership where Helm did not make the kind); "
@@ -26,7 +26,7 @@ _NAMED = 3  # jobs and differences that are named one by one
 
 
 def crd(installed: dict[str, Any] | None, *, ours: dict[str, Any], platform: bool) -> list[Finding]:
-    """Compares the cluster's definition with `ours`. A newer one may say more than ours, but nothing else.
+    """Compares the cluster's definition with `ours`. A newer one may add to ours, but not contradict it.
 
     `platform`: whether the platform is installed; before that the definition may be missing.
     """
@@ -120,7 +120,7 @@ def _is_unseen(job: dict[str, Any], now: datetime) -> bool:
 
 
 def _differences(ours: object, theirs: object, path: str) -> Iterator[str]:
-    """Where `theirs` lacks or contradicts what `ours` says. Lists of named things are compared by name."""
+    """The paths at which `theirs` lacks or contradicts `ours`. Lists of named things are compared by name."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
             if key not in theirs:

@@ -1,4 +1,4 @@
-"""The door as a program: settings, signals, and the parts put together.
+"""The door as a program: settings, signals and parts.
 
 It follows endpoints, gives Traefik its configuration and runs Traefik as its child.
 """
@@ -37,7 +37,7 @@ class DoorApp(Application):
 
     name = "kf-spawner-door"
     version = __version__
-    description = "Traefik in front of everything: leads to the hub's proxy and to model endpoints."
+    description = "Traefik in front of everything: forwards to the hub's proxy and to model endpoints."
 
     kubeconfig = Unicode(
         "",
@@ -59,8 +59,8 @@ class DoorApp(Application):
     ).tag(config=True)
     trusted_proxies = List(
         Unicode(),
-        help="""Networks of the proxies in front, such as 10.0.0.0/8. What their `X-Forwarded-…` headers say of the
-        caller is believed. Default: none.""",
+        help="""Networks of the proxies in front, such as 10.0.0.0/8. Their `X-Forwarded-…` headers are trusted.
+        Default: none.""",
     ).tag(config=True)
     tls_port = Integer(
         8443,
@@ -81,8 +81,8 @@ class DoorApp(Application):
         NO_GRACE.accept,
         min=0,
         help="""Seconds after SIGTERM in which connections are still accepted while `/ping` answers 503. The chart
-        sets 5, in which the cluster's nodes learn of the next door: after a refused connection JupyterLab
-        says that the server is gone. Default: 0.""",
+        sets 5, so that the cluster's nodes learn of the next door: after a refused connection JupyterLab says that
+        the server is gone. Default: 0.""",
     ).tag(config=True)
     answer_grace = Integer(
         NO_GRACE.answer,

@@ -7,7 +7,7 @@ What an endpoint's route promises:
 
 - the question to the hub names the namespace and endpoint of the *route*, not the path that the caller wrote: no
   spelling of a path can ask about one endpoint and reach another;
-- the caller's token and cookies end at the door: the model server never sees them;
+- the caller's token and cookies stop at the door: the model server never sees them;
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
 - an endpoint with no ready pod has a route, too. After the same question the hub answers 503 and says why.
 
@@ -23,7 +23,9 @@ from .static import PING
 
 PATIENCE: Mapping[str, Any] = {"attempts": 60, "initialInterval": "500ms"}
 """How often Traefik tries the hub's proxy while nothing listens there, and the pause between two tries (at most twice
-as long): about a minute, in which a pod is replaced. An open notebook would take a 502 for the end of its kernel."""
+as long): about a minute, in which a pod is replaced. After a 502, an open notebook would report that its kernel is
+gone.
+"""
 
 _NOBODY = "noop@internal"
 """Traefik's service that answers nothing: for routes whose every request the hub answers itself."""
@@ -80,7 +82,7 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
     question = f"{authorize_url}/{backends.namespace}/{backends.name}"
     http["middlewares"][f"{key}.authorize"] = _ask_hub(question if backends.addresses else f"{question}/unready")
     http["middlewares"][f"{key}.prefix"] = {"stripPrefix": {"prefixes": [path]}}
-    # An empty value removes the header. What the hub refuses does not come by here.
+    # An empty value removes the header. The hub's refusals do not pass this middleware.
     http["middlewares"][f"{key}.private"] = {
         "headers": {
             "customRequestHeaders": {"Authorization": "", "Cookie": ""},
@@ -98,7 +100,7 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
 
 
 def _ask_hub(question: str) -> dict[str, Any]:
-    """The middleware that asks the hub first. Only the token goes there; forwarding headers of callers do not."""
+    """The middleware that asks the hub first. It gets the token only, not the callers' forwarding headers."""
     return {
         "forwardAuth": {
             "address": question,

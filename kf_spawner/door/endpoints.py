@@ -32,7 +32,7 @@ class Endpoints:
         await self._pods.synced()
 
     def backends(self) -> list[Backends] | None:
-        """Of all endpoints, by namespace and name; None until all are known."""
+        """The backends of all endpoints, by namespace and name; None until all are known."""
         if not (self._services.is_synced and self._pods.is_synced):
             return None
         if self._backends is None:
@@ -44,7 +44,7 @@ class Endpoints:
 
 
 def _keep(obj: dict[str, Any]) -> dict[str, Any]:
-    """What backends are computed from. A pod's environment may hold secrets: the door does not keep them."""
+    """The fields that backends need. The door does not keep a pod's environment, which may have secrets."""
     names = ("name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp")
     metadata = {name: obj["metadata"][name] for name in names if name in obj["metadata"]}
     spec = {name: value for name, value in obj.get("spec", {}).items() if name == "selector"}

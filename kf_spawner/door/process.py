@@ -1,4 +1,4 @@
-"""Traefik as a child process that gets the signals of this one and never outlives it."""
+"""Traefik as a child process that gets this process's signals and never outlives it."""
 
 import asyncio
 import ctypes
@@ -28,5 +28,5 @@ async def run(argv: Sequence[str], env: Mapping[str, str], stopping: asyncio.Eve
 
 
 def _end_with_parent() -> None:
-    """Its port must be free for the next door, also after a SIGKILL of this one."""
+    """Ends Traefik if this process is killed: its port must be free for the next door."""
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

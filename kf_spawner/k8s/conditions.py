@@ -1,4 +1,4 @@
-"""Conditions: the list in an object's status that says, by type, what holds of it.
+"""Conditions: the list in an object's status that says, by type, what is true of it.
 
 https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/condition-v1/
 """
@@ -14,5 +14,5 @@ def find(status: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
 
 
 def is_true(status: Mapping[str, Any] | None, kind: str) -> bool:
-    """Whether the condition of this type is there and holds."""
+    """Whether there is a condition of this type and it is true."""
     return find(status, kind).get("status") == "True"

@@ -1,4 +1,4 @@
-"""Parts of an object's `metadata`: owner references, and the labels and annotations that everybody uses.
+"""Parts of an object's `metadata`: owner references, and common labels and annotations.
 
 https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
 """
@@ -10,22 +10,22 @@ INSTANCE = "app.kubernetes.io/instance"
 COMPONENT = "app.kubernetes.io/component"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 POD_SECURITY = "pod-security.kubernetes.io/enforce"
-"""Label of a namespace: the Pod Security level that each of its pods must keep to."""
+"""Label of a namespace: the Pod Security level that its pods must meet."""
 DEFAULT_CLASS = "storageclass.kubernetes.io/is-default-class"
 """Annotation of a storage class: `true` where claims without a class get this one."""
 
 
 def owner_reference(*, api_version: str, kind: str, name: str, uid: str, controller: bool = False) -> dict[str, Any]:
-    """An entry of `ownerReferences`: the object that has it goes when its owner goes.
+    """An entry of `ownerReferences`: Kubernetes deletes the object after its owner.
 
-    With `controller` the owner also decides about it, and cannot be removed before it in the foreground.
+    With `controller` the owner also manages it, and a foreground deletion of the owner waits for it.
     """
     reference = {"apiVersion": api_version, "kind": kind, "name": name, "uid": uid}
     return {**reference, "controller": True, "blockOwnerDeletion": True} if controller else reference
 
 
 def controllers(obj: dict[str, Any]) -> list[dict[str, Any]]:
-    """The owner references of what controls an object: at most one, as the API server sees to it."""
+    """The owner references with `controller`: at most one, which the API server ensures."""
     return [owner for owner in obj["metadata"].get("ownerReferences") or () if owner.get("controller")]
 
 

@@ -1,13 +1,13 @@
-"""Names that Kubernetes, its device plugins and the Jupyter images give to things."""
+"""Names from Kubernetes, its device plugins and the Jupyter images."""
 
 GPU = "nvidia.com/gpu"
-"""The resource that NVIDIA's device plugin counts GPUs as."""
+"""The resource as which NVIDIA's device plugin counts GPUs."""
 
 HOME_MOUNT = "/home/jovyan"
-"""Home folder of the Jupyter images, and where a user's home volume is mounted if nothing else is set."""
+"""Home folder of the Jupyter images, and the default mount path of a user's home volume."""
 
 HOME_GROUP = 100
-"""Group (`users`) of the Jupyter images: the `fsGroup` with which a volume can be written to."""
+"""Group (`users`) of the Jupyter images: the `fsGroup` that makes a volume writable."""
 
 _WORDS = {
     "cpu": "CPU",
@@ -20,5 +20,5 @@ _WORDS = {
 
 
 def resource_words(resource: str) -> str:
-    """A resource as people call it: `disk space` for `ephemeral-storage`; others as they are."""
+    """A resource in words: `disk space` for `ephemeral-storage`; others unchanged."""
     return _WORDS.get(resource, resource)

@@ -1,4 +1,4 @@
-"""The reasons that a pod's status gives, in sets of one meaning each, and what a container's status says of its end.
+"""The reasons in a pod's status, in sets by meaning, and a container's end from its status.
 
 From the kubelet (pkg/kubelet/images/types.go, pkg/kubelet/eviction) and the CRI (cri-api/pkg/errors).
 """
@@ -34,7 +34,7 @@ OUT_OF_MEMORY = "OOMKilled"
 EVICTED = "Evicted"
 
 DISRUPTED = frozenset({EVICTED, "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
-"""Reasons of a failed pod's own status: its node or the cluster ended it, its program did not."""
+"""Reasons of a failed pod's own status: its node or the cluster ended it, not its program."""
 
 _LOW = re.compile(r"low on resource: ([\w./-]*\w)")
 
@@ -47,13 +47,13 @@ def containers(pod: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def waiting(container: Mapping[str, Any]) -> tuple[str, str]:
-    """(reason, message) of what a container waits for; empty texts where it does not wait."""
+    """(reason, message) of what a container waits for; empty texts if it does not wait."""
     found = (container.get("state") or {}).get("waiting") or {}
     return found.get("reason") or "", found.get("message") or ""
 
 
 def ended(container: Mapping[str, Any]) -> dict[str, Any]:
-    """How a container ended, the last time if it runs or waits again; empty where it never did."""
+    """How a container last ended; empty if it never did."""
     for key in ("state", "lastState"):
         found: dict[str, Any] | None = (container.get(key) or {}).get("terminated")
         if found:
@@ -62,11 +62,11 @@ def ended(container: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_out_of_memory(pod: Mapping[str, Any]) -> bool:
-    """Whether a container of the pod was ended, the last time, because it used more memory than its limit."""
+    """Whether a container of the pod last ended because it used more memory than its limit."""
     return any(ended(container).get("reason") == OUT_OF_MEMORY for container in containers(pod))
 
 
 def low_resource(message: str) -> str:
-    """The resource that a node ran out of, by the message with which it evicts a pod; empty if it does not say."""
+    """The resource that a node ran out of, from the message of an eviction; empty if it names none."""
     found = _LOW.search(message)
     return found[1] if found else ""

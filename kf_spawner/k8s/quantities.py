@@ -1,4 +1,4 @@
-"""Kubernetes quantities, such as `500m`, `1Gi` and `2`: which texts are one, and the number that each stands for.
+"""Kubernetes quantities, such as `500m`, `1Gi` and `2`: which texts are quantities, and which number each means.
 
 The grammar is what the API server accepts, not only what it documents: it takes `Gi` and `.` for zero, trims spaces
 and refuses `1K`. `tests/k8s/quantity_table.py` lists the facts. The CRD and the chart's schema have the same pattern.
@@ -20,11 +20,11 @@ PATTERN = (
 )
 """A quantity, as a regular expression for Python, for the API server (RE2) and for JSON schemas.
 
-An exponent has at most three digits: the API server takes more, and is then busy for minutes.
+An exponent has at most three digits: with more, the API server computes for minutes.
 """
 
 LARGEST = 2**63 - 1
-"""The largest number that Kubernetes counts exactly. A larger amount in binary units counts as this one."""
+"""The largest number that Kubernetes counts exactly. A larger amount in binary units counts as this number."""
 
 _PARTS = re.compile(r"([+-]?)([0-9]*\.?[0-9]*)(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?[0-9]+))?")
 _VALID = re.compile(PATTERN)
@@ -34,9 +34,9 @@ _NANO = Fraction(1, 10**9)
 
 
 def parse(value: object) -> Fraction:
-    """The number that a quantity stands for: cores, bytes or a count. A JSON number is one, too.
+    """The number that a quantity means: cores, bytes or a count. A JSON number is a quantity, too.
 
-    Raises ValueError where the API server refuses it. As in Kubernetes, what is finer than a billionth is rounded up.
+    Raises ValueError where the API server refuses it. As in Kubernetes, it is rounded up to a billionth.
     """
     match = _match(value)
     if match is None:
@@ -51,12 +51,12 @@ def parse(value: object) -> Fraction:
 
 
 def is_quantity(value: object) -> bool:
-    """Whether the API server takes this for a quantity."""
+    """Whether the API server accepts this as a quantity."""
     return _match(value) is not None
 
 
 def is_amount(value: object) -> bool:
-    """Whether it is a quantity that says how much of something there is: zero or more."""
+    """Whether it is a quantity of zero or more."""
     return is_quantity(value) and parse(value) >= 0
 
 
@@ -66,7 +66,7 @@ def is_same(one: object, other: object) -> bool:
 
 
 def total(quantities: Iterable[tuple[object, int]]) -> str:
-    """The sum of quantities, each so many times; empty if one of them is none. In binary units if all are."""
+    """The sum of quantities, each times its count; empty if one is not a quantity. In binary units if all are."""
     terms = list(quantities)
     if not all(is_quantity(value) for value, _ in terms):
         return ""
@@ -88,7 +88,7 @@ def cores(number: Fraction) -> str:
 
 
 def size(number: Fraction | int) -> str:
-    """Bytes in words, in the largest binary unit that says them to a tenth: `1Gi`, `1.5Gi`, `300Mi`."""
+    """Bytes in the largest binary unit that is exact to a tenth: `1Gi`, `1.5Gi`, `300Mi`."""
     for unit, factor in reversed(_BINARY.items()):
         if number >= factor:
             return f"{float(number / factor):.1f}".removesuffix(".0") + unit
@@ -96,7 +96,7 @@ def size(number: Fraction | int) -> str:
 
 
 def _match(value: object) -> re.Match[str] | None:
-    """The parts of what is a quantity."""
+    """The parts of a quantity."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     text = str(value)

@@ -1,4 +1,4 @@
-"""What the API server calls a kind, and where it has it."""
+"""What the API server calls a kind, and at which path it is."""
 
 from dataclasses import dataclass
 

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def parse(text: str) -> datetime:
-    """An aware time in UTC; what is finer than a microsecond is cut off. Raises ValueError."""
+    """An aware time in UTC, cut off at microseconds. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} is not a time such as 2026-11-23T17:44:11Z")
@@ -45,7 +45,7 @@ def age(obj: Mapping[str, Any], now: datetime) -> timedelta:
 
 
 def of_event(event: Mapping[str, Any]) -> str:
-    """The newest time that an Event names, as text, which sorts as times do; empty where it names none."""
+    """The newest time in an Event, as text that sorts like a time; empty if it has none."""
     series = event.get("series") or {}
     times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
     return max((time for time in times if time), default=event.get("firstTimestamp") or "")

@@ -1,7 +1,7 @@
 """The only HTTP to Kubernetes: configuration, requests, watches, informers, events. Dicts in, dicts out.
 
-May not know any kind of ours: a caller hands in a `Resource` of `k8s`. Built on aiohttp; why not on the generated
-client is in docs/decisions/kubernetes-client.md.
+May not know our kinds: a caller gives a `Resource` of `k8s`. Built on aiohttp; docs/decisions/kubernetes-client.md
+says why not on the generated client.
 """
 
 from .client import Client

@@ -1,4 +1,4 @@
-"""Requests to the API server: one method a verb, dicts in and out, errors as exceptions, time-outs on all of it."""
+"""Requests to the API server: one method a verb, dicts in and out, errors as exceptions, time-outs on everything."""
 
 import asyncio
 import contextlib
@@ -37,9 +37,9 @@ class Client:
 
     `timeout` is in seconds, for a whole request that is not a stream. Every method raises an ApiError: a subclass
     names the cause, Unreachable means that no answer came. `before_write` is called right before each request that is
-    not a GET; what it raises is raised, and the request is not sent. `requests` counts by method (`WATCH`: a stream)
-    and status (0: no answer). `is_refused`: the newest answer was that the API server does not know who asks, or
-    there was no token to ask with. Where the token is by then another one, the request is sent once more with that.
+    not a GET; if it raises, the request is not sent. `requests` counts by method (`WATCH`: a stream) and status (0:
+    no answer). `is_refused`: the API server did not accept the credentials of the newest request, or there was no
+    token. If there is a new token by then, the request is sent once more with it.
     """
 
     def __init__(
@@ -65,9 +65,9 @@ class Client:
         self._acting_as = ""
 
     def acting_as(self, user: str) -> "Client":
-        """The same connections, every request made with the rights of `user` and no others.
+        """A client on the same connections whose requests have the rights of `user` only.
 
-        Needs RBAC's verb `impersonate` for that user. Lives and ends with the client that it came from.
+        Needs RBAC's verb `impersonate` for that user. It ends with the client that it came from.
         """
         assert self._session is not None, "use the client as an async context manager"
         other = copy.copy(self)
@@ -76,7 +76,7 @@ class Client:
 
     async def __aenter__(self) -> "Client":
         self._session = self._open(self._connections)
-        self._streams = self._open(0)  # a stream may last for days: it takes no request's place
+        self._streams = self._open(0)  # a stream may last for days: it does not count against the requests
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
@@ -100,14 +100,14 @@ class Client:
         body: Body | None = None,
         content_type: str = "application/json",
     ) -> dict[str, Any]:
-        """Any request, for what the verbs below do not cover; the answer's JSON."""
+        """Sends any request that the methods below do not cover. Returns the answer's JSON."""
         assert self._session is not None, "use the client as an async context manager"
         headers = {"Accept": "application/json"}
         data = None
         if body is not None:
             data = json.dumps(body, separators=(",", ":")).encode()
             headers["Content-Type"] = content_type
-        async with self._free_connection:  # so that nothing waits between `before_write` and its sending
+        async with self._free_connection:  # so that the request is sent right after `before_write`
             identity = await self._identity()
             try:
                 return await self._send(method, path, params=params, data=data, headers={**headers, **identity})
@@ -177,7 +177,7 @@ class Client:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> dict[str, Any]:
-        """The whole collection, as of the API server's newest cached state; items carry apiVersion and kind."""
+        """The whole collection, from the API server's newest cached state; items have apiVersion and kind."""
         params = _selectors(label_selector, field_selector)
         result = await self.request("GET", path_of(resource, namespace), params=params)
         for item in result.get("items") or []:
@@ -219,7 +219,7 @@ class Client:
     async def apply(
         self, resource: Resource, obj: dict[str, Any], *, field_manager: str, force: bool = True
     ) -> dict[str, Any]:
-        """Server-side apply: makes the object or brings the fields that `obj` names to its values."""
+        """Server-side apply: creates the object, or sets the fields that `obj` has."""
         meta = obj["metadata"]
         return await self.request(
             "PATCH",
@@ -239,7 +239,7 @@ class Client:
         propagation: str = "Background",
         uid: str | None = None,
     ) -> dict[str, Any]:
-        """Deletes the object; with `uid` only that very one (else Conflict). `grace_period` in seconds."""
+        """Deletes the object; with `uid` only the one that has it (else Conflict). `grace_period` in seconds."""
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": propagation}
         if grace_period is not None:
             options["gracePeriodSeconds"] = grace_period
@@ -256,7 +256,7 @@ class Client:
         label_selector: str | None = None,
         field_selector: str | None = None,
     ) -> AsyncGenerator[tuple[str, dict[str, Any]], None]:
-        """(type, object) as they come, until the server ends the watch (after some minutes it always does).
+        """(type, object) as they come, until the server ends the watch, which it does after some minutes.
 
         Types: ADDED, MODIFIED, DELETED, BOOKMARK. Raises Gone when `resource_version` is too old to resume from.
         """
@@ -267,7 +267,7 @@ class Client:
             "resourceVersion": resource_version,
             "timeoutSeconds": str(WATCH_TIMEOUT),
         }
-        # Without news there are bookmarks: a silent connection is a dead one.
+        # A quiet watch still gets bookmarks: a silent connection is dead.
         path = path_of(resource, namespace)
         async with contextlib.aclosing(self._lines(path, params, read_timeout=WATCH_SILENCE)) as lines:
             async for line in lines:

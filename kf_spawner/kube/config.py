@@ -1,7 +1,7 @@
-"""Finds the way to a cluster: a kubeconfig file or the pod's own service account.
+"""Finds the configuration of a cluster: a kubeconfig file or the pod's own service account.
 
-Covers what a kubeconfig can hold for authentication here: certificates, tokens, token files and exec plugins
-(client.authentication.k8s.io). Format: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
+Supports for authentication: certificates, tokens, token files and exec plugins (client.authentication.k8s.io).
+Format: https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
 
 import asyncio
@@ -29,9 +29,9 @@ TOKEN_RELOAD = 60.0
 
 
 class Token:
-    """Proves who we are: asked before each request, so that a renewed one is used.
+    """A token that authenticates us. It is read before each request, so that a renewed one is used.
 
-    `source` says in words where it comes from. `read` gives it and for how many seconds it is kept; it may block.
+    `source` says in words where it comes from. `read` returns it and the seconds to keep it; it may block.
     """
 
     def __init__(self, source: str, read: Callable[[], tuple[str | None, float]]):
@@ -40,7 +40,7 @@ class Token:
         self._reading = asyncio.Lock()
 
     async def current(self) -> str | None:
-        """Read in a thread where it is not kept any more, once for all who ask. Raises ConfigError."""
+        """The token; read in a thread when it is no longer kept, once for all callers. Raises ConfigError."""
         async with self._reading:
             if self._kept is None or time.monotonic() >= self._kept[1]:
                 value, seconds = await asyncio.to_thread(self._read)
@@ -48,13 +48,13 @@ class Token:
             return self._kept[0]
 
     def forget(self) -> None:
-        """It was refused: the next one is read anew, as the old one may have been replaced."""
+        """Call it after a refusal: the next `current` reads the token again, because it may have been replaced."""
         self._kept = None
 
 
 @dataclass
 class ClusterConfig:
-    """Where the API server is and who we are; where `token` gives none, `tls` has a certificate that says it."""
+    """The API server's address and our credentials; if `token` gives none, `tls` has a client certificate."""
 
     server: str
     namespace: str
@@ -66,7 +66,7 @@ class ClusterConfig:
 def load_config(path: str | Path | None = None) -> ClusterConfig:
     """The configuration in `path`; without it $KUBECONFIG, the in-cluster account or ~/.kube/config, in this order.
 
-    Raises ConfigError when none is there or the one found cannot be used.
+    Raises ConfigError if there is none, or if the one found cannot be used.
     """
     chosen = path or os.environ.get("KUBECONFIG")
     if chosen:
@@ -110,7 +110,7 @@ def _from_file(path: Path) -> ClusterConfig:
         ca = _data(cluster, "certificate-authority", path)
         tls = _tls(cluster, user, ca, path) if server.startswith("https:") else None
     except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(f"kubeconfig {path}: a certificate or key in it is not one: {error}") from error
+        raise ConfigError(f"kubeconfig {path}: a certificate or key in it is not valid: {error}") from error
     return ClusterConfig(
         server=server.rstrip("/"),
         namespace=context.get("namespace") or "default",
@@ -151,7 +151,7 @@ def _tls(cluster: dict[str, Any], user: dict[str, Any], ca: bytes | None, path: 
 
 
 def _load_pair(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
-    """The ssl module reads key pairs from files alone: a private one, gone at once."""
+    """The ssl module reads key pairs from files only: a private file, deleted at once."""
     with tempfile.NamedTemporaryFile(suffix=".pem") as file:  # created 0600
         file.write(certificate.rstrip() + b"\n" + key)
         file.flush()
@@ -175,7 +175,7 @@ def _file_token(path: Path) -> Token:
         except OSError as error:
             raise ConfigError(f"the token file {path} cannot be read: {error.strerror}") from error
 
-    read()  # whoever named a file that is not there hears of it now
+    read()  # so that a missing file is reported now
     return Token(f"the token in {path}", read)
 
 
@@ -207,7 +207,7 @@ def _exec_token(plugin: dict[str, Any]) -> Token:
 
 
 def _why_no_token(error: Exception) -> str:
-    """Without the plugin's arguments, which may be secret; its own last words are meant to be read."""
+    """Without the plugin's arguments, which may be secret; its last line of output is included."""
     if isinstance(error, subprocess.CalledProcessError):
         said = error.stderr.decode(errors="replace").strip().splitlines()
         return f"it ended with {error.returncode}{f' ({said[-1].strip()})' if said else ''}"
@@ -215,4 +215,4 @@ def _why_no_token(error: Exception) -> str:
         return f"it took longer than {EXEC_TIMEOUT:g} seconds"
     if isinstance(error, OSError):
         return f"{error.strerror}; install it, or put it on PATH"
-    return "what it printed is no ExecCredential with a token"
+    return "its output is not an ExecCredential with a token"

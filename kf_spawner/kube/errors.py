@@ -4,7 +4,7 @@ from typing import Any
 
 
 class ConfigError(Exception):
-    """No usable way to a cluster: names the file or variable and what to do."""
+    """No usable configuration of a cluster; the message names the file or variable and what to do."""
 
 
 class ApiError(Exception):
@@ -31,11 +31,11 @@ class AlreadyExists(ApiError):
 
 
 class Conflict(ApiError):
-    """409: the object changed meanwhile, or a precondition does not hold."""
+    """409: the object has changed, or a precondition is not met."""
 
 
 class Unauthorized(ApiError):
-    """401: the API server does not know who asks. A token has expired, or its account is gone."""
+    """401: the API server does not accept the credentials. A token has expired, or its account is gone."""
 
 
 class Forbidden(ApiError):

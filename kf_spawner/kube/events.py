@@ -1,4 +1,4 @@
-"""Writes Events about objects, off the caller's path: queued, repeated ones counted on one Event."""
+"""Writes Events about objects in the background; repeated ones are counted on one Event."""
 
 import asyncio
 import collections
@@ -17,7 +17,7 @@ from .resources import EVENTS
 
 log = logging.getLogger(__name__)
 
-QUEUE_LIMIT = 10_000  # a thousand jobs that start at once have three each, and pods go before words
+QUEUE_LIMIT = 10_000  # a thousand jobs that start at once have three each, and pods come first
 REMEMBERED = 2000
 MESSAGE_LIMIT = 1024  # bytes that the API server takes for a message
 
@@ -25,8 +25,8 @@ MESSAGE_LIMIT = 1024  # bytes that the API server takes for a message
 class EventRecorder:
     """Queues events; a task of its own writes them. Use it as an async context manager, or `start` and `close`.
 
-    An event that repeats (same object, type, reason and message) raises `count` on the first one, as kubectl
-    users expect. Events are a courtesy: a failure to write one is logged and nothing else waits for it.
+    An event that repeats (same object, type, reason and message) raises `count` on the first one, as kubectl users
+    expect. A failure to write an event is only logged: nothing depends on it.
     """
 
     def __init__(self, client: Client, *, component: str, host: str | None = None):
@@ -113,7 +113,7 @@ class EventRecorder:
         name, namespace, count = known
         try:
             await self._client.patch(EVENTS, name, {"count": count + 1, "lastTimestamp": now}, namespace)
-        except NotFound:  # it lived for an hour, as events do
+        except NotFound:  # events are deleted after an hour
             return False
         self._written[digest] = (name, namespace, count + 1)
         return True
@@ -131,7 +131,7 @@ def _reference(obj: dict[str, Any]) -> dict[str, Any]:
         "fieldPath": obj.get("fieldPath"),
     }
     kept = {key: value for key, value in reference.items() if value}
-    kept.pop("resourceVersion", None)  # it would make every repetition a new event
+    kept.pop("resourceVersion", None)  # with it, every repetition would be a new event
     return kept
 
 

@@ -1,4 +1,4 @@
-"""A cache of one collection that stays true: list, watch, resume, list again when the server asks for it."""
+"""An up-to-date cache of one collection: list, watch, resume, and list again when the server requires it."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ Keep = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def key_of(obj: dict[str, Any]) -> str:
-    """`namespace/name`, or `name` for what has no namespace."""
+    """`namespace/name`, or `name` for a cluster-scoped object."""
     meta = obj["metadata"]
     namespace = meta.get("namespace")
     return f"{namespace}/{meta['name']}" if namespace else meta["name"]
@@ -32,10 +32,10 @@ def key_of(obj: dict[str, Any]) -> str:
 class Informer:
     """Keeps the newest state of a collection and calls `on_change(key, old, new)` for every difference.
 
-    `old` or `new` is None where the object was or is absent. The callback runs on the event loop and must not
-    block; what it raises is logged and does not stop the cache. Objects are shared: treat them as
-    read-only. They come without `metadata.managedFields`, and as `keep` makes them, if it is given: what nobody
-    reads needs no memory. It must keep what names an object, its uid and its resourceVersion.
+    `old` or `new` is None if the object did or does not exist. The callback runs on the event loop and must not
+    block; its errors are logged and do not stop the cache. Objects are shared: treat them as read-only. They come
+    without `metadata.managedFields`, and as `keep` returns them, if it is given, to save memory. `keep` must keep
+    name, namespace, uid and resourceVersion.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Informer:
         self._version: str | None = None
         self._synced = asyncio.Event()
         self.trouble: ApiError | None = None
-        """Why the first list is not there yet, as far as an attempt has failed."""
+        """Why there is no first list yet: the newest failure, if any."""
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "Informer":
@@ -99,7 +99,7 @@ class Informer:
                 self.trouble = error
                 log.warning("watching %s: %s; trying again in %.1f s", self._resource.plural, error, backoff)
             except Exception:
-                # Whatever this is, a cache that stands still in silence would be worse.
+                # Log any error and go on: a cache that stops silently would be worse.
                 log.exception("watching %s; listing again in %.1f s", self._resource.plural, backoff)
                 self._version = None
             if time.monotonic() - began > MAX_BACKOFF:
@@ -135,7 +135,7 @@ class Informer:
         if new is None:
             self._objects.pop(key, None)
         else:
-            new["metadata"].pop("managedFields", None)  # often half of an object, and nobody reads it
+            new["metadata"].pop("managedFields", None)  # often half of an object, and unused
             new = self._keep(new) if self._keep else new
             self._objects[key] = new
         if self._on_change is None or _same(old, new):

@@ -1,4 +1,4 @@
-"""Asks whether nodes that owe an answer are still there. Only those are ever asked about: no cache of all nodes."""
+"""Asks whether nodes whose pods should have ended are lost. Asks about those only: no cache of all nodes."""
 
 import asyncio
 import logging
@@ -16,20 +16,20 @@ log = logging.getLogger(__name__)
 
 
 def is_overdue(pod: dict[str, Any], now: datetime) -> bool:
-    """Whether the pod's node should have said by now that the pod has ended."""
-    end = pod["metadata"].get("deletionTimestamp")  # its grace is counted in
+    """Whether the pod's node should have reported the pod's end by now."""
+    end = pod["metadata"].get("deletionTimestamp")  # includes the grace period
     return bool(end and pod["spec"].get("nodeName")) and times.parse(end) <= now
 
 
 async def find_lost(client: Client, names: Iterable[str]) -> frozenset[str]:
-    """Those of `names` that are gone or not ready. Without the right to ask, none is. Raises ApiError."""
+    """Those of `names` that are gone or not ready. Empty without the right to read nodes. Raises ApiError."""
     names = list(names)
     lost = await asyncio.gather(*(_is_lost(client, name) for name in names))
     return frozenset(name for name, is_lost in zip(names, lost, strict=True) if is_lost)
 
 
 async def is_stranded(client: Client, pod: dict[str, Any]) -> bool:
-    """Whether a pod should have ended, and its node, which has to say so, is lost. Raises ApiError."""
+    """Whether a pod should have ended, but its node is lost and cannot report it. Raises ApiError."""
     return is_overdue(pod, datetime.now(UTC)) and bool(await find_lost(client, [pod["spec"]["nodeName"]]))
 
 
@@ -39,6 +39,6 @@ async def _is_lost(client: Client, name: str) -> bool:
     except NotFound:
         return True
     except Forbidden as error:
-        log.warning("whether node %s is lost cannot be told, grant `get` of nodes: %s", name, error)
+        log.warning("cannot tell whether node %s is lost, grant `get` of nodes: %s", name, error)
         return False
     return not conditions.is_true(node.get("status"), "Ready")

@@ -10,7 +10,7 @@ from .errors import NotFound
 def path_of(
     resource: Resource, namespace: str | None = None, name: str | None = None, subresource: str | None = None
 ) -> str:
-    """The path of a collection, an object or its subresource. Raises NotFound where no object can have that name."""
+    """The path of a collection, an object or its subresource. Raises NotFound if no object can have that name."""
     parts = ["/apis", resource.group, resource.version] if resource.group else ["/api", resource.version]
     if resource.namespaced and namespace:
         parts += ["namespaces", _segment(resource, namespace)]
@@ -23,7 +23,7 @@ def path_of(
 
 
 def _segment(resource: Resource, name: str) -> str:
-    """A name may be what somebody typed: it must not lead to another path than its own."""
+    """A user may have typed the name: it must not lead to another path."""
     if name in (".", "..") or "/" in name:
         details = {"name": name, "kind": resource.plural}
         raise NotFound(404, "NotFound", f"{resource.plural} {name!r} cannot exist", details)

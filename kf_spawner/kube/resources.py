@@ -1,4 +1,4 @@
-"""The kinds of Kubernetes that are used here."""
+"""The Kubernetes kinds that we use."""
 
 from kf_spawner.k8s.resources import Resource
 

@@ -3,10 +3,10 @@
 Owns the versions' states. Knows neither HTTP nor TensorFlow: a loader makes a model of a folder. Runs on one event
 loop; loading and closing happen in a thread of its own.
 
-The rules: the highest complete version is served. A version is loaded only when its files have rested for a while; it
-is loaded before the old one goes, and the old one goes when its last request has ended. A version that cannot be
-loaded is reported and left alone until its files change; what served before goes on serving. When all versions
-vanish, the loaded one is kept. A folder that is overwritten in place is loaded again.
+The rules: the highest complete version is served. A version is loaded only when its files have not changed for a
+while. It is loaded before the old one is unloaded; the old one is unloaded when its last request has ended. A version
+that cannot be loaded is reported and not tried again until its files change; the version before is still served. When
+all versions vanish, the loaded one is kept. A folder that is overwritten in place is loaded again.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class State:
 
 
 class ModelManager:
-    """`run()` does the work until it is cancelled; `use()` lends the model to a request."""
+    """`run()` loads and unloads until it is cancelled; `use()` gives a request the model."""
 
     def __init__(
         self,
@@ -133,7 +133,7 @@ class ModelManager:
                 return
             if version == self._broken.get(version.number):
                 if current and version.number == current.number:
-                    return  # overwritten by something broken: what is loaded is still the best there is
+                    return  # overwritten by something broken: keep the loaded model
                 continue
             if not self._rests(version):
                 self._states.setdefault(version.number, State("START"))

@@ -1,7 +1,7 @@
 """TF Serving's REST API over one model: parses paths, reads bodies, answers. Owns limits on requests.
 
-Knows neither how models are found nor TensorFlow. Predictions run in a pool of threads, bodies and all: nothing that
-takes long happens on the event loop.
+Knows neither how models are found nor TensorFlow. Bodies are parsed and predictions run in a pool of threads: nothing
+slow runs on the event loop.
 """
 
 import asyncio

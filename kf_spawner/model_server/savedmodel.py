@@ -39,7 +39,7 @@ class SavedModel:
         except Exception as error:
             self._session.close()
             raise _as_serving_error(error, tf, "it cannot be loaded") from error
-        # A definition without a method name is TensorFlow's own, such as the initialiser.
+        # A definition without a method name is internal to TensorFlow, such as the initialiser.
         own = {name: definition for name, definition in self._definitions.items() if definition.method_name}
         self.signatures = {name: _signature(definition, tf) for name, definition in own.items()}
         if not self.signatures:
@@ -73,7 +73,7 @@ class SavedModel:
         return {name: written(definition) for name, definition in sorted(self._definitions.items())}
 
     def close(self) -> None:
-        """Frees the model. Nothing may be running on it."""
+        """Frees the model. No request may use it."""
         self._session.close()
 
     def _load(self, path: Path) -> dict[str, Any]:
@@ -117,6 +117,6 @@ def _as_serving_error(error: Exception, tf: Any, what: str) -> ServingError:
 
 
 def _essence(message: str) -> str:
-    """The last line before the first `[[node]]`: where TensorFlow puts the cause, after headings and stack traces."""
+    """The last line before the first `[[node]]`: TensorFlow puts the cause there, after headings and stack traces."""
     lines = [line.strip() for line in message.partition("[[")[0].splitlines() if line.strip()]
     return lines[-1][:1000] if lines else ""

@@ -18,7 +18,7 @@ import numpy as np
 from .errors import ServingError, invalid
 
 MAX_RANK = 32
-"""Most dimensions of an input: a limit of NumPy's older versions, far above any model's."""
+"""Most dimensions of an input: the limit of NumPy's older versions, far more than any model has."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _to_array(name: str, value: Any, spec: Spec) -> np.ndarray:
 
 
 def _flatten(value: Any) -> tuple[tuple[int, ...], list[Any]]:
-    """Shape and leaves of nested lists, level by level: no recursion, and Python's own loops do the work."""
+    """Shape and leaves of nested lists, level by level, without recursion."""
     shape: list[int] = []
     level = [value]
     while list in (kinds := set(map(type, level))):
@@ -188,7 +188,7 @@ def _leaves_to_array(leaves: list[Any], dtype: str) -> np.ndarray:
 
 
 def _floats(leaves: list[Any], dtype: str) -> np.ndarray:
-    """Refuses what would lose its value: whole numbers beyond the mantissa, decimals beyond the range."""
+    """Refuses numbers that would lose their value: whole numbers beyond the mantissa, decimals beyond the range."""
     exact = 2 ** (np.finfo(dtype).nmant + 1) - 1
     for leaf in leaves:
         if type(leaf) is int and abs(leaf) > exact:
@@ -246,7 +246,7 @@ def _text(name: str, value: bytes) -> str:
         return value.decode("utf-8")
     except UnicodeDecodeError as error:
         raise invalid(
-            f"Output '{name}' holds bytes that are no text: give it a name that ends in _bytes to get them as b64"
+            f"Output '{name}' holds bytes that are not text: give it a name that ends in _bytes to get them as b64"
         ) from error
 
 

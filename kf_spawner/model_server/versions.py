@@ -1,7 +1,7 @@
 """Which versions of a model a folder holds, and whether they are complete. Reads the disk; knows no TensorFlow.
 
 A base folder holds versions as TF Serving wants them, `BASE/1`, `BASE/2`, …, each a SavedModel. A base folder that is
-itself a SavedModel counts as version 1: what `tf.saved_model.save(model, path)` wrote can be served as it is.
+itself a SavedModel counts as version 1: the folder from `tf.saved_model.save(model, path)` can be served directly.
 """
 
 import logging
@@ -43,7 +43,7 @@ def find(base: Path) -> list[Version]:
     for number, path in _candidates(base):
         try:
             fingerprint = _fingerprint(path)
-        except OSError as error:  # a file was removed meanwhile: the next check will tell
+        except OSError as error:  # a file was removed meanwhile: the next check finds it
             log.debug("%s changes while it is read: %s", path, error)
             continue
         if number in versions:

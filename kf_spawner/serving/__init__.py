@@ -1,9 +1,9 @@
 """Defines a model endpoint: options -> Deployment and Service; objects of the cluster -> status and backends.
 
-Pure: dicts in, dicts out. May know neither HTTP nor the API's client, nor who forwards requests.
+Pure: dicts in, dicts out. May not know HTTP, the API's client, or who forwards requests.
 
-An endpoint NAME in a namespace is a Deployment and a Service of that name. Its pods run the model server on
-port 8501; the door in front leads `/serving/NAMESPACE/NAME/…` to those that are ready.
+An endpoint NAME in a namespace is a Deployment and a Service of that name. Its pods run the model server on port
+8501; the door forwards `/serving/NAMESPACE/NAME/…` to those that are ready.
 """
 
 from .backends import Backends, backends

@@ -39,7 +39,7 @@ def _deployment(options: Options, namespace: str) -> dict[str, Any]:
         "spec": {
             "replicas": options.replicas,
             "selector": {"matchLabels": selector(name)},
-            # A changed endpoint answers all the time: the new pod is ready before an old one goes.
+            # A changed endpoint always answers: the new pod is ready before an old one ends.
             "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
             "revisionHistoryLimit": 3,
             "template": {"metadata": {"labels": labels(name)}, "spec": _pod_spec(options)},
@@ -61,7 +61,7 @@ def _pod_spec(options: Options) -> dict[str, Any]:
         "terminationGracePeriodSeconds": 30,
         "containers": [_container(options)],
         "volumes": [
-            # Read-only is the mount below, not the claim here: some drivers would then attach the whole volume
+            # The mount below is read-only, not the claim here: some drivers would then attach the whole volume
             # read-only, which fails on the node where the notebook has it open for writing.
             {"name": VOLUME, "persistentVolumeClaim": {"claimName": options.claim}},
         ],
@@ -88,7 +88,7 @@ def _container(options: Options) -> dict[str, Any]:
         "ports": [{"name": "rest", "containerPort": REST_PORT, "protocol": "TCP"}],
         "resources": {kind: amounts for kind, amounts in resources.items() if amounts},
         "volumeMounts": [mount],
-        # The status says why a model could not be loaded: the model server's last words are the cause.
+        # The status says why a model could not be loaded: the end of the model server's log is the cause.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -99,7 +99,7 @@ def _container(options: Options) -> dict[str, Any]:
 
 
 def _probes(name: str) -> dict[str, Any]:
-    """The server listens long before its model is loaded; its metadata answers 200 once one is AVAILABLE."""
+    """The server listens before its model is loaded; the metadata answers 200 once a version is AVAILABLE."""
     alive = {"tcpSocket": {"port": REST_PORT}}
     ready = {"httpGet": {"path": f"/v1/models/{name}/metadata", "port": REST_PORT}}
     return {

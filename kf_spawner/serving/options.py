@@ -54,7 +54,7 @@ def parse(raw: Mapping[str, Any]) -> Options:
     resources = raw.get("resources") or {}
     limits = {key: str(value) for key, value in (resources.get("limits") or {}).items()}
     requests = {key: str(value) for key, value in (resources.get("requests") or {}).items()}
-    # What is limited and not requested is requested at its limit by Kubernetes: a default must not go above it.
+    # Without a request, Kubernetes requests the limit: a default must not exceed it.
     defaults = {key: value for key, value in DEFAULT_REQUESTS.items() if key not in limits}
     return Options(
         name=raw["name"],

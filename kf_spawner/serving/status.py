@@ -1,6 +1,6 @@
-"""An endpoint's status: what the cluster says of its Deployment and pods -> one state and why.
+"""An endpoint's status: its Deployment and pods -> one state and a message.
 
-Pure. Knows Kubernetes' words for what goes wrong and says them in a user's.
+Pure. Translates Kubernetes' reasons into a user's words.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,12 +14,12 @@ from .address import PREFIX, model_url
 PENDING = "Pending"
 """Nothing runs yet: pods wait for a node, a volume or an image."""
 PROGRESSING = "Progressing"
-"""Pods run, but not all that are wanted are ready in the latest version."""
+"""Pods run, but not all wanted pods of the latest version are ready."""
 READY = "Ready"
 FAILED = "Failed"
-"""Nothing answers, for a cause that the message names. Trying again seldom helps; if it does, this changes."""
+"""Nothing answers; the message has the cause. Waiting seldom helps; if it does, the state changes."""
 
-# A waiting container's reasons that waiting does not heal.
+# A waiting container's reasons that do not go away by themselves.
 _FAILURES = {
     **dict.fromkeys(pod_reasons.IMAGE, "the image {image} cannot be pulled"),
     pod_reasons.WRONG_IMAGE_NAME: "the image name {image} is invalid",
@@ -29,7 +29,7 @@ _FAILURES = {
     pod_reasons.CRASH_LOOP: "the model server keeps stopping",
 }
 
-# Warning events that explain why a pod does not come up, where its status says nothing.
+# Warning events that explain why a pod does not become ready if its status does not.
 _TELLING_EVENTS = frozenset({"FailedMount", "FailedAttachVolume", "FailedCreate", "FailedCreatePodSandBox", "Failed"})
 
 
@@ -44,7 +44,7 @@ def status(
 
     `pods` are the endpoint's own, `events` those of its objects (any order; others are left out). `url` is the
     model's address below `serving_url`; default: the path at the door, `/serving/NAMESPACE/NAME/v1/models/NAME`.
-    `message` is empty only when there is nothing to say.
+    `message` may be empty.
     """
     name = deployment["metadata"]["name"]
     namespace = deployment["metadata"]["namespace"]
@@ -137,7 +137,7 @@ def _end(state: Mapping[str, Any]) -> str:
 
 
 def _waiting(pod: Mapping[str, Any]) -> str:
-    """What a pod that is not up waits for, as far as its status says."""
+    """What a pod that is not ready waits for, from its status."""
     scheduled = conditions.find(pod.get("status"), "PodScheduled")
     if scheduled.get("status") == "False":
         return _colon("no node has room", scheduled.get("message", ""))
@@ -168,7 +168,7 @@ def _event_cause(pods: Iterable[Mapping[str, Any]], events: Iterable[Mapping[str
 
 
 def _alive(pods: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Pods that are not on their way out, the newest first: what went wrong last is what matters."""
+    """Pods that are not being deleted, newest first: the newest failure matters most."""
     staying = [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     return sorted(staying, key=lambda pod: pod["metadata"].get("creationTimestamp") or "", reverse=True)
 

@@ -50,7 +50,7 @@ class Cursor:
         """The cursor that `str` gave. Raises CursorError."""
         found = CURSOR.fullmatch(text)
         if found is None:
-            raise CursorError(f"{text[:100]!r} is no cursor")
+            raise CursorError(f"{text[:100]!r} is not a cursor")
         pod, restart, time, count, checksum = found.groups()
         return cls(pod, int(restart), int(time), int(count), int(checksum, 16))
 

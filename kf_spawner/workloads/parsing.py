@@ -45,7 +45,7 @@ def _check(value: Any, field: str) -> None:
             raise _bad_request(f"is nested more than {DEPTH} times, or has more than {VALUES} values", field)
         if isinstance(item, dict):
             if odd := [key for key in item if not isinstance(key, str)]:
-                raise _bad_request(f"has the name {odd[0]!r}, which is no text: put it in quotes", field)
+                raise _bad_request(f"has the name {odd[0]!r}, which is not text: put it in quotes", field)
             waiting += [(part, depth + 1) for pair in item.items() for part in pair]
         elif isinstance(item, list):
             waiting += [(part, depth + 1) for part in item]
@@ -60,7 +60,7 @@ def _problem(item: Any) -> str | None:
         except UnicodeEncodeError:
             return f"holds half of a character: {item[:100]!a}"
     elif isinstance(item, float) and not math.isfinite(item):
-        return f"holds the number {item}: there is no such one in JSON"
+        return f"holds the number {item}, which JSON does not have"
     elif item is not None and not isinstance(item, bool | int | float):
         return f"holds a {type(item).__name__} ({item}): put it in quotes"
     return None

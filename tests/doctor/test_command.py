@@ -131,7 +131,7 @@ async def test_a_certificate_of_somebody_else(control_plane, tmp_path: Path):
     [
         (["--skip=pods"], "there is no check pods"),
         (["now"], "does not know 'now'"),
-        (["--tolerations=dedicated"], "--tolerations: 'dedicated' is no JSON list"),
+        (["--tolerations=dedicated"], "--tolerations: 'dedicated' is not a JSON list"),
     ],
 )
 async def test_what_it_cannot_begin_with(control_plane, arguments, words):

@@ -160,9 +160,9 @@ async def test_a_slow_credential_plugin_holds_nobody_up_and_runs_once_for_all(ac
 PLUGINS = {
     "not there": (["/nowhere/login"], "login gave no token: No such file or directory; install it"),
     "failed": (["sh", "-c", "echo first; echo 'log in first' >&2; exit 7"], "it ended with 7 (log in first)"),
-    "no JSON": (["echo", "token"], "is no ExecCredential with a token"),
-    "no token": (["echo", '{"status": {"clientCertificateData": "x"}}'], "is no ExecCredential with a token"),
-    "no status": (["echo", "[]"], "is no ExecCredential with a token"),
+    "no JSON": (["echo", "token"], "is not an ExecCredential with a token"),
+    "no token": (["echo", '{"status": {"clientCertificateData": "x"}}'], "is not an ExecCredential with a token"),
+    "no status": (["echo", "[]"], "is not an ExecCredential with a token"),
 }
 
 

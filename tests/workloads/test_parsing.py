@@ -22,7 +22,7 @@ YAML = {
     "a day": ("metadata: {name: 2026-01-02}", "holds a date (2026-01-02): put it in quotes"),
     "bytes": ("a: !!binary aGk=", "holds a bytes"),
     "a set": ("a: !!set {x}", "holds a set"),
-    "a name that is a number": ("env: {1: x}", "has the name 1, which is no text"),
+    "a name that is a number": ("env: {1: x}", "has the name 1, which is not text"),
     "a name that YAML takes for true": ("on: x", "has the name True"),
     "no number": ("a: .inf", "holds the number inf"),
     "nested without end": ("[" * 20_000, "recursion"),

@@ -107,14 +107,14 @@ class LogDownload(Handler):
     @guarded
     async def get(self, namespace: str, name: str, replica: str) -> None:
         lines = await self.service.log_of(self.caller, namespace, name, replica)
-        first = await anext(lines, b"")  # what the API refuses is refused before the file begins
+        first = await anext(lines, b"")  # so that an API error is answered before the file begins
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Content-Disposition", f'attachment; filename="{name}-{replica}.log"')
         await self.pass_on(lines, begin=first)
 
 
 class Nothing(Handler):
-    """Paths of the interface that there are not."""
+    """Paths that do not exist."""
 
     @guarded
     async def prepare(self) -> None:

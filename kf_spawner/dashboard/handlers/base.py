@@ -20,7 +20,7 @@ Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
 
 
 def guarded(method: Method) -> Method:
-    """For each verb: finds the caller, and answers what the service raises as JSON."""
+    """For each verb: finds the caller, and answers the service's errors as JSON."""
 
     @wraps(method)
     async def inner(self: "Handler", *args: Any, **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class Handler(Authenticated, Answers):
 
     @property
     def heartbeat(self) -> float:
-        """Seconds of silence after which a stream says that it lives."""
+        """Seconds of silence after which a stream sends a ping."""
         seconds: float = self.settings["kf_heartbeat"]
         return seconds
 
@@ -57,7 +57,7 @@ class Handler(Authenticated, Answers):
         if isinstance(kwargs.get("exc_info", (None, None))[1], HTTPError):
             super().write_error(status_code, **kwargs)
             return
-        message = "the dashboard failed at this; its log says how"
+        message = "the dashboard failed; its log has the cause"
         self.answer({"reason": "InternalError", "message": message}, status=status_code)
 
     async def pass_on(
@@ -68,7 +68,7 @@ class Handler(Authenticated, Answers):
         end: str = "",
         change: Callable[[bytes], bytes | str] = bytes,
     ) -> None:
-        """Writes `pieces`, each changed, as they come; ends with them or when the caller hangs up."""
+        """Writes `pieces`, each changed, as they come, until they end or the caller disconnects."""
         try:
             self.write(begin)
             async with contextlib.aclosing(pieces):

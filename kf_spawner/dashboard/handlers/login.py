@@ -26,7 +26,7 @@ POLICY = "; ".join(
 
 
 class Secured(web.RequestHandler):
-    """The headers that every answer has: no foreign and no inline script, no frame around it."""
+    """The headers that every answer has: no foreign scripts, no inline scripts, no frames."""
 
     def set_default_headers(self) -> None:
         self.set_header("Content-Security-Policy", POLICY)
@@ -39,8 +39,8 @@ class Secured(web.RequestHandler):
 class Authenticated(HubOAuthenticated, Secured):  # type: ignore[misc]  # JupyterHub has no types
     """Finds out who calls before the verb runs, without a blocking request to the hub.
 
-    The XSRF token is asked of every request that brings a cookie and is not a page's navigation, reads included: a
-    page of a user's server lies on the same origin and could send them.
+    Every request with a cookie needs the XSRF token, reads included, except a page's navigation: a page of a user's
+    server has the same origin and could send them.
     """
 
     caller: Caller
@@ -93,7 +93,7 @@ class Authenticated(HubOAuthenticated, Secured):  # type: ignore[misc]  # Jupyte
 
 
 class Callback(HubOAuthCallbackHandler, Secured):  # type: ignore[misc]  # JupyterHub has no types
-    """The way back from the hub's login."""
+    """The callback of the hub's login."""
 
     @property
     def hub_auth(self) -> HubOAuth:
@@ -103,7 +103,7 @@ class Callback(HubOAuthCallbackHandler, Secured):  # type: ignore[misc]  # Jupyt
         return self._find_user()
 
     async def _find_user(self) -> None:
-        """So that what asks for the user later finds it, and asks the hub for nothing."""
+        """Keeps the user, so that later code need not ask the hub."""
         self._hub_auth_user_cache = await self.hub_auth.get_user(self, sync=False)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
@@ -113,7 +113,7 @@ class Callback(HubOAuthCallbackHandler, Secured):  # type: ignore[misc]  # Jupyt
 
 
 class Health(Secured):
-    """200 while the process serves: for the one who watches over it."""
+    """200 while the process serves, for health checks."""
 
     def get(self) -> None:
         self.finish("ok\n")

@@ -1,8 +1,7 @@
 """The REST interface of Kubeflow's first TFJob dashboard, for scripts that were written for it.
 
-Its paths and its shapes: jobs as the Kubernetes API gives them, a log as one JSON text. Two things are better:
-refusals have the status and the words of what is wrong, and a detail holds the job's own pods, not all of the
-namespace's.
+It keeps the paths and shapes: jobs as the Kubernetes API gives them, a log as one JSON text. Two things are better:
+errors have a status and a message, and a detail has the job's own pods, not all of the namespace's.
 """
 
 import json
@@ -48,7 +47,7 @@ class Log(Handler):
     async def get(self, namespace: str, name: str) -> None:
         """One JSON text, written as it is read: a log may be large."""
         lines = await self.service.pod_log(self.caller, namespace, name)
-        first = await anext(lines, b"")  # what the API refuses is refused before the text begins
+        first = await anext(lines, b"")  # so that an API error is answered before the text begins
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         await self.pass_on(lines, begin='"' + _within(first), end='"', change=_within)
 

@@ -10,7 +10,7 @@ from .login import Authenticated, Secured
 
 
 class Page(Authenticated):
-    """Whoever is not logged in comes back here after the hub's login."""
+    """The hub's login sends users back here."""
 
     async def get(self) -> None:
         try:
@@ -34,7 +34,7 @@ class Page(Authenticated):
 
 
 class Static(Secured, web.StaticFileHandler):
-    """Files for everybody: nothing in them is anybody's. Browsers ask each time whether theirs is the newest."""
+    """Public files, without users' data. Browsers check each time whether theirs is the newest."""
 
     def set_extra_headers(self, path: str) -> None:
         self.set_header("Cache-Control", "no-cache")
