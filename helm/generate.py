@@ -1,8 +1,8 @@
-"""Makes what of the chart is made of something else: its schema, the page of its values, copies of manifests.
+"""Makes the generated files of the chart: its schema, the page of its values, copies of manifests.
 
     python helm/generate.py
 
-`schema.yaml` and `kf_spawner/manifests/` are the sources; a test compares what this writes with what is there.
+`schema.yaml` and `kf_spawner/manifests/` are the sources; a test compares the output with the files.
 """
 
 import json
@@ -23,9 +23,9 @@ PART = "part"
 INTRODUCTION = """\
 # The chart's values
 
-Made by `make chart` from `helm/schema.yaml` and the chart's `values.yaml`; how to install and use it:
-[helm.md](helm.md). A value that is none of these, or of another kind, is refused with its path. Keys that
-zero-to-jupyterhub has mean what they mean there.
+`make chart` makes this page from `helm/schema.yaml` and the chart's `values.yaml`. [helm.md](helm.md) says how to install
+and use the chart. An unknown value or one of another type is refused with its path. Keys of zero-to-jupyterhub have the
+same meaning here.
 """
 EVERY_PART = """\
 ## Every part
