@@ -23,9 +23,9 @@ PART = "part"
 INTRODUCTION = """\
 # The chart's values
 
-`make chart` makes this page from `helm/schema.yaml` and the chart's `values.yaml`. [helm.md](helm.md) says how to install
-and use the chart. An unknown value or one of another type is refused with its path. Keys of zero-to-jupyterhub have the
-same meaning here.
+`make chart` makes this page from `helm/schema.yaml` and the chart's `values.yaml`. [helm.md](helm.md) says how to
+install and use the chart. An unknown value or one of another type is refused with its path. Keys of
+zero-to-jupyterhub have the same meaning here.
 """
 EVERY_PART = """\
 ## Every part

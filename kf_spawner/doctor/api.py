@@ -33,7 +33,9 @@ def no_answer(status: int, message: str) -> list[Finding]:
     """The finding for a failed first request; `status` 0: no answer came."""
     if status == 401:
         cause = "The API server does not accept the kubeconfig's credentials: they are wrong, or they have expired."
-        remedy = "Get a new kubeconfig from whoever runs the cluster, or log in again with the cluster's own command."
+        remedy = (
+            "Get a new kubeconfig from the cluster's administrator, or log in again with the cluster's own command."
+        )
     elif "CERTIFICATE_VERIFY_FAILED" in message:
         cause = "The API server's certificate cannot be trusted."
         remedy = (
@@ -44,8 +46,8 @@ def no_answer(status: int, message: str) -> list[Finding]:
         cause = "The API server cannot be reached."
         remedy = "Check the kubeconfig's server address, the network or VPN between here and there, and its firewall."
     else:
-        cause = "The API server refuses to work."
-        remedy = "Ask whoever runs the cluster: its message says what is wrong with it."
+        cause = "The API server answers with an error."
+        remedy = "Ask the cluster's administrator: the message says what is wrong."
     return [error("api", quoting(cause, message), remedy=remedy, command="kubectl cluster-info")]
 
 

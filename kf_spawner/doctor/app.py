@@ -102,7 +102,7 @@ class Doctor(Application):
 
     def start(self) -> None:
         if self.extra_args:
-            self._fail(f"does not know {self.extra_args[0]!r}: 'kf-spawner doctor --help' lists what it takes")
+            self._fail(f"unknown argument {self.extra_args[0]!r}: 'kf-spawner doctor --help' lists the arguments")
         unknown = _names(self.skip).difference(CHECKS)
         if unknown:
             self._fail(f"--skip: there is no check {', '.join(sorted(unknown))}; there are {', '.join(CHECKS)}")
@@ -116,7 +116,7 @@ class Doctor(Application):
         except asyncio.CancelledError:
             self._end_early()
         if report.passed_over and not report.findings and not made(report, _names(self.skip)) - ALWAYS:
-            self._fail(f"this account may look at nothing: {next(iter(report.passed_over.values()))}")
+            self._fail(f"this account may read nothing: {next(iter(report.passed_over.values()))}")
         print(as_json(report) if self.as_json else as_text(report), end="")
         if not self.as_json:
             print(f"{self.name}: {summary(report, skipped=_names(self.skip))}", file=sys.stderr)

@@ -20,13 +20,13 @@ def unresolved(node: str, problem: str, servers: list[dict[str, Any]] | None) ->
         remedy = "Look at the cluster's DNS (CoreDNS), and whether a NetworkPolicy keeps pods from it."
     elif not servers:
         why = f": the cluster has no DNS (no pod in {PLACE} has the label {SELECTOR})."
-        remedy = "Install CoreDNS, or mend the DNS that the cluster uses instead."
+        remedy = "Install CoreDNS, or repair the DNS that the cluster uses instead."
     elif not any(conditions.is_true(pod.get("status"), "Ready") for pod in servers):
         why = f": the cluster's DNS is down, no pod of {len(servers)} is ready."
         remedy = "Look at these pods' events and logs."
     else:
         why = ", though the cluster's DNS runs."
-        remedy = f"Look whether kube-proxy runs on node {node}, and whether a NetworkPolicy keeps pods from {PLACE}."
+        remedy = f"Check whether kube-proxy runs on node {node}, and whether a NetworkPolicy keeps pods from {PLACE}."
     cause = f"A pod on node {node} cannot resolve names{why}"
-    said = f" It was told: {problem}" if problem else ""
+    said = f" The answer was: {problem}" if problem else ""
     return error("dns", cause + said, remedy=remedy, command=_MORE)

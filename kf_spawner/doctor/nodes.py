@@ -74,7 +74,7 @@ def _pressed(node: dict[str, Any], kind: str) -> Finding:
     return warning(
         "nodes",
         quoting(f"Node {_name(node)} runs out of {_PRESSURE[kind]}.", message),
-        remedy="It takes no new pods and ends some: free what is used there, or add a node.",
+        remedy="Free some of it, or add a node: the node accepts no new pods and ends some.",
         command=f"kubectl describe node {_name(node)}",
     )
 

@@ -64,9 +64,7 @@ def _of_container(pod: dict[str, Any], container: dict[str, Any]) -> Trouble | N
     if ended.get("reason") == pod_reasons.OUT_OF_MEMORY:
         cause = f"Container {container['name']} of pod {label(pod)} used more memory than its limit, and was ended."
         return Trouble("pod", cause, "Raise the memory limit in the chart's values.", logs)
-    again = (
-        f" each time; it was started anew {container['restartCount']} times" if container.get("restartCount") else ""
-    )
+    again = f" each time; it was restarted {container['restartCount']} times" if container.get("restartCount") else ""
     cause = f"Container {container['name']} of pod {label(pod)} ended with exit code {ended.get('exitCode')}{again}."
     return Trouble("pod", cause, "The end of its log says why.", logs, ended.get("message", ""))
 
@@ -74,7 +72,7 @@ def _of_container(pod: dict[str, Any], container: dict[str, Any]) -> Trouble | N
 def _of_image(pod: dict[str, Any], image: str, reason: str, message: str) -> Trouble:
     words = message.lower()
     if reason == pod_reasons.WRONG_IMAGE_NAME:
-        why, remedy = "is not a name that an image can have", "Correct it in the values."
+        why, remedy = "is not a valid name of an image", "Correct it in the values."
     elif reason == pod_reasons.IMAGE_NOT_PRESENT:
         why, remedy = (
             "is not on the node, and may not be pulled",
@@ -130,8 +128,8 @@ def _of_scheduling(pod: dict[str, Any]) -> Trouble | None:
             "pod", cause, "Add a node, or lower the requests in the values.", "kubectl describe nodes", message
         )
     if taints:
-        cause = f"{who}: all that would do have taints ({', '.join(taints)})."
-        remedy = "Remove the taint where it is no more true, or name a toleration in the values."
+        cause = f"{who}: all suitable nodes have taints ({', '.join(taints)})."
+        remedy = "Remove a taint that is no longer true, or add a toleration to the values."
         return Trouble("pod", cause, remedy, "kubectl get nodes", message)
     remedy = "Add a node, or change the node selector or affinity in the values."
     return Trouble("pod", f"{who}.", remedy, "kubectl get nodes --show-labels", message)
@@ -144,7 +142,7 @@ def _of_nobody(pod: dict[str, Any], now: datetime) -> Trouble | None:
     ):
         return None
     cause = f"Pod {label(pod)} has no node, and no scheduler says why."
-    remedy = "Look whether the scheduler runs that the pod names (schedulerName)."
+    remedy = "Check whether the scheduler that the pod names (schedulerName) runs."
     return Trouble("pod", cause, remedy, "kubectl get pods --namespace kube-system")
 
 
@@ -172,10 +170,12 @@ def _of_waiting(pod: dict[str, Any], events: list[dict[str, Any]], now: datetime
     pulling = newest(events, {"Pulling", "Pulled"})
     if pulling.get("reason") == "Pulling":
         cause = f"Pod {label(pod)} still waits for its image."
-        remedy = "A large image on a slow line takes its time; the pre-puller brings images before they are needed."
+        remedy = (
+            "A large image needs time on a slow network. The chart's pre-puller pulls images before users need them."
+        )
         return Trouble("images", cause, remedy, describe(pod), pulling.get("message", ""))
     cause = f"Pod {label(pod)} is not started on node {node}, and the node says nothing about it."
-    return Trouble("pod", cause, f"Look whether the kubelet of node {node} runs.", f"kubectl describe node {node}")
+    return Trouble("pod", cause, f"Check whether the kubelet of node {node} runs.", f"kubectl describe node {node}")
 
 
 def _of_ending(pod: dict[str, Any], now: datetime) -> Trouble | None:
@@ -183,7 +183,7 @@ def _of_ending(pod: dict[str, Any], now: datetime) -> Trouble | None:
     if late < _ENDING:
         return None
     held = pod["metadata"].get("finalizers")
-    cause = f"Pod {label(pod)} was to end {late:.0f} seconds ago" + (
+    cause = f"Pod {label(pod)} should have ended {late:.0f} seconds ago" + (
         f" and is held by {', '.join(held)}." if held else "."
     )
     node = pod["spec"].get("nodeName", "")

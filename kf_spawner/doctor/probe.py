@@ -167,7 +167,7 @@ def too_late(probe: Probe, result: ProbeResult, *, timeout: float) -> Finding:
         image = result.pod["spec"]["containers"][0]["image"]
         cause = f"The image {image} has not been pulled within {timeout:.0f} seconds: a first start may take long."
         return warning("images", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
-    cause = f"Pod {label(result.pod)}, which the doctor made, has not done its work within {timeout:.0f} seconds."
+    cause = f"Pod {label(result.pod)}, which the doctor made, has not finished within {timeout:.0f} seconds."
     return error("pod", quoting(cause, last), remedy=remedy, command="kubectl describe nodes")
 
 
@@ -222,7 +222,7 @@ def _is_unbound(result: ProbeResult) -> bool:
 def _without_report(pod: dict[str, Any], ended: dict[str, Any]) -> Finding:
     image = pod["spec"]["containers"][0]["image"]
     words = " ".join(filter(None, (ended.get("reason"), ended.get("message"))))
-    cause = f"A pod of the image {image} ended with exit code {ended.get('exitCode')} before it could say anything."
+    cause = f"A pod of the image {image} ended with exit code {ended.get('exitCode')} before it reported a result."
     remedy = "The image must have python3: name another one with --image, such as the platform's own hub image."
     command = f"kubectl describe node {pod['spec'].get('nodeName', '')}"
     return error("pod", quoting(cause, words), remedy=remedy, command=command)
@@ -239,7 +239,7 @@ def _of_network(pod: dict[str, Any], report: dict[str, Any], dns_pods: list[dict
             f"A pod on node {node} cannot reach the API server at its service address {report.get('address')}: "
             f"{report['service']}."
         )
-        remedy = f"Look whether kube-proxy (or what replaces it) runs on node {node}, and at NetworkPolicies."
+        remedy = f"Check whether kube-proxy (or what replaces it) runs on node {node}, and at NetworkPolicies."
         command = "kubectl get pods --namespace kube-system --output wide"
         found.append(error("network", cause, remedy=remedy, command=command))
     if report.get("dns"):

@@ -201,8 +201,8 @@ class Prober:
         self.leftovers.append(
             warning(
                 "leftovers",
-                f"{resource.kind} {name}, which the doctor made, may be left: {why}.",
-                remedy="Delete it; if it does not go, its finalizers or its node hold it.",
+                f"{resource.kind} {name}, which the doctor made, may still exist: {why}.",
+                remedy="Delete it. If it stays, check its finalizers and its node.",
                 command=f"kubectl delete {resource.kind.lower()} {name}{where}",
             )
         )

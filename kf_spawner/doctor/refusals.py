@@ -28,7 +28,7 @@ def creation_trouble(message: str, *, what: str, namespace: str) -> Trouble:
         remedy = "Raise the quota, or delete what is not needed there."
         command = f"kubectl describe resourcequota {quota[1]} --namespace {namespace}"
     elif unset:
-        cause = f"{what} are refused: the quota {unset[1]} wants each container to say {unset[2]}."
+        cause = f"{what} are refused: the quota {unset[1]} requires each container to set {unset[2]}."
         remedy = "Set these resources in the chart's values, or give the namespace a LimitRange with defaults."
         command = f"kubectl describe resourcequota {unset[1]} --namespace {namespace}"
     elif "violates PodSecurity" in message:
@@ -39,14 +39,14 @@ def creation_trouble(message: str, *, what: str, namespace: str) -> Trouble:
         command = f"kubectl get namespace {namespace} --show-labels"
     elif webhook:
         cause = f"{what} are refused: the admission webhook {webhook[1]} does not answer."
-        remedy = "Bring up the webhook's pods, or remove its configuration: it blocks everything that is made."
+        remedy = "Start the webhook's pods, or remove its configuration: it blocks every new object."
         command = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
     elif denied:
         cause = f"{what} are refused by the admission webhook {denied[1]}."
         remedy = "Its message names the rule: change the values accordingly, or ask whoever made the rule."
         command = "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations"
     elif account:
-        cause = f"{what} are refused: the service account {account[1].rpartition('/')[2]} is not there."
+        cause = f"{what} are refused: the service account {account[1].rpartition('/')[2]} does not exist."
         remedy = "Install the chart again; if it is the account 'default', the controller manager does not work."
         command = f"kubectl get serviceaccounts --namespace {namespace}"
     else:

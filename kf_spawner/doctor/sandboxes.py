@@ -68,7 +68,7 @@ def _of_mount(pod: dict[str, Any], message: str) -> Trouble:
     if missing:
         kind, absent = missing
         cause = f"Pod {namespace}/{name} is not started: the {kind} {absent} that it mounts does not exist."
-        remedy = "Install or upgrade the chart again, which makes it; if another program owes it, ask there."
+        remedy = "If the chart makes it, install or upgrade the chart again; else make it, or check who should."
         return Trouble("pod", cause, remedy, f"kubectl get {kind.lower()}s --namespace {namespace}", message)
     cause = f"Pod {namespace}/{name} is not started: a volume cannot be mounted."
     remedy = "The message names the volume: look at its driver's pods, and whether another node still holds it."

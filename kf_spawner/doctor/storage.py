@@ -32,7 +32,7 @@ def classes(items: list[dict[str, Any]], *, wanted: str = "") -> list[Finding]:
             warning(
                 "storage",
                 f"The cluster has several default StorageClasses ({', '.join(defaults)}): the newest one is taken.",
-                remedy=f"Take the annotation {DEFAULT_CLASS} off all but one.",
+                remedy=f"Remove the annotation {DEFAULT_CLASS} from all but one.",
                 command="kubectl get storageclass",
             )
         ]
@@ -55,7 +55,7 @@ def unbound(claim: dict[str, Any], events: list[dict[str, Any]], *, check: str =
         what = "waits for its provisioner, which does not act"
         remedy = "Look at the provisioner that the message names: is its pod running, and what does its log say?"
     elif reason == "ProvisioningFailed":
-        what, remedy = "cannot be given a volume", "The message is the provisioner's: mend it, or use another class."
+        what, remedy = "cannot be given a volume", "The message says what the provisioner lacks."
     elif reason == "FailedBinding" and not chosen:
         what = "fits no volume"
         remedy = f"Make a storage class the default: '{DEFAULT_CLASS_HELP}'."

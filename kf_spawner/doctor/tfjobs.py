@@ -91,7 +91,7 @@ def _of_lease(lease: dict[str, Any] | None, now: datetime) -> list[Finding]:
     if silent < _TIMES_LATE * spec.get("leaseDurationSeconds", 15):
         return []
     namespace = lease["metadata"]["namespace"]
-    cause = f"No operator acts: {spec['holderIdentity']} led last, {silent:.0f} seconds ago, and none took over."
+    cause = f"No operator leads: {spec['holderIdentity']} led last, {silent:.0f} seconds ago, and no other took over."
     remedy = "Start the operator again; its log says whether it cannot reach the API server."
     command = f"kubectl get lease {lease['metadata']['name']} --namespace {namespace} --output yaml"
     return [error("operator", cause, remedy=remedy, command=command)]
@@ -106,8 +106,8 @@ def _of_jobs(jobs: Iterable[dict[str, Any]], now: datetime) -> list[Finding]:
     return [
         warning(
             "operator",
-            f"No operator has looked at these TFJobs: {listed}{rest}.",
-            remedy="Start the operator; if it is to look at one namespace only, these are elsewhere.",
+            f"No operator has processed these TFJobs: {listed}{rest}.",
+            remedy="Start the operator; if it watches one namespace only, these jobs are in another.",
             command=f"kubectl describe tfjob {unseen[0]['name']} --namespace {unseen[0]['namespace']}",
         )
     ]

@@ -216,7 +216,7 @@ class Endpoints:
             return RequestError(
                 429,
                 "TooManyPredictions",
-                f"this server waits for {PREDICTIONS} predictions already: ask again when some of them are answered",
+                f"this server already waits for {PREDICTIONS} predictions: try again when some of them are answered",
             )
         if "during request" in said:
             return RequestError(
@@ -264,7 +264,7 @@ class Endpoints:
         return RequestError(
             404,
             "NotFound",
-            f"there is no endpoint named {name!r} in {self._cluster.namespace}: list_endpoints() shows what is there",
+            f"there is no endpoint named {name!r} in {self._cluster.namespace}: list_endpoints() lists them all",
             field="name",
         )
 

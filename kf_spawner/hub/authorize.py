@@ -33,8 +33,8 @@ _MESSAGES = {
     400: f"This path is not {address.FORM}",
     401: "Send a token of the hub in the header 'Authorization: token …'; make one on the hub's page /hub/token.",
     403: "This token may not use endpoints in this namespace: use its owner's, with the scope access:servers.",
-    404: "There is no such endpoint here, or its route is not there yet: see the endpoint's status.",
-    503: "The endpoint has no pod that is ready: see the endpoint's status.",
+    404: "This endpoint does not exist, or its route is not ready yet: check the endpoint's status.",
+    503: "The endpoint has no ready pod: check the endpoint's status.",
 }
 _UNKNOWN = (
     "The hub does not accept this token: it has expired or was revoked. Make a new one on the hub's page /hub/token."

@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="%%tfjob",
         description="Runs the cell's body on every replica of a TFJob and shows its state and logs. "
-        "With %tfjob NAME, without a body, shows a job that is there.",
+        "%tfjob NAME, without a body, shows an existing job.",
     )
     parser.add_argument("name", help="the job's name: lower-case letters, digits and '-'")
     add = parser.add_argument
@@ -109,7 +109,7 @@ def _refuse_without_body(given: Dict[str, Any]) -> None:
     if flags:
         raise KfError(
             "only with a program: begin the cell with %%tfjob and write the program below it. "
-            "%tfjob NAME only shows a job that is there",
+            "%tfjob NAME only shows an existing job",
             field=", ".join(flags),
             reason="BadRequest",
         )

@@ -129,7 +129,7 @@ class Leader:
         except (Conflict, AlreadyExists):
             return False
         except ApiError as error:
-            log.warning("the lease %s cannot be had: %s", self._name, error)
+            log.warning("the lease %s cannot be acquired: %s", self._name, error)
             return False
 
     async def _renew(self) -> bool:

@@ -73,7 +73,7 @@ def problems(raw: Mapping[str, Any]) -> list[FieldError]:
     if not isinstance(raw, Mapping):
         return [FieldError("options", f"must be an object, got {type(raw).__name__}")]
     unknown = [
-        FieldError(str(name), f"is not an option of an endpoint; these are: {', '.join(_CHECKS)}")
+        FieldError(str(name), f"is not an option of an endpoint; use one of {', '.join(_CHECKS)}")
         for name in raw
         if name not in _CHECKS
     ]

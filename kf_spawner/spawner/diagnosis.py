@@ -53,13 +53,13 @@ _NEEDS = {
 }
 """A node's taint in words; the key is without its prefix."""
 _DISRUPTIONS = {
-    "EvictionByEvictionAPI": "its node was emptied, as is done for maintenance",
+    "EvictionByEvictionAPI": "its node was drained, for example for maintenance",
     "PreemptionByScheduler": "it was preempted by a pod of higher priority",
-    "DeletionByTaintManager": "its node was lost, or is no longer for such pods",
+    "DeletionByTaintManager": "its node was lost, or no longer accepts such pods",
     "DeletionByPodGC": "its node was lost",
     "TerminationByKubelet": "its node was shut down",
 }
-_AGAIN = "Start it again: what is on your home volume is still there."
+_AGAIN = "Start it again: the files on your home volume are still there."
 
 
 def diagnose(pod: dict[str, Any], events: list[dict[str, Any]]) -> Diagnosis | None:
@@ -119,7 +119,7 @@ def of_end(pod: dict[str, Any]) -> Diagnosis:
     containers = status.get("containerStatuses") or []
     ended = [c["state"]["terminated"] for c in containers if c.get("state", {}).get("terminated")]
     if ended and ended[-1].get("reason") == pod_reasons.OUT_OF_MEMORY:
-        message = "The server ended: it used more memory than it may have."
+        message = "The server ended: it used more memory than its limit."
         return Diagnosis(Cause.MEMORY, message, "Ask for more memory.")
     if not ended or "deletionTimestamp" in pod["metadata"]:
         return Diagnosis(Cause.GONE, "The server's pod was deleted.", _AGAIN)
@@ -134,15 +134,15 @@ def of_refusal(what: str, message: str) -> Diagnosis:
         name, requested, used, limited = quota.groups()
         return Diagnosis(
             Cause.QUOTA,
-            f"Your quota does not allow {what}: {requested} asked for, {used} in use of {limited}.",
-            "Ask for less, or stop what you do not need: other servers, jobs or endpoints.",
+            f"Your quota does not allow {what}: it needs {requested}, and {used} of {limited} are in use.",
+            "Ask for less, or stop servers, jobs or endpoints that you do not need.",
             f"quota {name}: {message}",
         )
     if "violates PodSecurity" in message:
         return Diagnosis(
             Cause.POLICY,
             "The rules of your namespace do not allow such a pod.",
-            "Ask an administrator: the hub's configuration asks for what the Pod Security level forbids.",
+            "Ask an administrator: the hub's configuration needs something that the Pod Security level forbids.",
             message,
         )
     if re.search(r"(minimum|maximum) .+ usage per ", message):
@@ -179,7 +179,7 @@ def _of_container(container: dict[str, Any]) -> Diagnosis | None:
         return None
     if ended.get("reason") == pod_reasons.OUT_OF_MEMORY and not container.get("state", {}).get("running"):
         return Diagnosis(
-            Cause.MEMORY, "The server used more memory than it may have.", "Ask for more memory.", crashed=True
+            Cause.MEMORY, "The server used more memory than its limit.", "Ask for more memory.", crashed=True
         )
     if reason == pod_reasons.CRASH_LOOP or (state and ended.get("exitCode") and container.get("restartCount", 0) > 1):
         return Diagnosis(
@@ -226,7 +226,7 @@ def _of_scheduling(status: dict[str, Any]) -> Diagnosis | None:
     if "PersistentVolumeClaim" in detail or "persistent volume" in detail or "volume node affinity" in detail:
         return Diagnosis(
             Cause.VOLUME,
-            "A volume of the server is not there yet.",
+            "A volume of the server is not ready yet.",
             "Ask an administrator whether volumes can be made here, or start without a home volume.",
             detail,
         )
@@ -235,11 +235,11 @@ def _of_scheduling(status: dict[str, Any]) -> Diagnosis | None:
         return Diagnosis(
             Cause.ROOM,
             f"No node has enough free {' and '.join(short)}.",
-            f"Ask for less {' and '.join(short)}, or stop what you do not need.",
+            f"Ask for less {' and '.join(short)}, or stop servers and jobs that you do not need.",
             detail,
         )
     if "no nodes available" in detail or "0/0 nodes" in detail:
-        return Diagnosis(Cause.ROOM, "The cluster has no node.", "Ask an administrator to bring one up.", detail)
+        return Diagnosis(Cause.ROOM, "The cluster has no node.", "Ask an administrator to add one.", detail)
     return Diagnosis(
         Cause.ROOM,
         "No node takes this server.",

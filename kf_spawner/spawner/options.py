@@ -162,7 +162,7 @@ def _gpus(value: object, image: Image | None, facts: ClusterFacts, limits: Limit
         if not facts.gpus:
             raise _Refused("no node of this cluster has an NVIDIA GPU: choose 0")
         raise _Refused(
-            f"{count} on one node cannot be had now, {facts.gpus_free} of {facts.gpus} are free: "
+            f"{count} on one node is too much now, {facts.gpus_free} of {facts.gpus} are free: "
             "ask for fewer or wait for a server to stop"
         )
     return count

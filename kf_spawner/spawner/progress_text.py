@@ -37,7 +37,7 @@ def _pulling(message: str) -> tuple[int | None, str]:
 
 def _pulled(message: str) -> tuple[int, str]:
     if "already present" in message:
-        return PULL_TO, f"The image{_named(message)} is on the node already."
+        return PULL_TO, f"The image{_named(message)} is already on the node."
     return PULL_TO, f"The image{_named(message)} is ready."
 
 

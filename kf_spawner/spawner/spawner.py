@@ -249,16 +249,16 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         session.commit()
 
     async def _bring_up(self) -> str:
-        self._progress.say("Checking what you asked for.", 2)
+        self._progress.say("Checking your options.", 2)
         await self.load_user_options()
         self._progress.say(f"Preparing your namespace {self.namespace}.", 5)
         await self._ensure_namespace()
         new_claims = set()
         if self._own_home and not self._pvc_exists:
             new_claims.add(self.pvc_name)
-            self._progress.say(f"Asking for your home volume {self.pvc_name} of {self.storage_capacity}.", 8)
+            self._progress.say(f"Requesting your home volume {self.pvc_name} of {self.storage_capacity}.", 8)
             await self._ensure_claim()
-        self._progress.say("Asking for a server.", 10)
+        self._progress.say("Requesting a server.", 10)
         cluster = await self._cluster()
         startup = Startup(
             cluster=cluster,

@@ -259,7 +259,7 @@ def no_such_job(name: str, namespace: str) -> RequestError:
     return RequestError(
         404,
         "NotFound",
-        f"there is no TFJob named {name!r} in {namespace}: list_tfjobs() shows what is there",
+        f"there is no TFJob named {name!r} in {namespace}: list_tfjobs() lists them all",
         field="name",
     )
 

@@ -38,7 +38,8 @@ def arguments(recipe: Recipe, *, base: str) -> dict[str, str]:
                 buildah.pull(reference, timeout=PULL_TIMEOUT)
         except BuildFailed as error:
             print(
-                f"{recipe.name}: the public base images cannot be had ({_short(error)}); making them here", flush=True
+                f"{recipe.name}: the public base images cannot be pulled ({_short(error)}); making them here",
+                flush=True,
             )
         else:
             return {}

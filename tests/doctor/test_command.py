@@ -144,7 +144,7 @@ async def test_an_account_that_may_look_at_nothing(control_plane):
     """Nothing found is no good news then; what it may not install it is not asked about here."""
     code, out, err = await doctor(control_plane.kubeconfig("blind"), "--skip=rights")
     assert (code, out) == (2, "")
-    assert "this account may look at nothing: " in err
+    assert "this account may read nothing: " in err
     assert "is forbidden" in err
 
 

@@ -154,7 +154,7 @@ async def test_a_statefulset_whose_pods_are_refused(stage: Stage):
     )
     await stage.until(lambda: has_events(stage, made))
     finding = only(await stage.examine(skip={"pod", "operator"}), "platform")
-    assert "the quota cpu wants each container to say limits.cpu" in finding.cause
+    assert "the quota cpu requires each container to set limits.cpu" in finding.cause
 
 
 async def test_a_webhook_that_does_not_answer(stage: Stage):

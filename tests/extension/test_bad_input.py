@@ -261,7 +261,7 @@ async def test_what_is_not_there(server):
         status, answer = await server.call(method, path)
         assert (status, answer["reason"], answer["field"]) == (404, "NotFound", field), path
         assert "nothing" in answer["message"]
-        assert "shows what is there" in answer["message"]
+        assert "lists them all" in answer["message"]
 
 
 async def test_a_replica_that_the_job_has_not_and_a_flag_that_is_none(server):

@@ -87,7 +87,7 @@ async def test_more_than_that_are_told_so(monkeypatch):
             door.full.set()
             assert (await first).code == 200
     assert (status, reason) == (429, "TooManyPredictions")
-    assert "waits for 1 predictions already" in message
+    assert "already waits for 1 predictions" in message
 
 
 async def test_a_model_that_takes_too_long_is_named():

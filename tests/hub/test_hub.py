@@ -112,7 +112,7 @@ async def test_progress_is_told_in_sentences_while_it_happens(node, browser, use
     said = [entry["message"] for entry in entries]
     for sentence in (
         f"Preparing your namespace kf-{user}.",
-        f"Asking for your home volume claim-{user} of 10Gi.",
+        f"Requesting your home volume claim-{user} of 10Gi.",
         IMAGE_TOLD,
         "Starting the notebook server.",
     ):
@@ -263,7 +263,7 @@ async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_ag
 
     async def is_told() -> bool:
         page = html.unescape(await browser.form(user))
-        return "its node was emptied" in page and "Kubernetes says: evicting" in page
+        return "its node was drained" in page and "Kubernetes says: evicting" in page
 
     await until(is_told)
     await browser.submit(user, image=CPU_IMAGE, home="none")

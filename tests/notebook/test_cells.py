@@ -149,7 +149,7 @@ BAD_CELLS = {
     "no replica at all": ("%%tfjob a --worker 0\nprint()", "replicas", "at least one"),
     "no time at all": ("%%tfjob a --deadline 0\nprint()", "run_policy.activeDeadlineSeconds", "1 or more"),
     "a percent sign too few": ("%tfjob a --worker 4 --replace", "--replace, --worker", "begin the cell with %%tfjob"),
-    "no body to leave": ("%tfjob a --detach", "--detach", "only shows a job that is there"),
+    "no body to leave": ("%tfjob a --detach", "--detach", "only shows an existing job"),
     "a job that is not there": ("%tfjob nothing", "name", "there is no TFJob"),
     "a function with outer variables": (
         "def outer():\n    x = 1\n    def inner():\n        return x\n    return inner\nTFJob.from_function(outer())",

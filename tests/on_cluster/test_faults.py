@@ -154,9 +154,9 @@ async def test_a_drained_node(scene, layout, second, platform):
     options = ("--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=55s")
     await asyncio.to_thread(platform.kubectl, "drain", second.name, *options)
     await job.until_started(6)
-    told = await scene.form("its node was emptied, as is done for maintenance")
-    assert "what is on your home volume is still there" in told
-    await scene.logged("hub", "The server was ended: its node was emptied", since=moment)
+    told = await scene.form("its node was drained, for example for maintenance")
+    assert "the files on your home volume are still there" in told
+    await scene.logged("hub", "The server was ended: its node was drained", since=moment)
     await scene.spawn()
     await scene.until_all_is_well()
     await job.end()
@@ -176,7 +176,7 @@ async def test_a_lost_node(scene, layout, second, platform):
         f"Pod lost-{name} is lost with its node {second.name}" for name in ONCE
     }
     platform.kubectl("delete", "node", second.name)
-    assert "what is on your home volume is still there" in await scene.form("its node was lost")
+    assert "the files on your home volume are still there" in await scene.form("its node was lost")
     await scene.spawn()
     await scene.until_all_is_well()
     await job.end()

@@ -172,7 +172,7 @@ def test_an_option_and_its_path_are_found_from_each_other(option: str) -> None:
 
 def test_every_option_has_a_path() -> None:
     (unknown,) = problems({**GOOD, "speed": 1})
-    assert unknown.message.endswith(": " + ", ".join(field.removesuffix(".*") for field, _ in PATHS.rows))
+    assert unknown.message.endswith("one of " + ", ".join(field.removesuffix(".*") for field, _ in PATHS.rows))
     assert {field.removesuffix(".*") for field, _ in PATHS.rows} == set(OTHERS)
     assert PATHS.field_of("spec.template.spec.containers[0].resources.limits[cpu]") == "resources.limits[cpu]"
 

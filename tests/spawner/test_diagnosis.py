@@ -73,7 +73,7 @@ CAUSES = [
     (pod(conditions=[unschedulable('persistentvolumeclaim "data" not found')]),
      Cause.VOLUME, "The volume data does not exist", "Choose another volume", ""),
     (pod(conditions=[unschedulable("pod has unbound immediate PersistentVolumeClaims")]),
-     Cause.VOLUME, "not there yet", "without a home volume", ""),
+     Cause.VOLUME, "not ready yet", "without a home volume", ""),
     (pod("Running", containers=[container(waiting={"reason": "CrashLoopBackOff"}, last={"exitCode": 3}, restarts=1)]),
      Cause.CRASH, "exit code 3", "end of its log", ""),
     (pod("Running", containers=[container(terminated={"exitCode": 1}, restarts=2)]),
@@ -88,7 +88,7 @@ CAUSES = [
     (pod("Failed", reason="Evicted", message="The node was low on resource: memory."),
      Cause.ENDED, "ran out of memory", "Start it again", "Evicted The node was low"),
     (pod("Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. Threshold: 1"),
-     Cause.ENDED, "ran out of disk space", "home volume is still there", "Threshold: 1"),
+     Cause.ENDED, "ran out of disk space", "home volume are still there", "Threshold: 1"),
     (pod("Failed", reason="Evicted", message="Pod ephemeral local storage usage exceeds the total limit"),
      Cause.ENDED, "something that it needs", "Start it again", "exceeds the total limit"),
     (pod("Failed", reason="NodeAffinity", message="Pod was rejected"),
@@ -131,7 +131,7 @@ def disrupted(reason, message="Eviction API: evicting"):
 
 
 ENDS = [
-    (pod("Running", conditions=[disrupted("EvictionByEvictionAPI")]), Cause.ENDED, "its node was emptied"),
+    (pod("Running", conditions=[disrupted("EvictionByEvictionAPI")]), Cause.ENDED, "its node was drained"),
     (pod("Running", conditions=[disrupted("DeletionByTaintManager")]), Cause.ENDED, "its node was lost"),
     (pod("Running", conditions=[disrupted("TerminationByKubelet", "The node was low on resource: inodes. ")]),
      Cause.ENDED, "ran out of room for files"),
@@ -199,7 +199,7 @@ def test_a_claim_that_cannot_be_made():
 
 REFUSALS = [
     ('pods "jupyter-admin" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, '
-     "limited: requests.cpu=4", Cause.QUOTA, "requests.cpu=2 asked for, requests.cpu=3 in use of requests.cpu=4"),
+     "limited: requests.cpu=4", Cause.QUOTA, "needs requests.cpu=2, and requests.cpu=3 of requests.cpu=4 are in use"),
     ('pods "jupyter-admin" is forbidden: violates PodSecurity "baseline:latest": privileged', Cause.POLICY, "rules"),
     ("pods is forbidden: maximum memory usage per Container is 1Gi, but limit is 4Gi", Cause.QUOTA, "limits"),
     ("pods is forbidden: something new", Cause.REFUSED, "refused"),

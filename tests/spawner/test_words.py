@@ -22,7 +22,7 @@ SAID = [
     ("Pulling", "downloading 250 %", 65, "Getting the image: downloading 250 %"),
     ("Pulling", "Downloading tensorflow (588 MiB)", None, "Getting the image: Downloading tensorflow (588 MiB)"),
     ("Pulled", 'Successfully pulled image "a:1" in 3s', 65, "The image a:1 is ready."),
-    ("Pulled", 'Container image "a:1" already present on machine', 65, "The image a:1 is on the node already."),
+    ("Pulled", 'Container image "a:1" already present on machine', 65, "The image a:1 is already on the node."),
     ("Started", "Started container notebook", 75, "Starting the notebook server."),
     ("SomethingNew", "All is well", None, "All is well"),
 ]
