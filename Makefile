@@ -9,7 +9,7 @@ NODE := scripts/node $(VENV)
 PRETTIER_FILES := 'kf_spawner/**/*.js' '*.{js,json}'
 SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
-# Tests start hundreds of processes of ours: without this each compiles the package again.
+# Tests start hundreds of our processes. Without this, each compiles the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference browser-types dist

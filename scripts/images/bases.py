@@ -19,7 +19,7 @@ from .recipe import Recipe
 SUITE = "bookworm"
 PACKAGES = "python3,python3-venv,ca-certificates,tzdata"
 PULL_TIMEOUT = 300.0
-# What a container never reads, in the order of size; copyright files stay.
+# Files that a container never reads, the largest first; copyright files stay.
 UNUSED = ("var/cache/apt", "var/lib/apt/lists", "var/log", "usr/share/man", "usr/share/locale", "usr/share/info")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -42,7 +42,7 @@ def from_tree(reference: str, tree: Path, *, environment: Mapping[str, str]) -> 
 def build(reference: str, dockerfile: Path, context: Path, *, arguments: Mapping[str, str]) -> str:
     """Builds an image and returns its id. Layers that have not changed are taken from the last time."""
     command = ["buildah", "build", "--isolation", "chroot", "--network", "host", "--format", "docker", "--layers"]
-    # Without it a stage that all comes from the cache leaves its container behind.
+    # Without it, a stage that comes from the cache leaves its container behind.
     command.append("--force-rm")
     command += [f"--build-arg={name}={value}" for name, value in arguments.items()]
     command += [f"--build-arg={name}" for name in PASSED_ON if name in os.environ]

@@ -40,6 +40,6 @@ def read(dockerfile: Path) -> Recipe:
         dockerfile=dockerfile,
         bases={name: arguments[name] for name in BASES if name in arguments},
         gpu=description.exists() and json.loads(description.read_text())["gpu"],
-        # Whose packages it installs first, and in a layer of their own.
+        # The image whose packages it installs first, in a separate layer.
         shares=frozenset(re.findall(r"images/([\w.-]+)/requirements\.txt", text)) - {name},
     )

@@ -293,7 +293,7 @@ async def test_says_when_it_is_out_of_touch_and_comes_back(chromium, dashboard):
         await page.route("**/api/watch*", lambda route: route.abort())
         await page.reload()
         await expect(
-            page.get_by_text("The dashboard cannot be reached: is it running? Trying again…")
+            page.get_by_text("The dashboard does not answer: check that it runs. Trying again…")
         ).to_be_visible()
         await expect(page.get_by_label("Name", exact=True)).to_be_hidden()  # there is nothing yet to choose from
         await page.unroute_all()

@@ -161,7 +161,7 @@ term:
 {{- /*
 A platform part's Deployment. component, part (its values), image (the reference), replicas, strategy, account (a service
 account that gets a token, or none), container (YAML: args, env, ports, probes, mounts), and where there are: volumes
-(YAML), checksum (what starts it anew when it changes), grace (seconds).
+(YAML), checksum (a change restarts the pod), grace (seconds).
 */ -}}
 {{- define "kf.deployment" -}}
 apiVersion: apps/v1

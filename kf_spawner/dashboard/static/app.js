@@ -71,7 +71,11 @@ class App {
       return;
     }
     document.title = "Not found – TFJobs";
-    fill(main, h("h1", { tabindex: -1 }, "There is no such page"), h("p", {}, h("a", { href: BASE }, "All TFJobs")));
+    fill(
+      main,
+      h("h1", { tabindex: -1 }, "This page does not exist"),
+      h("p", {}, h("a", { href: BASE }, "All TFJobs")),
+    );
   }
 
   /**

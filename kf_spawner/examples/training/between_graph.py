@@ -1,9 +1,9 @@
-"""TensorFlow 1.8's between-graph replication: each worker has its own graph, the variables are on parameter servers.
+"""TensorFlow 1.8's between-graph replication: each worker has its graph, parameter servers hold variables.
 
     TFJob.from_script("~/examples/training/between_graph.py", "plane", worker=2, ps=1).submit().wait()
 
-In a notebook of the image tensorflow-1.8.0-notebook-cpu. Without a chief or master worker 0 leads: it makes the
-session that the others wait for, and its end is the job's.
+Run it in a notebook of the image tensorflow-1.8.0-notebook-cpu. Without a chief or master worker 0 leads. It makes
+the session that the others wait for, and the job ends when it ends.
 """
 
 import json
@@ -12,7 +12,7 @@ import time
 
 import tensorflow as tf
 
-STEPS, BATCH, RATE = 300, 32, 0.05  # each worker makes so many steps
+STEPS, BATCH, RATE = 300, 32, 0.05  # steps of each worker
 TRUTH = [[1.5], [-2.0], [0.5]]
 
 config = json.loads(os.environ["TF_CONFIG"])
@@ -20,7 +20,7 @@ task, index = config["task"]["type"], config["task"]["index"]
 server = tf.train.Server(config["cluster"], job_name=task, task_index=index)
 if task == "ps":
     print(f"ps {index} serves")
-    server.join()  # for ever; the job's clean-up policy ends it
+    server.join()  # never returns; the job's clean-up policy ends it
 
 here = f"/job:worker/task:{index}"
 with tf.device(tf.train.replica_device_setter(cluster=config["cluster"], worker_device=here)):
@@ -32,12 +32,12 @@ with tf.device(tf.train.replica_device_setter(cluster=config["cluster"], worker_
     train = tf.train.GradientDescentOptimizer(RATE).minimize(loss, global_step=step)
 
 if index > 0:
-    time.sleep(3)  # a head start for worker 0: who finds no session looks again after 30 s
+    time.sleep(3)  # worker 0 starts first: a worker without a session checks again after 30 s only
 with tf.train.MonitoredTrainingSession(
     master=server.target,
     is_chief=index == 0,
     checkpoint_dir=os.path.expanduser("~/checkpoints/plane"),
-    # Without the filter a session waits for all workers, also for one that is being made anew.
+    # Without the filter a session waits for all workers, including one that is being made again.
     config=tf.ConfigProto(device_filters=["/job:ps", here]),
 ) as session:
     for _ in range(STEPS):

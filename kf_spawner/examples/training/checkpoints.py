@@ -1,10 +1,10 @@
-"""Training that goes on where it was after a worker was killed or drained from its node, or the job was suspended.
+"""Training that resumes after a worker was killed or drained from its node, or the job was suspended.
 
     script = "~/examples/training/checkpoints.py"
     TFJob.from_script(script, "slow-line", worker=2, restart_policy="ExitCode").submit().wait()
 
-Under the restart policy ExitCode a replica that ends with 128 or more (137: killed, 143: told to stop) is made anew,
-and one that ends with 1 to 127 fails the job: starting again does not mend an error in the program.
+With the restart policy ExitCode a replica that ends with 128 or more (137: killed, 143: told to stop) is made again.
+One that ends with 1 to 127 fails the job, because a restart does not fix an error in the program.
 """
 
 import signal
@@ -21,9 +21,9 @@ START_ME_AGAIN = 143
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 leads = strategy.cluster_resolver.task_id in (0, None)  # None: a job of one worker has no TF_CONFIG
 
-# A pod that has to go gets SIGTERM, and SIGKILL when its grace period (30 s) is over: time for a checkpoint.
+# A pod that must end gets SIGTERM, then SIGKILL after its grace period (30 s): time for a checkpoint.
 told_to_stop: list[bool] = []
-signal.signal(signal.SIGTERM, lambda *_: told_to_stop.append(True))  # after the strategy, which takes the signal, too
+signal.signal(signal.SIGTERM, lambda *_: told_to_stop.append(True))  # after the strategy, which sets its own handler
 
 with strategy.scope():
     slope = tf.Variable(0.0)

@@ -1,12 +1,12 @@
-"""An evaluator beside the training: it reads each checkpoint and writes how good the model is by then.
+"""An evaluator beside the training: it reads each checkpoint and writes its accuracy.
 
     TFJob.from_script(
         "~/examples/training/evaluator.py", "digits", chief=1, worker=1, evaluator=1,
         run_policy={"waitForEvaluator": True},
     ).submit().wait()
 
-The chief's end is the job's, and the last checkpoint comes at the very end: with `waitForEvaluator` the job waits
-until the evaluator has ended, too. It is no part of the cluster: the training knows nothing of it.
+The job ends when the chief ends, and the chief writes the last checkpoint at its end. With `waitForEvaluator` the job
+also waits for the evaluator. The evaluator is not part of the training's cluster.
 """
 
 import json
@@ -44,7 +44,7 @@ def train():
     with strategy.scope():
         digits = model()
     checkpoints = tf.train.CheckpointManager(digits, FOLDER, max_to_keep=None)
-    begun = checkpoints.restore_or_initialize()  # after a restart it goes on from there
+    begun = checkpoints.restore_or_initialize()  # after a restart it continues there
 
     def train_on_share(x, y):
         with tf.GradientTape() as tape:

@@ -2,15 +2,15 @@
 
     TFJob.from_script("~/examples/training/multi_worker.py", "line", worker=2).submit().wait()
 
-Every worker computes the gradient of its share, and each applies the sum over all workers: the model is the same
-everywhere, and the same as on one machine.
+Every worker computes the gradient of its share and applies the sum over all workers. So the model is the same on all
+workers, and the same as on one machine.
 """
 
 import tensorflow as tf
 
 POINTS, STEPS, RATE = 64, 100, 0.3
 
-# Reads TF_CONFIG, and returns when all workers are there. Nothing may use TensorFlow before it.
+# Reads TF_CONFIG, and returns when all workers are connected. Nothing may use TensorFlow before it.
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 worker = strategy.cluster_resolver.task_id
 print(f"worker {worker} of {strategy.num_replicas_in_sync}")
@@ -30,7 +30,7 @@ with strategy.scope():
 
 def train_on_share(x, y):
     with tf.GradientTape() as tape:
-        # Of all points, not of the share alone: the workers' losses and gradients are summed.
+        # The mean over all points, not over the share: the workers' losses and gradients are summed.
         loss = tf.reduce_sum((slope * x + offset - y) ** 2) / POINTS
     gradients = tape.gradient(loss, [slope, offset])
     gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)

@@ -1,8 +1,8 @@
-"""A chief that hands out steps to workers, with the model on parameter servers (ParameterServerStrategy).
+"""A chief that distributes steps to workers, with the model on parameter servers (ParameterServerStrategy).
 
     TFJob.from_script("~/examples/training/parameter_server.py", "plane", chief=1, worker=2, ps=1).submit().wait()
 
-Workers do not wait for each other, and one that is lost and made anew gets new steps. The chief's end is the job's.
+Workers do not wait for each other. A lost worker is made again and gets new steps. The job ends when the chief ends.
 """
 
 import tensorflow as tf
@@ -14,13 +14,13 @@ resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
 if resolver.task_type != "chief":
     print(f"{resolver.task_type} {resolver.task_id} serves")
     server = tf.distribute.Server(resolver.cluster_spec(), resolver.task_type, resolver.task_id, protocol="grpc")
-    server.join()  # for ever; the job's clean-up policy ends it
+    server.join()  # never returns; the job's clean-up policy ends it
 
 strategy = tf.distribute.ParameterServerStrategy(resolver)
 coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
 workers = len(resolver.cluster_spec().as_dict()["worker"])
 
-with strategy.scope():  # its variables live on the parameter servers
+with strategy.scope():  # the parameter servers hold its variables
     weights = tf.Variable(tf.zeros([3, 1]))
     steps_by_worker = tf.Variable(tf.zeros([workers], tf.int32))
 
@@ -47,7 +47,7 @@ batches = iter(coordinator.create_per_worker_dataset(examples))
 for step in range(1, STEPS + 1):
     loss = coordinator.schedule(train, args=(batches,))
     if step % 100 == 0:
-        coordinator.join()  # waits until all that was handed out is done
+        coordinator.join()  # waits until all scheduled steps are done
         print(f"step {step}: loss {loss.fetch():.6f}")
 print("weights", weights.numpy().ravel().tolist())
 print("steps of each worker", steps_by_worker.numpy().tolist())

@@ -127,7 +127,7 @@ async function request(method, path, body, signal) {
 }
 
 function unreachable() {
-  return new ApiError({ reason: "Unreachable", message: "The dashboard cannot be reached: is it running?" });
+  return new ApiError({ reason: "Unreachable", message: "The dashboard does not answer: check that it runs." });
 }
 
 /** @param {Response} response */

@@ -14,12 +14,12 @@ const RESTART = {
   Never: "Never: a failure fails the job",
   OnFailure: "OnFailure: restarted",
   Always: "Always: restarted",
-  ExitCode: "ExitCode: restarted from 128 on",
+  ExitCode: "ExitCode: restarted for exit codes from 128",
 };
 /** @type {Record<CleanPodPolicy, string>} */
 const CLEAN = {
-  Running: "Stop what still runs, keep what has ended",
-  None: "Leave all as it is",
+  Running: "Stop running replicas, keep ended ones",
+  None: "Keep all replicas",
   PS: "Stop parameter servers only",
   All: "Remove all pods and their logs",
 };
@@ -71,7 +71,7 @@ function namespaceField(form, user, onNamespace) {
     user.namespaces.map(({ name, user: owner }) => [name, owner ? `${name} (${owner})` : name]),
   );
   const input = selectInput(form.namespace, names, labels, { onchange: onNamespace });
-  return field({ path: "namespace", label: "Namespace", input, help: "Whose job it is." });
+  return field({ path: "namespace", label: "Namespace", input, help: "The namespace of the user who owns the job." });
 }
 
 /**
@@ -281,9 +281,9 @@ function endCard(policy, offer) {
     h(
       "div",
       { class: "fields" },
-      number("backoffLimit", "Most restarts", "Of all replicas together; then it fails."),
-      number("activeDeadlineSeconds", "Time limit (s)", "After that it fails."),
-      number("ttlSecondsAfterFinished", "Keep for (s)", "From its end to its deletion."),
+      number("backoffLimit", "Most restarts", "Of all replicas together; after them the job fails."),
+      number("activeDeadlineSeconds", "Time limit (s)", "After this time the job fails."),
+      number("ttlSecondsAfterFinished", "Keep for (s)", "Time from its end to its deletion."),
     ),
   );
 }

@@ -217,7 +217,7 @@ function manifestField(draft) {
   return field({
     path: "yaml",
     label: "Manifest",
-    help: "One TFJob, as YAML or JSON. Without a namespace it goes to your own.",
+    help: "One TFJob, as YAML or JSON. Without a namespace it is made in your own.",
     input,
   });
 }
@@ -226,7 +226,7 @@ function notReady() {
   return h(
     "p",
     { class: "notice warning" },
-    "No notebook server was ever started here, so there is no namespace for jobs yet. ",
+    "You have not started a notebook server yet, so you have no namespace for jobs. ",
     h("a", { href: `${document.body.dataset.hub}home` }, "Start a server once"),
     ", then come back: what you type here stays.",
   );

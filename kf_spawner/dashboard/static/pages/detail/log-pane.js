@@ -57,7 +57,7 @@ export class LogPane {
   setState(state) {
     fill(this.#state, state && badge(state));
     this.#save.hidden = state === GONE;
-    this.#text.dataset.empty = state === GONE ? "The pod is gone, and its log with it." : "No line yet.";
+    this.#text.dataset.empty = state === GONE ? "The pod was deleted, and its log with it." : "No line yet.";
   }
 
   #schedule() {

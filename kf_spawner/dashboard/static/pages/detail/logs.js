@@ -114,7 +114,7 @@ export class Logs {
     } else if (item.type === "end") {
       this.stop();
       this.#pause.hidden = true;
-      this.#note.textContent = `The job has ended (${item.state}): there will be no more.`;
+      this.#note.textContent = `The job has ended (${item.state}): its logs are complete.`;
     }
   }
 

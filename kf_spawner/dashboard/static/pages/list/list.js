@@ -159,7 +159,7 @@ function empty() {
     "div",
     { class: "empty" },
     h("h2", {}, "No TFJobs yet"),
-    h("p", {}, "A TFJob runs a TensorFlow program on as many machines as it asks for. Make a first one:"),
+    h("p", {}, "A TFJob runs a TensorFlow program on several machines. Make your first one:"),
     h(
       "p",
       {},
