@@ -145,7 +145,7 @@ class DashboardService:
         except RequestError as error:
             if error.reason != "NameInUse":
                 raise
-            message = f"a TFJob named {error.name!r} is there already: take another name, or delete it first"
+            message = f"a TFJob named {error.name!r} already exists: use another name, or delete it first"
             field = draft.fields.field_of("metadata.name")
             raise RequestError(409, "NameInUse", message, field=field, name=error.name) from error
 

@@ -102,7 +102,7 @@ class Endpoints:
             raise RequestError(
                 409,
                 "NameInUse",
-                f"{body['name']!r} is in use in {self._cluster.namespace}: take another name, or delete the endpoint "
+                f"{body['name']!r} is in use in {self._cluster.namespace}: use another name, or delete the endpoint "
                 "first (replace=True does)",
                 field="name",
                 name=body["name"],

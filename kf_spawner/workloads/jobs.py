@@ -111,7 +111,7 @@ class Jobs:
             raise RequestError(
                 409,
                 "NameInUse",
-                f"a TFJob named {name!r} is there already: take another name, or delete it first (--replace does)",
+                f"a TFJob named {name!r} already exists: use another name, or delete it first (--replace does)",
                 field="name",
                 name=name,
             ) from error
@@ -203,7 +203,7 @@ class Jobs:
             )
         unknown = sorted(set(body) - {"program"})
         if unknown:
-            raise RequestError(400, "BadRequest", f"{unknown[0]} is not known beside program", field=unknown[0])
+            raise RequestError(400, "BadRequest", f"{unknown[0]} is not an option beside program", field=unknown[0])
         options = body["program"]
         if not isinstance(options, dict):
             raise RequestError(400, "BadRequest", "program must be an object of options", field="program")
