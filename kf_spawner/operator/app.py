@@ -26,7 +26,7 @@ from .web import WebServer
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 32
-RENEW = "it is read again until it is renewed; a pod gets another one when it is deleted and made anew"
+RENEW = "it is read again until it is renewed; a pod gets another one when it is deleted and created again"
 
 
 class OperatorApp(Application):

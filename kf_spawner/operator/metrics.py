@@ -20,7 +20,7 @@ OUTCOMES = {
     "deleted": "Jobs that were deleted",
     "successful": "Jobs that succeeded",
     "failed": "Jobs that failed",
-    "restarted": "Replicas that were started anew",
+    "restarted": "Replicas that were restarted",
 }
 BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

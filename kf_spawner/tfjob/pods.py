@@ -71,7 +71,7 @@ def exit_code(pod: dict[str, Any]) -> int | None:
 
 
 def disruption(pod: dict[str, Any]) -> str:
-    """What Kubernetes says of why its node or the cluster ended a failed pod; empty where they did not."""
+    """Kubernetes' words for why its node or the cluster ended a failed pod; empty if they did not."""
     status = pod.get("status") or {}
     if status.get("reason") not in pod_reasons.DISRUPTED:
         return ""
@@ -79,7 +79,7 @@ def disruption(pod: dict[str, Any]) -> str:
 
 
 def why_ended(pod: dict[str, Any]) -> str:
-    """Why a pod or a container of it was ended, to follow its name; empty where its program ended by itself."""
+    """Why a pod or its container was ended, to follow its name; empty if its program ended by itself."""
     if pod_reasons.is_out_of_memory(pod):
         return "used more memory than its limit and was ended; ask for more memory"
     status = pod.get("status") or {}
@@ -95,7 +95,7 @@ def restarts_in_place(pod: dict[str, Any]) -> int:
 
 
 def is_retryable(pod: dict[str, Any], restart_policy: str) -> bool:
-    """Whether a failed pod is replaced. It is if it has no exit code, as then the program is not the cause."""
+    """Whether a failed pod is replaced. Without an exit code it is, because the program is not the cause."""
     if restart_policy in (ON_FAILURE, ALWAYS):
         return True
     if restart_policy != EXIT_CODE:
@@ -149,7 +149,7 @@ def _waiting_trouble(container: dict[str, Any]) -> Trouble | None:
         return Trouble(
             "TFJobContainerFailed",
             f"waits for what its container needs ({reason}): {message}. "
-            "It starts by itself once that is there; if it never will be, correct the pod template.",
+            "It starts by itself once that is available; otherwise correct the pod template.",
         )
     if reason in pod_reasons.START:
         return Trouble(
@@ -159,10 +159,10 @@ def _waiting_trouble(container: dict[str, Any]) -> Trouble | None:
     if reason == pod_reasons.CRASH_LOOP and pod_reasons.ended(container).get("reason") == pod_reasons.OUT_OF_MEMORY:
         return Trouble(
             OUT_OF_MEMORY,
-            "keeps using more memory than its limit and is started again ever later; ask for more memory.",
+            "keeps using more memory than its limit and restarts after ever longer pauses; ask for more memory.",
         )
     if reason == pod_reasons.CRASH_LOOP:
-        return Trouble("TFJobCrashLoop", "keeps failing and is started again ever later; look at its log.")
+        return Trouble("TFJobCrashLoop", "keeps failing and restarts after ever longer pauses; look at its log.")
     return None
 
 

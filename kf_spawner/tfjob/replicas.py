@@ -90,9 +90,8 @@ class Replicas:
         elif pod is None:
             self._make(replica, index, memory)
         elif "dropped" in memory:
-            self.reconciliation.remove(
-                "Pod", pod
-            )  # it was deleted before this replica was wanted: its end does not count
+            # It was deleted before this replica was wanted: its end does not count.
+            self.reconciliation.remove("Pod", pod)
         else:
             self._take_pod(replica, index, pod, phase, memory)
         self._note_start(name, pod, memory)

@@ -116,7 +116,7 @@ async def test_an_interrupt_leaves_the_job_and_says_how_to_go_on(shell, live_wor
                 interrupts += 1
                 process.send_signal(signal.SIGINT)
         assert await process.wait() == 0
-    assert output.count("Interrupted: TFJob long runs on") == 2, output
+    assert output.count("Interrupted: TFJob long continues to run") == 2, output
     assert (await live_workspace.admin.get(TFJOBS, "long", live_workspace.namespace))["metadata"]["name"] == "long"
 
 

@@ -1,4 +1,4 @@
-"""Which replicas are started anew, how often, and what limits end a job."""
+"""Which replicas restart, how often, and what limits end a job."""
 
 import pytest
 

@@ -31,7 +31,7 @@ def test_what_may_pass_is_not_called_the_templates_fault():
     waiting(world, "CreateContainerConfigError", "the API server does not answer").step()
     assert world.message("Created") == (
         "Pod mnist-worker-1 waits for what its container needs (CreateContainerConfigError): the API server does not "
-        "answer. It starts by itself once that is there; if it never will be, correct the pod template."
+        "answer. It starts by itself once that is available; otherwise correct the pod template."
     )
     world = running(Worker=2)
     waiting(world, "RunContainerError", "no such program").step()
@@ -95,7 +95,7 @@ def test_a_replica_that_runs_out_of_memory_again_and_again():
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
     ended_for_memory(world, "Running", state=waiting, lastState={"terminated": OUT_OF_MEMORY}, restartCount=4).step()
     assert world.message("Created") == (
-        "Pod mnist-worker-1 keeps using more memory than its limit and is started again ever later; "
+        "Pod mnist-worker-1 keeps using more memory than its limit and restarts after ever longer pauses; "
         "ask for more memory."
     )
 
