@@ -74,9 +74,10 @@ class Jobs:
         """Hands in an example program, as `TFJob.from_script` does."""
         source = (EXAMPLES / "training" / program).read_text()
         fixed = {"image": f"kf-spawner/{image}", "env": QUICK, "home_claim": "home"}
-        config_map, job = from_program({"name": name, "program": source, **fixed, **options})
-        await self.client.create(CONFIGMAPS, config_map, self.namespace)
-        await self._submit(job)
+        draft = from_program({"name": name, "program": source, **fixed, **options}).require_valid()
+        assert draft.config_map
+        await self.client.create(CONFIGMAPS, draft.config_map, self.namespace)
+        await self._submit(draft.job)
 
     async def apply(self, manifest: str) -> None:
         """Hands in an example manifest."""
