@@ -109,7 +109,7 @@ def test_what_failed_before_the_containers_were_made_is_over():
 @pytest.mark.parametrize(
     ("reason", "message", "words"),
     [
-        ("InvalidImageName", 'couldn\'t parse image name "Hub:1"', "not a name that an image can have"),
+        ("InvalidImageName", 'couldn\'t parse image name "Hub:1"', "not a valid name of an image"),
         ("ErrImageNeverPull", "not present with pull policy of Never", "may not be pulled"),
         (
             "ErrImagePull",
@@ -223,7 +223,7 @@ def test_a_pod_that_does_not_end():
         (
             'Internal error occurred: failed calling webhook "v.kyverno.svc": context deadline exceeded',
             "v.kyverno.svc does not",
-            "Bring up",
+            "Start the webhook",
         ),
         ('admission webhook "gatekeeper.sh" denied the request: no latest tag', "by the admission webhook", "rule"),
         (

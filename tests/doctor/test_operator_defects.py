@@ -44,7 +44,7 @@ async def test_the_operator_hangs(stage: Stage):
     }
     await stage.client.create(LEASES, lease, stage.namespace)
     finding = only(await stage.examine(skip={"pod"}), "operator")
-    assert "No operator acts: operator-1 led last" in finding.cause
+    assert "No operator leads: operator-1 led last" in finding.cause
 
 
 async def test_a_kind_of_another_version(stage: Stage, control_plane):
