@@ -130,7 +130,7 @@ async def test_a_certificate_of_somebody_else(control_plane, tmp_path: Path):
     ("arguments", "words"),
     [
         (["--skip=pods"], "there is no check pods"),
-        (["now"], "does not know 'now'"),
+        (["now"], "unknown argument 'now'"),
         (["--tolerations=dedicated"], "--tolerations: 'dedicated' is not a JSON list"),
     ],
 )
@@ -153,7 +153,7 @@ async def test_an_account_that_may_look_at_nothing(control_plane):
     [
         ("", "does not exist"),
         (("t", ""), "cannot be read"),
-        (("cluster", {"server": "https://127.0.0.1:1", "certificate-authority-data": "AAAA"}), "is not one"),
+        (("cluster", {"server": "https://127.0.0.1:1", "certificate-authority-data": "AAAA"}), "is not valid"),
         (("user", {"tokenFile": "/nowhere"}), "the token file /nowhere cannot be read"),
     ],
     ids=["none", "no YAML", "certificate", "token file"],

@@ -49,7 +49,7 @@ CASES = {
         json.dumps({"program": {"name": "a", "program": PROGRAM}, "speed": 1}),
         400,
         "speed",
-        "not known",
+        "not an option",
     ),
     "a program that is no object": ("tfjobs", '{"program": "print()"}', 400, "program", "must be an object"),
     "an unknown option": ("tfjobs", program(wokers=2), 400, "wokers", "use"),

@@ -163,7 +163,7 @@ BAD_CELLS = {
     "a policy that is none": ("TFJob('a', 'print()', run_policy='All').submit()", "run_policy", "must be a dict"),
     "half of a character": ("TFJob.get('\\ud800')", "name", "there is no TFJob"),
     "a script that is not there": ("TFJob.from_script('~/nothing.py', 'a')", "path", "cannot be read"),
-    "a notebook that is none": ("TFJob.from_notebook('~/text.py', 'a')", "path", "no notebook"),
+    "a notebook that is none": ("TFJob.from_notebook('~/text.py', 'a')", "path", "not a notebook"),
     "an unknown option": ("TFJob('a', 'print()', wrokers=2).submit()", "wrokers", "use"),
     "a model that is not there": ("deploy('a', '~/nothing')", "path", "does not exist"),
     "a folder without a model": ("deploy('a', '~')", "path", "home directory"),
