@@ -27,3 +27,14 @@ class WrongInput(ValueError):
         self.errors = tuple(dict.fromkeys(errors))
         assert self.errors
         super().__init__("; ".join(map(str, self.errors)))
+
+
+def shown(value: object) -> str:
+    """A wrong value as Python writes it, at most 60 characters of it."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def not_an_amount(value: object, examples: str) -> str:
+    """The message for a value that is not a Kubernetes quantity, or is below zero; `examples` such as "500m or 2"."""
+    return f"{shown(value)} is not an amount; write one such as {examples}"

@@ -3,7 +3,7 @@
 import pytest
 
 from kf_spawner.field_table import FieldTable
-from kf_spawner.wrong_input import FieldError, WrongInput
+from kf_spawner.wrong_input import FieldError, WrongInput, not_an_amount
 
 TABLE = FieldTable([
     ("name", "metadata.name"),
@@ -60,3 +60,8 @@ def test_wrong_input_tells_every_problem_once_and_in_order():
     error = WrongInput(errors)
     assert error.errors == tuple(errors[:2])
     assert str(error) == "name: is missing; no image can run here"
+
+
+def test_a_wrong_amount_is_shown_short_and_with_examples():
+    assert not_an_amount("much", "500m or 2") == "'much' is not an amount; write one such as 500m or 2"
+    assert not_an_amount("9" * 99, "1Gi") == f"'{'9' * 56}... is not an amount; write one such as 1Gi"

@@ -11,7 +11,7 @@ from typing import Any
 
 from kf_spawner.field_table import FieldTable
 from kf_spawner.k8s.quantities import is_amount
-from kf_spawner.wrong_input import FieldError, WrongInput
+from kf_spawner.wrong_input import FieldError, WrongInput, not_an_amount
 
 MAX_NAME = 40
 """Longest name of an endpoint: leaves room for the suffixes that its pods' names get."""
@@ -158,7 +158,7 @@ def _check_amounts(field: str, amounts: Mapping[object, object]) -> Iterator[Fie
                 f"{field}[{resource}]", "is not a resource: use cpu, memory or one such as nvidia.com/gpu"
             )
         elif not is_amount(amount):
-            yield FieldError(f"{field}[{resource}]", f"{amount!r} is not a quantity, such as 500m, 2 or 1Gi")
+            yield FieldError(f"{field}[{resource}]", not_an_amount(amount, "500m, 2 or 1Gi"))
 
 
 def _check_env(field: str, value: object) -> Iterator[FieldError]:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TypeVar
 
 from kf_spawner.k8s import quantities
-from kf_spawner.wrong_input import FieldError, WrongInput
+from kf_spawner.wrong_input import FieldError, WrongInput, not_an_amount, shown
 
 from .catalogue import Image
 from .cluster_facts import ClusterFacts
@@ -132,17 +132,17 @@ def _image(value: object, catalogue: tuple[Image, ...], facts: ClusterFacts, lim
             if reason:
                 raise _Refused(f"{image.name} cannot run here: {reason}. Choose another image")
             return image
-    raise _Refused(f"{_shown(value)} is not in the catalogue: choose one of {', '.join(i.name for i in catalogue)}")
+    raise _Refused(f"{shown(value)} is not in the catalogue: choose one of {', '.join(i.name for i in catalogue)}")
 
 
 def _cpu(value: object, facts: ClusterFacts, limits: Limits) -> str:
-    text, number = _quantity(value, limits.cpu, "cores, for example 500m (half a core) or 2")
+    text, number = _quantity(value, limits.cpu, "500m (half a core) or 2")
     _check_range(text, number, limits.min_cpu, limits.max_cpu, facts.cpu, quantities.cores)
     return text
 
 
 def _memory(value: object, facts: ClusterFacts, limits: Limits) -> str:
-    text, number = _quantity(value, limits.memory, "bytes with a unit, for example 512Mi or 2Gi")
+    text, number = _quantity(value, limits.memory, "512Mi or 2Gi")
     _check_range(text, number, limits.min_memory, limits.max_memory, facts.memory, quantities.size)
     return text
 
@@ -150,7 +150,7 @@ def _memory(value: object, facts: ClusterFacts, limits: Limits) -> str:
 def _gpus(value: object, image: Image | None, facts: ClusterFacts, limits: Limits) -> int:
     text = "0" if value is None else str(value).strip()
     if isinstance(value, bool) or not (text.isascii() and text.isdigit() and len(text) <= 4):
-        raise _Refused(f"{_shown(value)} is not a number of GPUs: give a whole number from 0 to {limits.max_gpus}")
+        raise _Refused(f"{shown(value)} is not a number of GPUs: give a whole number from 0 to {limits.max_gpus}")
     count = int(text)
     if count == 0:
         return 0
@@ -172,7 +172,7 @@ def _home(value: object, facts: ClusterFacts, limits: Limits, claim: str) -> boo
     if value is None:
         return limits.home
     if value not in (OWN_HOME, NO_HOME):
-        raise _Refused(f"{_shown(value)} is not a choice: give {OWN_HOME!r} or {NO_HOME!r}")
+        raise _Refused(f"{shown(value)} is not a choice: give {OWN_HOME!r} or {NO_HOME!r}")
     if value == NO_HOME:
         return False
     if not limits.home:
@@ -181,7 +181,7 @@ def _home(value: object, facts: ClusterFacts, limits: Limits, claim: str) -> boo
 
 
 def _home_size(value: object, home: bool | None, facts: ClusterFacts, limits: Limits, claim: str) -> str:
-    text, number = _quantity(value, limits.home_size, "bytes with a unit, for example 10Gi")
+    text, number = _quantity(value, limits.home_size, "10Gi")
     if not home:
         if value is not None and home is not None:
             raise _Refused("there is no home volume to have this size: leave it out, or choose a home volume")
@@ -228,16 +228,16 @@ def _missing_claims(facts: ClusterFacts, limits: Limits) -> list[FieldError]:
     ]
 
 
-def _quantity(value: object, default: str, hint: str) -> tuple[str, Fraction]:
+def _quantity(value: object, default: str, examples: str) -> tuple[str, Fraction]:
     text = default if value is None else str(value).strip()
     try:
         if isinstance(value, bool) or not isinstance(value, (str, int, float, type(None))):
             raise ValueError
         number = quantities.parse(text)
     except ValueError:
-        raise _Refused(f"{_shown(value)} is not a quantity: give {hint}") from None
+        raise _Refused(not_an_amount(value, examples)) from None
     if number > quantities.LARGEST:
-        raise _Refused(f"{_shown(value)} is more than Kubernetes can count: give {hint}")
+        raise _Refused(f"{shown(value)} is more than Kubernetes can count; write an amount such as {examples}")
     return text, number
 
 
@@ -250,8 +250,3 @@ def _check_range(
         raise _Refused(f"{text} is more than a server may have: ask for at most {most}")
     if node is not None and number > node:
         raise _Refused(f"{text} is more than any node of this cluster has: ask for at most {words(node)}")
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -6,7 +6,7 @@ from typing import Any
 
 from kf_spawner.k8s.names import GPU
 from kf_spawner.k8s.quantities import is_amount
-from kf_spawner.wrong_input import FieldError
+from kf_spawner.wrong_input import FieldError, not_an_amount
 
 EXAMPLES = {"cpu": "500m or 2", "memory": "512Mi or 2Gi"}
 NAMES = (*EXAMPLES, "gpu")
@@ -36,7 +36,7 @@ def errors(amounts: Mapping[str, Any], *, prefix: str = "") -> Iterator[FieldErr
     for name, example in EXAMPLES.items():
         amount = amounts.get(name)
         if amount not in (None, "") and not is_amount(amount):
-            yield FieldError(f"{prefix}{name}", f"is {amount!r}; write an amount such as {example}")
+            yield FieldError(f"{prefix}{name}", not_an_amount(amount, example))
     gpus = amounts.get("gpu")
     if gpus not in (None, "") and (isinstance(gpus, bool) or not re.fullmatch(r"\d{1,9}", str(gpus), re.ASCII)):
         yield FieldError(f"{prefix}gpu", f"is {gpus!r}; use a whole number, 0 or more")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, TypeGuard
 
 from kf_spawner.k8s.quantities import is_quantity
-from kf_spawner.wrong_input import FieldError
+from kf_spawner.wrong_input import FieldError, not_an_amount
 
 from .defaults import CLEAN_POLICIES, OLD_PLACES, RESTART_POLICIES, SUCCESS_POLICIES
 from .names import (
@@ -228,7 +228,7 @@ def _policy_fields(where: str, policy: dict[str, Any]) -> Iterator[FieldError]:
         return
     for name, amount in (resources or {}).items():
         if isinstance(amount, float) or not is_quantity(amount):
-            yield FieldError(f"{field}.minResources.{name}", f"is {amount!r}; use an amount such as 4 or '8Gi'")
+            yield FieldError(f"{field}.minResources.{name}", not_an_amount(amount, "4 or '8Gi'"))
 
 
 def _whole_number(field: str, value: Any, *, least: int) -> Iterator[FieldError]:

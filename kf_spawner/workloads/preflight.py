@@ -18,7 +18,7 @@ from kf_spawner.k8s.resources import Resource
 from kf_spawner.kube import AlreadyExists, Client, Invalid, NotFound
 from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
-from kf_spawner.wrong_input import FieldError
+from kf_spawner.wrong_input import FieldError, not_an_amount
 
 from .errors import field_errors, unknown_fields
 
@@ -131,7 +131,7 @@ def _take_wrong_amounts(template: dict[str, Any]) -> Iterator[FieldError]:
                         del amounts[name]
                         yield FieldError(
                             f"spec.template.spec.{part}[{index}].resources.{kind}[{name}]",
-                            f"is {amount!r}; write an amount such as 500m, 2 or 1Gi",
+                            not_an_amount(amount, "500m, 2 or 1Gi"),
                         )
 
 

@@ -172,7 +172,7 @@ async def create_by_form(page: Page) -> None:
     name, memory = page.get_by_label("Name", exact=True), page.get_by_label("Memory")
     await expect(name).to_be_focused()
     await expect(name).to_have_accessible_description(re.compile("'Count!' is not a valid name"))
-    await expect(memory).to_have_accessible_description(re.compile("'much'; write an amount such as"))
+    await expect(memory).to_have_accessible_description(re.compile("'much' is not an amount; write one such as"))
     await expect(page.get_by_label("Command")).to_have_value(COMMAND)
     await picture(page, "dashboard-wrong-value")
     await page.reload()

@@ -82,7 +82,7 @@ async def main_job(page: Page, person: HubClient) -> None:
 
     await page.locator("#memory").fill("much")
     await page.get_by_role("button", name="Start").click()
-    await expect(page.locator("#memory-problem")).to_contain_text("'much' is not a quantity")
+    await expect(page.locator("#memory-problem")).to_contain_text("'much' is not an amount")
     await picture(page, "3-wrong-value")
 
     await page.locator("input[name=image][value='tensorflow-2.21.0-notebook-cpu']").check()

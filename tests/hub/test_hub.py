@@ -131,7 +131,7 @@ async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, 
     page = html.unescape(page)
     assert status == 400
     assert "64 is more than any node of this cluster has: ask for at most 4" in page
-    assert "'lots' is not a quantity" in page
+    assert "'lots' is not an amount" in page
     assert 'value="lots"' in page
     assert await world.is_untouched()
 
@@ -139,7 +139,7 @@ async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, 
 BAD_BODIES = [
     ({"image": "ubuntu:latest"}, "image: 'ubuntu:latest' is not in the catalogue"),
     ({"image": "tensorflow-1.8.0-notebook-cpu"}, "there is no Python 3.6"),
-    ({"cpu": "lots"}, "cpu: 'lots' is not a quantity"),
+    ({"cpu": "lots"}, "cpu: 'lots' is not an amount"),
     ({"memory": "1Ti"}, "memory: 1Ti is more than any node"),
     ({"gpus": 1}, "gpus: tensorflow-2.21.0-notebook-cpu cannot use a GPU"),
     ({"home_size": "10"}, "home_size: 10 is 10 bytes"),
