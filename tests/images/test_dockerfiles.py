@@ -7,6 +7,8 @@ from pathlib import Path
 import grimp
 import pytest
 
+from kf_spawner.model_server.__main__ import arguments
+from kf_spawner.serving.names import REST_PORT
 from scripts.images.recipe import BASES, recipes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,6 +89,11 @@ def test_it_has_a_health_check_and_a_bill_of_materials(recipe, last_stage):
     (check,) = [line for line in last_stage if line.startswith("HEALTHCHECK ")]
     assert any(check.endswith(f'CMD ["python3", "/opt/kf/health.py", "{port}"]') for port in ports)
     assert any(f'sbom.py {recipe.name} "$version"' in line and ">sbom.cdx.json" in line for line in last_stage)
+
+
+def test_the_model_server_listens_on_the_port_of_endpoints():
+    assert arguments().get_default("rest_api_port") == REST_PORT
+    assert f"EXPOSE {REST_PORT}" in instructions(RECIPES["model-server"].dockerfile.read_text())
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.gpu])

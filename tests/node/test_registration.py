@@ -1,6 +1,16 @@
 """What the Node object says: capacity, allocatable resources, conditions."""
 
+import re
+
+from kf_spawner.localcluster.controlplane.build import CONTROL_PLANE, FLAGS
 from kf_spawner.localcluster.node import registration
+
+
+def test_the_version_is_that_of_the_control_plane() -> None:
+    pins = (CONTROL_PLANE.folder / "go.mod").read_text()
+    wanted = re.findall(r"^\tk8s\.io/kubernetes (v\S+)$", pins, re.MULTILINE)
+    assert wanted == [registration.KUBELET_VERSION]
+    assert set(re.findall(r"gitVersion=(\S+)", " ".join(FLAGS))) == set(wanted)
 
 
 def test_capacity_and_what_pods_may_have_of_it() -> None:

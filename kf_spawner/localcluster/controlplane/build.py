@@ -30,7 +30,7 @@ TELL_EVERY = 2.0
 """Seconds between two lines of progress."""
 
 REMEDIES = (
-    ("no space left", "the disk is full: make 8 GB of room in {cache}, or set XDG_CACHE_HOME to a folder elsewhere"),
+    ("no space left", "the disk is full: make 5 GB of room in {cache}, or set XDG_CACHE_HOME to a folder elsewhere"),
     ("quota exceeded", "your disk quota is used up: set XDG_CACHE_HOME to a folder elsewhere"),
     ("checksum mismatch", "the download does not match go.sum: try another network or another GOPROXY"),
     ("x509:", "the download's certificate is not trusted: set SSL_CERT_FILE to your network's certificate bundle"),

@@ -21,6 +21,7 @@ from . import hardware
 from .api.container_access import Access
 from .api.server import NodeServer, ServerTls
 from .common.deadlines import cancel
+from .common.restarts import CRASH_FIRST, CRASH_MOST
 from .container.context import Context, Settings
 from .container.devices import Devices
 from .health import Health
@@ -133,12 +134,13 @@ class NodeApp(Application):
         120.0, help="Seconds that pods continue after their node was killed; then they end. Default: 120."
     ).tag(config=True)
     backoff_first = Float(
-        10.0,
+        CRASH_FIRST,
         help="""Seconds before the first restart of a failed container, and before the second pull of an image.
         Default: 10.""",
     ).tag(config=True)
     backoff_most = Float(
-        300.0, help="Longest pause in seconds: each pause is twice the previous one, up to this limit. Default: 300."
+        CRASH_MOST,
+        help="Longest pause in seconds: each pause is twice the previous one, up to this limit. Default: 300.",
     ).tag(config=True)
     log_max_bytes = Integer(
         10 * 1024 * 1024, help="Size in bytes at which the log of a container is rotated. Default: 10485760 (10 MiB)."

@@ -26,7 +26,7 @@ RENEW_INTERVAL = 10.0
 RETRY_INTERVAL = 1.0
 BEAT_TIMEOUT = 10.0  # an API server without its store delays requests: better ask again than wait
 UNAVAILABLE = "images.kf-spawner.io/unavailable"
-KUBELET_VERSION = "v1.37.2"  # the version of the API that this node implements
+KUBELET_VERSION = "v1.37.2"  # the version of the API that this node implements; that of controlplane/gomod/go.mod
 DECLARED_FEATURES = ["ExtendWebSocketsToKubelet"]
 _CONDITIONS = (
     ("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
