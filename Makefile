@@ -41,7 +41,8 @@ test-faults: test-venv ## kill every component many times while jobs run [ROUNDS
 cluster: test-venv ## start a whole Kubernetes cluster on this machine, for tests (root; Debian)
 	@exec $(BIN)/python -m tests.cluster up
 
-cluster-down: test-venv ## remove the cluster and everything that belongs to it
+cluster-down: test-venv ## remove the clusters of tests and everything that belongs to them
+	@$(BIN)/python -m tests.cluster --home .cluster-faults down
 	@exec $(BIN)/python -m tests.cluster down
 
 test-cluster: test-venv ## run the tests that need a cluster: on our own, or on the one named [CLUSTER=kubeconfig]
@@ -54,7 +55,7 @@ else
 	@$(BIN)/python -m tests.cluster up
 	@$(MAKE) --no-print-directory .cluster/plain.tar
 	@$(BIN)/python -m tests.cluster load .cluster/plain.tar $$(ls -d .images/*.tar 2>/dev/null)
-	@exec $(BIN)/python -m tests.cluster run -- scripts/test-parts $(abspath $(BIN)) $(ARGS)
+	@exec scripts/test-parts $(BIN) $(ARGS)
 endif
 
 .cluster/plain.tar: tests/node/plain_image.py tests/node/pods.py tests/cluster/archive.py tests/cluster/debian.py

@@ -72,7 +72,15 @@ def _image(tar: tarfile.TarFile, archive: Path, entry: dict) -> Image:
     layers = [
         Layer(digest, archive, name, _size(tar, name)) for digest, name in zip(digests, entry["Layers"], strict=True)
     ]
-    return Image(entry["RepoTags"], configuration, layers)
+    return Image([_in_full(name) for name in entry["RepoTags"]], configuration, layers)
+
+
+def _in_full(name: str) -> str:
+    """With its registry: Docker's own unless it names another, as kubelets and containerd understand it."""
+    first, slash, _ = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    return name if "." in first or ":" in first or first == "localhost" else f"docker.io/{name}"
 
 
 def _size(tar: tarfile.TarFile, name: str) -> int:

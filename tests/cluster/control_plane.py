@@ -16,6 +16,8 @@ from kf_spawner.localcluster.supervisor import ProcessSpec
 
 from .layout import API_PORT, FIRST_ADDRESS, PORTS, Layout, Node
 
+NODE_LOST = "25s"
+"""Without a word from its kubelet, which renews its lease every quarter of LEASE; Kubernetes' own are 50 and 40 s."""
 API_SERVER_PAIR = "kube-apiserver-for-nodes"
 
 
@@ -91,6 +93,7 @@ def specs(binaries: Binaries, files: Credentials) -> list[ProcessSpec]:
                 "cluster-signing-cert-file": str(authority),
                 "cluster-signing-key-file": str(authority.with_suffix(".key")),
                 "controllers": "*",
+                "node-monitor-grace-period": NODE_LOST,
             },
         ),
         scheduler,

@@ -16,6 +16,8 @@ from .layout import CONTAINERD_SOCKET, DNS_ADDRESS, KUBELET_HEALTH, PAUSE_IMAGE,
 from .programs import Programs
 
 CONTAINERD = "containerd"
+LEASE = 20
+"""Seconds: so a node that is lost is known as lost soon (`control_plane.NODE_LOST`)."""
 
 
 def specs(node: Node, programs: Programs, keys: NodeKeys) -> list[ProcessSpec]:
@@ -113,6 +115,7 @@ def _kubelet(node: Node, keys: NodeKeys) -> dict:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
+        "nodeLeaseDurationSeconds": LEASE,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},

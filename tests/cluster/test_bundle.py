@@ -59,6 +59,23 @@ def test_a_layer_of_two_images_is_there_once_and_one_that_is_present_not_at_all(
     assert set(files) - set(written(images, (layer,))) == {name}
 
 
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("plain:1", "docker.io/library/plain:1"),
+        ("kf-spawner/plain:1", "docker.io/kf-spawner/plain:1"),
+        ("localhost/plain:1", "localhost/plain:1"),
+        ("registry.example.com/kf/plain:1", "registry.example.com/kf/plain:1"),
+        ("registry:5000/plain:1", "registry:5000/plain:1"),
+    ],
+)
+def test_a_name_without_a_registry_is_one_of_docker_hub(tmp_path: Path, name: str, full: str):
+    (tmp_path / "tree").mkdir()
+    archive.write(tmp_path / "image.tar", image=name, tree=tmp_path / "tree", config={})
+    (image,) = bundle.read(tmp_path / "image.tar")
+    assert image.names == [full]
+
+
 def test_what_is_no_archive_is_named(tmp_path: Path):
     file = tmp_path / "image.tar"
     file.write_text("no archive")

@@ -4,7 +4,8 @@ import asyncio
 import os
 import secrets
 import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from kf_spawner.kube.resources import NAMESPACES, SERVICEACCOUNTS
 from kf_spawner.localcluster.controlplane.binaries import Binaries
 from tests.fixtures import helm as helms
 
-PATIENCE = 60.0
+from .platform import Occupant, Platform, installed
+
+PATIENCE = 120.0
 PAUSE = 0.1
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
@@ -31,6 +34,37 @@ def kubeconfig() -> Path:
 @pytest.fixture(scope="session")
 def helm_program() -> Path:
     return asyncio.run(helms.ensure(print))
+
+
+@pytest.fixture(scope="session")
+def occupant() -> Iterator[Occupant]:
+    """Who wants something of its own installed takes it from here."""
+    occupant = Occupant()
+    yield occupant
+    occupant.leave()
+
+
+@pytest.fixture(scope="session")
+def default_platform(
+    occupant: Occupant, helm_program: Path, kubeconfig: Path, kubectl: Kubectl, tmp_path_factory
+) -> Callable[[], Platform]:
+    """A call brings the cluster to the chart without values, up, whatever was installed there before."""
+
+    def bring() -> Platform:
+        found = occupant.be("default", make)
+        found.install_default()
+        return found
+
+    def make() -> AbstractContextManager[Platform]:
+        return installed(helm_program, kubeconfig, kubectl, tmp_path_factory.mktemp("platform"))
+
+    return bring
+
+
+@pytest.fixture
+def platform(default_platform: Callable[[], Platform]) -> Platform:
+    """The chart without values: one installation for all tests that only look at it or change its values."""
+    return default_platform()
 
 
 @pytest.fixture

@@ -10,17 +10,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
-from tests.cluster import cgroups, outside, packages
+from tests.cluster import bundle, cgroups, outside, packages
 from tests.cluster.layout import ROOT, Layout, Node
 
 PATIENCE = 120.0
 PAUSE = 0.2
 DISK = 12 * 2**30
 """Bytes that the disk of a further node holds; it takes none of the machine's before they are written."""
+
+FILL = "fill"
+"""The file on it that takes all room."""
 
 ROOM = 8 * 2**20
 """Bytes that are left on a disk that is filled."""
@@ -49,52 +51,96 @@ def kill(pids: list[int]) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-@contextlib.contextmanager
-def further_node(layout: Layout, number: int, archives: list[Path]) -> Iterator[Node]:
-    """A machine more, with images, whose /var is a disk of its own. It is gone afterwards; its object is not."""
-    place = layout.node(number)
-    first = outside.machine(layout)
-    assert first is not None, "the cluster is not up"
-    disk = layout.home / f"{place.name}.disk"
-    place.var.mkdir(parents=True, exist_ok=True)
-    with disk.open("wb") as file:
-        file.truncate(DISK)
-    subprocess.run([packages.program("mkfs.ext4"), "-q", "-m", "0", str(disk)], check=True)
-    _inside(first, "mount", "-o", "loop", str(disk), str(place.var))
-    argv = [*_enter(first), sys.executable, "-m", "tests.cluster", "join"]
-    argv += ["--home", str(layout.home), "--number", str(number)]
-    environment = {**os.environ, "PATH": packages.SEARCH, "PYTHONPATH": str(ROOT)}
-    try:
-        with layout.machine_log.open("ab") as log:
-            joined = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        machine = _until_up(layout, place)
-        for archive in archives:
-            with archive.open("rb") as file:
-                _inside(machine, "ctr", "--namespace=k8s.io", "images", "import", "-", stdin=file)
-        yield place
-    finally:
-        if left := _all_of(layout, place):
+class FurtherNode:
+    """A machine more, whose /var is a disk of its own. Once it is lost, a new one of the same name can be started."""
+
+    def __init__(self, layout: Layout, number: int):
+        self.layout, self.place = layout, layout.node(number)
+        self._disk = layout.home / f"{self.place.name}.disk"
+        self._joined: subprocess.Popen[bytes] | None = None
+        self.full = False
+
+    @property
+    def name(self) -> str:
+        return self.place.name
+
+    def runs(self) -> bool:
+        return bool(_machines(self.layout, self.place))
+
+    def start(self, archives: Sequence[Path]) -> None:
+        """It is up and has these images; what it has already is not done again."""
+        if not self.runs():
+            self.end()
+            self._make_disk()
+            self._join()
+        machine = _until_up(self.layout, self.place)
+        outside.import_images(machine, [image for archive in archives for image in bundle.read(archive)])
+
+    def lose(self) -> None:
+        """End the machine for good, with all that runs on it: nobody says that it has ended."""
+        kill(_all_of(self.layout, self.place))
+        self._until_ended()
+
+    def fill(self) -> None:
+        """Leave next to nothing free on the disk."""
+        self.full = True
+        free = os.statvfs(self._var)
+        with (self._var / FILL).open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - ROOM)
+
+    def empty(self) -> None:
+        """There is room again. Its kubelet starts anew: this one would report disk pressure for five minutes more."""
+        self.full = False
+        (self._var / FILL).unlink()
+        configuration = str(self.place.configuration)
+        kill([pid for pid in processes(self.layout, "kubelet") if configuration in _read(pid, "cmdline")])
+
+    def end(self) -> None:
+        """Nothing of it is left but its object."""
+        if left := _all_of(self.layout, self.place):
             with contextlib.suppress(ProcessLookupError):
                 kill(left)
-        joined.wait(PATIENCE)
-        _inside(first, "umount", "--lazy", str(place.var))
-        cgroups.remove(place.cgroup)
-        shutil.rmtree(place.home)
-        disk.unlink()
+        self._until_ended()
+        self.full = False
+        if self._disk.exists():
+            _inside(self._first, "umount", "--lazy", str(self.place.var))
+            cgroups.remove(self.place.cgroup)
+            shutil.rmtree(self.place.home)
+            self._disk.unlink()
 
+    def _until_ended(self) -> None:
+        if self._joined is not None:
+            self._joined.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while _all_of(self.layout, self.place):
+            assert time.monotonic() < deadline, f"{self.name} does not end"
+            time.sleep(PAUSE)
 
-def lose(layout: Layout, place: Node) -> None:
-    """End a further node's machine for good, with all that runs on it: nobody says that it has ended."""
-    kill(_all_of(layout, place))
+    @property
+    def _var(self) -> Path:
+        """Its /var as this process can reach it."""
+        (machine,) = _machines(self.layout, self.place)
+        return Path(f"/proc/{machine}/root/var")
 
+    @property
+    def _first(self) -> int:
+        first = outside.machine(self.layout)
+        assert first is not None, "the cluster is not up"
+        return first
 
-def fill(layout: Layout, place: Node) -> None:
-    """Leave next to nothing free on a further node's disk."""
-    (machine,) = _machines(layout, place)
-    var = Path(f"/proc/{machine}/root/var")
-    free = os.statvfs(var)
-    with (var / "fill").open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - ROOM)
+    def _make_disk(self) -> None:
+        self.place.var.mkdir(parents=True, exist_ok=True)
+        with self._disk.open("wb") as file:
+            file.truncate(DISK)
+        subprocess.run([packages.program("mkfs.ext4"), "-q", "-m", "0", str(self._disk)], check=True)
+        _inside(self._first, "mount", "-o", "loop", str(self._disk), str(self.place.var))
+
+    def _join(self) -> None:
+        argv = [*_enter(self._first), sys.executable, "-m", "tests.cluster", "join"]
+        argv += ["--home", str(self.layout.home), "--number", str(self.place.number)]
+        environment = {**os.environ, "PATH": packages.SEARCH, "PYTHONPATH": str(ROOT)}
+        with self.layout.machine_log.open("ab") as log:
+            self._joined = subprocess.Popen(argv, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
 def _until_up(layout: Layout, place: Node) -> int:
@@ -126,8 +172,8 @@ def _all_of(layout: Layout, place: Node) -> list[int]:
     return [pid for pid in _pids() if _read(pid, "cmdline").split("\0")[-5:-1] == wanted]
 
 
-def _inside(target: int, name: str, *arguments: str, stdin: IO[bytes] | None = None) -> None:
-    subprocess.run([*_enter(target), packages.program(name), *arguments], stdin=stdin, check=True)
+def _inside(target: int, name: str, *arguments: str) -> None:
+    subprocess.run([*_enter(target), packages.program(name), *arguments], check=True)
 
 
 def _enter(target: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""An installation of the chart on the cluster that CLUSTER names, and its end."""
+"""An installation of the chart on the cluster that CLUSTER names, and its end. There is one at a time."""
 
 import base64
 import contextlib
@@ -6,6 +6,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -43,13 +44,28 @@ class Platform:
 
     def __init__(self, helm: Helm, kubectl: Kubectl):
         self.helm, self._kubectl = helm, kubectl
+        self._is_default = False
 
     def install(self, *arguments: str, values: dict | None = None) -> None:
         """Bring it to these values and no others, whether it is there or not."""
+        self._is_default = False
         self.helm.run("upgrade", "--install", "--reset-values", RELEASE, str(CHART), *arguments, values=values)
+        self._is_default = not arguments and values is None
+
+    def install_default(self) -> None:
+        """Without values, whatever a test before has made of it, and up."""
+        if not self._is_default:
+            self.install()
+        self.until_up()
+
+    def roll_back(self) -> None:
+        """To what was installed before the last change."""
+        self._is_default = False
+        self.helm.run("rollback", RELEASE)
 
     def uninstall(self) -> None:
         """And wait until none of its pods is left."""
+        self._is_default = False
         self.helm.run("uninstall", RELEASE, "--ignore-not-found")
         _until_empty(self._kubectl, "pods", f"--namespace={NAMESPACE}")
 
@@ -99,6 +115,26 @@ class Platform:
             )
             for pod in items
         }
+
+
+class Occupant:
+    """What is installed on the cluster: one thing at a time, kept while the next test asks for the same."""
+
+    def __init__(self) -> None:
+        self._stack, self._name = ExitStack(), ""
+        self._platform: Platform | None = None
+
+    def be(self, name: str, make: Callable[[], AbstractContextManager[Platform]]) -> Platform:
+        """The installation of that name, made by `make()` if another one is there, or none."""
+        if name != self._name or self._platform is None:
+            self.leave()
+            self._platform, self._name = self._stack.enter_context(make()), name
+        return self._platform
+
+    def leave(self) -> None:
+        """Nothing is installed afterwards."""
+        self._platform = None
+        self._stack.close()
 
 
 @contextlib.contextmanager

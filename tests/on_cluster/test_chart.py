@@ -1,12 +1,13 @@
 """The chart on a real cluster, without values: all parts come up and look after themselves.
 
+Its namespace takes only pods of the level `restricted`.
+
 Needs all CPU images on the nodes, as `helm test` asks for them (`make images`; `python -m tests.cluster load …`).
 """
 
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -19,19 +20,6 @@ from .platform import DEFINITION, NAMESPACE, PARTS, ClusterInUse, Platform, inst
 from .test_doctor import doctor
 
 pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture(scope="module")
-def installation(helm_program, kubeconfig, kubectl, tmp_path_factory) -> Iterator[Platform]:
-    """In a namespace that takes only pods of the level `restricted`."""
-    with installed(helm_program, kubeconfig, kubectl, tmp_path_factory.mktemp("chart")) as platform:
-        yield platform
-
-
-@pytest.fixture
-def platform(installation) -> Platform:
-    installation.until_up()
-    return installation
 
 
 async def test_the_door_leads_to_a_login(platform):

@@ -12,8 +12,6 @@ from tests.cluster.provisioner import DIRECTORY, REFUSAL
 
 from .conftest import Kubectl, until
 
-pytestmark = pytest.mark.independent
-
 
 @pytest.fixture(autouse=True)
 async def ours(client: Client) -> None:

@@ -1,6 +1,6 @@
 """What a whole cluster can lack, taken from it for a moment: DNS, a network plugin that works, any network plugin.
 
-On the cluster of `make cluster` alone, for nothing else runs there meanwhile.
+On a cluster of `make test-cluster` alone, for nothing else runs there meanwhile.
 """
 
 import json
@@ -17,6 +17,8 @@ from .conftest import until
 from .test_doctor import causes, doctor, left
 
 DNS = "k8s-app=kube-dns"
+
+pytestmark = pytest.mark.disruptive
 
 
 @pytest.fixture

@@ -19,8 +19,6 @@ from tests.cluster.layout import ROOT, Layout
 
 from .conftest import Kubectl, until
 
-pytestmark = pytest.mark.independent
-
 HUB = "hub"
 DOOR = "door"
 TF2 = "tensorflow-2.21.0-notebook-cpu"

@@ -125,8 +125,9 @@ def test_of_other_sources_it_is_started_again(layout: Layout):
     assert len(kubectl(layout, "get", "nodes", "--output=name").stdout.split()) == 2
 
 
-@pytest.mark.parametrize("program", ["kubelet", "containerd", "kube-proxy", "kf-control-plane"])
+@pytest.mark.parametrize("program", ["kube-proxy", "kf-control-plane"])
 def test_what_is_killed_comes_back_and_the_pod_runs_on(layout: Layout, program: str):
+    """Kubelet and containerd are killed in `test_faults.py`."""
     if kubectl(layout, "get", "pod", "pod").returncode:
         start_pod(layout)
     before = pids(layout, program)

@@ -34,7 +34,8 @@ def address() -> str:
 
 
 @pytest.fixture
-def product(address: str, kubeconfig, kubectl: Kubectl, tmp_path) -> Iterator[products.Product]:
+def product(occupant, address: str, kubeconfig, kubectl: Kubectl, tmp_path) -> Iterator[products.Product]:
+    occupant.leave()
     refuse_taken(kubectl)
     secret = tmp_path / "password"
     secret.touch(mode=0o600)

@@ -5,18 +5,17 @@ Needs the images of the platform and of TensorFlow 2.21 on the nodes (`make imag
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from tests.e2e.browser import log_in, open_page
 from tests.e2e.client import HubClient, Kernel
-from tests.fixtures.helm import RELEASE
 
 from .conftest import until
-from .platform import DEFINITION, PARTS, Platform, installed
+from .platform import DEFINITION, PARTS, Platform
 
 IMAGE = "tensorflow-2.21.0-notebook-cpu"
 USERS = "kf-admin"
@@ -50,27 +49,14 @@ NOTEBOOK = {
 pytestmark = pytest.mark.timeout(900)
 
 
-@pytest.fixture(scope="module")
-def installation(helm_program, kubeconfig, kubectl, tmp_path_factory) -> Iterator[Platform]:
-    with installed(helm_program, kubeconfig, kubectl, tmp_path_factory.mktemp("upgrade")) as platform:
-        yield platform
-
-
-@pytest.fixture
-def platform(installation) -> Platform:
-    """Without values, whatever a test before has made of it."""
-    installation.install()
-    installation.until_up()
-    return installation
-
-
 @pytest.fixture
 async def admin(platform) -> AsyncIterator[HubClient]:
-    """With a token and a server that was started just now."""
+    """With a token and a server, that of the test before if there is one."""
     async with HubClient(platform.url, password=platform.password) as client:
         await client.make_token()
-        await client.stop_server()
-        await client.spawn({"image": IMAGE})
+        _, user = await client.api("GET", "/user")
+        if not user["servers"]:
+            await client.spawn({"image": IMAGE})
         yield client
 
 
@@ -154,23 +140,29 @@ async def test_an_upgrade_of_the_hub_alone(platform, admin):
 
 
 async def test_an_upgrade_of_every_part_and_back(platform, admin):
-    """Connections end with the pods that they go through; kernels, jobs and logins stay."""
+    """Connections end with the pods that they go through; kernels, jobs and logins stay.
+
+    In a browser nobody loads the page again, nor is told that the server is gone. JupyterLab says so where a request
+    to the server gets no answer, or one of GONE. It asks every ten seconds or so; another client asks all the time.
+    """
     async with (
         HubClient(platform.url, password=platform.password) as browser,
         admin.kernel() as kernel,
+        open_page(f"{platform.url}/hub") as page,
     ):
         assert (await browser.login()).status == 302
         await kernel.run("answer = 41")
         await job_starts(platform, kernel)
+        await open_notebook(page, admin)
         servers = platform.pods_of("admin")
         assert set(servers) == {"jupyter-admin", "patient-worker-0", "patient-worker-1"}
-        for change in (
-            lambda: platform.install(values=EVERY_PART),
-            lambda: platform.helm.run("rollback", RELEASE),
-        ):
+        for change in (lambda: platform.install(values=EVERY_PART), platform.roll_back):
             before = platform.pods()
-            change()
-            platform.until_up()
+            async with asked_all_along(admin, "/api/kernels") as answers:
+                await asyncio.to_thread(change)
+                await asyncio.to_thread(platform.until_up)
+            assert 200 in answers
+            assert [answer for answer in answers if answer in GONE or isinstance(answer, str)] == []
             after = platform.pods()
             assert [part for part in PARTS if before[part] == after[part]] == []
             assert platform.pods_of("admin") == servers
@@ -179,41 +171,36 @@ async def test_an_upgrade_of_every_part_and_back(platform, admin):
             async with admin.connected(kernel.id) as again:
                 assert "41" in await again.run("print(answer)")
         assert "--workers=16" in platform.kubectl("get", "deployment", "operator", "-o", "yaml")
+        await goes_on(page)
         async with admin.connected(kernel.id) as again:
             await again.run("signal.touch()")
         await job_is(platform, "Succeeded")
 
 
-async def test_an_open_notebook_goes_on(platform, admin):
-    """In a browser: while every part is replaced, nobody loads the page again, nor is told that the server is gone.
-
-    JupyterLab tells so where a question to the server is answered by nobody, or as in GONE. It asks every ten seconds
-    or so; beside it somebody asks all the time.
-    """
+async def open_notebook(page: Page, admin: HubClient) -> None:
+    """In JupyterLab, with its first cell run."""
     written = {"type": "notebook", "content": NOTEBOOK}
     status, _ = await admin.server("PUT", "/api/contents/open.ipynb", json=written)
     assert status in (200, 201)
-    async with open_page(f"{platform.url}/hub") as page:
-        await log_in(page, admin)
-        await page.wait_for_url("**/user/admin/lab**")
-        await page.goto(f"{platform.url}/user/admin/lab/tree/open.ipynb?reset")
-        await expect(page.get_by_text("| Idle")).to_be_visible()
-        await page.locator(".jp-Notebook .cm-content").first.click()
-        await page.keyboard.press("Shift+Enter")
-        await expect(page.locator(".jp-InputPrompt", has_text="[1]:")).to_be_visible()
-        async with asked_all_along(admin, "/api/kernels") as answers:
-            await asyncio.to_thread(platform.install, values=EVERY_PART)
-            await asyncio.to_thread(platform.until_up)
-        assert 200 in answers
-        assert [answer for answer in answers if answer in GONE or isinstance(answer, str)] == []
-        await expect(page.get_by_role("dialog")).to_have_count(0)
-        cell, answer = page.locator(".jp-Notebook .cm-content").nth(1), page.get_by_text("the answer is 42")
-        async with asyncio.timeout(PATIENCE):
-            while not await answer.is_visible():  # a cell that is run while the page connects again is forgotten
-                await cell.click()
-                await page.keyboard.press("Shift+Enter")
-                with contextlib.suppress(AssertionError):
-                    await expect(answer).to_be_visible(timeout=20_000)
+    await log_in(page, admin)
+    await page.wait_for_url("**/user/admin/lab**")
+    await page.goto(f"{admin.url}/user/admin/lab/tree/open.ipynb?reset")
+    await expect(page.get_by_text("| Idle")).to_be_visible()
+    await page.locator(".jp-Notebook .cm-content").first.click()
+    await page.keyboard.press("Shift+Enter")
+    await expect(page.locator(".jp-InputPrompt", has_text="[1]:")).to_be_visible()
+
+
+async def goes_on(page: Page) -> None:
+    """The second cell runs in the kernel of the first, and no dialog says that something is gone."""
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    cell, answer = page.locator(".jp-Notebook .cm-content").nth(1), page.get_by_text("the answer is 42")
+    async with asyncio.timeout(PATIENCE):
+        while not await answer.is_visible():  # a cell that is run while the page connects again is forgotten
+            await cell.click()
+            await page.keyboard.press("Shift+Enter")
+            with contextlib.suppress(AssertionError):
+                await expect(answer).to_be_visible(timeout=20_000)
 
 
 async def test_what_an_uninstall_leaves_and_an_installation_takes_up(platform, admin):

@@ -66,11 +66,17 @@ def storage_class(kubectl: Kubectl, tmp_path_factory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def platform(helm_program, kubeconfig, kubectl, address, storage_class, tmp_path_factory) -> Iterator[Platform]:
+def platform(
+    occupant, helm_program, kubeconfig, kubectl, address, storage_class, tmp_path_factory
+) -> Iterator[Platform]:
+    arguments = ("--values", str(Z2JH))
     folder = tmp_path_factory.mktemp("z2jh")
-    with installed(helm_program, kubeconfig, kubectl, folder, "--values", str(Z2JH), values=HERE) as platform:
-        platform.until_up("daemonset/continuous-image-puller")
-        yield platform
+    platform = occupant.be(
+        "z2jh", lambda: installed(helm_program, kubeconfig, kubectl, folder, *arguments, values=HERE)
+    )
+    platform.until_up("daemonset/continuous-image-puller")
+    yield platform
+    occupant.leave()
 
 
 @pytest.fixture

@@ -17,22 +17,14 @@ from kf_spawner.kube import Client, load_config
 from kf_spawner.localcluster.controlplane.binaries import Binaries
 from tests.cluster import outside
 from tests.cluster.layout import Layout
-from tests.node.conftest import make_namespace
+from tests.node.local_node import LocalNode
 from tests.node.pods import IMAGE, NodeUnderTest, Pods
 
 from .outage import Outage, of_kubelet, of_local_node
 
-HERE = Path(__file__).parent
 QUICK = ("--backoff-first=1", "--reserved-memory=0", "--refresh-interval=0.5")
 OTHERS = ("kf-spawner://", "kwok")
 """How the runtimes of nodes begin that are no kubelet's."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each worker's pods have a namespace of their own: what has `pods` can run beside other tests."""
-    for item in items:
-        if item.path.parent == HERE and "pods" in getattr(item, "fixturenames", ()):
-            item.add_marker("independent")
 
 
 @pytest.fixture(scope="session")
@@ -99,27 +91,16 @@ async def pods(client: Client, target: NodeUnderTest) -> AsyncIterator[Pods]:
     await pods.clear()
 
 
-@pytest.fixture
-def outage(request: pytest.FixtureRequest) -> Outage:
-    """A node that the test can take away: one of ours for it alone, or the kubelet of `make cluster`."""
+@pytest.fixture(scope="module")
+def outage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+    """A node that tests can take away: one of ours for them alone, or the kubelet of `make test-cluster`."""
     if kubeconfig := os.environ.get("CLUSTER"):
         layout = Layout(Path(kubeconfig).resolve().parent)
         if outside.machine(layout) is None:
             pytest.skip("the kubelet of a cluster that was not made by 'make cluster' is left alone")
-        return of_kubelet(request.getfixturevalue("target"), layout)
-    node = request.getfixturevalue("new_node")
+        yield of_kubelet(request.getfixturevalue("target"), layout)
+        return
+    node = LocalNode(request.getfixturevalue("control_plane"), tmp_path_factory.mktemp("outage"), "outage")
     node.start(*QUICK)
-    return of_local_node(node, "outage", *QUICK)
-
-
-@pytest.fixture
-async def exposed(outage: Outage) -> AsyncIterator[Pods]:
-    """The pods of one test on the node of `outage`, which is back and has ended them when the test is over."""
-    async with Client(load_config(outage.target.kubeconfig), user_agent="node-tests") as client:
-        await make_namespace(client, outage.target.namespace)
-        pods = Pods(client, outage.target)
-        yield pods
-        left = await pods.pods()
-        await pods.clear()
-        for pod in left:
-            await pods.gone(pod)
+    yield of_local_node(node, "outage", *QUICK)
+    node.close()

@@ -3,10 +3,11 @@
 While it is away a kubelet is held, and then killed: what watches over it would start it at once.
 """
 
+import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,50 @@ class Outage:
     target: NodeUnderTest
     away: Callable[[], contextlib.AbstractContextManager[None]]
     volume: Callable[[dict], Path]
+
+
+class SharedOutage:
+    """One outage that several parties go through: it begins when all have entered, and ends when all have left.
+
+        async with shared:      # the node is away
+
+    Each party is a coroutine that does so once, run by `through`: one that fails before does not keep the others.
+    """
+
+    def __init__(self, outage: Outage, parties: int):
+        self.volume = outage.volume
+        self._outage = outage
+        self._entered, self._left = asyncio.Semaphore(0), asyncio.Semaphore(0)
+        self._parties = parties
+        self._away, self._back = asyncio.Event(), asyncio.Event()
+
+    async def happen(self) -> None:
+        """Returns when it is over."""
+        await self._all(self._entered)
+        with self._outage.away():
+            self._away.set()
+            await self._all(self._left)
+        self._back.set()
+
+    async def through(self, party: Coroutine[None, None, None]) -> None:
+        try:
+            await party
+        finally:
+            # Where it has not been there: for the count. What is counted twice is not waited for any more.
+            self._entered.release()
+            self._left.release()
+
+    async def __aenter__(self) -> None:
+        self._entered.release()
+        await self._away.wait()
+
+    async def __aexit__(self, *_exc: object) -> None:
+        self._left.release()
+        await self._back.wait()
+
+    async def _all(self, counted: asyncio.Semaphore) -> None:
+        for _ in range(self._parties):
+            await counted.acquire()
 
 
 def of_local_node(node: LocalNode, namespace: str, *options: str) -> Outage:

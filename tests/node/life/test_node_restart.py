@@ -1,95 +1,169 @@
 """What becomes of pods when their node's own program is killed and starts again: nothing, and what it missed is told.
 
-They have a node that no other test's pods are on, or run while no other test does: not `independent`.
+All CASES go through one outage together, on a node without pods of other tests; each test says how its case went.
 """
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
+from kf_spawner.kube import Client, load_config
+from tests.node.conftest import make_namespace
 from tests.node.local_node import eventually
 from tests.node.pods import DATA, Pods, condition, container, ended, last, sh, with_data
 
-from .outage import Outage
+from .outage import Outage, SharedOutage
 
 UNTIL_GO = "until [ -e /data/go ]; do sleep 0.05; done; touch /data/done"
 
+pytestmark = [pytest.mark.disruptive, pytest.mark.asyncio(loop_scope="module")]
 
-def go(folder: Path) -> None:
+
+async def go(folder: Path) -> None:
     """Ends the wait of UNTIL_GO, from outside."""
     (folder / "go").touch()
-    assert eventually((folder / "done").exists, timeout=60)
+    assert await asyncio.to_thread(eventually, (folder / "done").exists, timeout=60)
 
 
-async def is_back(exposed: Pods) -> None:
+async def is_back(pods: Pods) -> None:
     """Returns once the node has done something for a pod that is made now."""
-    await exposed.over(await exposed.pod(sh("exit 0"), restartPolicy="Never"))
+    await pods.over(await pods.pod(sh("exit 0"), restartPolicy="Never"))
 
 
-async def test_a_container_runs_on_and_its_log_has_no_gap(exposed: Pods, outage: Outage) -> None:
-    pod = await exposed.ready(await exposed.pod(sh("n=0; while :; do echo $n; n=$((n + 1)); sleep 0.05; done")))
-    await exposed.first_line(pod)
-    with outage.away():
+async def a_container_runs_on_and_its_log_has_no_gap(pods: Pods, outage: SharedOutage) -> None:
+    pod = await pods.ready(await pods.pod(sh("n=0; while :; do echo $n; n=$((n + 1)); sleep 0.05; done")))
+    await pods.first_line(pod)
+    async with outage:
         await asyncio.sleep(0.3)  # some lines that no node sees
-    await is_back(exposed)
-    again = await exposed.ready(pod)
+    await is_back(pods)
+    again = await pods.ready(pod)
     assert container(again)["containerID"] == container(pod)["containerID"]
     assert container(again)["restartCount"] == 0
-    numbers = [int(line) for line in (await exposed.logs(pod)).splitlines()]
+    numbers = [int(line) for line in (await pods.logs(pod)).splitlines()]
     assert numbers == list(range(len(numbers)))
 
 
-@pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (6, "Failed")])
-async def test_what_ended_meanwhile_is_told(exposed: Pods, outage: Outage, code: int, phase: str) -> None:
-    pod = await exposed.ready(
-        await exposed.pod(with_data(sh(f"{UNTIL_GO}; exit {code}")), restartPolicy="Never", **DATA)
-    )
-    with outage.away():
-        go(outage.volume(pod))
-    pod = await exposed.over(pod)
-    assert (pod["status"]["phase"], ended(pod)["exitCode"]) == (phase, code)
-    assert container(pod)["restartCount"] == 0
+async def what_ended_meanwhile_is_told(pods: Pods, outage: SharedOutage) -> None:
+    made = {}
+    for code, phase in ((0, "Succeeded"), (6, "Failed")):
+        part = with_data(sh(f"{UNTIL_GO}; exit {code}"))
+        made[code, phase] = await pods.ready(await pods.pod(part, restartPolicy="Never", **DATA))
+    async with outage:
+        for pod in made.values():
+            await go(outage.volume(pod))
+    for (code, phase), before in made.items():
+        pod = await pods.over(before)
+        assert (pod["status"]["phase"], ended(pod)["exitCode"]) == (phase, code)
+        assert container(pod)["restartCount"] == 0
 
 
-async def test_what_crashed_meanwhile_starts_again(exposed: Pods, outage: Outage) -> None:
+async def what_crashed_meanwhile_starts_again(pods: Pods, outage: SharedOutage) -> None:
     part = with_data(sh(f"[ -e /data/done ] && sleep 100; {UNTIL_GO}; exit 7"))
-    pod = await exposed.ready(await exposed.pod(part, **DATA))
-    with outage.away():
-        go(outage.volume(pod))
-    pod = await exposed.until(
+    pod = await pods.ready(await pods.pod(part, **DATA))
+    async with outage:
+        await go(outage.volume(pod))
+    pod = await pods.until(
         pod, lambda now: container(now)["restartCount"] == 1 and "running" in container(now)["state"]
     )
     assert last(pod)["exitCode"] == 7
 
 
-async def test_a_crash_loop_goes_on_counting(exposed: Pods, outage: Outage) -> None:
-    pod = await exposed.waiting(await exposed.pod(sh("exit 7")), "CrashLoopBackOff")
-    before = container(pod)["restartCount"]
-    with outage.away():
-        pass
-    pod = await exposed.until(pod, lambda now: container(now)["restartCount"] > before)
+async def a_crash_loop_goes_on_counting(pods: Pods, outage: SharedOutage) -> None:
+    pod = await pods.waiting(await pods.pod(sh("exit 7")), "CrashLoopBackOff")
+    async with outage:
+        before = container(await pods.get(pod))["restartCount"]
+    pod = await pods.until(pod, lambda now: container(now)["restartCount"] > before)
     assert last(pod)["exitCode"] == 7
 
 
-@pytest.mark.parametrize("grace_period", [None, 0], ids=["asked", "forced"])
-async def test_what_was_deleted_meanwhile_is_ended(exposed: Pods, outage: Outage, grace_period: int | None) -> None:
-    """The node removes a pod's volumes when its containers have ended, and not before."""
-    pod = await exposed.ready(
-        await exposed.pod(with_data(sh("while :; do touch /data/alive; sleep 0.1; done")), **DATA)
+async def what_was_deleted_meanwhile_is_ended(pods: Pods, outage: SharedOutage) -> None:
+    """Asked or forced: the node removes a pod's volumes when its containers have ended, and not before."""
+    part = with_data(sh("while :; do touch /data/alive; sleep 0.1; done"))
+    made = {grace: await pods.ready(await pods.pod(part, **DATA)) for grace in (None, 0)}
+    folders = [outage.volume(pod) for pod in made.values()]
+    for folder in folders:
+        assert await asyncio.to_thread(eventually, (folder / "alive").exists)
+    async with outage:
+        for grace, pod in made.items():
+            await pods.delete(pod, grace_period=grace)
+    for pod, folder in zip(made.values(), folders, strict=True):
+        await pods.gone(pod)
+        assert not await asyncio.to_thread(eventually, folder.exists, wanted=False, timeout=60)
+
+
+async def what_was_made_meanwhile_starts(pods: Pods, outage: SharedOutage) -> None:
+    async with outage:
+        pod = await pods.pod(sh("echo done"), restartPolicy="Never")
+    assert await pods.output(pod) == "done\n"
+
+
+async def an_init_container_is_not_run_again(pods: Pods, outage: SharedOutage) -> None:
+    first = with_data(sh("echo once >> /data/n"))
+    pod = await pods.ready(await pods.pod(with_data(sh("sleep 1000")), init=[first], **DATA))
+    async with outage:
+        pass
+    await is_back(pods)
+    assert await pods.run(pod, "cat", "/data/n") == "once\n"
+    now = await pods.get(pod)
+    assert container(now)["restartCount"] == container(now, "init0")["restartCount"] == 0
+
+
+async def readiness_is_followed_again(pods: Pods, outage: SharedOutage) -> None:
+    probe = {"exec": {"command": ["test", "-e", "/data/ok"]}, "periodSeconds": 1, "failureThreshold": 1}
+    pod = await pods.pod(with_data(sh("touch /data/ok; sleep 1000", readinessProbe=probe)), **DATA)
+    pod = await pods.ready(pod)
+    async with outage:
+        (outage.volume(pod) / "ok").unlink()
+    now = await pods.until(pod, lambda now: condition(now, "Ready") == "False")
+    assert container(now)["restartCount"] == 0
+    await pods.run(pod, "touch", "/data/ok")
+    await pods.ready(pod)
+
+
+CASES = {
+    case.__name__: case
+    for case in (
+        a_container_runs_on_and_its_log_has_no_gap,
+        what_ended_meanwhile_is_told,
+        what_crashed_meanwhile_starts_again,
+        a_crash_loop_goes_on_counting,
+        what_was_deleted_meanwhile_is_ended,
+        what_was_made_meanwhile_starts,
+        an_init_container_is_not_run_again,
+        readiness_is_followed_again,
     )
-    folder = outage.volume(pod)
-    assert eventually((folder / "alive").exists)
-    with outage.away():
-        await exposed.delete(pod, grace_period=grace_period)
-    await exposed.gone(pod)
-    assert not await asyncio.to_thread(eventually, folder.exists, wanted=False, timeout=60)
+}
 
 
-async def test_what_was_made_meanwhile_starts(exposed: Pods, outage: Outage) -> None:
-    with outage.away():
-        pod = await exposed.pod(sh("echo done"), restartPolicy="Never")
-    assert await exposed.output(pod) == "done\n"
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def exposed(outage: Outage) -> AsyncIterator[Pods]:
+    """Pods on the node of `outage`, which is back and has ended them when the tests are over."""
+    async with Client(load_config(outage.target.kubeconfig), user_agent="node-tests") as client:
+        await make_namespace(client, outage.target.namespace)
+        pods = Pods(client, outage.target)
+        yield pods
+        left = await pods.pods()
+        await pods.clear()
+        for pod in left:
+            await pods.gone(pod)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def went(exposed: Pods, outage: Outage) -> dict[str, asyncio.Task[None]]:
+    """How each case went: a task that has ended."""
+    shared = SharedOutage(outage, parties=len(CASES))
+    tasks = {name: asyncio.create_task(shared.through(case(exposed, shared))) for name, case in CASES.items()}
+    await shared.happen()
+    await asyncio.wait(tasks.values())
+    return tasks
+
+
+@pytest.mark.parametrize("case", CASES)
+async def test_after_an_outage(went: dict[str, asyncio.Task[None]], case: str) -> None:
+    await went[case]
 
 
 async def test_no_container_starts_twice(exposed: Pods, outage: Outage) -> None:
@@ -115,26 +189,3 @@ async def test_no_container_starts_twice(exposed: Pods, outage: Outage) -> None:
             continue
         starts = outage.volume(pod) / "starts"
         assert eventually(lambda starts=starts: starts.exists() and starts.read_text()) == "started\n"
-
-
-async def test_an_init_container_is_not_run_again(exposed: Pods, outage: Outage) -> None:
-    first = with_data(sh("echo once >> /data/n"))
-    pod = await exposed.ready(await exposed.pod(with_data(sh("sleep 100")), init=[first], **DATA))
-    with outage.away():
-        pass
-    await is_back(exposed)
-    assert await exposed.run(pod, "cat", "/data/n") == "once\n"
-    now = await exposed.get(pod)
-    assert container(now)["restartCount"] == container(now, "init0")["restartCount"] == 0
-
-
-async def test_readiness_is_followed_again(exposed: Pods, outage: Outage) -> None:
-    probe = {"exec": {"command": ["test", "-e", "/data/ok"]}, "periodSeconds": 1, "failureThreshold": 1}
-    pod = await exposed.pod(with_data(sh("touch /data/ok; sleep 100", readinessProbe=probe)), **DATA)
-    pod = await exposed.ready(pod)
-    with outage.away():
-        (outage.volume(pod) / "ok").unlink()
-    now = await exposed.until(pod, lambda now: condition(now, "Ready") == "False")
-    assert container(now)["restartCount"] == 0
-    await exposed.run(pod, "touch", "/data/ok")
-    await exposed.ready(pod)

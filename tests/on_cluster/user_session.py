@@ -1,4 +1,4 @@
-"""What faults happen to: a user with a server, a file at home, and a job that goes on until it is told to end.
+"""A user's session that faults happen to: a server, a file at home, and a job that runs until it is told to end.
 
 Needs the platform's images and one for notebooks on the nodes (`make images`).
 """
@@ -112,7 +112,7 @@ class Job:
         return pod["status"]["containerStatuses"][0]
 
 
-class Scene:
+class UserSession:
     """The installed platform, the administrator's two ways to it, and the user's work."""
 
     def __init__(self, platform: Platform, client: Client, image: str):
@@ -124,7 +124,7 @@ class Scene:
         self.folder = Path()
 
     @contextlib.asynccontextmanager
-    async def opened(self) -> AsyncIterator["Scene"]:
+    async def opened(self) -> AsyncIterator["UserSession"]:
         async with self.page, self.user:
             assert (await self.page.login()).status == 302
             await self.user.make_token()
