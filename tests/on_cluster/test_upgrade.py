@@ -155,7 +155,7 @@ async def test_an_upgrade_of_every_part_and_back(platform, admin):
         await job_starts(platform, kernel)
         await open_notebook(page, admin)
         servers = platform.pods_of("admin")
-        assert set(servers) == {"jupyter-admin", "patient-worker-0", "patient-worker-1"}
+        assert {"jupyter-admin", "patient-worker-0", "patient-worker-1"} <= set(servers)
         for change in (lambda: platform.install(values=EVERY_PART), platform.roll_back):
             before = platform.pods()
             async with asked_all_along(admin, "/api/kernels") as answers:
