@@ -191,17 +191,16 @@ async def running(product, component: str, *, since: int | None = None) -> int:
 
 def server_pid(product) -> int | None:
     """The process that is jupyterhub-singleuser; the node's shim around it is not the one that is killed."""
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            try:
-                with open(f"/proc/{entry.name}/cmdline") as file:
-                    words = file.read().split("\0")
-                with open(f"/proc/{entry.name}/environ") as file:
-                    mine = str(product.home) in file.read()
-            except OSError:
-                continue
-            if mine and any(word.endswith("jupyterhub-singleuser") for word in words[:3]):
-                return int(entry.name)
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/cmdline") as file:
+                words = file.read().split("\0")
+            with open(f"/proc/{name}/environ") as file:
+                mine = str(product.home) in file.read()
+        except OSError:
+            continue
+        if mine and any(word.endswith("jupyterhub-singleuser") for word in words[:3]):
+            return int(name)
     return None
 
 

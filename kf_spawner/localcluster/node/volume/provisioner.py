@@ -235,5 +235,6 @@ def _make_directory(path: Path) -> bool:
     try:
         path.mkdir(mode=0o700)
     except FileExistsError:
-        return any(os.scandir(path))
+        with os.scandir(path) as entries:
+            return any(entries)
     return False
