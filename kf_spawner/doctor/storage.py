@@ -47,7 +47,9 @@ def unbound(claim: dict[str, Any], events: list[dict[str, Any]], *, check: str =
     name, namespace = meta["name"], meta["namespace"]
     chosen = claim["spec"].get("storageClassName") or ""
     of_class = f"of storage class {chosen}" if chosen else "without a storage class"
-    event = newest(events, {"ProvisioningFailed", "FailedBinding", "ExternalProvisioning", "WaitForPodScheduled"})
+    # Kubernetes repeats that it waits for the provisioner after the provisioner has said why it fails.
+    waits = {"FailedBinding", "ExternalProvisioning", "WaitForPodScheduled"}
+    event = newest(events, {"ProvisioningFailed"}) or newest(events, waits)
     reason, message = event.get("reason"), event.get("message", "")
     if claim.get("status", {}).get("phase") == "Lost":
         what, remedy = "has lost its volume", "Restore the volume, or delete the claim: what was on it is gone."

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from kf_spawner.doctor import api, clock, nodes, probe, quota, refusals, sandboxes, tfjobs
+from kf_spawner.doctor import api, clock, nodes, probe, quota, refusals, sandboxes, storage, tfjobs
 from kf_spawner.doctor.pods import trouble
 from kf_spawner.doctor.probe import ProbeResult
 
@@ -149,6 +149,15 @@ def test_a_pod_that_finds_no_node(message, words):
     found = trouble(pod(node=None, conditions=conditions), [], now=NOW)
     assert found
     assert words in found.cause
+
+
+def test_waiting_for_a_provisioner_does_not_hide_its_failure():
+    claim = {"metadata": {"name": "c", "namespace": "kf"}, "spec": {"storageClassName": "ssd"}, "status": {}}
+    waits = ("ExternalProvisioning", "waiting for a volume to be created")
+    failed = ("ProvisioningFailed", "no space left in pool ssd")
+    for order in ((failed, waits), (waits, failed)):
+        assert "cannot be given a volume. Kubernetes says: no space left" in storage.unbound(claim, events(*order)).cause
+    assert "its provisioner, which does not act" in storage.unbound(claim, events(waits)).cause
 
 
 def test_a_pod_may_take_its_time_but_not_for_ever():
