@@ -26,6 +26,9 @@ START_TIMEOUT = 300.0
 END_TIMEOUT = 30.0
 PAUSE = 0.1
 
+# Machines outlive the process that starts them; one that is forgotten while it runs is a ResourceWarning.
+_started: list[subprocess.Popen[bytes]] = []
+
 
 class ClusterError(Exception):
     """The cluster cannot be started, used or removed; the message says why and what to do."""
@@ -71,9 +74,11 @@ def _start(layout: Layout, nodes: int) -> subprocess.Popen[bytes]:
     layout.version.write_text(version.current())
     argv = namespaces.command(sys.executable, "-m", "tests.cluster", "machine", "--home", str(layout.home))
     with layout.machine_log.open("ab") as log:
-        return subprocess.Popen(
+        machine = subprocess.Popen(
             argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
+    _started.append(machine)
+    return machine
 
 
 def machine(layout: Layout) -> int | None:

@@ -156,7 +156,9 @@ def test_waiting_for_a_provisioner_does_not_hide_its_failure():
     waits = ("ExternalProvisioning", "waiting for a volume to be created")
     failed = ("ProvisioningFailed", "no space left in pool ssd")
     for order in ((failed, waits), (waits, failed)):
-        assert "cannot be given a volume. Kubernetes says: no space left" in storage.unbound(claim, events(*order)).cause
+        assert (
+            "cannot be given a volume. Kubernetes says: no space left" in storage.unbound(claim, events(*order)).cause
+        )
     assert "its provisioner, which does not act" in storage.unbound(claim, events(waits)).cause
 
 

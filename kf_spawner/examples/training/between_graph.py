@@ -30,15 +30,19 @@ with tf.device(tf.train.replica_device_setter(cluster=config["cluster"], worker_
     loss = tf.reduce_mean(tf.squared_difference(tf.matmul(x, weights), y))
     step = tf.train.get_or_create_global_step()
     train = tf.train.GradientDescentOptimizer(RATE).minimize(loss, global_step=step)
+missing = tf.report_uninitialized_variables()
 
-if index > 0:
-    time.sleep(3)  # worker 0 starts first: a worker without a session checks again after 30 s only
+# Without the filter a session waits for all workers, including one that is created again.
+options = tf.ConfigProto(device_filters=["/job:ps", here])
+if index > 0:  # worker 0 initializes the variables: a session that waits for it checks again after 30 s only
+    with tf.Session(server.target, config=options) as session:
+        while session.run(missing).size:
+            time.sleep(0.1)
 with tf.train.MonitoredTrainingSession(
     master=server.target,
     is_chief=index == 0,
     checkpoint_dir=os.path.expanduser("~/checkpoints/plane"),
-    # Without the filter a session waits for all workers, including one that is being made again.
-    config=tf.ConfigProto(device_filters=["/job:ps", here]),
+    config=options,
 ) as session:
     for _ in range(STEPS):
         session.run(train)

@@ -8,14 +8,8 @@ import pytest
 from kf_spawner.k8s import times
 from kf_spawner.localcluster.node.api.container_logs import LogOptionError, LogOptions, parse_options, stream_logs
 from kf_spawner.localcluster.node.api.cri_log import parse_record, tail_offset
-from tests.fixtures.fake_containers import FakeContainers
 
 WHO = ("ns", "pod", "app")
-
-
-@pytest.fixture
-def containers(tmp_path):
-    return FakeContainers(tmp_path)
 
 
 async def read(containers, *, stopped=None, **options):

@@ -10,7 +10,6 @@ import pytest
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, NODES, PODS
 from kf_spawner.localcluster.node.api.server import NodeServer, ServerTls
-from tests.fixtures.fake_containers import FakeContainers
 
 NODE = "kubectl-test"
 
@@ -50,9 +49,8 @@ class Cluster:
 
 
 @pytest.fixture
-async def cluster(control_plane, tmp_path):
+async def cluster(control_plane, containers):
     """A node of that server alone, and a pod on it whose container `app` says that it runs."""
-    containers = FakeContainers(tmp_path)
     files = control_plane.credentials
     tls = ServerTls(
         certificate=files.node_server.certificate, key=files.node_server.key, client_authority=files.authority

@@ -12,7 +12,6 @@ import pytest
 
 from kf_spawner.localcluster.controlplane.pki import SERVER, Authority, Leaf
 from kf_spawner.localcluster.node.api.server import NO_ATTACH, NO_PORT_FORWARD, NodeServer, ServerTls
-from tests.fixtures.fake_containers import FakeContainers
 
 WHO = ("ns", "pod", "app")
 V5 = "v5.channel.k8s.io"
@@ -25,10 +24,9 @@ def authority(tmp_path_factory):
 
 
 @pytest.fixture
-def containers(tmp_path):
-    made = FakeContainers(tmp_path)
-    made.start(*WHO)
-    return made
+def containers(containers):
+    containers.start(*WHO)
+    return containers
 
 
 @pytest.fixture

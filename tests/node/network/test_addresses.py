@@ -183,6 +183,8 @@ async def ask(host: str, port: int, message: bytes = b"hello") -> bytes:
         return await reader.read()
     finally:
         writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
 
 
 async def test_what_listens_for_a_service_passes_on_to_a_ready_pod(server, nodes, tmp_path):
