@@ -10,8 +10,8 @@ import subprocess
 import pytest
 
 from kf_spawner.kube import Invalid
-from kf_spawner.kube.resources import PODS
-from tests.node.pods import DATA, Pods, python, sh, with_data
+from kf_spawner.kube.resources import PODS, SERVICES
+from tests.node.pods import DATA, Pods, python, sh, waits, with_data
 
 GRPC = {"grpc": {"port": 8000}}
 HOST_PATH = [{"name": "h", "hostPath": {"path": "/etc"}}]
@@ -103,12 +103,28 @@ async def test_a_process_cannot_have_it_and_a_container_can(pods: Pods, name: st
 
 
 async def refused(pods: Pods, pod: dict, field: str) -> None:
-    """The pod has failed, and its status and an event say why."""
-    pod = await pods.phase(pod, "Failed")
-    assert pod["status"]["reason"] == "NotSupported"
-    assert field in pod["status"]["message"]
-    assert await pods.event(pod, "NotSupported") == ("Warning", "NotSupported", pod["status"]["message"])
+    """The pod waits, so that nobody replaces it; its status and an event say why."""
+    pod = await pods.waiting(pod, "CreateContainerError")
+    assert pod["status"]["phase"] == "Pending"
+    message = waits(pod)["message"]
+    assert field in message
+    assert await pods.event(pod, "NotSupported") == ("Warning", "NotSupported", message)
     assert not [event for event in await pods.events(pod) if event[1] == "Started"]
+
+
+async def test_a_service_that_only_a_cluster_resolves_holds_the_pod(pods: Pods) -> None:
+    meta, ports = {"name": "headless", "namespace": pods.namespace}, [{"port": 80}]
+    spec = {"clusterIP": "None", "selector": {"app": "nobody"}, "ports": ports}
+    await pods.client.create(SERVICES, {"metadata": meta, "spec": spec})
+    host = f"headless.{pods.namespace}.svc"
+    pod = await pods.pod(sh("echo $HOST", env=[{"name": "HOST", "value": host}]), restartPolicy="Never")
+    if pods.target.containers:
+        assert await pods.output(pod) == f"{host}\n"
+    else:
+        pod = await pods.waiting(pod, "CreateContainerConfigError")
+        assert "named without a port" in waits(pod)["message"]
+        assert pod["status"]["phase"] == "Pending"
+    await pods.client.delete(SERVICES, "headless", pods.namespace)
 
 
 async def test_privileges(pods: Pods) -> None:

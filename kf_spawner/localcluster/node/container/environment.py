@@ -73,7 +73,7 @@ async def build_container(
 
     `scratch` is the container's own writable folder, for its home and working directory without a volume.
     `termination_log` is the file that stands for `terminationMessagePath`. Raises ContainerConfigError if something
-    is missing that may still appear, Untranslatable if waiting does not help, ApiError if the API server fails.
+    is missing that may still appear, Untranslatable if a name has no address here, ApiError if the API server fails.
     """
     try:
         wanted = await container_env(client, pod, container, pod_ip=pod_ip, host_ip=host_ip)

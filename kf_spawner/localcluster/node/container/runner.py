@@ -26,7 +26,7 @@ from ..process.records import ShimSpec
 from ..volume.manager import VolumeError
 from .actions import ActionFailed, Answer, Target, perform
 from .context import Context
-from .environment import ContainerConfigError
+from .environment import ContainerConfigError, Untranslatable
 from .probes import Probes
 from .pulling import Puller
 from .shim_spec import build_shim_spec, translate_word
@@ -64,7 +64,7 @@ class ContainerRunner:
             container,
             backoff=settings.backoff(initial=settings.backoff_first),
             event=self._event,
-            waiting=self._show_waiting,
+            waiting=self.show_waiting,
         )
         self._killed_by_probe = False
         self._hook_failure = ""  # of the newest attempt's postStart
@@ -110,7 +110,7 @@ class ContainerRunner:
             if not self.restarts(ended):
                 return ended.code
             if self._hook_failure:
-                await self._show_waiting("PostStartHookError", self._hook_failure)
+                await self.show_waiting("PostStartHookError", self._hook_failure)
             await self._pause(ended)
             await self._start(self.attempt.number + 1)
 
@@ -138,7 +138,7 @@ class ContainerRunner:
             except (StartFailed, OSError) as error:
                 log.exception("container %s of pod %s did not start", self.name, self._state)
                 self._event("Warning", "Failed", f"Error: {error}")
-                await self._show_waiting("RunContainerError", str(error))
+                await self.show_waiting("RunContainerError", str(error))
                 await asyncio.sleep(self._crashes.after())
                 if self.attempt is not None:
                     await self.attempt.wait()
@@ -179,15 +179,15 @@ class ContainerRunner:
             await cancel(hooking, ended)
 
     async def _configured(self, directory: Path) -> ShimSpec:
-        """What the shim needs to start; tries until the image and all that the container names exist."""
+        """What the shim needs to start; tries until the image and all that the container names can be had."""
         retries = self._context.settings.backoff(initial=1.0)
         while True:
             image = await self._puller.image()
             try:
                 return await build_shim_spec(self._context, self._state, self._container, image, directory)
-            except (ContainerConfigError, VolumeError, ApiError) as error:
+            except (ContainerConfigError, Untranslatable, VolumeError, ApiError) as error:
                 self._event("Warning", "Failed", f"Error: {error}")
-                await self._show_waiting("CreateContainerConfigError", str(error))
+                await self.show_waiting("CreateContainerConfigError", str(error))
                 await asyncio.sleep(retries.after())
 
     async def _live(self, attempt: Attempt) -> Exit:
@@ -228,7 +228,7 @@ class ContainerRunner:
             self._event(
                 "Warning", "BackOff", f"Back-off restarting failed container {self.name} in pod {self._state}"
             )
-            await self._show_waiting("CrashLoopBackOff", f"back-off {duration(delay)} restarting failed {where}")
+            await self.show_waiting("CrashLoopBackOff", f"back-off {duration(delay)} restarting failed {where}")
             await asyncio.sleep(remaining)
 
     # Probes and hooks
@@ -350,7 +350,8 @@ class ContainerRunner:
             )
             self._state.changed()
 
-    async def _show_waiting(self, reason: str, message: str) -> None:
+    async def show_waiting(self, reason: str, message: str) -> None:
+        """Writes to the status that the container waits, and why."""
         if "terminated" in self.view.state:
             self.view.last_state = self.view.state
         self.view.state = waiting(reason, message)

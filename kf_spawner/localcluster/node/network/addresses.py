@@ -34,7 +34,7 @@ class MissingService(Exception):
 
 
 class Untranslatable(Exception):
-    """A name that has no address on this machine; waiting does not help."""
+    """A name that has no address on this machine until somebody changes the pod or the service."""
 
 
 @dataclass

@@ -21,8 +21,8 @@ from ..common.pod_status import TERMINAL, PodView, pod_status
 from ..common.restarts import SIDECAR, Backoff, kind_of
 from ..container.context import Context
 from ..container.devices import NoDevice
-from ..container.environment import Untranslatable
 from ..container.runner import ContainerRunner
+from ..network.addresses import Untranslatable
 from ..volume.atomic_dir import remove_tree
 from ..volume.manager import VolumeError
 from .refusals import refuse, refuse_ephemeral, unenforced
@@ -203,10 +203,7 @@ class PodWorker:
         self._context.devices.release(self.state.uid)
 
     def _admission(self) -> tuple[str, str] | None:
-        """Why the node cannot run the pod. Else makes its folder and allocates its GPUs."""
-        reasons = refuse(self.state.pod)
-        if reasons:
-            return "NotSupported", "; ".join(reasons)
+        """Why the node rejects the pod, as a kubelet does. Else makes its folder and allocates its GPUs."""
         fields = unenforced(self.state.pod)
         if fields and not self.known:
             self._event("Normal", "NotEnforced", f"no effect on a plain process: {', '.join(fields)}")
@@ -237,9 +234,9 @@ class PodWorker:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if self._cause is Cause.DEADLINE:
                 return "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
-            if ending in done:
-                return None
-            return living.result() if living in done else refreshing.result()
+            for task in done & {living, refreshing}:
+                task.result()
+            return None
         finally:
             if self._overdue is not None:
                 self._overdue.cancel()
@@ -255,29 +252,31 @@ class PodWorker:
                 seconds, self._end, Cause.DEADLINE, self.state.grace_period
             )
 
-    async def _live(self) -> tuple[str, str] | None:
-        problem: tuple[str, str] | None = None
-        try:
-            await self._set_up()
-            await self._run_containers()
-        except* Untranslatable as group:
-            problem = ("NotSupported", str(group.exceptions[0]))
-        except* VolumeError as group:
-            problem = ("FailedMount", str(group.exceptions[0]))
-        return problem
+    async def _live(self) -> None:
+        if reasons := refuse(self.state.pod):
+            await self._wait_unsupported("; ".join(reasons))
+        await self._set_up()
+        await self._run_containers()
+
+    async def _wait_unsupported(self, message: str) -> None:
+        """The pod stays Pending until it is deleted: a ReplicaSet or a job replaces a failed pod at once, forever."""
+        self._event("Warning", "NotSupported", message)
+        for runner in self.runners:
+            await runner.show_waiting("CreateContainerError", message)
+        await asyncio.Event().wait()
 
     async def _set_up(self) -> None:
-        self.state.ip = self._view.ip = await self._context.addresses.pod_ip(self.state.uid)
         retries = Backoff(initial=MOUNT_FIRST, first=MOUNT_FIRST, most=MOUNT_MOST)
         while True:
             try:
+                self.state.ip = self._view.ip = await self._context.addresses.pod_ip(self.state.uid)
                 self.state.volumes = await self._context.volumes.prepare(self.state.pod)
                 break
             except VolumeError as error:
                 self._event("Warning", error.reason, error.message)
-                if error.permanent:
-                    raise
-                await asyncio.sleep(retries.after())
+            except Untranslatable as error:
+                self._event("Warning", "FailedCreatePodSandBox", f"Failed to create pod sandbox: {error}")
+            await asyncio.sleep(retries.after())
         self._view.sandboxed = True
 
     async def _run_containers(self) -> None:

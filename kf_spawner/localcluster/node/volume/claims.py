@@ -16,11 +16,7 @@ PROVISIONED_BY = "pv.kubernetes.io/provisioned-by"
 
 
 class ClaimError(Exception):
-    """The pod cannot use the claim; `permanent` if waiting does not help."""
-
-    def __init__(self, message: str, *, permanent: bool = False):
-        super().__init__(message)
-        self.permanent = permanent
+    """The pod cannot use the claim."""
 
 
 def claim_name(pod: dict[str, Any], volume: dict[str, Any]) -> str | None:
@@ -41,13 +37,13 @@ async def claim_directory(client: Client, pod: dict[str, Any], volume: dict[str,
     meta = claim["metadata"]
     if "ephemeral" in volume and pod["metadata"]["uid"] not in _owners(meta):
         owner = pod["metadata"]["name"]
-        raise ClaimError(f'PVC {namespace}/{name} was not created for pod "{owner}"', permanent=True)
+        raise ClaimError(f'PVC {namespace}/{name} was not created for pod "{owner}"')
     if meta.get("deletionTimestamp"):
         raise ClaimError(f'persistentvolumeclaim "{name}" is being deleted')
     if (claim.get("status") or {}).get("phase") != "Bound" or not claim["spec"].get("volumeName"):
         raise ClaimError(f'persistentvolumeclaim "{name}" is not bound')
     if claim["spec"].get("volumeMode") == "Block":
-        raise ClaimError(f'persistentvolumeclaim "{name}" has volumeMode Block: use Filesystem', permanent=True)
+        raise ClaimError(f'persistentvolumeclaim "{name}" has volumeMode Block: use Filesystem')
     try:
         volume_object = await retry_forbidden(lambda: client.get(VOLUMES, claim["spec"]["volumeName"]))
     except NotFound as error:
@@ -57,7 +53,6 @@ async def claim_directory(client: Client, pod: dict[str, Any], volume: dict[str,
         raise ClaimError(
             f'persistentvolume "{volume_object["metadata"]["name"]}" is not a directory of this node: '
             f"give the claim a storage class with provisioner {PROVISIONER}",
-            permanent=True,
         )
     if not path.is_dir():
         raise ClaimError(f'the directory {path} of persistentvolumeclaim "{name}" is missing: put it back')

@@ -22,13 +22,12 @@ __all__ = ["Mount", "VolumeError", "VolumeManager"]
 
 
 class VolumeError(Exception):
-    """A volume is not available (yet). `reason` is for the Event; `permanent` means that a retry cannot help."""
+    """A volume is not available (yet). `reason` is for the Event."""
 
-    def __init__(self, message: str, *, reason: str = "FailedMount", permanent: bool = False):
+    def __init__(self, message: str, *, reason: str = "FailedMount"):
         super().__init__(message)
         self.reason = reason
         self.message = message
-        self.permanent = permanent
 
 
 class VolumeManager:
@@ -49,13 +48,9 @@ class VolumeManager:
         for volume in pod["spec"].get("volumes") or []:
             try:
                 directories[volume["name"]] = await self._prepare(pod, volume)
-            except (SourceError, ApiError, OSError) as error:
+            except (ClaimError, SourceError, ApiError, OSError) as error:
                 said = error.message if isinstance(error, ApiError) else str(error)
                 raise VolumeError(f'MountVolume.SetUp failed for volume "{volume["name"]}" : {said}') from error
-            except ClaimError as error:
-                raise VolumeError(
-                    f'MountVolume.SetUp failed for volume "{volume["name"]}" : {error}', permanent=error.permanent
-                ) from error
         return directories
 
     async def refresh(self, pod: dict[str, Any]) -> None:
@@ -95,7 +90,7 @@ class VolumeManager:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             return directory
         kinds = ", ".join(kind for kind in volume if kind != "name")
-        raise ClaimError(f"this node does not support {kinds} volumes", permanent=True)
+        raise ClaimError(f"this node does not support {kinds} volumes")
 
     async def _write(self, pod: dict[str, Any], volume: dict[str, Any]) -> Path:
         directory = self._directory(pod, volume)
