@@ -29,10 +29,10 @@ test-venv:
 run: run-venv ## start everything here and print the link [HOME_DIR=.home] [PORT=8000] [ARGS='--password-file FILE']
 	@exec $(BIN)/kf-spawner up --home "$(HOME_DIR)" --port $(PORT) $(ARGS)
 
-test: test-venv ## run all tests, JOBS files at a time; ARGS go to pytest [JOBS=2] [ARGS='tests/tfjob -x']
+test: test-venv ## run all tests, JOBS rooms at a time; ARGS go to pytest [JOBS=2] [ARGS='tests/tfjob -x']
 	@scripts/test-machine
 	@$(BIN)/python -m tests.fixtures.programs
-	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
 
 test-faults: test-venv ## kill every component many times while jobs run [ROUNDS=10]
 	@$(BIN)/python -m tests.fixtures.programs

@@ -6,17 +6,10 @@ from hypothesis import HealthCheck, settings
 
 # What needs a real cluster: see docs/testing.md.
 collect_ignore = [] if os.environ.get("CLUSTER") else ["on_cluster"]
-pytest_plugins = ["tests.fixtures.control_plane"]
+pytest_plugins = ["tests.fixtures.control_plane", "tests.fixtures.distribution"]
 
 # The same examples each time, however slow the machine is: what fails, fails for a change of the code.
 settings.register_profile(
     "steady", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("steady")
-
-LONGEST = ("tests/training/", "tests/operator/test_sequences.py", "tests/e2e/test_browser.py")
-
-
-def pytest_collection_modifyitems(items):
-    """The longest files first: begun last, one would run alone in the end while the other processes have nothing."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))

@@ -4,9 +4,11 @@ A model runs in a graph and session of its own, as in TF Serving: every signatur
 be called, calls from several threads run side by side, and `close` gives the memory back.
 """
 
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, cast
 
 import numpy as np
 
@@ -29,6 +31,8 @@ class SavedModel:
     """Loads on construction, which takes seconds: call it in a thread. Raises `ServingError`."""
 
     def __init__(self, path: Path) -> None:
+        # TensorFlow imports Keras for its optimizers, which is half of its import. A graph needs none of it.
+        sys.modules.setdefault("keras", cast(ModuleType, None))
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")  # the loader's deprecation warning does not help a reader of the log

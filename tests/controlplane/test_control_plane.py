@@ -8,6 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.control_plane import running
+
+
+@pytest.fixture(scope="module")
+def control_plane(control_plane_binaries):
+    """One of this file's own, as users have it: its size is measured and its processes are killed."""
+    with running(control_plane_binaries, variables={}) as plane:
+        yield plane
+
 
 def test_kubectl_sees_the_pinned_version(control_plane):
     answer = json.loads(control_plane.kubectl("version", "--output=json").stdout)
@@ -24,14 +33,15 @@ def test_a_user_without_a_role_may_nothing(control_plane):
         assert 'User "stranger"' in answer.stderr
 
 
-@pytest.mark.parametrize("victims", [["etcd"], ["kube-apiserver"], ["etcd", "kube-apiserver"]])
-def test_what_was_acknowledged_survives_kill_9(new_control_plane, victims):
-    plane = new_control_plane
+@pytest.mark.parametrize("victims", [["etcd"], ["kube-apiserver"], ["etcd", "kube-apiserver"]], ids="-".join)
+def test_what_was_acknowledged_survives_kill_9(control_plane, victims):
+    plane = control_plane
     written = []
     for number in range(10):
-        answer = plane.kubectl("create", "configmap", f"kept-{number}", "--from-literal=a=b")
+        name = f"kept-{'-'.join(victims)}-{number}"
+        answer = plane.kubectl("create", "configmap", name, "--from-literal=a=b")
         if answer.returncode == 0:
-            written.append(f"configmap/kept-{number}")
+            written.append(f"configmap/{name}")
     assert written
     for victim in victims:
         plane.kill(victim)
@@ -81,8 +91,8 @@ NODE = {
 }
 
 
-def test_controllers_and_scheduler_do_their_work(new_control_plane, tmp_path):
-    plane = new_control_plane
+def test_controllers_and_scheduler_do_their_work(control_plane, tmp_path):
+    plane = control_plane
 
     def apply(text, *arguments):
         (tmp_path / "manifest.yaml").write_text(text)
@@ -111,6 +121,7 @@ def test_controllers_and_scheduler_do_their_work(new_control_plane, tmp_path):
         *("delete", "pods", "--all", "-n", "work", "--force", "--grace-period=0", "--output=name"),
     )
     assert plane.kubectl("delete", "namespace", "work", "--timeout=50s").returncode == 0
+    assert plane.kubectl("delete", "node", "paper").returncode == 0
 
 
 def listening_addresses(pid):
@@ -130,9 +141,9 @@ def listening_addresses(pid):
     return addresses
 
 
-def test_idle_it_listens_on_loopback_alone_and_stays_small(new_control_plane):
+def test_idle_it_listens_on_loopback_alone_and_stays_small(control_plane):
     sizes = {}
-    for name, process in new_control_plane.running.items():
+    for name, process in control_plane.running.items():
         assert listening_addresses(process.pid) == {"0100007F"}, name
         rows = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
         sizes[name] = next(int(row.split()[1]) for row in rows if row.startswith("Pss:")) / 1024
@@ -140,8 +151,8 @@ def test_idle_it_listens_on_loopback_alone_and_stays_small(new_control_plane):
     assert sum(sizes.values()) < 450, sizes
 
 
-def test_a_second_start_on_the_same_store_knows_its_roles(new_control_plane):
-    plane = new_control_plane
+def test_a_second_start_on_the_same_store_knows_its_roles(control_plane):
+    plane = control_plane
     plane.stop()
     plane.start()
     scheduler = plane.credentials.client("kube-scheduler")

@@ -10,8 +10,10 @@ from .kubectl import Kubectl
 
 @pytest.fixture(scope="package")
 def product(tmp_path_factory):
-    home = tmp_path_factory.mktemp("e2e") / "home"
-    running = products.start(home, env={"KF_USERS": "admin,alice"})
+    folder = tmp_path_factory.mktemp("e2e")
+    home, unused = folder / "home", folder / "kubeconfig"
+    unused.write_text("this is no kubeconfig")
+    running = products.start(home, env={"KF_USERS": "admin,alice", "KUBECONFIG": str(unused)})
     print(f"\nkf-spawner up: the link after {running.seconds_to_link:.1f} s")
     yield running
     assert running.stop() == 0, "\n".join(running.output[-30:])

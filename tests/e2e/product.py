@@ -34,6 +34,7 @@ class Product:
     home: Path
     port: int
     process: subprocess.Popen
+    variables: dict[str, str]
     output: list[str] = field(default_factory=list)
     hub: str = ""
     kubeconfig: str = ""
@@ -78,16 +79,17 @@ def start(home: Path, *args: str, port: int | None = None, env: dict[str, str] |
     """Starts `up` and returns when it has printed its link."""
     port = port or free_port()
     argv = [sys.executable, "-m", "kf_spawner.cli", "up", "--home", str(home), "--port", str(port), *args]
+    variables = {**clean_environment(), **(env or {})}
     began = time.monotonic()
     process = subprocess.Popen(
         argv,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**clean_environment(), **(env or {})},
+        env=variables,
         start_new_session=True,
     )
-    product = Product(home=home, port=port, process=process)
+    product = Product(home=home, port=port, process=process, variables=variables)
     try:
         _read_link(product)
     except BaseException:

@@ -17,21 +17,33 @@ from . import product as products
 from .kubectl import Kubectl
 
 
-@pytest.fixture
-def another(product, tmp_path):
-    """A second product beside the first one."""
-    running = products.start(tmp_path / "home")
-    yield running
-    running.stop()
-    products.run_cli("down", "--home", str(running.home), timeout=120)
-    assert not products.left_of(running.home)
+def test_an_installation_from_start_to_removal(tmp_path):
+    """Status, a second `up`, `kill -9` of `up`, `down`, another start, and the end of its terminal."""
+    home = tmp_path / "home"
+    first = products.start(home)
+    try:
+        check_status(first)
+        refuses_a_second_start(first)
+        kubectl = Kubectl(products.kubectl_binary(), first.kubeconfig)
+        kubectl("create", "configmap", "kept", "--from-literal=a=b")
+        assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+        left = products.run_cli("status", "--home", str(home), "--json")
+        assert left.returncode == 3
+        assert any(entry["running"] for entry in json.loads(left.stdout)["components"])
+    finally:
+        removed = products.run_cli("down", "--home", str(home), timeout=120)
+    assert removed.returncode == 0, removed.stderr
+    assert not products.left_of(home)
+    words = products.run_cli("status", "--home", str(home))
+    assert (words.returncode, "not running" in words.stdout) == (3, True)
+    a_closed_terminal_stops_all(home)
 
 
-def test_status_and_down(another):
-    another.until_running("dashboard")  # up does not wait for it
-    facts = another.status()
+def check_status(running):
+    running.until_running("dashboard")  # up does not wait for it
+    facts = running.status()
     assert facts["running"]
-    assert facts["hub"] == another.hub
+    assert facts["hub"] == running.hub
     names = {entry["name"] for entry in facts["components"] if entry["running"]}
     assert names == {
         "etcd",
@@ -45,59 +57,41 @@ def test_status_and_down(another):
         "door",
         "dashboard",
     }
-    assert not another.log("door"), "neither the door nor Traefik has something to complain about"
-    mode = another.home.stat().st_mode & 0o777
-    assert mode == 0o700
-    assert os.stat(another.kubeconfig).st_mode & 0o777 == 0o600
-    second = products.run_cli("up", "--home", str(another.home), "--port", str(products.free_port()))
+    assert not running.log("door"), "neither the door nor Traefik has something to complain about"
+    assert running.home.stat().st_mode & 0o777 == 0o700
+    assert os.stat(running.kubeconfig).st_mode & 0o777 == 0o600
+
+
+def refuses_a_second_start(running):
+    second = products.run_cli("up", "--home", str(running.home), "--port", str(products.free_port()))
     assert second.returncode == 1
     assert "already runs on" in second.stderr
-    done = products.run_cli("down", "--home", str(another.home), timeout=120)
-    assert done.returncode == 0, done.stderr
-    assert another.process.wait(60) == 0
-    assert not products.left_of(another.home)
-    words = products.run_cli("status", "--home", str(another.home))
-    assert (words.returncode, "not running" in words.stdout) == (3, True)
 
 
-def test_state_survives_kill_of_up(another):
-    kubectl = Kubectl(products.kubectl_binary(), another.kubeconfig)
-    kubectl("create", "configmap", "kept", "--from-literal=a=b")
-    assert another.stop(signal.SIGKILL) == -signal.SIGKILL
-    left = products.run_cli("status", "--home", str(another.home), "--json")
-    assert left.returncode == 3
-    assert any(entry["running"] for entry in json.loads(left.stdout)["components"])
-    again = products.start(another.home)
-    try:
-        kubectl = Kubectl(products.kubectl_binary(), again.kubeconfig)
-        assert kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "b"
-    finally:
-        assert again.stop() == 0
-    assert not products.left_of(another.home)
-
-
-def test_a_killed_component_is_restarted_and_said(another):
-    pid = another.pid("operator")
-    os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + 120
-    while not any("operator is back" in line for line in another.output):
-        assert time.monotonic() < deadline, another.output
-        time.sleep(0.1)
-    assert any("operator was killed by SIGKILL; restarting it" in line for line in another.output)
-    assert another.pid("operator") != pid
-
-
-def test_a_closed_terminal_stops_all(tmp_path):
-    home = tmp_path / "home"
+def a_closed_terminal_stops_all(home):
+    """It starts on the store of the one that was killed."""
     command = f"{sys.executable} -m kf_spawner.cli up --home {home} --port {products.free_port()} 2>&1 | head -n 1"
     pipeline = subprocess.Popen(["sh", "-c", command], env=products.clean_environment(), start_new_session=True)
     try:
         facts = until_status(home, lambda facts: facts.get("ready"))
+        kubectl = Kubectl(products.kubectl_binary(), facts["kubeconfig"])
+        assert kubectl("get", "configmap", "kept", "-o", "jsonpath={.data.a}") == "b"
         os.kill(facts["pid"], signal.SIGHUP)  # nobody reads what it says by now
         pipeline.wait(products.STOP_TIMEOUT)
         assert not products.left_of(home)
     finally:
         products.run_cli("down", "--home", str(home), timeout=120)
+
+
+def test_a_killed_component_is_restarted_and_said(product):
+    pid = product.pid("operator")
+    os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + 120
+    while not any("operator is back" in line for line in product.output):
+        assert time.monotonic() < deadline, product.output
+        time.sleep(0.1)
+    assert any("operator was killed by SIGKILL; restarting it" in line for line in product.output)
+    assert product.pid("operator") != pid
 
 
 def until_status(home, holds, timeout=200.0):
@@ -222,21 +216,16 @@ def test_damaged_keys_are_named(tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_a_kubeconfig_that_happens_to_be_set_is_not_used(tmp_path):
-    trap = tmp_path / "trap"
-    trap.write_text("this is no kubeconfig")
-    running = products.start(tmp_path / "home", env={"KUBECONFIG": str(trap)})
-    try:
-        assert str(tmp_path / "home") in running.kubeconfig
-    finally:
-        assert running.stop() == 0
+def test_a_kubeconfig_that_happens_to_be_set_is_not_used(product):
+    assert "no kubeconfig" in Path(product.variables["KUBECONFIG"]).read_text()
+    assert str(product.home) in product.kubeconfig
 
 
-def test_a_named_cluster_is_used_and_none_is_started(another, tmp_path):
+def test_a_named_cluster_is_used_and_none_is_started(product, tmp_path):
     home = tmp_path / "second"
-    running = products.start(home, "--kubeconfig", another.kubeconfig)
+    running = products.start(home, "--kubeconfig", product.kubeconfig)
     try:
-        assert running.kubeconfig == another.kubeconfig
+        assert running.kubeconfig == product.kubeconfig
         running.until_running("dashboard")
         names = {entry["name"] for entry in running.status()["components"] if entry["running"]}
         assert names == {"operator", "proxy", "hub", "door", "dashboard"}
@@ -244,5 +233,7 @@ def test_a_named_cluster_is_used_and_none_is_started(another, tmp_path):
         seen = {int(line.split()[0]) for line in products.processes_of(home)}
         assert {entry["pid"] for entry in running.status()["components"]} <= seen, "left_of would miss one"
     finally:
-        assert running.stop() == 0
+        ended = products.run_cli("down", "--home", str(home), timeout=120)
+        assert ended.returncode == 0, ended.stderr
+        assert running.process.wait(60) == 0
     assert not products.left_of(home)

@@ -23,7 +23,7 @@ from tests.tfjob.world import job
 
 # The same ones each time; others, and others each time, when their number is given.
 GIVEN = os.environ.get("KF_SEQUENCES")
-SEQUENCES = int(GIVEN or 2000)
+SEQUENCES = int(GIVEN or 1000)
 STEPS = 40
 
 # What the message of a failed job may say, and what must have been for it.
