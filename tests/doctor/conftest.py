@@ -1,4 +1,4 @@
-"""A control plane of these tests' own, for they break the cluster: nodes, classes and kinds are everybody's."""
+"""These tests have their own control plane: they break nodes, storage classes and CRDs, which are cluster-wide."""
 
 import asyncio
 import contextlib
@@ -13,15 +13,15 @@ from kf_spawner.kube.resources import NAMESPACES, NODES, PODS, SERVICEACCOUNTS, 
 from kf_spawner.tfjob.names import TFJOBS
 from tests.fixtures.control_plane import ControlPlane, running
 
-from .stage import NODE, PROBES, Stage, heartbeat, is_ready, storage_class
-from .stage import now as now_text
+from .fake_cluster import NODE, PROBES, FakeCluster, heartbeat, report_ready, storage_class
+from .fake_cluster import now as now_text
 
 PATIENCE = 60.0
 
 
 @pytest.fixture(scope="package")
 def control_plane(control_plane_binaries) -> Iterator[ControlPlane]:
-    """With a healthy cluster on it: a node, DNS, a class, the TFJob kind, a namespace for probes."""
+    """With a healthy cluster: a node, DNS, a storage class, the TFJob CRD, a namespace for probes."""
     with running(control_plane_binaries) as plane:
         asyncio.run(_set_up(plane))
         yield plane
@@ -37,9 +37,9 @@ async def _set_up(plane: ControlPlane) -> None:
         await client.create(STORAGECLASSES, storage_class())
         await make_namespace(client, PROBES)
         await heartbeat(client)
-        stage = Stage(client, PROBES)
-        await stage.node()
-        await _serve_names(stage)
+        cluster = FakeCluster(client, PROBES)
+        await cluster.set_node()
+        await _serve_names(cluster)
         await apply_crd(plane, client)
 
 
@@ -55,12 +55,12 @@ async def apply_crd(plane: ControlPlane, client: Client) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _serve_names(stage: Stage) -> None:
+async def _serve_names(cluster: FakeCluster) -> None:
     meta = {"name": "coredns", "namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}}
     spec = {"nodeName": NODE, "containers": [{"name": "coredns", "image": "coredns"}]}
-    await until_account(stage.client, "kube-system")
-    pod = await stage.client.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
-    await is_ready(stage, pod)
+    await until_account(cluster.client, "kube-system")
+    pod = await cluster.client.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
+    await report_ready(cluster, pod)
 
 
 async def make_namespace(client: Client, name: str, **labels: str) -> None:
@@ -79,7 +79,7 @@ async def until_account(client: Client, namespace: str) -> None:
 def _facts() -> dict:
     names = ("architecture", "bootID", "containerRuntimeVersion", "kernelVersion", "kubeProxyVersion")
     names += ("kubeletVersion", "machineID", "operatingSystem", "osImage", "systemUUID")
-    return {name: f"stage since {now_text()}" for name in names}
+    return {name: f"fake since {now_text()}" for name in names}
 
 
 @pytest.fixture
@@ -89,20 +89,20 @@ async def client(control_plane) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def stage(client, request) -> AsyncIterator[Stage]:
-    """A healthy cluster and an empty namespace for the platform; what a test breaks it mends itself."""
+async def cluster(client, request) -> AsyncIterator[FakeCluster]:
+    """A healthy cluster and an empty namespace for the platform. A test repairs what it breaks."""
     await heartbeat(client)
     namespace = f"kf-{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**8}"
     await make_namespace(client, namespace)
-    stage = Stage(client, namespace)
-    await stage.take_over()
-    playing = asyncio.create_task(stage.run())
+    cluster = FakeCluster(client, namespace)
+    await cluster.ignore_existing_pods()
+    fake_node = asyncio.create_task(cluster.run())
     try:
-        yield stage
+        yield cluster
     finally:
-        playing.cancel()
+        fake_node.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await playing  # what went wrong in it is raised here
+            await fake_node  # raises its errors here
         await client.delete(NAMESPACES, namespace)
         pods = await client.list(PODS, namespace)
         for pod in pods["items"]:  # no kubelet says that they have ended

@@ -13,9 +13,9 @@ import pytest
 from kf_spawner.kube.resources import NAMESPACES
 from tests.fixtures.ports import free_port
 
-from . import stage as play
+from . import fake_cluster
 from .expectations import does_nothing
-from .stage import Stage
+from .fake_cluster import FakeCluster
 
 LIMIT = 60.0
 
@@ -47,16 +47,16 @@ async def doctor(kubeconfig: Path | str, *arguments: str) -> tuple[int, str, str
     return await (await Command.start(kubeconfig, *arguments)).end()
 
 
-async def test_silent_and_0_on_a_healthy_cluster(stage: Stage, control_plane):
+async def test_silent_and_0_on_a_healthy_cluster(cluster: FakeCluster, control_plane):
     code, out, err = await doctor(
-        control_plane.admin_kubeconfig, f"--namespace={stage.namespace}", f"--probe-namespace={play.PROBES}"
+        control_plane.admin_kubeconfig, f"--namespace={cluster.namespace}", f"--probe-namespace={fake_cluster.PROBES}"
     )
     assert (code, out) == (0, "")
     assert "0 errors, 0 warnings in 15 checks; the platform is not installed" in err
 
 
-async def test_a_finding_in_words_and_1(stage: Stage, control_plane):
-    async with stage.storage_class(metadata={"name": play.CLASS}):
+async def test_a_finding_in_words_and_1(cluster: FakeCluster, control_plane):
+    async with cluster.changed_storage_class(metadata={"name": fake_cluster.CLASS}):
         code, out, err = await doctor(control_plane.admin_kubeconfig, "--skip=pod,quota")
     assert code == 1
     lines = out.splitlines()
@@ -66,8 +66,8 @@ async def test_a_finding_in_words_and_1(stage: Stage, control_plane):
     assert "1 errors" in err
 
 
-async def test_json(stage: Stage, control_plane):
-    async with stage.storage_class(metadata={"name": play.CLASS}):
+async def test_json(cluster: FakeCluster, control_plane):
+    async with cluster.changed_storage_class(metadata={"name": fake_cluster.CLASS}):
         code, out, err = await doctor(control_plane.admin_kubeconfig, "--skip=pod", "--json")
     report = json.loads(out)
     assert (code, err, report["healthy"], report["installed"], report["passed_over"]) == (1, "", False, False, {})
@@ -77,28 +77,28 @@ async def test_json(stage: Stage, control_plane):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_interrupted_it_leaves_nothing(stage: Stage, control_plane, number):
-    stage.play = stage.provide = does_nothing
+async def test_interrupted_it_leaves_nothing(cluster: FakeCluster, control_plane, number):
+    cluster.on_pod = cluster.on_claim = does_nothing
     command = await Command.start(control_plane.admin_kubeconfig)
     try:
-        await stage.until(lambda: has_all(stage))
+        await cluster.until(lambda: has_all(cluster))
     finally:
         command.process.send_signal(number)
     code, out, _ = await command.end()
     assert (code, out) == (130, "")
-    assert await stage.left() == []
-    assert await doctors_namespaces(stage) == []
+    assert await cluster.leftovers() == []
+    assert await doctors_namespaces(cluster) == []
 
 
-async def test_what_a_killed_one_left_is_removed_by_the_next(stage: Stage, monkeypatch):
+async def test_what_a_killed_one_left_is_removed_by_the_next(cluster: FakeCluster, monkeypatch):
     name = "kf-doctor-dead"
     labels = {"app.kubernetes.io/managed-by": "kf-spawner-doctor"}
-    await stage.client.create(
+    await cluster.client.create(
         NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     )
     monkeypatch.setattr("kf_spawner.doctor.prober.STALE", timedelta(seconds=-1))
-    assert (await stage.examine(place="")).findings == []
-    await stage.until(lambda: are_none(stage))
+    assert (await cluster.run_doctor(place="")).findings == []
+    await cluster.until(lambda: are_none(cluster))
 
 
 async def test_no_api_server(tmp_path: Path):
@@ -187,15 +187,15 @@ def kubeconfig_of(
     )
 
 
-async def doctors_namespaces(stage: Stage) -> list[str]:
-    items = (await stage.client.list(NAMESPACES))["items"]
+async def doctors_namespaces(cluster: FakeCluster) -> list[str]:
+    items = (await cluster.client.list(NAMESPACES))["items"]
     return [item["metadata"]["name"] for item in items if item["metadata"]["name"].startswith("kf-doctor-")]
 
 
-async def are_none(stage: Stage) -> bool:
-    return not await doctors_namespaces(stage)
+async def are_none(cluster: FakeCluster) -> bool:
+    return not await doctors_namespaces(cluster)
 
 
-async def has_all(stage: Stage) -> bool:
+async def has_all(cluster: FakeCluster) -> bool:
     """Both pods and the claim are there."""
-    return len([item for item in await stage.left() if "kf-doctor-" in item]) == 3
+    return len([item for item in await cluster.leftovers() if "kf-doctor-" in item]) == 3

@@ -2,20 +2,20 @@
 
 from kf_spawner.kube.resources import NAMESPACES
 
-from .stage import Stage
+from .fake_cluster import FakeCluster
 
 
-async def test_a_healthy_cluster_has_no_findings_before_the_platform_is_there(stage: Stage):
-    report = await stage.examine(place="")
+async def test_a_healthy_cluster_has_no_findings_before_the_platform_is_there(cluster: FakeCluster):
+    report = await cluster.run_doctor(place="")
     assert (report.findings, report.passed_over, report.installed) == ([], {}, False)
-    assert await stage.left() == []
-    namespaces = (await stage.client.list(NAMESPACES))["items"]
+    assert await cluster.leftovers() == []
+    namespaces = (await cluster.client.list(NAMESPACES))["items"]
     assert not [item for item in namespaces if item["metadata"]["name"].startswith("kf-doctor-")]
 
 
-async def test_a_healthy_cluster_has_no_findings_with_the_platform(stage: Stage):
-    await stage.installed()
-    report = await stage.examine()
+async def test_a_healthy_cluster_has_no_findings_with_the_platform(cluster: FakeCluster):
+    await cluster.install_platform()
+    report = await cluster.run_doctor()
     assert (report.findings, report.passed_over, report.installed) == ([], {}, True)
     assert report.healthy
-    assert await stage.left() == []
+    assert await cluster.leftovers() == []

@@ -12,7 +12,7 @@ from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, VOLUMES
 from tests.fixtures.helm import Helm, only
 
-from .stage import Stage
+from .fake_cluster import FakeCluster
 
 USER = "doctor"
 ACCOUNT = "kf-spawner-doctor"
@@ -41,39 +41,39 @@ def settings(objects: list[dict]) -> Doctor:
 
 
 @pytest.fixture
-async def account(stage: Stage, control_plane, chart: list[dict]) -> AsyncIterator[Client]:
+async def account(cluster: FakeCluster, control_plane, chart: list[dict]) -> AsyncIterator[Client]:
     """A client with the chart's rights, and the probes' in the platform's namespace."""
     subjects = [{"kind": "User", "name": USER, "apiGroup": GROUP}]
     for roles, bindings, namespace in (
-        (ROLES, ROLEBINDINGS, stage.namespace),
+        (ROLES, ROLEBINDINGS, cluster.namespace),
         (CLUSTERROLES, CLUSTERROLEBINDINGS, None),
     ):
         meta = {"name": USER, **({"namespace": namespace} if namespace else {})}
         role = {"apiVersion": f"{GROUP}/v1", "kind": roles.kind, "metadata": meta}
         rules = only(chart, roles.kind, ACCOUNT)["rules"]
-        await stage.client.apply(roles, {**role, "rules": rules}, field_manager="test")
+        await cluster.client.apply(roles, {**role, "rules": rules}, field_manager="test")
         reference = {"apiGroup": GROUP, "kind": roles.kind, "name": USER}
         binding = {**role, "kind": bindings.kind, "roleRef": reference, "subjects": subjects}
-        await stage.client.apply(bindings, binding, field_manager="test")
+        await cluster.client.apply(bindings, binding, field_manager="test")
     async with Client(load_config(control_plane.kubeconfig(USER)), user_agent="test") as client:
         yield client
 
 
-async def test_its_rights_suffice(stage: Stage, account: Client, chart: list[dict]):
-    await stage.installed()
+async def test_its_rights_suffice(cluster: FakeCluster, account: Client, chart: list[dict]):
+    await cluster.install_platform()
     skip = settings(chart).skip.split(",")
-    report = await stage.examine(client=account, place=stage.namespace, skip=skip)
+    report = await cluster.run_doctor(client=account, place=cluster.namespace, skip=skip)
     assert (report.findings, report.passed_over, report.installed) == ([], {}, True)
     assert skip == ["rights"]
-    assert await stage.left() == []
+    assert await cluster.leftovers() == []
 
 
-async def test_a_volume_that_it_may_not_remove_is_named(stage: Stage, account: Client):
-    async with stage.storage_class(reclaimPolicy="Retain"):
-        report = await stage.examine(client=account, place=stage.namespace, skip={"rights"})
-    left = await stage.left()
-    for volume in (await stage.client.list(VOLUMES))["items"]:
-        await stage.client.delete(VOLUMES, volume["metadata"]["name"])
+async def test_a_volume_that_it_may_not_remove_is_named(cluster: FakeCluster, account: Client):
+    async with cluster.changed_storage_class(reclaimPolicy="Retain"):
+        report = await cluster.run_doctor(client=account, place=cluster.namespace, skip={"rights"})
+    left = await cluster.leftovers()
+    for volume in (await cluster.client.list(VOLUMES))["items"]:
+        await cluster.client.delete(VOLUMES, volume["metadata"]["name"])
     [finding] = report.findings
     assert (finding.check, finding.severity, report.healthy) == ("leftovers", Severity.WARNING, True)
     assert left == [" ".join(finding.command.split()[2:]).replace("persistentvolume", "PersistentVolume")]

@@ -4,9 +4,9 @@ from kf_spawner.doctor.findings import Severity
 from kf_spawner.doctor.run import PROBES
 from kf_spawner.kube.resources import PODS
 
-from . import stage as play
+from . import fake_cluster
 from .expectations import has_events, is_tidy, only
-from .stage import NO_PLUGIN, Stage
+from .fake_cluster import NO_PLUGIN, FakeCluster
 
 CALICO = (
     "Failed to create pod sandbox: rpc error: code = Unknown desc = failed to setup network for sandbox "
@@ -15,61 +15,63 @@ CALICO = (
 )
 
 
-async def test_no_network_plugin(stage: Stage):
-    await stage.node(ready=False, message=NO_PLUGIN)
+async def test_no_network_plugin(cluster: FakeCluster):
+    await cluster.set_node(ready=False, message=NO_PLUGIN)
     try:
-        report = await stage.examine()
+        report = await cluster.run_doctor()
     finally:
-        await stage.node()
+        await cluster.set_node()
     finding = only(report, "nodes")
     assert "no working network plugin" in finding.cause
     assert "cni plugin not initialized" in finding.cause
     assert set(report.passed_over) == set(PROBES)
 
 
-async def test_a_broken_network_plugin(stage: Stage):
-    stage.play = play.tells("FailedCreatePodSandBox", CALICO)
-    finding = only(await stage.examine(), "network")
-    assert "the network plugin calico is broken on node stage" in finding.cause
+async def test_a_broken_network_plugin(cluster: FakeCluster):
+    cluster.on_pod = fake_cluster.fails_with_event("FailedCreatePodSandBox", CALICO)
+    finding = only(await cluster.run_doctor(), "network")
+    assert "the network plugin calico is broken on node fake-node" in finding.cause
     assert "/var/lib/calico/nodename" in finding.cause
-    await is_tidy(stage)
+    await is_tidy(cluster)
 
 
-async def test_a_broken_network_plugin_keeps_the_platform_waiting(stage: Stage):
-    stage.play = play.tells("FailedCreatePodSandBox", CALICO, of=play.is_part("hub"))
-    await stage.installed(but="hub")
-    pod = await stage.pod_of("hub")
-    await stage.until(lambda: has_events(stage, pod))
-    finding = only(await stage.examine(skip={"pod"}), "platform")
+async def test_a_broken_network_plugin_keeps_the_platform_waiting(cluster: FakeCluster):
+    cluster.on_pod = fake_cluster.fails_with_event(
+        "FailedCreatePodSandBox", CALICO, of=fake_cluster.is_component("hub")
+    )
+    await cluster.install_platform(but="hub")
+    pod = await cluster.pod_of("hub")
+    await cluster.until(lambda: has_events(cluster, pod))
+    finding = only(await cluster.run_doctor(skip={"pod"}), "platform")
     assert pod["metadata"]["name"] in finding.cause
     assert "the network plugin calico is broken" in finding.cause
 
 
-async def test_no_dns(stage: Stage):
-    stage.play = play.says({"dns": "[Errno -3] Temporary failure in name resolution"})
-    [coredns] = (await stage.client.list(PODS, "kube-system", label_selector="k8s-app=kube-dns"))["items"]
-    await stage.status(coredns, conditions=[{"type": "Ready", "status": "False"}])
+async def test_no_dns(cluster: FakeCluster):
+    cluster.on_pod = fake_cluster.probes_report({"dns": "[Errno -3] Temporary failure in name resolution"})
+    [coredns] = (await cluster.client.list(PODS, "kube-system", label_selector="k8s-app=kube-dns"))["items"]
+    await cluster.set_status(coredns, conditions=[{"type": "Ready", "status": "False"}])
     try:
-        finding = only(await stage.examine(), "dns")
+        finding = only(await cluster.run_doctor(), "dns")
     finally:
-        await play.is_ready(stage, coredns)
+        await fake_cluster.report_ready(cluster, coredns)
     assert "cannot resolve names: the cluster's DNS is down" in finding.cause
     assert "Temporary failure in name resolution" in finding.cause
 
 
-async def test_no_service_network(stage: Stage):
-    stage.play = play.says({"service": "timed out"})
-    finding = only(await stage.examine(), "network")
+async def test_no_service_network(cluster: FakeCluster):
+    cluster.on_pod = fake_cluster.probes_report({"service": "timed out"})
+    finding = only(await cluster.run_doctor(), "network")
     assert "cannot reach the API server at its service address 10.96.0.1: timed out" in finding.cause
     assert "kube-proxy" in finding.remedy
 
 
-async def test_a_node_whose_clock_is_wrong(stage: Stage):
-    await play.heartbeat(stage.client, ahead=120)
+async def test_a_node_whose_clock_is_wrong(cluster: FakeCluster):
+    await fake_cluster.heartbeat(cluster.client, ahead=120)
     try:
-        report = await stage.examine(skip={"pod"})
+        report = await cluster.run_doctor(skip={"pod"})
     finally:
-        await play.heartbeat(stage.client)
+        await fake_cluster.heartbeat(cluster.client)
     [finding] = report.findings
     assert (finding.check, finding.severity, report.healthy) == ("clock", Severity.WARNING, True)
-    assert "The clock of node stage is 1" in finding.cause
+    assert "The clock of node fake-node is 1" in finding.cause

@@ -1,7 +1,7 @@
-"""A cluster on a stage: the real control plane, and a node of which nothing but its reports exists.
+"""A fake cluster: a real control plane, a fake node and a fake storage provisioner.
 
-The reports are those that a kubelet, its network plugin and a storage provisioner write, so a test can have a cluster
-that is broken in any way, and see what the doctor makes of it.
+The node and the provisioner run nothing: they write the statuses and events that a kubelet, its network plugin and a
+provisioner write. So a test can break the cluster in any way and look at the doctor's report.
 """
 
 import asyncio
@@ -17,74 +17,77 @@ from kf_spawner.doctor.run import Options, Report, Run
 from kf_spawner.kube import Client, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, EVENTS, LEASES, NODES, PODS, STORAGECLASSES, VOLUMES
 
-NODE = "stage"
+NODE = "fake-node"
 CLASS = "standard"
-PROVISIONER = "stage.example/provisioner"
+PROVISIONER = "fake.example/provisioner"
 PROBES = "probes"
 IMAGE = "kf-spawner/hub:test"
+GOOD_REPORT = {"address": "10.96.0.1", "service": "", "dns": "", "write": ""}
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
 NO_PLUGIN = (
     "container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady "
     "message:Network plugin returns error: cni plugin not initialized"
 )
-Play = Callable[["Stage", dict], Awaitable[None]]
+# Reports what happens to a new pod or claim.
+Handler = Callable[["FakeCluster", dict], Awaitable[None]]
 
 
 def now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-class Stage:
-    """Plays the node and the provisioner while a test runs; `play` decides what becomes of a pod, once for each."""
+class FakeCluster:
+    """The node and the provisioner: `on_pod` handles each new pod once, `on_claim` each new pending claim."""
 
     def __init__(self, client: Client, namespace: str):
         self.client, self.namespace = client, namespace
-        self.play: Play = runs_well
-        self.provide: Play = gives_volume
-        self._seen: set[str] = set()
+        self.on_pod: Handler = run_pod
+        self.on_claim: Handler = provision_volume
+        self._handled: set[str] = set()  # uids
 
-    async def take_over(self) -> None:
-        """The pods that are there have been played: nothing but the test itself changes them from here on."""
-        self._seen |= {pod["metadata"]["uid"] for pod in await self._pods()}
+    async def ignore_existing_pods(self) -> None:
+        """Leaves the pods that exist now to the test itself."""
+        self._handled |= {pod["metadata"]["uid"] for pod in await self._pods()}
 
     async def _pods(self) -> list[dict]:
         return (await self.client.list(PODS, field_selector=f"spec.nodeName={NODE}"))["items"]
 
     async def run(self) -> None:
         while True:
-            await self._each(await self._pods(), self.play)
+            await self._handle(await self._pods(), self.on_pod)
             claims = (await self.client.list(CLAIMS))["items"]
-            await self._each([claim for claim in claims if claim["status"].get("phase") == "Pending"], self.provide)
-            await self._recycle()
+            pending = [claim for claim in claims if claim["status"].get("phase") == "Pending"]
+            await self._handle(pending, self.on_claim)
+            await self._delete_released_volumes()
             await asyncio.sleep(0.05)
 
-    async def _each(self, objects: list[dict], play: Play) -> None:
+    async def _handle(self, objects: list[dict], handler: Handler) -> None:
         for obj in objects:
-            if obj["metadata"]["uid"] not in self._seen:
-                self._seen.add(obj["metadata"]["uid"])
-                with contextlib.suppress(NotFound):  # it is gone again
-                    await play(self, obj)
+            if obj["metadata"]["uid"] not in self._handled:
+                self._handled.add(obj["metadata"]["uid"])
+                with contextlib.suppress(NotFound):  # it was deleted meanwhile
+                    await handler(self, obj)
 
-    async def _recycle(self) -> None:
+    async def _delete_released_volumes(self) -> None:
         for volume in (await self.client.list(VOLUMES))["items"]:
             spec = volume["spec"]
             if volume["status"].get("phase") == "Released" and spec["persistentVolumeReclaimPolicy"] == "Delete":
                 with contextlib.suppress(NotFound):
                     await self.client.delete(VOLUMES, volume["metadata"]["name"])
 
-    async def examine(self, *, client: Client | None = None, **options) -> Report:
-        """A short-tempered doctor's report on the platform in this stage's namespace."""
+    async def run_doctor(self, *, client: Client | None = None, **options) -> Report:
+        """The doctor's report on the platform in `namespace`, with short time limits."""
         options = {"image": IMAGE, "place": PROBES, "patience": Patience(timeout=20.0, trouble=0.3), **options}
         options["skip"] = frozenset(options.get("skip", ()))
         return await Run(client or self.client, Options(namespace=self.namespace, **options)).execute()
 
-    async def status(self, pod: dict, **status) -> None:
+    async def set_status(self, pod: dict, **status) -> None:
         meta = pod["metadata"]
         status = {"hostIP": "192.0.2.1", **status}
         await self.client.patch(PODS, meta["name"], {"status": status}, meta["namespace"], subresource="status")
 
-    async def event(self, obj: dict, reason: str, message: str, *, kind: str = "Warning") -> None:
-        """An event about `obj`, as the part of a cluster that it concerns writes it."""
+    async def create_event(self, obj: dict, reason: str, message: str, *, kind: str = "Warning") -> None:
+        """Creates an event about `obj`, as a component of the cluster does."""
         meta = obj["metadata"]
         reference = {
             "kind": obj["kind"],
@@ -104,12 +107,12 @@ class Stage:
             "firstTimestamp": now(),
             "lastTimestamp": now(),
             "count": 1,
-            "source": {"component": "stage"},
+            "source": {"component": "fake"},
         }
         await self.client.create(EVENTS, event)
 
-    async def deployment(self, component: str, *, replicas: int = 1, pod: dict | None = None) -> dict:
-        """A part of the platform."""
+    async def create_deployment(self, component: str, *, replicas: int = 1, pod: dict | None = None) -> dict:
+        """Creates the deployment of a component of the platform."""
         labels = {"app.kubernetes.io/name": "kf-spawner", "app.kubernetes.io/component": component}
         spec = pod or {"containers": [{"name": component, "image": IMAGE}]}
         body = {
@@ -124,10 +127,10 @@ class Stage:
         }
         return await self.client.create(DEPLOYMENTS, body)
 
-    async def installed(self, *, but: str = "") -> None:
-        """The platform with all its parts ready, or all `but` one."""
+    async def install_platform(self, *, but: str = "") -> None:
+        """Creates the platform; returns once all its components are ready, or all `but` one."""
         for component in ("hub", "operator"):
-            await self.deployment(component)
+            await self.create_deployment(component)
 
         async def ready():
             items = (await self.client.list(DEPLOYMENTS, self.namespace))["items"]
@@ -136,7 +139,7 @@ class Stage:
         await self.until(ready)
 
     async def pod_of(self, component: str, check: Callable[[dict], object] = bool) -> dict:
-        """The one pod of a part, once there is one that passes `check`."""
+        """The one pod of a component, once it passes `check`."""
 
         async def look():
             selector = f"app.kubernetes.io/component={component}"
@@ -151,8 +154,8 @@ class Stage:
                 await asyncio.sleep(0.05)
         return result
 
-    async def node(self, *, ready: bool = True, message: str = "kubelet is posting ready status") -> None:
-        """The node reports; returns once the taint that says the contrary is gone or there."""
+    async def set_node(self, *, ready: bool = True, message: str = "kubelet is posting ready status") -> None:
+        """Reports the node as ready or not; returns once Kubernetes has removed or added the node's taint."""
         state = {
             "type": "Ready",
             "status": "True" if ready else "False",
@@ -172,21 +175,21 @@ class Stage:
         await self.until(noticed)
 
     @contextlib.asynccontextmanager
-    async def storage_class(self, **changes) -> AsyncIterator[None]:
-        """The cluster's class, changed: a class's fields cannot be, so it is made anew."""
-        await self._set_class({**storage_class(), **changes})
+    async def changed_storage_class(self, **changes) -> AsyncIterator[None]:
+        """Changes the cluster's class meanwhile. A class's fields are immutable, so the class is replaced."""
+        await self._replace_class({**storage_class(), **changes})
         try:
             yield
         finally:
-            await self._set_class(storage_class())
+            await self._replace_class(storage_class())
 
-    async def _set_class(self, body: dict) -> None:
+    async def _replace_class(self, body: dict) -> None:
         with contextlib.suppress(NotFound):
             await self.client.delete(STORAGECLASSES, CLASS)
         await self.client.create(STORAGECLASSES, body)
 
-    async def left(self) -> list[str]:
-        """What the doctor has left."""
+    async def leftovers(self) -> list[str]:
+        """The objects that the doctor has not removed."""
         found = []
         for kind in (PODS, CLAIMS):
             found += (await self.client.list(kind, label_selector="app.kubernetes.io/managed-by=kf-spawner-doctor"))[
@@ -237,15 +240,12 @@ def waiting(pod: dict, reason: str, message: str = "", *, restarts: int = 0, las
     return {"phase": "Pending", "containerStatuses": [state]}
 
 
-async def runs_well(stage: Stage, pod: dict) -> None:
-    """What a healthy node makes of a pod: probes end with a good report, others are ready."""
-    if is_probe(pod):
-        await reports(stage, pod, {"address": "10.96.0.1", "service": "", "dns": "", "write": ""})
-        return
-    await is_ready(stage, pod)
+async def run_pod(cluster: FakeCluster, pod: dict) -> None:
+    """Does as a healthy node: a probe ends with a good report, any other pod becomes ready."""
+    await (report_probe(cluster, pod, GOOD_REPORT) if is_probe(pod) else report_ready(cluster, pod))
 
 
-async def is_ready(stage: Stage, pod: dict) -> None:
+async def report_ready(cluster: FakeCluster, pod: dict) -> None:
     container = {
         "name": pod["spec"]["containers"][0]["name"],
         "image": IMAGE,
@@ -255,62 +255,63 @@ async def is_ready(stage: Stage, pod: dict) -> None:
         "state": {"running": {"startedAt": now()}},
     }
     conditions = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady")]
-    await stage.status(pod, phase="Running", podIP="10.0.0.2", containerStatuses=[container], conditions=conditions)
+    await cluster.set_status(
+        pod, phase="Running", podIP="10.0.0.2", containerStatuses=[container], conditions=conditions
+    )
 
 
-async def reports(stage: Stage, pod: dict, report: dict) -> None:
-    """The probe's program has ended and said this."""
+async def report_probe(cluster: FakeCluster, pod: dict, report: dict) -> None:
+    """Ends the probe's container with `report` as its termination message."""
     ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(report)}
     status = waiting(pod, "")
     status["containerStatuses"][0]["state"] = {"terminated": ended}
-    await stage.status(pod, **{**status, "phase": "Succeeded", "podIP": "10.0.0.3"})
+    await cluster.set_status(pod, **{**status, "phase": "Succeeded", "podIP": "10.0.0.3"})
 
 
-def says(report: dict) -> Play:
-    """Probes report this, besides what is well."""
+def probes_report(report: dict) -> Handler:
+    """Probes end with a good report changed by `report`."""
 
-    async def play(stage: Stage, pod: dict) -> None:
-        good = {"address": "10.96.0.1", "service": "", "dns": "", "write": ""}
-        await (reports(stage, pod, {**good, **report}) if is_probe(pod) else is_ready(stage, pod))
+    async def handle(cluster: FakeCluster, pod: dict) -> None:
+        await (report_probe(cluster, pod, GOOD_REPORT | report) if is_probe(pod) else report_ready(cluster, pod))
 
-    return play
+    return handle
 
 
-def tells(reason: str, message: str, *, of: Callable[[dict], bool] = is_probe) -> Play:
-    """The node writes this event about some pods and does not start them."""
+def fails_with_event(reason: str, message: str, *, of: Callable[[dict], bool] = is_probe) -> Handler:
+    """The pods selected by `of` are not started: an event says why."""
 
-    async def play(stage: Stage, pod: dict) -> None:
+    async def handle(cluster: FakeCluster, pod: dict) -> None:
         if not of(pod):
-            await runs_well(stage, pod)
+            await run_pod(cluster, pod)
             return
-        await stage.status(pod, **waiting(pod, "ContainerCreating"))
-        await stage.event(pod, reason, message)
+        await cluster.set_status(pod, **waiting(pod, "ContainerCreating"))
+        await cluster.create_event(pod, reason, message)
 
-    return play
+    return handle
 
 
-def waits(reason: str, message: str, *, of: Callable[[dict], bool] = is_probe, **more) -> Play:
-    """The container of some pods waits for this reason."""
+def keeps_waiting(reason: str, message: str, *, of: Callable[[dict], bool] = is_probe, **more) -> Handler:
+    """The container of the pods selected by `of` waits for this reason."""
 
-    async def play(stage: Stage, pod: dict) -> None:
+    async def handle(cluster: FakeCluster, pod: dict) -> None:
         if of(pod):
-            await stage.status(pod, **waiting(pod, reason, message, **more))
+            await cluster.set_status(pod, **waiting(pod, reason, message, **more))
         else:
-            await runs_well(stage, pod)
+            await run_pod(cluster, pod)
 
-    return play
+    return handle
 
 
-def is_part(component: str) -> Callable[[dict], bool]:
+def is_component(component: str) -> Callable[[dict], bool]:
     return lambda pod: pod["metadata"].get("labels", {}).get("app.kubernetes.io/component") == component
 
 
-async def gives_volume(stage: Stage, claim: dict) -> None:
-    """What a provisioner makes of a claim of its class."""
+async def provision_volume(cluster: FakeCluster, claim: dict) -> None:
+    """Creates the volume of a claim that names a class."""
     chosen = claim["spec"].get("storageClassName")
     if not chosen:
         return
-    found = await stage.client.get(STORAGECLASSES, chosen)
+    found = await cluster.client.get(STORAGECLASSES, chosen)
     meta = claim["metadata"]
     volume = {
         "apiVersion": "v1",
@@ -328,14 +329,14 @@ async def gives_volume(stage: Stage, claim: dict) -> None:
                 "namespace": meta["namespace"],
                 "uid": meta["uid"],
             },
-            "csi": {"driver": "stage.example", "volumeHandle": meta["uid"]},
+            "csi": {"driver": "fake.example", "volumeHandle": meta["uid"]},
         },
     }
-    await stage.client.create(VOLUMES, volume)
+    await cluster.client.create(VOLUMES, volume)
 
 
-def refuses_claims(message: str) -> Play:
-    async def provide(stage: Stage, claim: dict) -> None:
-        await stage.event(claim, "ProvisioningFailed", message)
+def refuses_claims(message: str) -> Handler:
+    async def handle(cluster: FakeCluster, claim: dict) -> None:
+        await cluster.create_event(claim, "ProvisioningFailed", message)
 
-    return provide
+    return handle
