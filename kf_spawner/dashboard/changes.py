@@ -10,25 +10,25 @@ from kf_spawner.wrong_input import FieldError
 from .job_detail import has_ended, scalable
 
 
-def patch_of(job: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any] | None:
+def patch_of(job: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any] | None:
     """The merge patch for `{"suspend"?: bool, "replicas"?: {type: number}}`; None if nothing changes.
 
     It applies to this job only, not to another of its name. Raises RequestError.
     """
-    unknown = sorted(wishes.keys() - {"suspend", "replicas"})
-    if unknown or not wishes:
+    unknown = sorted(changes.keys() - {"suspend", "replicas"})
+    if unknown or not changes:
         message = 'send {"suspend": true or false} or {"replicas": {"Worker": 3}}'
         raise RequestError(400, "BadRequest", message, field=unknown[0] if unknown else "body")
     if has_ended(job):
         name = job["metadata"]["name"]
         raise RequestError(409, "Ended", f"the TFJob {name!r} has ended and cannot be changed")
     spec: dict[str, Any] = {}
-    if "suspend" in wishes:
-        if not isinstance(wishes["suspend"], bool):
+    if "suspend" in changes:
+        if not isinstance(changes["suspend"], bool):
             raise RequestError(400, "BadRequest", "must be true or false", field="suspend")
-        spec["runPolicy"] = {"suspend": wishes["suspend"]}
-    if "replicas" in wishes:
-        spec["tfReplicaSpecs"] = _counts(job, wishes["replicas"])
+        spec["runPolicy"] = {"suspend": changes["suspend"]}
+    if "replicas" in changes:
+        spec["tfReplicaSpecs"] = _counts(job, changes["replicas"])
     patch = {"metadata": {"uid": job["metadata"]["uid"]}, "spec": spec}
     return patch if _changes(job["spec"], spec) else None
 

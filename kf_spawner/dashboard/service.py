@@ -163,11 +163,11 @@ class DashboardService:
         job = {**draft.job, "metadata": {"name": meta["name"], "namespace": namespace, **meta}}
         return access, replace(draft, job=job)
 
-    async def change(self, caller: Caller, namespace: str, name: str, wishes: dict[str, Any]) -> dict[str, Any]:
+    async def change(self, caller: Caller, namespace: str, name: str, changes: dict[str, Any]) -> dict[str, Any]:
         """Suspends, resumes or scales the job, and returns it. The body is as in `changes.patch_of`."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
-            patch = patch_of(job, wishes)
+            patch = patch_of(job, changes)
             return await client.patch(TFJOBS, name, patch, namespace) if patch else job
 
     async def delete(self, caller: Caller, namespace: str, name: str) -> Deletion:

@@ -95,7 +95,7 @@ def test_yaml_is_what_would_make_the_job_again():
 
 
 @pytest.mark.parametrize(
-    ("wishes", "spec"),
+    ("changes", "spec"),
     [
         ({"suspend": True}, {"runPolicy": {"suspend": True}}),
         ({"replicas": {"Worker": 3}}, {"tfReplicaSpecs": {"worker": {"replicas": 3}}}),
@@ -105,17 +105,17 @@ def test_yaml_is_what_would_make_the_job_again():
         ),
     ],
 )
-def test_a_patch_touches_what_was_asked_for(wishes, spec):
-    assert patch_of(job(), wishes) == {"metadata": {"uid": "job-uid"}, "spec": spec}
+def test_a_patch_touches_what_was_asked_for(changes, spec):
+    assert patch_of(job(), changes) == {"metadata": {"uid": "job-uid"}, "spec": spec}
 
 
-@pytest.mark.parametrize("wishes", [{"suspend": True}, {"replicas": {"Worker": 2}}])
-def test_nothing_is_sent_for_what_is_so_already(wishes):
-    assert patch_of(job(runPolicy={"suspend": True}), wishes) is None
+@pytest.mark.parametrize("changes", [{"suspend": True}, {"replicas": {"Worker": 2}}])
+def test_nothing_is_sent_for_what_is_so_already(changes):
+    assert patch_of(job(runPolicy={"suspend": True}), changes) is None
 
 
 @pytest.mark.parametrize(
-    ("wishes", "status", "field"),
+    ("changes", "status", "field"),
     [
         ({}, 400, "body"),
         ({"pause": True}, 400, "pause"),
@@ -131,9 +131,9 @@ def test_nothing_is_sent_for_what_is_so_already(wishes):
         ({"replicas": {"Worker": 100000}}, 422, "replicas.Worker"),
     ],
 )
-def test_wishes_that_cannot_be(wishes, status, field):
+def test_wrong_changes_are_refused(changes, status, field):
     with pytest.raises(RequestError) as refused:
-        patch_of(job(), wishes)
+        patch_of(job(), changes)
     assert (refused.value.status, refused.value.field) == (status, field)
 
 

@@ -38,8 +38,8 @@ AT = web.AppKey("at", str)
 """The address that a backend listens on."""
 
 
-class World:
-    """The endpoints that the door leads to."""
+class Endpoints:
+    """The services and pods of the endpoints behind the door."""
 
     def __init__(self) -> None:
         self.services: list[dict[str, Any]] = []
@@ -88,8 +88,8 @@ async def serve_as_a_pod(stack: AsyncExitStack) -> str:
 
 
 class Door:
-    def __init__(self, hub: BareHub, world: World, url: str, port: int, process: Process) -> None:
-        self.hub, self.world, self.url, self.port, self.process = hub, world, url, port, process
+    def __init__(self, hub: BareHub, endpoints: Endpoints, url: str, port: int, process: Process) -> None:
+        self.hub, self.endpoints, self.url, self.port, self.process = hub, endpoints, url, port, process
 
     async def request(self, method: str, path: str, token: str | None = None, **kwargs: Any) -> Any:
         headers = dict(kwargs.pop("headers", {}))
@@ -113,11 +113,11 @@ class Door:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, world: World, targets: Targets, **settings: Any
+    folder: Path, endpoints: Endpoints, targets: Targets, **settings: Any
 ) -> AsyncIterator[tuple[Process, int, int]]:
-    """Traefik with routes to `targets` and the endpoints of `world`; its process, its port and that of its ping."""
+    """Traefik with routes to `targets` and `endpoints`; its process, its port and that of its ping."""
     port, ping = free_ports(2)
-    async with Provider(lambda: world.configuration(targets)) as provider:
+    async with Provider(lambda: endpoints.configuration(targets)) as provider:
         where = {"host": "127.0.0.1", "port": port, "ping_host": "127.0.0.1", "ping_port": ping}
         file = folder / "static.yaml"
         file.write_text(json.dumps(static(**where, dynamic_url=provider.url, **settings)))
@@ -133,5 +133,5 @@ async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Proce
     (proxy,) = free_ports(1)
     address = f"http://127.0.0.1:{proxy}"
     targets = Targets(address, f"{address}/hub/kf/authorize")
-    async with running(folder, World(), targets, **settings) as (process, port, ping):
+    async with running(folder, Endpoints(), targets, **settings) as (process, port, ping):
         yield process, port, ping, proxy

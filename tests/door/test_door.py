@@ -12,7 +12,7 @@ import pytest_asyncio
 from kf_spawner.door.dynamic import Targets
 from tests.fixtures.bare_hub import BareHub, until
 
-from .running_door import Door, World, endpoint_service, ready_pod, running, serve_as_a_pod
+from .running_door import Door, Endpoints, endpoint_service, ready_pod, running, serve_as_a_pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,26 +22,26 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
     folder = tmp_path_factory.mktemp("door")
     async with AsyncExitStack() as stack:
         hub = await stack.enter_async_context(BareHub(folder))
-        world = World()
+        endpoints = Endpoints()
         alice, bob = await serve_as_a_pod(stack), await serve_as_a_pod(stack)
-        world.services = [
+        endpoints.services = [
             endpoint_service("kf-alice", "digits"),
             endpoint_service("kf-bob", "digits"),
             endpoint_service("kf-alice", "loading"),
         ]
-        world.pods = [
+        endpoints.pods = [
             ready_pod("kf-alice", "digits", alice),
             ready_pod("kf-bob", "digits", bob),
             ready_pod("kf-alice", "loading", "127.77.4.1", ready=False),
         ]
         targets = Targets(hub.proxy_url, hub.authorize_url)
-        process, port, _ = await stack.enter_async_context(running(folder, world, targets))
+        process, port, _ = await stack.enter_async_context(running(folder, endpoints, targets))
         url = f"http://127.0.0.1:{port}"
         async with aiohttp.ClientSession() as http, http.get(f"{url}/hub/health") as answer:
             assert answer.status == 200, "a door that answers its ping knows the way to the hub"
         token = await hub.token("alice")
         await until(f"{url}/serving/kf-alice/digits/v1", headers={"Authorization": f"token {token}"})
-        yield Door(hub, world, url, port, process)
+        yield Door(hub, endpoints, url, port, process)
         assert process.log.read_text() == "", "Traefik has something to complain about"
 
 
@@ -149,8 +149,8 @@ TRICKS = [
 
 @pytest.mark.parametrize("target", TRICKS)
 async def test_no_spelling_of_a_path_crosses_from_one_tenant_to_another(opened: Door, target: str) -> None:
-    alice_at = opened.world.pods[0]["status"]["podIP"]
-    bob_at = opened.world.pods[1]["status"]["podIP"]
+    alice_at = opened.endpoints.pods[0]["status"]["podIP"]
+    bob_at = opened.endpoints.pods[1]["status"]["podIP"]
     status, answer = await opened.raw(target, await opened.hub.token("bob"))
     assert f'"at": "{alice_at}"' not in answer, "bob's token reached alice's model"
     if status == 200:
@@ -197,21 +197,21 @@ async def test_endpoints_come_and_go_while_the_door_serves(opened: Door) -> None
     headers = {"Authorization": f"token {carol}"}
     path = f"{opened.url}/serving/kf-carol/late/v1"
     await until(path, 404, headers=headers)
-    opened.world.services.append(endpoint_service("kf-carol", "late"))
+    opened.endpoints.services.append(endpoint_service("kf-carol", "late"))
     await until(path, 503, headers=headers)
-    opened.world.pods.append(ready_pod("kf-carol", "late", opened.world.pods[0]["status"]["podIP"]))
+    opened.endpoints.pods.append(ready_pod("kf-carol", "late", opened.endpoints.pods[0]["status"]["podIP"]))
     await until(path, 200, headers=headers)
-    opened.world.services.pop()
-    opened.world.pods.pop()
+    opened.endpoints.services.pop()
+    opened.endpoints.pods.pop()
     await until(path, 404, headers=headers)
 
 
 async def test_no_endpoints_at_all_is_a_configuration_that_traefik_takes(opened: Door) -> None:
-    kept = opened.world.services
+    kept = opened.endpoints.services
     alice = {"Authorization": f"token {await opened.hub.token('alice')}"}
-    opened.world.services = []
+    opened.endpoints.services = []
     await until(opened.url + PREDICT, 404, headers=alice)
-    opened.world.services = kept
+    opened.endpoints.services = kept
     await until(opened.url + PREDICT, 200, headers=alice)
 
 

@@ -2,7 +2,7 @@
 what the API server acknowledged before, meanwhile and after is there.
 
 One round a component by default; `make test-faults` does ten (KF_FAULT_ROUNDS). The seed is printed, and taken from
-KF_FAULT_SEED to play a run again.
+KF_FAULT_SEED to repeat a run.
 """
 
 import asyncio

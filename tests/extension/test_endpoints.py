@@ -157,7 +157,7 @@ async def test_a_route_that_is_late_is_waited_for_and_a_missing_endpoint_is_not(
 
 
 async def make_ready(workspace, server):
-    """Plays the node: says that the endpoint's pod runs, which no node may take."""
+    """Reports the endpoint's pod as running: no node runs it."""
     nowhere = {"spec": {"template": {"spec": {"nodeSelector": {"kf-spawner.io/nowhere": "true"}}}}}
     await workspace.admin.patch(DEPLOYMENTS, "digits", nowhere, workspace.namespace)
     async with asyncio.timeout(90):

@@ -25,8 +25,8 @@ class Pod:
         return {**ours, "kubernetes.io/metadata.name": self.namespace}
 
 
-def world(objects: list[dict]) -> dict[str, Pod]:
-    """All who are asked about, by name."""
+def example_pods(objects: list[dict]) -> dict[str, Pod]:
+    """The pods of the tests, by name."""
     templates = {part: only(objects, "Deployment", part)["spec"]["template"]["metadata"] for part in PARTS}
     return {
         **{part: Pod("hubs", template["labels"]) for part, template in templates.items()},
@@ -65,7 +65,7 @@ def is_open(rule: dict, port: int, protocol: str = "TCP") -> bool:
 
 
 def who_may_reach(objects: list[dict], target: str, port: int) -> set[str]:
-    pods = world(objects)
+    pods = example_pods(objects)
     pod = pods[target]
     holding = [
         spec

@@ -99,12 +99,12 @@ async def browser(hub, user):
 
 
 @pytest.fixture
-def world(cluster, user):
-    return World(cluster, user)
+def resources(cluster, user):
+    return UserResources(cluster, user)
 
 
-class World:
-    """What is there of a user in Kubernetes."""
+class UserResources:
+    """A user's objects in Kubernetes."""
 
     def __init__(self, client: Client, user: str):
         self.client = client
@@ -143,19 +143,19 @@ class World:
         return True
 
 
-async def limit(world: World, hard: dict[str, str], *, refused: tuple[Resource, dict]) -> None:
+async def limit(resources: UserResources, hard: dict[str, str], *, refused: tuple[Resource, dict]) -> None:
     """A quota in the user's namespace, in force when this returns: it refuses one more such object with this spec."""
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "tight"}, "spec": {"hard": hard}}
-    await world.client.request("POST", f"/api/v1/namespaces/{world.namespace}/resourcequotas", body=quota)
+    await resources.client.request("POST", f"/api/v1/namespaces/{resources.namespace}/resourcequotas", body=quota)
     resource, spec = refused
     probe = {"apiVersion": "v1", "kind": resource.kind, "metadata": {"generateName": "probe-"}, "spec": spec}
 
     async def in_force() -> bool:
         try:
-            made = await world.client.create(resource, probe, world.namespace)
+            made = await resources.client.create(resource, probe, resources.namespace)
         except Forbidden as error:
             return "exceeded quota" in error.message  # there may be no account yet
-        await world.client.delete(resource, made["metadata"]["name"], world.namespace, grace_period=0)
+        await resources.client.delete(resource, made["metadata"]["name"], resources.namespace, grace_period=0)
         return False
 
     await until(in_force)

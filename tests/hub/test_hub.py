@@ -27,26 +27,26 @@ async def test_the_form_shows_what_can_be_had(node, browser, user):
     assert 'value="500m"' in page
 
 
-async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, world):
+async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, resources):
     status, _, _ = await browser.submit(
         user, image=CPU_IMAGE, cpu="250m", memory="2Gi", gpus="0", home="own", home_size="3Gi"
     )
     assert status == 200
     await until(lambda: is_ready(browser, user))
 
-    namespace = await world.client.get(NAMESPACES, world.namespace)
+    namespace = await resources.client.get(NAMESPACES, resources.namespace)
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "baseline"
     assert namespace["metadata"]["annotations"]["kf-spawner.io/user"] == user
-    await world.client.get(SERVICEACCOUNTS, "notebook", world.namespace)
-    binding = await world.client.get(ROLEBINDINGS, "notebook", world.namespace)
+    await resources.client.get(SERVICEACCOUNTS, "notebook", resources.namespace)
+    binding = await resources.client.get(ROLEBINDINGS, "notebook", resources.namespace)
     assert binding["roleRef"]["name"] == "kf-spawner-notebook"
-    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "notebook", "namespace": world.namespace}]
-    policy = await world.client.get(NETWORKPOLICIES, "kf-spawner", world.namespace)
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "notebook", "namespace": resources.namespace}]
+    policy = await resources.client.get(NETWORKPOLICIES, "kf-spawner", resources.namespace)
     assert policy["spec"] == POLICY
-    claim = await world.claim()
+    claim = await resources.claim()
     assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
 
-    spec = (await world.pod())["spec"]
+    spec = (await resources.pod())["spec"]
     (container,) = spec["containers"]
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert container["image"] == f"kf-spawner/{CPU_IMAGE}:0.1.0"
@@ -61,14 +61,14 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, wor
     assert spec["serviceAccountName"] == "notebook"
     assert spec["automountServiceAccountToken"] is True
     assert spec["enableServiceLinks"] is False
-    assert {"name": "home", "persistentVolumeClaim": {"claimName": world.claim_name}} in spec["volumes"]
+    assert {"name": "home", "persistentVolumeClaim": {"claimName": resources.claim_name}} in spec["volumes"]
     assert {"name": "home", "mountPath": "/home/jovyan"} in container["volumeMounts"]
     assert container["workingDir"] == "/home/jovyan"
     expected = {
         "HOME": "/home/jovyan",
         "KF_HOME_MOUNT": "/home/jovyan",
         "KF_JOB_HOME": "home/jovyan",
-        "KF_HOME_CLAIM": world.claim_name,
+        "KF_HOME_CLAIM": resources.claim_name,
         "KF_HUB_VERSION": __version__,
         "KF_IMAGE": container["image"],
         "KF_MODEL_SERVER_IMAGE": "kf-spawner/model-server:0.1.0",
@@ -83,7 +83,7 @@ IMAGE = f"kf-spawner/{CPU_IMAGE}:0.1.0"
 IMAGE_TOLD = f"Getting the image {IMAGE}."
 
 
-async def told(node, browser, user, world) -> list[dict]:
+async def told(node, browser, user, resources) -> list[dict]:
     """The progress entries of a start whose pod takes each step when the entry of the one before has been read."""
     node.behaviour = "nothing"
     await browser.submit(user, image=CPU_IMAGE)
@@ -96,19 +96,19 @@ async def told(node, browser, user, world) -> list[dict]:
             match entries[-1]["message"]:
                 case "Found a place on node bench.":
                     # Who waits for a volume says so again and again.
-                    await node.event(await world.claim(), "ExternalProvisioning", "waiting for a volume")
-                    await node.event(await world.pod(), "Pulling", f'Pulling image "{IMAGE}"')
+                    await node.event(await resources.claim(), "ExternalProvisioning", "waiting for a volume")
+                    await node.event(await resources.pod(), "Pulling", f'Pulling image "{IMAGE}"')
                 case message if message == IMAGE_TOLD:
-                    await node.event(await world.pod(), "Started", "Started container notebook")
+                    await node.event(await resources.pod(), "Started", "Started container notebook")
                 case "Starting the notebook server.":
-                    await node.run(await world.pod())
+                    await node.run(await resources.pod())
             if entries[-1].get("ready"):
                 return entries
     raise AssertionError(entries)
 
 
-async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user, world):
-    entries = await told(node, browser, user, world)
+async def test_progress_is_told_in_sentences_while_it_happens(node, browser, user, resources):
+    entries = await told(node, browser, user, resources)
     said = [entry["message"] for entry in entries]
     for sentence in (
         f"Preparing your namespace kf-{user}.",
@@ -122,18 +122,18 @@ async def test_progress_is_told_in_sentences_while_it_happens(node, browser, use
     assert percents == sorted(percents)
 
     await stopped(browser, user)
-    again = await told(node, browser, user, world)
+    again = await told(node, browser, user, resources)
     assert not [entry["message"] for entry in again if "home volume" in entry["message"]], "it is there already"
 
 
-async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, browser, user, world):
+async def test_a_wrong_value_is_told_beside_its_field_and_nothing_is_made(node, browser, user, resources):
     status, page, _ = await browser.submit(user, image=CPU_IMAGE, cpu="64", memory="lots")
     page = html.unescape(page)
     assert status == 400
     assert "64 is more than any node of this cluster has: ask for at most 4" in page
     assert "'lots' is not an amount" in page
     assert 'value="lots"' in page
-    assert await world.is_untouched()
+    assert await resources.is_untouched()
 
 
 BAD_BODIES = [
@@ -148,18 +148,18 @@ BAD_BODIES = [
 ]
 
 
-async def test_bad_options_by_rest_are_refused_and_nothing_is_made(node, browser, user, world):
+async def test_bad_options_by_rest_are_refused_and_nothing_is_made(node, browser, user, resources):
     for body, words in BAD_BODIES:
         status, text = await browser.api("POST", f"/users/{user}/server", body)
         assert status == 400, (body, text)
         assert words in json.loads(text)["message"], (body, text)
-    assert await world.is_untouched()
+    assert await resources.is_untouched()
     # What was refused is not remembered: a start without options is one with defaults.
     status, text = await browser.api("POST", f"/users/{user}/server", {})
     assert status in (201, 202), text
 
 
-async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, user, world):
+async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, cpu="300m", home="none")
     await until(lambda: is_ready(browser, user))
     await stopped(browser, user)
@@ -171,11 +171,11 @@ async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, 
     assert "checked" in page.partition('id="home-none"')[2].partition(">")[0]
 
 
-async def test_without_a_home_volume_the_home_is_the_pods_own(node, browser, user, world):
+async def test_without_a_home_volume_the_home_is_the_pods_own(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
-    assert await world.claim() is None
-    pod = await world.pod()
+    assert await resources.claim() is None
+    pod = await resources.pod()
     assert {"name": "workspace", "emptyDir": {}} in pod["spec"]["volumes"]
     assert "KF_HOME_CLAIM" not in [variable["name"] for variable in pod["spec"]["containers"][0]["env"]]
 
@@ -187,20 +187,20 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("behaviour", "words"), FAILURES)
-async def test_a_failed_start_says_why_and_leaves_no_pod(node, browser, user, world, behaviour, words):
+async def test_a_failed_start_says_why_and_leaves_no_pod(node, browser, user, resources, behaviour, words):
     node.behaviour = behaviour
     last = await failure(browser, user, image=CPU_IMAGE)
     assert words in last["message"]
     assert "<unknown>" not in last["html_message"]
-    await until(world.gone)
-    assert await world.claim() is not None
+    await until(resources.gone)
+    assert await resources.claim() is not None
 
 
-async def test_no_room_is_named_within_seconds(node, browser, user, world):
+async def test_no_room_is_named_within_seconds(node, browser, user, resources):
     """Two servers of 3 cores each do not fit on a node of 4: the second is told so, and why."""
 
     async def is_empty() -> bool:
-        return not (await world.client.list(PODS))["items"]
+        return not (await resources.client.list(PODS))["items"]
 
     await until(is_empty)
     await browser.submit(user, image=CPU_IMAGE, cpu="3")
@@ -212,42 +212,42 @@ async def test_no_room_is_named_within_seconds(node, browser, user, world):
     assert "Insufficient cpu" in last["message"]
 
 
-async def test_a_quota_is_named(node, browser, user, world):
+async def test_a_quota_is_named(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
     await stopped(browser, user)
     probe = {"containers": [{"name": "a", "image": "a", "resources": {"requests": {"cpu": "2"}}}]}
-    await limit(world, {"requests.cpu": "1"}, refused=(PODS, probe))
+    await limit(resources, {"requests.cpu": "1"}, refused=(PODS, probe))
     last = await failure(browser, user, image=CPU_IMAGE, cpu="2")
     assert "Your quota does not allow" in last["message"]
     assert "it needs requests.cpu=2" in last["message"]
-    assert await world.pod() is None
+    assert await resources.pod() is None
 
 
-async def test_a_namespace_of_somebody_else_is_not_entered(node, browser, user, world):
-    await world.client.create(
-        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": world.namespace}}
+async def test_a_namespace_of_somebody_else_is_not_entered(node, browser, user, resources):
+    await resources.client.create(
+        NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": resources.namespace}}
     )
     last = await failure(browser, user, image=CPU_IMAGE)
     assert "exists and is not yours" in last["message"]
-    assert await world.pod() is None
+    assert await resources.pod() is None
 
 
-async def test_a_pod_deleted_while_it_starts_ends_the_start(node, browser, user, world):
+async def test_a_pod_deleted_while_it_starts_ends_the_start(node, browser, user, resources):
     node.behaviour = "nothing"
     await browser.submit(user, image=CPU_IMAGE, home="none")
 
     async def has_its_place() -> bool:
-        pod = await world.pod()
+        pod = await resources.pod()
         return pod is not None and bool(pod["spec"].get("nodeName"))
 
     await until(has_its_place)
-    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=0)
+    await resources.client.delete(PODS, resources.pod_name, resources.namespace, grace_period=0)
     last = (await progress(browser, user))[-1]
     assert "was deleted while it started" in last["message"]
 
 
-async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_again(node, browser, user, world):
+async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_again(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
     condition = {
@@ -256,10 +256,10 @@ async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_ag
         "reason": "EvictionByEvictionAPI",
         "message": "evicting",
     }
-    await world.client.patch(
-        PODS, world.pod_name, {"status": {"conditions": [condition]}}, world.namespace, subresource="status"
+    await resources.client.patch(
+        PODS, resources.pod_name, {"status": {"conditions": [condition]}}, resources.namespace, subresource="status"
     )
-    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=0)
+    await resources.client.delete(PODS, resources.pod_name, resources.namespace, grace_period=0)
 
     async def is_told() -> bool:
         page = html.unescape(await browser.form(user))
@@ -272,36 +272,38 @@ async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_ag
     assert 'id="ended"' not in await browser.form(user)
 
 
-async def test_a_server_whose_node_is_lost_ends_when_its_pod_is_given_up(node, browser, user, world):
+async def test_a_server_whose_node_is_lost_ends_when_its_pod_is_given_up(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
     await node.lose()
-    await world.client.delete(PODS, world.pod_name, world.namespace, grace_period=1)  # as Kubernetes does, later
+    await resources.client.delete(
+        PODS, resources.pod_name, resources.namespace, grace_period=1
+    )  # as Kubernetes does, later
 
     async def is_told() -> bool:
         return "The server's pod was deleted." in html.unescape(await browser.form(user))
 
     await until(is_told)
-    assert await world.pod() is None
+    assert await resources.pod() is None
 
 
-async def test_a_server_whose_node_is_lost_can_be_stopped(node, browser, user, world):
+async def test_a_server_whose_node_is_lost_can_be_stopped(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
     await node.lose()
     await stopped(browser, user)
-    assert await world.pod() is None
+    assert await resources.pod() is None
 
 
-async def test_a_killed_hub_finds_servers_and_sessions_again(hub, node, browser, user, world):
+async def test_a_killed_hub_finds_servers_and_sessions_again(hub, node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE)
     await until(lambda: is_ready(browser, user))
-    before = (await world.pod())["metadata"]["uid"]
+    before = (await resources.pod())["metadata"]["uid"]
     await hub.kill()
     await hub.start()
     await until(lambda: is_ready(browser, user))  # with the same cookies
-    assert (await world.pod())["metadata"]["uid"] == before
-    assert await whose(hub, await world.token()) == user
+    assert (await resources.pod())["metadata"]["uid"] == before
+    assert await whose(hub, await resources.token()) == user
     status, text = await browser.get(f"/user/{user}/api")
     assert status == 200
     assert "hand-made" in text

@@ -1,7 +1,7 @@
 """TFJobs, good and bad at each field, for tests of who refuses which: `path` and `value` as `changed` takes them."""
 
+from tests.tfjob.builders import replica
 from tests.tfjob.test_validation import CASES, CONTAINERS, SPECS, changed
-from tests.tfjob.world import replica
 
 WORKER = "spec/tfReplicaSpecs/Worker"
 POLICY = "spec/runPolicy"

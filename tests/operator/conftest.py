@@ -150,7 +150,7 @@ async def client(control_plane) -> AsyncIterator[Client]:
 
 @dataclass
 class Namespace:
-    """Jobs of one test, and hands to play the node with."""
+    """The namespace of one test: its jobs, and reports on their pods as a kubelet makes them."""
 
     client: Client
     name: str
@@ -169,7 +169,7 @@ class Namespace:
         return {item["metadata"]["name"]: item for item in (await self.client.list(SERVICES, self.name))["items"]}
 
     async def put(self, pod: str, phase: str, *, code: int | None = None) -> None:
-        """What a kubelet would report of `pod`."""
+        """Reports a phase of `pod` as a kubelet does."""
         state: dict = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
         if code is not None:
             state = {"terminated": {"exitCode": code}}
@@ -229,15 +229,15 @@ class Namespace:
 
         await self.until(told)
 
-    async def until_made_anew(self, before: dict) -> dict:
-        """The pod that takes the place of `before`."""
+    async def until_recreated(self, before: dict) -> dict:
+        """The pod that replaces `before`."""
         meta = before["metadata"]
 
-        async def made_anew():
+        async def recreated():
             pod = (await self.pods()).get(meta["name"])
             return pod if pod and pod["metadata"]["uid"] != meta["uid"] else None
 
-        return await self.until(made_anew)
+        return await self.until(recreated)
 
     async def describe(self) -> str:
         jobs = (await self.client.list(TFJOBS, self.name))["items"]

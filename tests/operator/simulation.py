@@ -1,6 +1,6 @@
-"""An API server in memory that fails when told to, and the real controller with informers that run behind.
+"""An API server in memory that fails on request, and the real controller with informers that lag behind.
 
-Nothing runs by itself: a test brings news, lets the controller take its turns, and moves a clock of its own.
+Nothing runs by itself: a test delivers changes, lets the controller take its turns, and moves the clock.
 """
 
 import asyncio
@@ -27,11 +27,11 @@ LONG = 10_000
 
 
 class Died(BaseException):
-    """The operator's process was killed. No code of ours may catch it, as none could."""
+    """The operator's process was killed. The operator's code must not catch this."""
 
 
 class Violation(BaseException):
-    """What must never happen has happened. The controller, which goes on after any error, must not hide it."""
+    """Something forbidden happened. The controller continues after any error and must not hide this one."""
 
 
 class Api:
@@ -41,8 +41,8 @@ class Api:
         self.objects: dict[tuple[str, str], dict] = {}
         self.log: dict[str, list[tuple[str, dict | None]]] = {}
         self.moment = 0.0  # seconds since EPOCH
-        self.refusal: type[ApiError] | None = None  # what every new pod meets, such as a quota
-        self.refused: set[str] = set()  # owners of pods that met it
+        self.refusal: type[ApiError] | None = None  # the answer to the creation of any pod, as with a quota
+        self.refused: set[str] = set()  # owners of refused pods
         self._versions = itertools.count(1)
 
     def now(self) -> datetime:
@@ -62,7 +62,7 @@ class Api:
         self.log[kind].append((name, None))
 
     def terminate(self, kind: str, name: str, *, grace: int = GRACE) -> None:
-        """Pods go once their node says so, all else at once."""
+        """A pod remains until its node ends it; any other object is removed at once."""
         held = self.objects[kind, name]
         if kind != POD or grace == 0:
             self.remove(kind, name)
@@ -79,7 +79,7 @@ class Api:
         return self.objects[NODE, node]["status"]["conditions"][0]["status"] == "True"
 
     def end_terminating_pods(self) -> None:
-        """What kubelets do, where they still do anything."""
+        """Removes terminating pods, as the kubelets of ready nodes do."""
         for name, pod in self.of(POD).items():
             if pod["metadata"].get("deletionTimestamp") and (not node_of(pod) or self.is_ready(node_of(pod))):
                 self.remove(POD, name)
@@ -116,12 +116,12 @@ class Api:
     def check_creation(self, pod: dict) -> None:
         job = self.job_of(pod)
         if job and _memory(job, pod).get("succeeded"):
-            raise Violation(f"{pod['metadata']['name']} has succeeded and is made again")
+            raise Violation(f"{pod['metadata']['name']} has succeeded and is created again")
 
     def check_deletion(self, pod: dict) -> None:
-        """A failed replica's pod is what tells of the failure: it may go only once that is written down.
+        """A failed pod is the only record of its failure: it may be deleted only once the status records the failure.
 
-        Or that it was to go anyway, as the failed pod that a job adopts which is made suspended.
+        Or once the status records that the pod was dropped: a suspended job drops a failed pod that it adopts.
         """
         job = self.job_of(pod)
         if job is None or job["metadata"].get("edited") or is_finished(job.get("status") or {}):
@@ -141,7 +141,7 @@ class SimulatedClient:
     """The verbs that the controller uses, for one process of it.
 
     `budget`: requests until that process dies. `lose`: the answer to that request is lost. `meanwhile`: what happens
-    in the world while that request is under way. All count from 1; 0 is never.
+    during that request. All count from 1; 0 is never.
     """
 
     def __init__(self, api: Api):
@@ -226,7 +226,7 @@ class SimulatedClient:
 
 class NoEvents:
     def event(self, *_args: object) -> None:
-        """Events are a courtesy; nothing depends on them."""
+        """Nothing depends on events."""
 
 
 class SlowClockLoop(asyncio.SelectorEventLoop):
@@ -241,7 +241,7 @@ class SlowClockLoop(asyncio.SelectorEventLoop):
 
 
 class Alarm(logging.Handler):
-    """An error that the controller did not foresee is a mistake of ours, however well it goes on after it."""
+    """Any logged exception is a defect of the controller, even if it continues."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info:
@@ -249,7 +249,7 @@ class Alarm(logging.Handler):
 
 
 class SimulatedOperator:
-    """The controller's life: its processes, one after the other, what each one has seen, and its turns."""
+    """The controller: its processes, one after another, the changes that each has seen, and its turns."""
 
     def __init__(self, api: Api):
         self.api = api
@@ -310,7 +310,7 @@ class SimulatedOperator:
     # What it does
 
     def take_turns(self, limit: int = 1, **faults) -> int:
-        """Works off up to `limit` keys that are due, and says how many there were; it may die over it."""
+        """Handles up to `limit` keys that are due; returns their number. A fault may kill the process."""
         self.client.plan(**faults)
         turns = 0
         try:

@@ -13,7 +13,7 @@ from tests.k8s.quantity_table import TABLE
 from tests.operator.admission_table import CONTAINERS, INVALID, INVALID_PODS, VALID, changed
 from tests.operator.conftest import MANIFESTS
 from tests.operator.past_admission import PastAdmission
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 pytestmark = pytest.mark.usefixtures("operator_kubeconfig")
 

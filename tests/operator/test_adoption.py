@@ -1,4 +1,4 @@
-"""Adoption and release of children on a real API server, with its garbage collector; the tests play the kubelet."""
+"""Adoption and release of children on a real API server, with its garbage collector; the tests act as the kubelet."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from kf_spawner.operator.view import View
 from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME, TFJOBS, TYPE_LABEL
 from kf_spawner.tfjob.ownership import controller_of
 from tests.operator.conftest import Namespace
-from tests.tfjob.world import claim, job, template
+from tests.tfjob.builders import claim, job, template
 
 pytestmark = pytest.mark.usefixtures("shared_operator")
 
@@ -122,7 +122,7 @@ async def test_one_too_many_is_adopted_and_removed(namespace):
     await until_owned(namespace, again)
 
 
-async def test_a_claim_is_adopted_when_its_pod_is_made_anew(namespace):
+async def test_a_claim_is_adopted_when_its_pod_is_created_again(namespace):
     """Claims are not watched: the API server says that there is one."""
     spec = job(Worker=1, restart="ExitCode")
     spec["spec"]["tfReplicaSpecs"]["Worker"]["volumeClaimTemplates"] = [claim("data")]
@@ -132,7 +132,7 @@ async def test_a_claim_is_adopted_when_its_pod_is_made_anew(namespace):
     again = await namespace.create(spec)
     await until_owned(namespace, again)
     await namespace.put(FIRST, "Failed", code=137)
-    await namespace.until_made_anew(before[FIRST])
+    await namespace.until_recreated(before[FIRST])
     held = await namespace.client.get(CLAIMS, f"data-{FIRST}", namespace.name)
     assert held["metadata"]["uid"] == first["metadata"]["uid"]
     assert controller_of(held) == again["metadata"]["uid"]
@@ -211,15 +211,15 @@ async def test_a_pod_that_is_labelled_otherwise_is_released_and_adopted_when_lab
     await namespace.until_told("TFJob mnist is created.")
 
 
-async def test_a_released_pod_is_made_anew_once_its_name_is_free(namespace):
+async def test_a_released_pod_is_created_again_once_its_name_is_free(namespace):
     before = await start(namespace, job(Worker=1), FIRST)
     made = await namespace.job()
     await label(namespace, FIRST, job="another")
     await until_owned(namespace, None)
     await namespace.client.delete(PODS, FIRST, namespace.name, grace_period=0)
-    anew = await until_owned(namespace, made)
-    assert uids(anew).keys() == uids(before).keys()
-    assert uids(anew) != uids(before)
+    again = await until_owned(namespace, made)
+    assert uids(again).keys() == uids(before).keys()
+    assert uids(again) != uids(before)
 
 
 async def test_a_service_is_released_and_adopted(namespace):

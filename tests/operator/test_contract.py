@@ -1,8 +1,8 @@
 """The contract of a TFJob, row by row, on a real API server with the operator as a process.
 
-Every row below is one promise: what a job says, what happens to it, what must come of it. All rows are played at
-once (see `stage.py`), each is one test. What else there is to the contract: validation in `test_admission.py`,
-PodGroups in `test_podgroups.py`, old versions in `test_versions.py`, the original's mistakes in `test_defects.py`.
+Every row below is one promise: a job's spec, what happens to the job, and what must result. All rows run at once
+(see `job_driver.py`); each is one test. The rest of the contract: validation in `test_admission.py`, PodGroups in
+`test_podgroups.py`, old versions in `test_versions.py`, the original's mistakes in `test_defects.py`.
 """
 
 import asyncio
@@ -13,8 +13,8 @@ import pytest
 
 from kf_spawner.kube.resources import NAMESPACES
 from tests.operator.conftest import an_operator
-from tests.operator.played import Played
-from tests.operator.stage import Row, Scene, Stage
+from tests.operator.contract_run import ContractRun
+from tests.operator.job_driver import JobDriver, Row, Snapshot
 
 LABEL = "training.kubeflow.org/"
 
@@ -45,60 +45,61 @@ def tasks(**counts: int) -> set[str]:
     return {f"{kind.lower()}-{index}" for kind, count in counts.items() for index in range(count)}
 
 
-# Checks of what the fields of a row cannot say
+# Checks that the fields of a row cannot express
 
 
-def spec_is_untouched(scene: Scene) -> None:
-    assert scene.job
-    assert scene.job["spec"] == scene.row.manifest()["spec"]
-    assert set(scene.job["metadata"]) <= {
+def spec_is_untouched(snapshot: Snapshot) -> None:
+    assert snapshot.job
+    assert snapshot.job["spec"] == snapshot.row.manifest()["spec"]
+    assert set(snapshot.job["metadata"]) <= {
         "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp"
     }  # fmt: skip
 
 
-def defaults_are_in_the_pod(scene: Scene) -> None:
-    spec_is_untouched(scene)
-    pod = scene.pods["worker-0"]["spec"]
+def defaults_are_in_the_pod(snapshot: Snapshot) -> None:
+    spec_is_untouched(snapshot)
+    pod = snapshot.pods["worker-0"]["spec"]
     assert pod["restartPolicy"] == "Never"
     ports = [(port["name"], port["containerPort"]) for port in pod["containers"][0]["ports"]]
     assert ports == [("tfjob-port", 2222)]
-    assert scene.status["startTime"]
-    assert scene.status["lastReconcileTime"]
+    assert snapshot.status["startTime"]
+    assert snapshot.status["lastReconcileTime"]
 
 
-def own_ports_are_kept(scene: Scene) -> None:
-    ports = scene.pods["worker-0"]["spec"]["containers"][0]["ports"]
+def own_ports_are_kept(snapshot: Snapshot) -> None:
+    ports = snapshot.pods["worker-0"]["spec"]["containers"][0]["ports"]
     assert [(port["name"], port["containerPort"]) for port in ports] == [("tfjob-port", 5000), ("board", 6006)]
-    served = [(port["name"], port["port"]) for port in scene.services["worker-0"]["spec"]["ports"]]
+    served = [(port["name"], port["port"]) for port in snapshot.services["worker-0"]["spec"]["ports"]]
     assert served == [("tfjob-port", 5000), ("board", 6006)]
     assert (
-        scene.tf_config("worker-0")["cluster"]["worker"][0] == f"{scene.row.name}-worker-0.{scene.namespace}.svc:5000"
+        snapshot.tf_config("worker-0")["cluster"]["worker"][0]
+        == f"{snapshot.row.name}-worker-0.{snapshot.namespace}.svc:5000"
     )
 
 
-def other_ports_get_ours_beside(scene: Scene) -> None:
-    ports = scene.pods["worker-0"]["spec"]["containers"][0]["ports"]
+def other_ports_get_ours_beside(snapshot: Snapshot) -> None:
+    ports = snapshot.pods["worker-0"]["spec"]["containers"][0]["ports"]
     assert [(port["name"], port["containerPort"]) for port in ports] == [("board", 6006), ("tfjob-port", 2222)]
 
 
-def labels_names_owners(scene: Scene) -> None:
-    assert scene.job
-    for task, pod in scene.pods.items():
+def labels_names_owners(snapshot: Snapshot) -> None:
+    assert snapshot.job
+    for task, pod in snapshot.pods.items():
         kind, _, index = task.rpartition("-")
         identity = {
             LABEL + "operator-name": "tfjob-controller",
-            LABEL + "job-name": scene.row.name,
+            LABEL + "job-name": snapshot.row.name,
             LABEL + "replica-type": kind,
             LABEL + "replica-index": index,
         }
         role = {LABEL + "job-role": "master"} if task == "chief-0" else {}
         owner = {
-            "apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": scene.row.name,
-            "uid": scene.job["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True,
+            "apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": snapshot.row.name,
+            "uid": snapshot.job["metadata"]["uid"], "controller": True, "blockOwnerDeletion": True,
         }  # fmt: skip
-        service = scene.services[task]
+        service = snapshot.services[task]
         for child in (pod, service):
-            assert child["metadata"]["name"] == f"{scene.row.name}-{task}"
+            assert child["metadata"]["name"] == f"{snapshot.row.name}-{task}"
             assert child["metadata"]["labels"] == {**identity, **role}
             assert child["metadata"]["ownerReferences"] == [owner]
         assert service["spec"]["clusterIP"] == "None"
@@ -107,70 +108,70 @@ def labels_names_owners(scene: Scene) -> None:
 
 
 def leads(task: str):
-    def check(scene: Scene) -> None:
+    def check(snapshot: Snapshot) -> None:
         role = LABEL + "job-role"
-        assert {t for t, pod in scene.pods.items() if pod["metadata"]["labels"].get(role) == "master"} == {task}
+        assert {t for t, pod in snapshot.pods.items() if pod["metadata"]["labels"].get(role) == "master"} == {task}
 
     return check
 
 
-def cluster_is_dense(scene: Scene) -> None:
+def cluster_is_dense(snapshot: Snapshot) -> None:
     def addresses(kind: str, count: int) -> list[str]:
-        return [f"{scene.row.name}-{kind}-{index}.{scene.namespace}.svc:2222" for index in range(count)]
+        return [f"{snapshot.row.name}-{kind}-{index}.{snapshot.namespace}.svc:2222" for index in range(count)]
 
     cluster = {"chief": addresses("chief", 1), "ps": addresses("ps", 2), "worker": addresses("worker", 2)}
-    for task in scene.pods:
+    for task in snapshot.pods:
         kind, _, index = task.rpartition("-")
-        assert scene.tf_config(task) == {
+        assert snapshot.tf_config(task) == {
             "cluster": cluster, "task": {"type": kind, "index": int(index)}, "environment": "cloud"
         }  # fmt: skip
-    assert "evaluator-0" in scene.pods
+    assert "evaluator-0" in snapshot.pods
 
 
-def cluster_is_sparse(scene: Scene) -> None:
-    host = f"{scene.row.name}-{{}}.{scene.namespace}.svc:2222".format
-    assert scene.tf_config("worker-1") == {
+def cluster_is_sparse(snapshot: Snapshot) -> None:
+    host = f"{snapshot.row.name}-{{}}.{snapshot.namespace}.svc:2222".format
+    assert snapshot.tf_config("worker-1") == {
         "cluster": {"ps": [host("ps-0"), host("ps-1")], "worker": {"1": host("worker-1")}},
         "task": {"type": "worker", "index": 1},
     }
-    assert scene.tf_config("ps-0")["cluster"]["worker"] == [host("worker-0"), host("worker-1")]
+    assert snapshot.tf_config("ps-0")["cluster"]["worker"] == [host("worker-0"), host("worker-1")]
 
 
-def hosts_have_the_domain(scene: Scene) -> None:
-    hosts = [f"{scene.row.name}-worker-{index}.{scene.namespace}.svc.corp.example:2222" for index in range(2)]
-    assert scene.tf_config("worker-0")["cluster"] == {"worker": hosts}
+def hosts_have_the_domain(snapshot: Snapshot) -> None:
+    hosts = [f"{snapshot.row.name}-worker-{index}.{snapshot.namespace}.svc.corp.example:2222" for index in range(2)]
+    assert snapshot.tf_config("worker-0")["cluster"] == {"worker": hosts}
 
 
-def there_is_no_tf_config(scene: Scene) -> None:
-    assert scene.tf_config("worker-0") is None
+def there_is_no_tf_config(snapshot: Snapshot) -> None:
+    assert snapshot.tf_config("worker-0") is None
 
 
-def start_is_that_of_the_resuming(scene: Scene) -> None:
-    resumed = scene.conditions[[c["type"] for c in scene.conditions].index("Suspended")]
-    assert scene.status["startTime"] >= resumed["lastTransitionTime"]
+def start_is_that_of_the_resuming(snapshot: Snapshot) -> None:
+    resumed = snapshot.conditions[[c["type"] for c in snapshot.conditions].index("Suspended")]
+    assert snapshot.status["startTime"] >= resumed["lastTransitionTime"]
 
 
-def nothing_was_started(scene: Scene) -> None:
-    assert "startTime" not in scene.status
+def nothing_was_started(snapshot: Snapshot) -> None:
+    assert "startTime" not in snapshot.status
 
 
-def left_alone(scene: Scene) -> None:
-    assert scene.job
-    assert not scene.status
-    assert not scene.events
+def left_alone(snapshot: Snapshot) -> None:
+    assert snapshot.job
+    assert not snapshot.status
+    assert not snapshot.events
 
 
-def refusal_is_an_event(scene: Scene) -> None:
-    refused = f"Error creating {scene.row.name}-worker-0: "
-    found = [message for kind, reason, message in scene.events if (kind, reason) == ("Warning", "FailedCreatePod")]
+def refusal_is_an_event(snapshot: Snapshot) -> None:
+    refused = f"Error creating {snapshot.row.name}-worker-0: "
+    found = [message for kind, reason, message in snapshot.events if (kind, reason) == ("Warning", "FailedCreatePod")]
     assert any(message.startswith(refused) and "nosuch" in message for message in found), found
 
 
-def ended_and_times_are_right(scene: Scene) -> None:
-    times = [condition["lastTransitionTime"] for condition in scene.conditions]
-    assert scene.status["startTime"] <= scene.status["completionTime"]
+def ended_and_times_are_right(snapshot: Snapshot) -> None:
+    times = [condition["lastTransitionTime"] for condition in snapshot.conditions]
+    assert snapshot.status["startTime"] <= snapshot.status["completionTime"]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time in times)
-    assert all(condition["lastUpdateTime"] >= condition["lastTransitionTime"] for condition in scene.conditions)
+    assert all(condition["lastUpdateTime"] >= condition["lastTransitionTime"] for condition in snapshot.conditions)
 
 
 W1, W2, W3 = {"Worker": 1}, {"Worker": 2}, {"Worker": 3}
@@ -207,12 +208,12 @@ ROWS = [
     Row("failed", W2, "all Running; is Running; worker-1 Failed 1", conditions=[CREATED, RAN, failed(1)],
         counts={"Worker": (1, 0, 1)}, check=ended_and_times_are_right),
     Row("failed-of-ps", PS, "ps-0 Failed 1", conditions=[CREATED, failed(1, "PS")]),
-    Row("restarting", W1, "worker-0 Running; is Running; worker-0 Failed 137", restart="ExitCode", anew={"worker-0"},
-        conditions=[CREATED, RESTARTING], pods=tasks(**W1), counts={"Worker": (0, 0, 0)}),
+    Row("restarting", W1, "worker-0 Running; is Running; worker-0 Failed 137", restart="ExitCode",
+        recreated={"worker-0"}, conditions=[CREATED, RESTARTING], pods=tasks(**W1), counts={"Worker": (0, 0, 0)}),
     Row("running-again", W1, "worker-0 Failed 137; is Restarting; worker-0 Running", restart="ExitCode",
-        anew={"worker-0"}, conditions=[CREATED, RUNNING], counts={"Worker": (1, 0, 0)}),
+        recreated={"worker-0"}, conditions=[CREATED, RUNNING], counts={"Worker": (1, 0, 0)}),
     Row("restarted-and-succeeded", W1, "worker-0 Failed 143; is Restarting; worker-0 Running; is Running;"
-        "worker-0 Succeeded 0", restart="ExitCode", anew={"worker-0"}, conditions=[CREATED, RAN, SUCCEEDED]),
+        "worker-0 Succeeded 0", restart="ExitCode", recreated={"worker-0"}, conditions=[CREATED, RAN, SUCCEEDED]),
     Row("success-is-final", W2, "worker-0 Succeeded 0; is Succeeded; worker-1 Failed 1", state="Succeeded",
         conditions=[CREATED, SUCCEEDED]),
     Row("failure-is-final", W2, "worker-1 Failed 1; is Failed; worker-0 Succeeded 0", state="Failed",
@@ -235,26 +236,26 @@ ROWS = [
     # Restart policies
     Row("never-1", W2, "worker-1 Failed 1", restart="Never", state="Failed"),
     Row("never-137", W2, "worker-1 Failed 137", restart="Never", state="Failed"),
-    Row("on-failure-1", W2, "worker-1 Failed 1", restart="OnFailure", state="Restarting", anew={"worker-1"}),
-    Row("always-1", W2, "worker-1 Failed 1", restart="Always", state="Restarting", anew={"worker-1"}),
+    Row("on-failure-1", W2, "worker-1 Failed 1", restart="OnFailure", state="Restarting", recreated={"worker-1"}),
+    Row("always-1", W2, "worker-1 Failed 1", restart="Always", state="Restarting", recreated={"worker-1"}),
     Row("exit-code-1", W2, "worker-1 Failed 1", restart="ExitCode", state="Failed"),
     Row("exit-code-127", W2, "worker-1 Failed 127", restart="ExitCode", state="Failed"),
-    Row("exit-code-128", W2, "worker-1 Failed 128", restart="ExitCode", state="Restarting", anew={"worker-1"}),
-    Row("exit-code-255", W2, "worker-1 Failed 255", restart="ExitCode", state="Restarting", anew={"worker-1"}),
+    Row("exit-code-128", W2, "worker-1 Failed 128", restart="ExitCode", state="Restarting", recreated={"worker-1"}),
+    Row("exit-code-255", W2, "worker-1 Failed 255", restart="ExitCode", state="Restarting", recreated={"worker-1"}),
     Row("dynamic-worker-fails", PS, "all Running; worker-1 Failed 1", spec={"enableDynamicWorker": True},
         state="Running", counts={"PS": (1, 0, 0), "Worker": (1, 0, 1)}),
-    Row("deleted-pod-comes-back", W2, "all Running; worker-1 deleted", state="Running", anew={"worker-1"},
+    Row("deleted-pod-comes-back", W2, "all Running; worker-1 deleted", state="Running", recreated={"worker-1"},
         pods=tasks(**W2)),
     # Limits
     Row("backoff-limit", W1, "worker-0 Failed 137; worker-0 Running; is Running; worker-0 Failed 137",
-        policy={"backoffLimit": 1}, restart="ExitCode", anew={"worker-0"},
+        policy={"backoffLimit": 1}, restart="ExitCode", recreated={"worker-0"},
         conditions=[CREATED, RAN, failed_because(BACKOFF)]),
     Row("backoff-limit-in-place", W1, "worker-0 restarts 2", policy={"backoffLimit": 2}, restart="OnFailure",
         conditions=[CREATED, failed_because(BACKOFF)], pods=set()),
     Row("active-deadline", W2, "", policy={"activeDeadlineSeconds": 1}, pods=set(),
         conditions=[CREATED, failed_because(DEADLINE)]),
-    Row("ttl", W1, "worker-0 Succeeded 0", policy={"ttlSecondsAfterFinished": 1}, gone=True),
-    Row("ttl-0", W1, "worker-0 Failed 1", policy={"ttlSecondsAfterFinished": 0}, gone=True),
+    Row("ttl", W1, "worker-0 Succeeded 0", policy={"ttlSecondsAfterFinished": 1}, deleted=True),
+    Row("ttl-0", W1, "worker-0 Failed 1", policy={"ttlSecondsAfterFinished": 0}, deleted=True),
     # Clean policies
     *(
         Row(f"clean-{policy or 'default'}-{end.split()[0]}".lower(), {"Chief": 1, "Worker": 3},
@@ -275,7 +276,7 @@ ROWS = [
     Row("suspended-from-the-start", W2, policy={"suspend": True}, conditions=[CREATED, SUSPENDED], pods=set(),
         check=nothing_was_started),
     Row("resume", W2, "all Running; is Running; suspend; is Suspended; resume; all Running", pods=tasks(**W2),
-        anew=tasks(**W2), conditions=[CREATED, RESUMED, RUNNING], check=start_is_that_of_the_resuming),
+        recreated=tasks(**W2), conditions=[CREATED, RESUMED, RUNNING], check=start_is_that_of_the_resuming),
     Row("scale-up", W2, "all Running; scale Worker 4", pods=tasks(Worker=4), counts={"Worker": (2, 0, 0)}),
     Row("scale-down", W3, "all Running; scale Worker 1", pods=tasks(Worker=1), counts={"Worker": (1, 0, 0)}),
     Row("type-taken-out", PS, "all Running; without PS", pods=tasks(Worker=2), counts={"Worker": (2, 0, 0)}),
@@ -296,9 +297,9 @@ ROWS = [
         ("Warning", "TFJobFailed", "TFJob NS/NAME has failed because 1 Worker replica(s) failed."),
     ]),
     Row("event-of-success", W1, "worker-0 Succeeded 0", events=[normal("TFJobSucceeded", SUCCEEDED[3])]),
-    Row("event-of-a-restart", W1, "worker-0 Failed 137", restart="ExitCode", anew={"worker-0"},
+    Row("event-of-a-restart", W1, "worker-0 Failed 137", restart="ExitCode", recreated={"worker-0"},
         events=[("Warning", "TFJobRestarting", RESTARTING[3])]),
-    Row("event-of-suspending", W1, "all Running; suspend; is Suspended; resume", anew={"worker-0"},
+    Row("event-of-suspending", W1, "all Running; suspend; is Suspended; resume", recreated={"worker-0"},
         events=[normal("TFJobSuspended", SUSPENDED[3]), normal("TFJobResumed", RESUMED[3])]),
     Row("event-of-a-refusal", W1, container={"volumeMounts": [{"name": "nosuch", "mountPath": "/x"}]}, state="Failed",
         check=refusal_is_an_event),
@@ -308,37 +309,37 @@ DOMAIN_ROWS = [Row("tf-config-with-a-domain", W2, pods=tasks(**W2), check=hosts_
 
 
 @pytest.fixture(scope="module")
-def played(control_plane, operator_kubeconfig, tmp_path_factory):
+def contract_run(control_plane, operator_kubeconfig, tmp_path_factory):
     folder = tmp_path_factory.mktemp("operators")
-    played = Played()
+    contract = ContractRun()
 
-    async def play(namespace: str, rows: list[Row], env: dict[str, str]) -> None:
+    async def run(namespace: str, rows: list[Row], env: dict[str, str]) -> None:
         log = folder / f"{namespace}.log"
         with an_operator(operator_kubeconfig, log, f"--namespace={namespace}", env=env) as operator:
-            async with Stage(control_plane.admin_kubeconfig, namespace) as stage:
-                await played.play(stage, rows)
-                await played.count(stage, rows, operator)
+            async with JobDriver(control_plane.admin_kubeconfig, namespace) as driver:
+                await contract.run(driver, rows)
+                await contract.read_metrics(driver, rows, operator)
 
-    asyncio.run(play("contract", ROWS, {}))
-    asyncio.run(play("contract-domain", DOMAIN_ROWS, {"CUSTOM_CLUSTER_DOMAIN": "corp.example"}))
-    print(f"{len(ROWS) + len(DOMAIN_ROWS)} rows in {played.seconds:.1f} s")
-    yield played
+    asyncio.run(run("contract", ROWS, {}))
+    asyncio.run(run("contract-domain", DOMAIN_ROWS, {"CUSTOM_CLUSTER_DOMAIN": "corp.example"}))
+    print(f"{len(ROWS) + len(DOMAIN_ROWS)} rows in {contract.seconds:.1f} s")
+    yield contract
     for namespace in ("contract", "contract-domain"):
         control_plane.kubectl("delete", NAMESPACES.plural, namespace, "--wait=false")
 
 
 @pytest.mark.parametrize("row", [*ROWS, *DOMAIN_ROWS], ids=lambda row: row.name)
-def test_row(played, row):
-    assert row.name not in played.failures, played.failures[row.name]
+def test_row(contract_run, row):
+    assert row.name not in contract_run.failures, contract_run.failures[row.name]
 
 
-def test_printer_columns(played, control_plane):
+def test_printer_columns(contract_run, control_plane):
     """`kubectl get tfjobs`: NAME, STATE (the last condition's type), AGE. No operator runs any more."""
     jobs = json.loads(control_plane.kubectl("get", "tfjobs", "-n", "contract", "-o", "json").stdout)["items"]
     header, *lines = control_plane.kubectl("get", "tfjobs", "-n", "contract").stdout.splitlines()
     assert header.split() == ["NAME", "STATE", "AGE"]
     columns = {line.split()[0]: line.split()[1:] for line in lines}
-    assert len(columns) == len([row for row in ROWS if not row.gone])
+    assert len(columns) == len([row for row in ROWS if not row.deleted])
     for job in jobs:
         if "status" in job:
             state, age = columns[job["metadata"]["name"]]
@@ -347,6 +348,6 @@ def test_printer_columns(played, control_plane):
 
 
 @pytest.mark.parametrize("namespace", ["contract", "contract-domain"])
-def test_metrics(played, namespace):
-    wanted, found = played.figures[namespace]
+def test_metrics(contract_run, namespace):
+    wanted, found = contract_run.metrics[namespace]
     assert found == wanted

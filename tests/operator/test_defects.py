@@ -10,8 +10,8 @@ from kf_spawner.kube import Invalid
 from kf_spawner.kube.resources import CLAIMS, NODES, PODS
 from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import Namespace
+from tests.tfjob.builders import claim, job
 from tests.tfjob.upstream import upstream
-from tests.tfjob.world import claim, job
 
 pytestmark = pytest.mark.usefixtures("shared_operator")
 
@@ -61,10 +61,10 @@ async def test_a_deadline_is_kept_when_nothing_happens(namespace):
 
 
 @upstream("#2045", "#2342")
-async def test_pods_made_anew_count_for_the_backoff_limit(namespace):
+async def test_pods_created_again_count_for_the_backoff_limit(namespace):
     pods = await create(namespace, job(Worker=1, restart="ExitCode", run_policy={"backoffLimit": 1}), "worker-0")
     await namespace.put("mnist-worker-0", "Failed", code=137)
-    await namespace.until_made_anew(pods["mnist-worker-0"])
+    await namespace.until_recreated(pods["mnist-worker-0"])
     await namespace.put("mnist-worker-0", "Failed", code=137)
     assert "backoff limit" in await failed_because(namespace)
 
@@ -98,7 +98,7 @@ async def test_a_pod_that_is_drained_is_made_again(namespace, node, policy):
     await namespace.put("mnist-worker-1", "Failed", code=1)
     await namespace.until_count("Worker", active=1)
     await remove(namespace, "worker-1", grace=0)
-    await namespace.until_made_anew(pods["mnist-worker-1"])
+    await namespace.until_recreated(pods["mnist-worker-1"])
     await namespace.put("mnist-worker-1", "Running")
     status = (await namespace.until_count("Worker", active=2))["status"]
     assert status["conditions"][-1]["type"] == "Running"
@@ -106,7 +106,7 @@ async def test_a_pod_that_is_drained_is_made_again(namespace, node, policy):
 
 @upstream("#2072")
 @pytest.mark.parametrize("fate", ["NotReady", "gone"])
-async def test_a_replica_on_a_lost_node_is_made_anew(namespace, node, fate):
+async def test_a_replica_on_a_lost_node_is_created_again(namespace, node, fate):
     """Its pod terminates, and nobody is left to end it."""
     pods = await create(namespace, job(Worker=1, restart="OnFailure"), "worker-0")
     await bind(namespace, "worker-0", node if fate == "NotReady" else gone(namespace))
@@ -114,7 +114,7 @@ async def test_a_replica_on_a_lost_node_is_made_anew(namespace, node, fate):
     await namespace.until_state("Running")
     await set_ready(namespace, node, "Unknown")
     await remove(namespace, "worker-0", grace=1)
-    again = await namespace.until_made_anew(pods["mnist-worker-0"])
+    again = await namespace.until_recreated(pods["mnist-worker-0"])
     assert not again["spec"].get("nodeName")
     await namespace.until_state("Restarting")
     await namespace.put("mnist-worker-0", "Running")
@@ -226,7 +226,7 @@ async def test_claims_stay_while_pods_come_and_go(namespace):
     made = await namespace.client.get(CLAIMS, "data-mnist-worker-0", namespace.name)
     assert made["metadata"]["ownerReferences"] == pods["mnist-worker-0"]["metadata"]["ownerReferences"]
     await namespace.put("mnist-worker-0", "Failed", code=137)
-    again = await namespace.until_made_anew(pods["mnist-worker-0"])
+    again = await namespace.until_recreated(pods["mnist-worker-0"])
     volume = {"name": "data", "persistentVolumeClaim": {"claimName": "data-mnist-worker-0"}}
     assert volume in again["spec"]["volumes"]
     kept = await namespace.client.get(CLAIMS, "data-mnist-worker-0", namespace.name)
@@ -257,7 +257,7 @@ async def test_a_replica_prefers_nodes_where_it_did_not_fail(namespace):
     for node in nodes:
         await bind(namespace, "worker-0", node)
         await namespace.put("mnist-worker-0", "Failed", code=137)
-        pods = {"mnist-worker-0": await namespace.until_made_anew(pods["mnist-worker-0"])}
+        pods = {"mnist-worker-0": await namespace.until_recreated(pods["mnist-worker-0"])}
     affinity = pods["mnist-worker-0"]["spec"]["affinity"]["nodeAffinity"]
     (term,) = affinity["preferredDuringSchedulingIgnoredDuringExecution"]
     assert [field["values"] for field in term["preference"]["matchFields"]] == [[node] for node in nodes]

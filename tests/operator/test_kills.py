@@ -1,8 +1,8 @@
-"""kill -9 of the operator at random moments while jobs come, run, fail, start anew and end.
+"""kill -9 of the operator at random moments while jobs are created, run, fail, restart and end.
 
 What must hold is told by a watch from before the first moment on: each replica was made once, or once more for its
 one failure; none is missing, and no job is stuck. A round is one kill: KF_FAULT_ROUNDS, 5 by default. The seed is
-printed, and taken from KF_FAULT_SEED to play a run again.
+printed, and taken from KF_FAULT_SEED to repeat a run.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from kf_spawner.kube.resources import PODS
 from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.status import is_finished
 from tests.operator.conftest import Namespace, OperatorProcess
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 ROUNDS = int(os.environ.get("KF_FAULT_ROUNDS", "5"))
 SEED = int(os.environ.get("KF_FAULT_SEED", str(random.randrange(10**6))))

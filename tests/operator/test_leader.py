@@ -10,7 +10,7 @@ from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import LEASES
 from kf_spawner.operator.leader import Leader, LeadershipLost, NotLeading
 from tests.operator.conftest import TIMEOUT, OperatorProcess, kubectl
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 # Seconds without a renewal, as Leases are written. A holder gives up after two thirds of it, and of that a machine
 # with other work may take a good part: short enough to wait for, long enough not to be lost by chance.

@@ -1,4 +1,4 @@
-"""The operator as a process against a real API server; the tests play the kubelet."""
+"""The operator as a process against a real API server; the tests act as the kubelet."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import kubectl
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 pytestmark = pytest.mark.usefixtures("operator_kubeconfig")
 

@@ -1,4 +1,4 @@
-"""Gang scheduling and Kueue against a real API server; the tests play the schedulers."""
+"""Gang scheduling and Kueue against a real API server; the tests act as the schedulers."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ from kf_spawner.tfjob.ownership import controller_of
 from kf_spawner.tfjob.podgroup import Gang
 from tests.fixtures.control_plane import ControlPlane
 from tests.operator.conftest import Namespace, OperatorProcess, an_operator, kubectl, until_served
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 CRDS_FILE = Path(__file__).parent / "podgroups-crds.yaml"
 VOLCANO, COSCHEDULING = Gang("volcano"), Gang("scheduler-plugins")

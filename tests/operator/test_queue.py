@@ -60,7 +60,7 @@ async def test_of_two_delays_the_earlier_counts(queue):
 
 
 async def test_work_on_a_key_settles_its_delay(queue):
-    """The turn that comes earlier decides anew when the next one is due."""
+    """An earlier turn decides again when the next one is due."""
     queue.add_after("a", 0.05)
     queue.add("a")
     assert await queue.get() == "a"

@@ -1,7 +1,7 @@
-"""Random sequences of what can happen to a job: whatever the order, what must never be, never is.
+"""Random sequences of what can happen to a job: the invariants hold in every order.
 
-Each sequence ends with a world that comes to rest, a status that says what the pods say, and, once the job is
-deleted, an operator that remembers nothing of it. KF_SEQUENCES sets how many are tried.
+At the end of each sequence nothing changes any more, and the status agrees with the pods. Once the job is deleted,
+the operator remembers nothing of it. KF_SEQUENCES sets the number of sequences.
 """
 
 import logging
@@ -17,37 +17,37 @@ from kf_spawner.tfjob.names import CANONICAL_TYPE, KIND
 from kf_spawner.tfjob.pods import node_of
 from kf_spawner.tfjob.pods import phase as phase_of
 from kf_spawner.tfjob.status import is_finished
-from tests.operator.life import NODES, Life
 from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, owner_of, task_of
-from tests.tfjob.world import job
+from tests.operator.state_machine import NODES, JobMachine
+from tests.tfjob.builders import job
 
-# The same ones each time; others, and others each time, when their number is given.
+# The same sequences each time; new random ones each time if their number is given.
 GIVEN = os.environ.get("KF_SEQUENCES")
 SEQUENCES = int(GIVEN or 1000)
 STEPS = 40
 
-# What the message of a failed job may say, and what must have been for it.
+# Words in the message of a failed job, and what must have happened before.
 CAUSES = {
-    "replica(s) failed": lambda life, uid: life.was_harmed(uid),
-    "maxRestarts allows": lambda life, uid: life.was_harmed(uid),
-    "backoff limit": lambda life, uid: life.was_harmed(uid),
-    "longer than specified deadline": lambda life, uid: "activeDeadlineSeconds" in life.policy,
-    "did not start within": lambda life, uid: "startDeadlineSeconds" in life.policy,
-    "cannot be created: no pods today": lambda life, uid: uid in life.api.refused,
+    "replica(s) failed": lambda machine, uid: machine.was_harmed(uid),
+    "maxRestarts allows": lambda machine, uid: machine.was_harmed(uid),
+    "backoff limit": lambda machine, uid: machine.was_harmed(uid),
+    "longer than specified deadline": lambda machine, uid: "activeDeadlineSeconds" in machine.policy,
+    "did not start within": lambda machine, uid: "startDeadlineSeconds" in machine.policy,
+    "cannot be created: no pods today": lambda machine, uid: uid in machine.api.refused,
 }
 
 
 @pytest.fixture(autouse=True)
 def quiet(caplog):
-    """Warnings about requests that fail are what is wanted here, thousands of them."""
+    """Thousands of requests fail here on purpose: their warnings are not shown."""
     caplog.set_level(logging.ERROR, "kf_spawner")
 
 
-class JobLife(Life):
-    """What must hold at every moment, and what must come of it in the end."""
+class CheckedJobMachine(JobMachine):
+    """The invariants, and the checks once nothing changes any more."""
 
     @invariant()
-    def the_end_never_changes(self):
+    def the_outcome_never_changes(self):
         if self.job:
             status, uid = self.job.get("status") or {}, self.job["metadata"]["uid"]
             ends = [kind for kind in ("Succeeded", "Failed") if is_true(status, kind)]
@@ -88,30 +88,30 @@ class JobLife(Life):
         return sum(count for pod, count in failures if uid in self.api.owners_of(pod))
 
     @invariant()
-    def there_are_never_more_than_asked_for(self):
+    def there_are_never_more_pods_than_replicas(self):
         for pod in self.api.of(POD).values():
             kind, index = task_of(pod)
             assert index < self.most[owner_of(pod)][kind]
 
     @rule()
-    def all_comes_to_rest(self):
+    def everything_settles(self):
         sizes: list[int] = []
-        while len(set(sizes[-3:])) > 1 or len(sizes) < 3:  # a refused pod is told one turn later
-            assert len(sizes) < 40, "the job does not come to rest"
-            self.all_news_comes()
+        while len(set(sizes[-3:])) > 1 or len(sizes) < 3:  # the status names a refused pod one turn later
+            assert len(sizes) < 40, "the job does not settle"
+            self.all_changes_arrive()
             self.operator.take_turns(limit=20)
-            self.terminating_pods_go()
+            self.terminating_pods_end()
             self.api.collect_garbage()
             self.operator.pass_time(61)
             self.operator.sweep()
             sizes.append(sum(map(len, self.api.log.values())))
-        self.check_rest()
+        self.check_settled()
 
-    def check_rest(self):
+    def check_settled(self):
         uid = self.job["metadata"]["uid"] if self.job else ""
         pods = {name: pod for name, pod in self.api.of(POD).items() if owner_of(pod) == uid}
         services = self.api.of(SERVICE)
-        # Of a job that is gone, only a lost node can still hold pods.
+        # Pods of a deleted job can remain only on a lost node.
         self.held = {name: pod for name, pod in self.api.of(POD).items() if name not in pods}
         assert not any(self.api.is_ready(node_of(pod)) for pod in self.held.values())
         if not self.job:
@@ -121,16 +121,16 @@ class JobLife(Life):
         assert all(pod["metadata"].get("deletionTimestamp") for pod in self.held.values())
         status = self.job["status"]
         if is_finished(status):
-            self.check_end(status, pods)
+            self.check_finished(status, pods)
         elif self.policy.get("suspend"):
             assert (pods, services) == ({}, {})
             assert is_true(status, "Suspended")
             assert not is_true(status, "Running")
             assert not any(sum(counts.values()) for counts in status["replicaStatuses"].values())
         else:
-            self.check_life(status, pods, services)
+            self.check_unfinished(status, pods, services)
 
-    def check_end(self, status, pods):
+    def check_finished(self, status, pods):
         clean = self.policy["cleanPodPolicy"]
         left = {name for name, pod in pods.items() if phase_of(pod) not in ("Succeeded", "Failed")}
         assert status["completionTime"]
@@ -141,7 +141,7 @@ class JobLife(Life):
         assert clean != "PS" or not any(task_of(pods[name])[0] == "ps" for name in left)
         assert not (status.get("stopped") and left)
 
-    def check_life(self, status, pods, services):
+    def check_unfinished(self, status, pods, services):
         wanted = {f"mnist-{kind.lower()}-{index}" for kind, count in self.counts.items() for index in range(count)}
         done = {f"mnist-{name}" for name, memory in status.get("tasks", {}).items() if memory.get("succeeded")}
         ended = {name for name, pod in pods.items() if phase_of(pod) == "Succeeded"}
@@ -169,15 +169,15 @@ class JobLife(Life):
             return
         try:
             self.api.refusal = None
-            self.all_comes_to_rest()
+            self.everything_settles()
             self.delete()
             for node in NODES:
                 self.api.set_ready(node, True)
-            self.all_comes_to_rest()
+            self.everything_settles()
             for kind in (POD, SERVICE):
                 for name in self.api.of(kind):
                     self.api.terminate(kind, name)
-            self.all_comes_to_rest()
+            self.everything_settles()
             self.operator.pass_time(100)
             self.operator.sweep()
             self.operator.take_turns(limit=20)
@@ -216,22 +216,22 @@ def test_a_job_does_not_inherit_what_its_namesake_was_refused(operator):
     assert operator.api.of(POD)
 
 
-def test_a_pod_that_came_and_went_unseen_is_made_again(operator):
+def test_a_pod_that_came_and_went_unseen_is_created_again(operator):
     operator.api.put(KIND, job(Worker=1))
     see_all(operator)
     operator.take_turns()
     operator.api.remove(POD, "mnist-worker-0")
     operator.relist(POD)
     operator.take_turns(limit=5)
-    assert not operator.api.of(POD), "nobody has told the operator"
+    assert not operator.api.of(POD), "the operator cannot know"
     operator.pass_time(16)
     operator.sweep()
     operator.take_turns(limit=5)
     assert operator.api.of(POD)
 
 
-TestJobLife = pytest.mark.timeout(900)(JobLife.TestCase)
-TestJobLife.settings = settings(
+TestJobSequences = pytest.mark.timeout(900)(CheckedJobMachine.TestCase)
+TestJobSequences.settings = settings(
     max_examples=SEQUENCES,
     stateful_step_count=STEPS,
     derandomize=not GIVEN,

@@ -10,7 +10,7 @@ import yaml
 from kf_spawner.kube.resources import PODS
 from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import MANIFESTS, VERSIONS
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 OLD = Path(__file__).parent / "old_manifests"
 EXAMPLE = Path(__file__).parents[2] / "kf_spawner" / "examples" / "tfjob-v1alpha2.yaml"
@@ -48,7 +48,7 @@ async def test_an_old_manifest_runs_to_its_end(namespace, operator_process, cont
     assert done["apiVersion"] == "kubeflow.org/v1"
 
     async def cleaned_up():
-        """Nobody plays the kubelet that would let the others go."""
+        """No kubelet runs that would end the other pods."""
         pods = (await namespace.client.list(PODS, namespace.name))["items"]
         left = {pod["metadata"]["name"] for pod in pods if not pod["metadata"].get("deletionTimestamp")}
         return left == {f"{name}-{task}" for task in kept}

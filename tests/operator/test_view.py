@@ -14,7 +14,7 @@ def obj(name: str, version: int, uid: str = "u1", **meta) -> dict:
     }  # fmt: skip
 
 
-def test_old_news_of_the_job_is_no_news():
+def test_an_older_version_of_the_job_is_ignored():
     view = View()
     assert view.see_job(KEY, None, obj("mnist", 1))
     view.wrote_job(KEY, obj("mnist", 3))

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from kf_spawner.tfjob.reconcile import decide
-from tests.tfjob.world import NOW, job, template
+from tests.tfjob.builders import job, template
+from tests.tfjob.model import NOW
 
 PREFIX = "training.kubeflow.org/"
 

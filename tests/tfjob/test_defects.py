@@ -8,9 +8,10 @@ import json
 import pytest
 
 from kf_spawner.tfjob.validation import validate
+from tests.tfjob.builders import job
+from tests.tfjob.model import JobModel, running
 from tests.tfjob.test_children import children, tf_config
 from tests.tfjob.upstream import upstream
-from tests.tfjob.world import World, job, running
 
 POLICIES = ["Never", "OnFailure", "Always", "ExitCode"]
 
@@ -23,84 +24,84 @@ def dynamic(**counts) -> dict:
 
 @upstream("#3358")
 def test_a_deadline_needs_no_event():
-    world = World(job(Worker=1, run_policy={"activeDeadlineSeconds": 60})).settle()
-    assert world.plan.requeue_after == 60
-    assert "longer than specified deadline" in world.later(60).settle().message("Failed")
+    model = JobModel(job(Worker=1, run_policy={"activeDeadlineSeconds": 60})).settle()
+    assert model.plan.requeue_after == 60
+    assert "longer than specified deadline" in model.later(60).settle().message("Failed")
 
 
 @upstream("#2045", "#2342")
 @pytest.mark.parametrize("policy", ["OnFailure", "Always", "ExitCode"])
-def test_pods_made_anew_count_for_the_backoff_limit(policy):
-    """The original counted restarts of containers alone: a pod that it made anew began at none."""
-    world = running(Worker=1, restart=policy, run_policy={"backoffLimit": 1})
-    world.put("worker-0", "Failed", code=137).settle().put("worker-0", "Running").settle()
-    assert "Failed" not in world.true
-    assert "backoff limit" in world.put("worker-0", "Failed", code=137).settle().message("Failed")
+def test_pods_created_again_count_for_the_backoff_limit(policy):
+    """The original counted only restarts of containers: a pod that it created again began at 0."""
+    model = running(Worker=1, restart=policy, run_policy={"backoffLimit": 1})
+    model.put("worker-0", "Failed", code=137).settle().put("worker-0", "Running").settle()
+    assert "Failed" not in model.true
+    assert "backoff limit" in model.put("worker-0", "Failed", code=137).settle().message("Failed")
 
 
 @upstream("#2124")
 @pytest.mark.parametrize("policy", ["OnFailure", "Always", "ExitCode"])
 @pytest.mark.parametrize(("phase", "code"), [("Running", None), ("Failed", 1), ("Failed", 143)])
 def test_a_pod_that_is_drained_is_made_again(policy, phase, code):
-    world = running(Worker=2, restart=policy, run_policy={"backoffLimit": 0})
-    world.terminate("worker-1").put("worker-1", phase, code=code).settle().remove("worker-1").settle()
-    assert world.tasks == {"worker-0", "worker-1"}
-    assert world.put_all("Running").settle().true == {"Created", "Running"}
+    model = running(Worker=2, restart=policy, run_policy={"backoffLimit": 0})
+    model.terminate("worker-1").put("worker-1", phase, code=code).settle().remove("worker-1").settle()
+    assert model.tasks == {"worker-0", "worker-1"}
+    assert model.put_all("Running").settle().true == {"Created", "Running"}
 
 
 @upstream("#2124")
 def test_a_drained_pod_that_is_never_to_be_restarted_fails_the_job():
-    world = running(Worker=2).terminate("worker-1").put("worker-1", "Failed", code=143).settle()
-    assert world.message("Failed").endswith("1 Worker replica(s) failed.")
+    model = running(Worker=2).terminate("worker-1").put("worker-1", "Failed", code=143).settle()
+    assert model.message("Failed").endswith("1 Worker replica(s) failed.")
 
 
-def lost(**options) -> World:
+def lost(**options) -> JobModel:
     """Its worker 1 should be gone for a second; node b does not say so."""
-    world = running(Worker=2, **options).bind("worker-0", "a").bind("worker-1", "b")
-    world.terminate("worker-1", grace=30)
-    assert world.step(lost_nodes=["b"]).requeue_after == 30
-    assert world.plan.delete == ()
-    return world.later(31)
+    model = running(Worker=2, **options).bind("worker-0", "a").bind("worker-1", "b")
+    model.terminate("worker-1", grace=30)
+    assert model.step(lost_nodes=["b"]).requeue_after == 30
+    assert model.plan.delete == ()
+    return model.later(31)
 
 
 @upstream("#2072")
 @pytest.mark.parametrize("policy", ["OnFailure", "Always", "ExitCode"])
-def test_a_replica_on_a_lost_node_is_made_anew(policy):
-    world = lost(restart=policy, run_policy={"backoffLimit": 0})
-    assert world.step().requeue_after == 10  # the node is there: it has the time it needs
-    before = world.pods["mnist-worker-1"]["metadata"]["uid"]
-    plan = world.step(lost_nodes=["b"])
+def test_a_replica_on_a_lost_node_is_created_again(policy):
+    model = lost(restart=policy, run_policy={"backoffLimit": 0})
+    assert model.step().requeue_after == 10  # the node is there: it has the time it needs
+    before = model.pods["mnist-worker-1"]["metadata"]["uid"]
+    plan = model.step(lost_nodes=["b"])
     assert plan.delete == (("Pod", "mnist-worker-1", before, True),)
     assert plan.events[0] == ("Warning", "TFJobNodeLost", "Pod mnist-worker-1 is lost with its node b")
-    assert world.state == "Restarting"
-    assert world.settle(lost_nodes=["b"]).pods["mnist-worker-1"]["metadata"]["uid"] != before
-    assert world.put_all("Running").settle(lost_nodes=["b"]).true == {"Created", "Running"}
+    assert model.state == "Restarting"
+    assert model.settle(lost_nodes=["b"]).pods["mnist-worker-1"]["metadata"]["uid"] != before
+    assert model.put_all("Running").settle(lost_nodes=["b"]).true == {"Created", "Running"}
 
 
 @upstream("#2072")
 def test_a_lost_replica_that_is_never_to_be_restarted_fails_the_job():
-    world = lost(run_policy={"cleanPodPolicy": "All"})
-    plan = world.step(lost_nodes=["b"])
-    assert world.message("Failed").endswith("1 Worker replica(s) failed.")
+    model = lost(run_policy={"cleanPodPolicy": "All"})
+    plan = model.step(lost_nodes=["b"])
+    assert model.message("Failed").endswith("1 Worker replica(s) failed.")
     assert ("mnist-worker-1", True) in [(child.name, child.force) for child in plan.delete]
 
 
 @upstream("#2072")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_suspension_does_not_hang_on_a_lost_node(policy):
-    world = lost(restart=policy)
-    world.job["spec"]["runPolicy"] = {"suspend": True}
-    world.settle(lost_nodes=["b"])
-    assert (world.tasks, world.state) == (set(), "Suspended")
+    model = lost(restart=policy)
+    model.job["spec"]["runPolicy"] = {"suspend": True}
+    model.settle(lost_nodes=["b"])
+    assert (model.tasks, model.state) == (set(), "Suspended")
 
 
 @upstream("#1997", "#1186", "#2453")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_a_completed_worker_does_not_run_again(policy):
-    world = running(Chief=1, Worker=2, restart=policy).put("worker-1", "Succeeded", code=0).settle()
-    world.terminate("worker-1").settle().remove("worker-1").settle()
-    assert world.tasks == {"chief-0", "worker-0"}
-    assert world.counts("Worker") == (1, 1, 0)
+    model = running(Chief=1, Worker=2, restart=policy).put("worker-1", "Succeeded", code=0).settle()
+    model.terminate("worker-1").settle().remove("worker-1").settle()
+    assert model.tasks == {"chief-0", "worker-0"}
+    assert model.counts("Worker") == (1, 1, 0)
 
 
 @upstream("#1139", "#1633")
@@ -113,11 +114,11 @@ def test_the_evaluator_is_not_in_the_cluster():
 @pytest.mark.parametrize("end", ["Succeeded", "Failed"])
 def test_an_evaluator_may_end_in_peace(end):
     policy = {"waitForEvaluator": True, "cleanPodPolicy": "All"}
-    world = running(Chief=1, Worker=1, Evaluator=1, run_policy=policy)
-    world.put("chief-0", "Succeeded", code=0).put("worker-0", "Failed", code=1).settle()
-    assert (world.state, world.tasks) == ("Running", {"chief-0", "worker-0", "evaluator-0"})
-    world.put("evaluator-0", end, code=int(end == "Failed")).settle()
-    assert (world.state, world.tasks) == ("Succeeded", set())
+    model = running(Chief=1, Worker=1, Evaluator=1, run_policy=policy)
+    model.put("chief-0", "Succeeded", code=0).put("worker-0", "Failed", code=1).settle()
+    assert (model.state, model.tasks) == ("Running", {"chief-0", "worker-0", "evaluator-0"})
+    model.put("evaluator-0", end, code=int(end == "Failed")).settle()
+    assert (model.state, model.tasks) == ("Succeeded", set())
 
 
 @upstream("#1763")
@@ -147,10 +148,10 @@ def test_a_dynamic_worker_without_parameter_servers_sees_an_empty_list():
 @upstream("#1763")
 @pytest.mark.parametrize(("failed", "fails"), [(["worker-0"], False), (["worker-0", "worker-1"], True)])
 def test_a_job_whose_dynamic_workers_have_all_failed_does_not_wait_for_ever(failed, fails):
-    world = World(dynamic(PS=1, Worker=2)).settle().put_all("Running")
+    model = JobModel(dynamic(PS=1, Worker=2)).settle().put_all("Running")
     for task in failed:
-        world.put(task, "Failed", code=1)
-    assert ("Failed" in world.settle().true) == fails
+        model.put(task, "Failed", code=1)
+    assert ("Failed" in model.settle().true) == fails
 
 
 @upstream("#1101")
@@ -161,32 +162,32 @@ def test_a_name_that_is_too_long_is_refused(length, workers, valid):
     """The original took it, and was refused a service for ever."""
     long = job("m" * length, Worker=workers)
     assert bool(validate(long)) != valid
-    assert ("Failed" in World(long).settle().true) != valid
+    assert ("Failed" in JobModel(long).settle().true) != valid
     if valid:
         assert max(map(len, children(long, "Service"))) <= 63
 
 
-def image_fails(world: World) -> World:
-    world.put("worker-1", "Pending")
+def image_fails(model: JobModel) -> JobModel:
+    model.put("worker-1", "Pending")
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
-    world.pods["mnist-worker-1"]["status"]["containerStatuses"][0].update(image="nosuch", state={"waiting": waiting})
-    return world
+    model.pods["mnist-worker-1"]["status"]["containerStatuses"][0].update(image="nosuch", state={"waiting": waiting})
+    return model
 
 
 @upstream("#2001", "#1136", "#1282")
 def test_an_image_that_cannot_be_pulled_ends_the_job_in_time():
-    world = World(job(Worker=2, run_policy={"startDeadlineSeconds": 60})).settle().put("worker-0", "Running")
-    assert "cannot pull its image 'nosuch'" in image_fails(world).settle().message("Created")
-    assert world.plan.requeue_after == 60
-    message = world.later(60).settle().message("Failed")
+    model = JobModel(job(Worker=2, run_policy={"startDeadlineSeconds": 60})).settle().put("worker-0", "Running")
+    assert "cannot pull its image 'nosuch'" in image_fails(model).settle().message("Created")
+    assert model.plan.requeue_after == 60
+    message = model.later(60).settle().message("Failed")
     assert message.startswith("Job mnist has failed because mnist-worker-1 did not start within 60 seconds. Pod")
     assert "cannot pull its image 'nosuch' (ImagePullBackOff): no such image." in message
-    assert (world.tasks, world.services) == (set(), {})
+    assert (model.tasks, model.services) == (set(), {})
 
 
 @upstream("#1458")
 def test_a_replica_has_its_address_before_it_runs():
-    plan = World(job(Worker=2, PS=1)).step()
+    plan = JobModel(job(Worker=2, PS=1)).step()
     for service in (child for child in plan.create if child["kind"] == "Service"):
         assert service["spec"]["publishNotReadyAddresses"] is True
         assert service["spec"]["clusterIP"] == "None"
@@ -196,17 +197,17 @@ def test_a_replica_has_its_address_before_it_runs():
 @pytest.mark.parametrize("at_once", [True, False])
 def test_a_job_ends_in_one_way_only(order, at_once):
     """In the original, a chief that succeeds and a worker that fails left both conditions True."""
-    world = running(Chief=1, Worker=1)
+    model = running(Chief=1, Worker=1)
     for task in order:
-        world.put(task, "Failed" if task == "worker-0" else "Succeeded", code=int(task == "worker-0"))
+        model.put(task, "Failed" if task == "worker-0" else "Succeeded", code=int(task == "worker-0"))
         if not at_once:
-            world.settle()
-    world.settle()
-    assert world.true - {"Created"} == ({"Failed"} if not at_once and order[0] == "worker-0" else {"Succeeded"})
+            model.settle()
+    model.settle()
+    assert model.true - {"Created"} == ({"Failed"} if not at_once and order[0] == "worker-0" else {"Succeeded"})
 
 
 @pytest.mark.parametrize("kind", ["PS", "Evaluator"])
 def test_a_job_of_other_types_alone_succeeds(kind):
     """The original looked for a chief or worker 0 and found none."""
-    world = running(**{kind: 2}).put_all("Succeeded", code=0).settle()
-    assert world.state == "Succeeded"
+    model = running(**{kind: 2}).put_all("Succeeded", code=0).settle()
+    assert model.state == "Succeeded"

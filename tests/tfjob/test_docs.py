@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from tests.operator import test_defects as on_the_api_server
-from tests.tfjob import test_defects, test_wishes
+from tests.tfjob import test_defects, test_own_fields
 from tests.tfjob.upstream import issues_of
 
 ROOT = Path(__file__).parents[2]
@@ -29,5 +29,5 @@ def test_every_field_has_a_heading():
 def test_every_issue_of_the_original_has_a_test():
     page = (ROOT / "docs/migrating.md").read_text()
     rows = "".join(line for line in page.splitlines(keepends=True) if line.startswith("|"))
-    tested = set().union(*map(issues_of, (test_defects, test_wishes, on_the_api_server)))
+    tested = set().union(*map(issues_of, (test_defects, test_own_fields, on_the_api_server)))
     assert set(re.findall(r"#\d+", rows)) == tested

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from kf_spawner.tfjob.reconcile import decide
-from tests.tfjob.world import NOW, World
+from tests.tfjob.model import NOW, JobModel
 
 ORIGINALS = sorted((Path(__file__).parent / "originals").glob("*.yaml"))
 
@@ -29,21 +29,21 @@ def test_the_children_are_as_they_were(path):
 
 def test_a_running_job_of_the_original_operator_goes_on():
     """Its pods and its status are as that one left them; only what is ours is added, and nothing is made again."""
-    world = World(yaml.safe_load((ORIGINALS[0].parent / "parameter-servers.yaml").read_text())).settle()
-    world.put_all("Running").settle()
-    for service in world.services.values():
+    model = JobModel(yaml.safe_load((ORIGINALS[0].parent / "parameter-servers.yaml").read_text())).settle()
+    model.put_all("Running").settle()
+    for service in model.services.values():
         del service["spec"]["publishNotReadyAddresses"]
     times = {"lastUpdateTime": "2025-12-31T00:00:00Z", "lastTransitionTime": "2025-12-31T00:00:00Z"}
     created = {"type": "Created", "status": "True", "reason": "TFJobCreated", "message": "TFJob is created.", **times}
     running = {**created, "type": "Running", "reason": "TFJobRunning", "message": "TFJob is running."}
-    world.job["status"] = {
+    model.job["status"] = {
         "conditions": [created, running],
         "replicaStatuses": {"PS": {"active": 2, "selector": "x"}, "Worker": {"active": 3, "succeeded": 1}},
         "startTime": "2025-12-31T00:00:00Z",
         "lastReconcileTime": "2025-12-31T00:00:00Z",
     }
-    plan = world.put("worker-3", "Succeeded", code=0).step()
+    plan = model.put("worker-3", "Succeeded", code=0).step()
     assert (plan.create, plan.delete, plan.events, plan.counted) == ((), (), (), ())
-    assert world.status["conditions"] == [created, running]
-    assert world.status["startTime"] == "2025-12-31T00:00:00Z"
-    assert world.put("worker-0", "Succeeded", code=0).settle().state == "Succeeded"
+    assert model.status["conditions"] == [created, running]
+    assert model.status["startTime"] == "2025-12-31T00:00:00Z"
+    assert model.put("worker-0", "Succeeded", code=0).settle().state == "Succeeded"

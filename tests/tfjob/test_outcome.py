@@ -1,24 +1,25 @@
-"""How a job starts, succeeds and fails, by what the world looks like afterwards."""
+"""How a job starts, succeeds and fails, by the state of the model afterwards."""
 
 import pytest
 
-from tests.tfjob.world import World, job, running
+from tests.tfjob.builders import job
+from tests.tfjob.model import JobModel, running
 
 # How a job starts
 
 
 def test_a_new_job_is_created():
-    world = World(job(Worker=2))
-    plan = world.step()
-    assert (world.state, world.message("Created")) == ("Created", "TFJob mnist is created.")
-    assert world.status["startTime"] == "2026-01-02T03:04:05Z"
+    model = JobModel(job(Worker=2))
+    plan = model.step()
+    assert (model.state, model.message("Created")) == ("Created", "TFJob mnist is created.")
+    assert model.status["startTime"] == "2026-01-02T03:04:05Z"
     assert plan.counted == ("created",)
-    assert world.tasks == {"worker-0", "worker-1"}
+    assert model.tasks == {"worker-0", "worker-1"}
 
 
 def test_nothing_is_planned_once_settled():
-    world = running(Worker=2, PS=1)
-    assert world.step().__dict__ == {**world.plan.__dict__, "status": None, "create": (), "delete": (), "events": ()}
+    model = running(Worker=2, PS=1)
+    assert model.step().__dict__ == {**model.plan.__dict__, "status": None, "create": (), "delete": (), "events": ()}
 
 
 @pytest.mark.parametrize(("counts", "task", "state"), [
@@ -30,16 +31,16 @@ def test_nothing_is_planned_once_settled():
     ({"PS": 1}, "ps-0", "Running"),
 ])  # fmt: skip
 def test_running(counts, task, state):
-    world = World(job(**counts)).settle().put(task, "Running").settle()
-    assert world.state == state
+    model = JobModel(job(**counts)).settle().put(task, "Running").settle()
+    assert model.state == state
     if state == "Running":
-        assert world.message("Running") == "TFJob kf-admin/mnist is running."
+        assert model.message("Running") == "TFJob kf-admin/mnist is running."
 
 
 def test_counts():
-    world = World(job(Worker=4, restart="OnFailure")).settle()
-    world.put("worker-1", "Running").put("worker-2", "Succeeded").settle()
-    assert world.counts("Worker") == (1, 1, 0)
+    model = JobModel(job(Worker=4, restart="OnFailure")).settle()
+    model.put("worker-1", "Running").put("worker-2", "Succeeded").settle()
+    assert model.counts("Worker") == (1, 1, 0)
 
 
 # How it succeeds
@@ -60,60 +61,60 @@ def test_counts():
 def test_success(counts, done, policy, success):
     spec = job(**counts)
     spec["spec"]["successPolicy"] = policy
-    world = World(spec).settle().put_all("Running").settle()
+    model = JobModel(spec).settle().put_all("Running").settle()
     for task in done:
-        world.put(task, "Succeeded", code=0)
-    world.settle()
-    assert ("Succeeded" in world.true) == success
+        model.put(task, "Succeeded", code=0)
+    model.settle()
+    assert ("Succeeded" in model.true) == success
     if success:
-        assert world.state == "Succeeded"
-        assert world.message("Succeeded") == "TFJob kf-admin/mnist successfully completed."
-        assert "Running" not in world.true
-        assert world.status["completionTime"]
+        assert model.state == "Succeeded"
+        assert model.message("Succeeded") == "TFJob kf-admin/mnist successfully completed."
+        assert "Running" not in model.true
+        assert model.status["completionTime"]
 
 
 def test_success_counts_what_was_active():
-    world = running(Chief=1, Worker=2).put("chief-0", "Succeeded", code=0).settle()
-    assert world.counts("Worker") == (0, 2, 0)
+    model = running(Chief=1, Worker=2).put("chief-0", "Succeeded", code=0).settle()
+    assert model.counts("Worker") == (0, 2, 0)
 
 
 def test_a_completed_worker_whose_pod_is_deleted_does_not_run_again():
-    world = running(Worker=2).put("worker-1", "Succeeded", code=0).settle()
-    world.remove("worker-1").settle()
-    assert world.tasks == {"worker-0"}
-    assert world.counts("Worker") == (1, 1, 0)
+    model = running(Worker=2).put("worker-1", "Succeeded", code=0).settle()
+    model.remove("worker-1").settle()
+    assert model.tasks == {"worker-0"}
+    assert model.counts("Worker") == (1, 1, 0)
 
 
 # How it fails
 
 
 def test_a_failed_replica_fails_the_job():
-    world = running(Worker=3).put("worker-1", "Failed", code=1).put("worker-2", "Failed", code=1)
-    plan = world.step()
-    assert world.state == "Failed"
-    assert world.message("Failed") == "TFJob kf-admin/mnist has failed because 2 Worker replica(s) failed."
+    model = running(Worker=3).put("worker-1", "Failed", code=1).put("worker-2", "Failed", code=1)
+    plan = model.step()
+    assert model.state == "Failed"
+    assert model.message("Failed") == "TFJob kf-admin/mnist has failed because 2 Worker replica(s) failed."
     assert ("Normal", "ExitedWithCode", "Pod: kf-admin.mnist-worker-1 exited with code 1") in plan.events
     assert plan.counted == ("failed",)
 
 
 def test_a_chiefs_success_outweighs_a_workers_failure():
-    world = running(Chief=1, Worker=1).put("worker-0", "Failed", code=1).put("chief-0", "Succeeded", code=0).settle()
-    assert world.true == {"Created", "Succeeded"}
+    model = running(Chief=1, Worker=1).put("worker-0", "Failed", code=1).put("chief-0", "Succeeded", code=0).settle()
+    assert model.true == {"Created", "Succeeded"}
 
 
 @pytest.mark.parametrize("end", ["Succeeded", "Failed"])
 def test_the_end_never_changes(end):
-    world = running(Worker=2).put("worker-0", end, code=int(end == "Failed")).settle()
-    world.put("worker-0", "Failed" if end == "Succeeded" else "Succeeded").settle()
-    assert end in world.true
-    assert not {"Succeeded", "Failed"} - {end} & world.true
-    world.pods.clear()
-    assert world.step().create == ()
+    model = running(Worker=2).put("worker-0", end, code=int(end == "Failed")).settle()
+    model.put("worker-0", "Failed" if end == "Succeeded" else "Succeeded").settle()
+    assert end in model.true
+    assert not {"Succeeded", "Failed"} - {end} & model.true
+    model.pods.clear()
+    assert model.step().create == ()
 
 
 @pytest.mark.parametrize("phase", ["Pending", "Running", "Failed"])
 def test_a_dynamic_worker_does_not_fail_the_job(phase):
     spec = job(Worker=2, PS=1)
     spec["spec"]["enableDynamicWorker"] = True
-    world = World(spec).settle().put_all("Running").put("worker-1", phase, code=1 if phase == "Failed" else None)
-    assert "Failed" not in world.settle().true
+    model = JobModel(spec).settle().put_all("Running").put("worker-1", phase, code=1 if phase == "Failed" else None)
+    assert "Failed" not in model.settle().true

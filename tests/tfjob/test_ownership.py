@@ -6,30 +6,31 @@ from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL
 from kf_spawner.tfjob.ownership import adoptions
 from kf_spawner.tfjob.plan import Plan, Refusal
 from kf_spawner.tfjob.reconcile import decide
-from tests.tfjob.world import World, job
+from tests.tfjob.builders import job
+from tests.tfjob.model import JobModel
 
 NAME = "mnist-worker-0"
 
 
-def running() -> World:
+def running() -> JobModel:
     """One worker, which a test may estrange from its job."""
-    world = World(job(Worker=1)).settle().put("worker-0", "Running").settle()
-    for number, child in enumerate((world.pods[NAME], world.services[NAME])):
+    model = JobModel(job(Worker=1)).settle().put("worker-0", "Running").settle()
+    for number, child in enumerate((model.pods[NAME], model.services[NAME])):
         child["metadata"]["resourceVersion"] = str(number)
-    return world
+    return model
 
 
-def orphaned() -> World:
-    world = running()
-    for child in (world.pods[NAME], world.services[NAME]):
+def orphaned() -> JobModel:
+    model = running()
+    for child in (model.pods[NAME], model.services[NAME]):
         del child["metadata"]["ownerReferences"]
-    return world
+    return model
 
 
 def test_orphans_are_adopted_before_all_else():
-    world = orphaned()
-    uids = [held[NAME]["metadata"]["uid"] for held in (world.pods, world.services)]
-    plan = world.step()
+    model = orphaned()
+    uids = [held[NAME]["metadata"]["uid"] for held in (model.pods, model.services)]
+    plan = model.step()
     assert plan.adopt == (("Pod", NAME, uids[0], "0"), ("Service", NAME, uids[1], "1"))
     assert plan == Plan(adopt=plan.adopt, requeue_after=0.0)
 
@@ -48,45 +49,45 @@ def test_orphans_are_adopted_before_all_else():
     ],
 )
 def test_only_what_could_be_a_replica_by_name_is_adopted(pod_name, is_adopted):
-    world = orphaned()
-    world.pods[NAME]["metadata"]["name"] = pod_name
-    assert ("Pod" in [adoption.kind for adoption in world.step().adopt]) == is_adopted
+    model = orphaned()
+    model.pods[NAME]["metadata"]["name"] = pod_name
+    assert ("Pod" in [adoption.kind for adoption in model.step().adopt]) == is_adopted
 
 
 @pytest.mark.parametrize("label", [JOB_LABEL, OPERATOR_LABEL])
 @pytest.mark.parametrize("value", ["another", None])
 def test_what_is_labelled_otherwise_is_not_adopted_and_what_is_ours_released(label, value):
-    for world, expected in ((orphaned(), ()), (running(), (NAME,))):
-        labels = world.pods[NAME]["metadata"]["labels"]
+    for model, expected in ((orphaned(), ()), (running(), (NAME,))):
+        labels = model.pods[NAME]["metadata"]["labels"]
         labels[label] = value
         if value is None:
             del labels[label]
-        adopt, release = adoptions(world.job, world.pods.values(), ())
+        adopt, release = adoptions(model.job, model.pods.values(), ())
         assert adopt == []
         assert tuple(adoption.name for adoption in release) == expected
 
 
 def test_what_is_on_its_way_out_is_not_adopted():
-    world = orphaned()
-    world.terminate("worker-0")
-    assert [adoption.kind for adoption in world.step().adopt] == ["Service"]
+    model = orphaned()
+    model.terminate("worker-0")
+    assert [adoption.kind for adoption in model.step().adopt] == ["Service"]
 
 
 def test_a_refusal_does_not_hold_up_the_job():
     """What cannot be released stays the job's, what cannot be adopted is told of where it is to be made."""
     refusals = {NAME: Refusal("no")}
-    world = running()
-    del world.pods[NAME]["metadata"]["labels"]
-    world.put("worker-0", "Succeeded", code=0).step(refusals=refusals)
-    assert world.state == "Succeeded"
-    world = orphaned()
-    world.pods, world.services, orphans = {}, {}, [[pods[NAME]] for pods in (world.pods, world.services)]
-    plan = decide(world.job, *orphans, now=world.now, refusals=refusals)
+    model = running()
+    del model.pods[NAME]["metadata"]["labels"]
+    model.put("worker-0", "Succeeded", code=0).step(refusals=refusals)
+    assert model.state == "Succeeded"
+    model = orphaned()
+    model.pods, model.services, orphans = {}, {}, [[pods[NAME]] for pods in (model.pods, model.services)]
+    plan = decide(model.job, *orphans, now=model.now, refusals=refusals)
     assert [child["metadata"]["name"] for child in plan.create] == [NAME, NAME]
     assert plan.status["conditions"][0]["message"] == f"{NAME} cannot be created: no"
 
 
 def test_a_job_that_is_being_deleted_leaves_its_orphans_alone():
-    world = orphaned()
-    world.job["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
-    assert world.step() == Plan()
+    model = orphaned()
+    model.job["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert model.step() == Plan()

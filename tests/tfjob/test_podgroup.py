@@ -7,7 +7,8 @@ import pytest
 from kf_spawner.tfjob.plan import Refusal
 from kf_spawner.tfjob.podgroup import Gang
 from kf_spawner.tfjob.reconcile import decide
-from tests.tfjob.world import NOW, job
+from tests.tfjob.builders import job
+from tests.tfjob.model import NOW
 
 VOLCANO, COSCHEDULING = Gang("volcano"), Gang("scheduler-plugins")
 

@@ -8,7 +8,7 @@ from kf_spawner.tfjob.program import OPTIONS as ALL_OPTIONS
 from kf_spawner.tfjob.program import from_program
 from kf_spawner.tfjob.reconcile import decide
 from kf_spawner.wrong_input import FieldError, WrongInput
-from tests.tfjob.world import NOW
+from tests.tfjob.model import NOW
 
 OPTIONS = {
     "name": "mnist",

@@ -1,67 +1,68 @@
 """Why a job does not get on, in words that say what to do."""
 
 from kf_spawner.tfjob.plan import Refusal
-from tests.tfjob.world import World, job, running
+from tests.tfjob.builders import job
+from tests.tfjob.model import JobModel, running
 
 
-def waiting(world: World, reason: str, message: str) -> World:
-    world.put("worker-1", "Pending")
-    entry = world.pods["mnist-worker-1"]["status"]["containerStatuses"][0]
+def waiting(model: JobModel, reason: str, message: str) -> JobModel:
+    model.put("worker-1", "Pending")
+    entry = model.pods["mnist-worker-1"]["status"]["containerStatuses"][0]
     entry.update(image="nosuch:1", state={"waiting": {"reason": reason, "message": message}})
-    return world
+    return model
 
 
 def test_an_image_that_cannot_be_pulled_is_told():
-    world = running(Worker=2)
-    plan = waiting(world, "ErrImagePull", "not found.").step()
-    assert world.state == "Running"
-    assert world.message("Created") == (
+    model = running(Worker=2)
+    plan = waiting(model, "ErrImagePull", "not found.").step()
+    assert model.state == "Running"
+    assert model.message("Created") == (
         "Pod mnist-worker-1 cannot pull its image 'nosuch:1' (ErrImagePull): not found. "
         "Check the image's name and that the node may pull it."
     )
     assert plan.events[0].reason == "TFJobImagePullFailed"
-    plan = waiting(world, "ImagePullBackOff", "back-off").step()
+    plan = waiting(model, "ImagePullBackOff", "back-off").step()
     assert (plan.status, plan.events) == (None, ())
-    world.put("worker-1", "Running").settle()
-    assert world.message("Created") == "TFJob mnist is created."
+    model.put("worker-1", "Running").settle()
+    assert model.message("Created") == "TFJob mnist is created."
 
 
 def test_what_may_pass_is_not_called_the_templates_fault():
-    world = running(Worker=2)
-    waiting(world, "CreateContainerConfigError", "the API server does not answer").step()
-    assert world.message("Created") == (
+    model = running(Worker=2)
+    waiting(model, "CreateContainerConfigError", "the API server does not answer").step()
+    assert model.message("Created") == (
         "Pod mnist-worker-1 waits for what its container needs (CreateContainerConfigError): the API server does not "
         "answer. It starts by itself once that is available; otherwise correct the pod template."
     )
-    world = running(Worker=2)
-    waiting(world, "RunContainerError", "no such program").step()
-    assert world.message("Created").endswith("no such program. Correct the pod template.")
+    model = running(Worker=2)
+    waiting(model, "RunContainerError", "no such program").step()
+    assert model.message("Created").endswith("no such program. Correct the pod template.")
 
 
 def test_a_pod_that_fits_nowhere_is_told():
-    world = World(job(Worker=1)).settle()
+    model = JobModel(job(Worker=1)).settle()
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/1 nodes fit."}
-    world.put("worker-0", "Pending", conditions=[condition]).settle()
-    assert "cannot be scheduled: 0/1 nodes fit." in world.message("Created")
-    assert world.state == "Created"
+    model.put("worker-0", "Pending", conditions=[condition]).settle()
+    assert "cannot be scheduled: 0/1 nodes fit." in model.message("Created")
+    assert model.state == "Created"
 
 
 def test_a_refused_pod_is_told_and_tried_again():
-    world = World(job(Worker=1))
-    plan = world.step(refusals={"mnist-worker-0": Refusal("exceeded quota")})
-    assert "mnist-worker-0 cannot be created: exceeded quota" in world.message("Created")
+    model = JobModel(job(Worker=1))
+    plan = model.step(refusals={"mnist-worker-0": Refusal("exceeded quota")})
+    assert "mnist-worker-0 cannot be created: exceeded quota" in model.message("Created")
     assert len(plan.create) == 2
-    world.pods.clear()
-    assert world.step(refusals={"mnist-worker-0": Refusal("exceeded quota")}).status is None
-    world.pods.clear()
-    world.step(refusals={"mnist-worker-0": Refusal("the pod of before is still being deleted")})
-    assert "still being deleted" in world.message("Created")
+    model.pods.clear()
+    assert model.step(refusals={"mnist-worker-0": Refusal("exceeded quota")}).status is None
+    model.pods.clear()
+    model.step(refusals={"mnist-worker-0": Refusal("the pod of before is still being deleted")})
+    assert "still being deleted" in model.message("Created")
 
 
 def test_a_pod_that_is_refused_for_good_fails_the_job():
-    world = World(job(Worker=1))
-    plan = world.step(refusals={"mnist-worker-0": Refusal("spec.containers[0].ports: Duplicate", final=True)})
-    assert "mnist-worker-0 cannot be created: spec.containers[0].ports: Duplicate" in world.message("Failed")
+    model = JobModel(job(Worker=1))
+    plan = model.step(refusals={"mnist-worker-0": Refusal("spec.containers[0].ports: Duplicate", final=True)})
+    assert "mnist-worker-0 cannot be created: spec.containers[0].ports: Duplicate" in model.message("Failed")
     assert plan.create == ()
 
 
@@ -69,55 +70,55 @@ OUT_OF_MEMORY = {"exitCode": 137, "reason": "OOMKilled"}
 TOLD = "Pod mnist-worker-1 used more memory than its limit and was ended; ask for more memory."
 
 
-def ended_for_memory(world: World, phase: str = "Failed", **container) -> World:
-    world.put("worker-1", phase, code=137)
-    entry = world.pods["mnist-worker-1"]["status"]["containerStatuses"][0]
+def ended_for_memory(model: JobModel, phase: str = "Failed", **container) -> JobModel:
+    model.put("worker-1", phase, code=137)
+    entry = model.pods["mnist-worker-1"]["status"]["containerStatuses"][0]
     entry.update({"state": {"terminated": OUT_OF_MEMORY}, **container})
-    return world
+    return model
 
 
 def test_a_replica_out_of_memory_fails_the_job_in_words():
-    world = running(Worker=2)
-    plan = ended_for_memory(world).step()
-    assert world.message("Failed") == f"TFJob kf-admin/mnist has failed because 1 Worker replica(s) failed. {TOLD}"
+    model = running(Worker=2)
+    plan = ended_for_memory(model).step()
+    assert model.message("Failed") == f"TFJob kf-admin/mnist has failed because 1 Worker replica(s) failed. {TOLD}"
     assert ("Warning", "TFJobOutOfMemory", TOLD) in plan.events
     assert "OOMKilled" not in str(plan.status)
 
 
 def test_a_replica_out_of_memory_restarts_in_words():
-    world = running(Worker=2, restart="ExitCode")
-    ended_for_memory(world).step()
-    assert world.message("Restarting") == f"job mnist is restarting because Worker replica(s) failed. {TOLD}"
+    model = running(Worker=2, restart="ExitCode")
+    ended_for_memory(model).step()
+    assert model.message("Restarting") == f"job mnist is restarting because Worker replica(s) failed. {TOLD}"
 
 
 def test_a_replica_that_runs_out_of_memory_again_and_again():
-    world = running(Worker=2, restart="OnFailure")
+    model = running(Worker=2, restart="OnFailure")
     waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}
-    ended_for_memory(world, "Running", state=waiting, lastState={"terminated": OUT_OF_MEMORY}, restartCount=4).step()
-    assert world.message("Created") == (
+    ended_for_memory(model, "Running", state=waiting, lastState={"terminated": OUT_OF_MEMORY}, restartCount=4).step()
+    assert model.message("Created") == (
         "Pod mnist-worker-1 keeps using more memory than its limit and restarts after ever longer pauses; "
         "ask for more memory."
     )
 
 
 def test_the_last_restart_allowed_names_the_cause():
-    world = World(job(Worker=2, restart="ExitCode"))
-    world.job["spec"]["tfReplicaSpecs"]["Worker"]["maxRestarts"] = 0
-    world.settle().put_all("Running").settle()
-    ended_for_memory(world).step()
-    assert world.message("Failed").endswith(f"as often as its maxRestarts allows. {TOLD}")
+    model = JobModel(job(Worker=2, restart="ExitCode"))
+    model.job["spec"]["tfReplicaSpecs"]["Worker"]["maxRestarts"] = 0
+    model.settle().put_all("Running").settle()
+    ended_for_memory(model).step()
+    assert model.message("Failed").endswith(f"as often as its maxRestarts allows. {TOLD}")
 
 
 def test_an_evicted_replica_fails_the_job_in_words():
-    world = running(Worker=2)
-    world.put("worker-1", "Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. ")
-    world.step()
-    assert world.message("Failed").endswith(
+    model = running(Worker=2)
+    model.put("worker-1", "Failed", reason="Evicted", message="The node was low on resource: ephemeral-storage. ")
+    model.step()
+    assert model.message("Failed").endswith(
         "1 Worker replica(s) failed. Pod mnist-worker-1 was evicted: its node ran out of disk space."
     )
 
 
 def test_a_program_that_ends_by_itself_has_no_other_cause():
-    world = running(Worker=2)
-    world.put("worker-1", "Failed", code=137).step()
-    assert world.message("Failed").endswith("1 Worker replica(s) failed.")
+    model = running(Worker=2)
+    model.put("worker-1", "Failed", code=137).step()
+    assert model.message("Failed").endswith("1 Worker replica(s) failed.")

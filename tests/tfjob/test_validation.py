@@ -6,7 +6,8 @@ import pytest
 
 from kf_spawner.tfjob.reconcile import decide
 from kf_spawner.tfjob.validation import validate
-from tests.tfjob.world import NOW, World, claim, job, replica, template
+from tests.tfjob.builders import claim, job, replica, template
+from tests.tfjob.model import NOW, JobModel
 
 SPECS = "spec.tfReplicaSpecs"
 
@@ -96,12 +97,12 @@ def test_names_the_field_and_the_remedy(path, value, field, remedy):
 
 @pytest.mark.parametrize(("path", "value", "field", "remedy"), CASES[5:])
 def test_the_operator_fails_such_a_job_once_and_makes_nothing(path, value, field, remedy):
-    world = World(changed(path, value)).settle()
-    assert world.state == "Failed"
-    assert field in world.message("Failed")
-    assert remedy in world.message("Failed")
-    assert not world.pods
-    assert not world.services
+    model = JobModel(changed(path, value)).settle()
+    assert model.state == "Failed"
+    assert field in model.message("Failed")
+    assert remedy in model.message("Failed")
+    assert not model.pods
+    assert not model.services
 
 
 def test_a_chief_and_a_master_exclude_each_other():

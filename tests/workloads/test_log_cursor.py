@@ -124,8 +124,8 @@ async def follow(log: KubeletLog, cursor: str) -> list[dict]:
     return [queue.get_nowait() for _ in range(queue.qsize())]
 
 
-def play(log: KubeletLog, runs: list[list[Line]]) -> None:
-    """Has the container write two lines before each request; then it restarts, and after its last run it ends."""
+def run_container(log: KubeletLog, runs: list[list[Line]]) -> None:
+    """The container writes two lines before each request. It restarts after each run and finishes after the last."""
     coming = [list(run) for run in runs]
 
     def write() -> None:
@@ -147,7 +147,7 @@ def play(log: KubeletLog, runs: list[list[Line]]) -> None:
 def test_following_over_broken_connections_a_restart_and_a_cut(runs, breaks, cut):
     log = KubeletLog()
     log.breaks = list(breaks)
-    play(log, runs)
+    run_container(log, runs)
     told = asyncio.run(follow(log, ""))
     assert texts(told) == written(*runs)
     log.breaks = list(breaks)

@@ -1,4 +1,4 @@
-"""What the operator tells those who run it: health, figures, log lines."""
+"""What the operator reports to administrators: health, metrics, log lines."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 from kf_spawner.operator.logs import JSONFormatter
 from kf_spawner.operator.metrics import Metrics
 from kf_spawner.operator.web import WebServer
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
 OWN = "kf_spawner_operator_"
 SERIES = {
@@ -33,7 +33,7 @@ async def test_figures_of_a_job_s_life(namespace, operator_process):
     pods = await namespace.until_pods("mnist-worker-0", "mnist-worker-1")
     await namespace.until_state("Created")
     await namespace.put("mnist-worker-1", "Failed", code=137)
-    await namespace.until_made_anew(pods["mnist-worker-1"])
+    await namespace.until_recreated(pods["mnist-worker-1"])
     await namespace.put("mnist-worker-0", "Succeeded", code=0)
     await namespace.until_state("Succeeded")
     await namespace.create(job("other", Worker=1))

@@ -1,6 +1,6 @@
-"""A stage for many jobs at once: rows say what happens to a job and what must come of it; all are played together.
+"""A driver of many jobs at once: a row says what happens to a job and what must result. All rows run together.
 
-One namespace, one operator, one watch of each kind; the stage plays the users and the kubelets.
+One namespace, one operator, one watch of each kind. The driver acts as the users and as the kubelets.
 """
 
 import asyncio
@@ -14,26 +14,27 @@ from pathlib import Path
 from kf_spawner.kube import Client, Informer, load_config
 from kf_spawner.kube.resources import EVENTS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
 from kf_spawner.tfjob.names import INDEX_LABEL, JOB_LABEL, TFJOBS, TYPE_LABEL
-from tests.tfjob.world import job
+from tests.tfjob.builders import job
 
-LIMIT = 120.0  # seconds for a step, of which all jobs take theirs at once
+LIMIT = 120.0  # seconds for a step; all jobs do their steps at once
 ENDED = ("Succeeded", "Failed")
 
 
 @dataclass
 class Row:
-    """A line of the contract.
+    """One row of the contract's table.
 
-    `spec` overrides parts of the job's spec, `policy` is its run policy. `does`: steps, see `Stage.play`. What must
-    come of it, where None is anything: `state`, the last condition; `conditions`, each as (type, status, reason,
-    message); `pods` and `services` by task, services as the pods unless given; `counts` by type as (active,
-    succeeded, failed); `events`, some of those there must be, as (type, reason, message); `anew`: tasks whose pods
-    were made a second time; `gone`: the job is deleted; `check`: anything else. In texts, NAME and NS are the job's.
+    The job: `replicas` by type, `policy` is its run policy, `spec` overrides parts of its spec. `steps`: see
+    `JobDriver.run`. The result, where None allows anything: `state`, the last condition; `conditions`, each as (type,
+    status, reason, message); `pods` and `services` by task, services as the pods unless given; `counts` by type as
+    (active, succeeded, failed); `events`, some of the job's, as (type, reason, message); `recreated`: tasks of pods
+    that were created a second time; `deleted`: the job is deleted; `check`: anything else. NAME and NS in texts are
+    the job's name and namespace.
     """
 
     name: str
-    counts_of: dict[str, int | None]
-    does: str = ""
+    replicas: dict[str, int | None]
+    steps: str = ""
     policy: dict = field(default_factory=dict)
     restart: str | None = None
     spec: dict = field(default_factory=dict)
@@ -44,23 +45,25 @@ class Row:
     services: set[str] | None = None
     counts: dict[str, tuple[int, int, int]] | None = None
     events: list[tuple[str, str, str]] = field(default_factory=list)
-    anew: set[str] = field(default_factory=set)
-    gone: bool = False
-    check: Callable[["Scene"], object] | None = None
+    recreated: set[str] = field(default_factory=set)
+    deleted: bool = False
+    check: Callable[["Snapshot"], object] | None = None
 
     def manifest(self) -> dict:
-        made = job(self.name, run_policy=self.policy, restart=self.restart, **self.counts_of)
-        for spec in made["spec"]["tfReplicaSpecs"].values():
-            spec["template"]["spec"]["schedulerName"] = "nobody"  # else a scheduler without nodes has its say, too
+        manifest = job(self.name, run_policy=self.policy, restart=self.restart, **self.replicas)
+        for spec in manifest["spec"]["tfReplicaSpecs"].values():
+            spec["template"]["spec"]["schedulerName"] = (
+                "nobody"  # else the scheduler adds events and conditions: there are no nodes
+            )
             spec["template"]["spec"]["containers"][0].update(self.container)
-        made["spec"].update(self.spec)
-        del made["metadata"]["uid"], made["metadata"]["namespace"]
-        return made
+        manifest["spec"].update(self.spec)
+        del manifest["metadata"]["uid"], manifest["metadata"]["namespace"]
+        return manifest
 
 
 @dataclass
-class Scene:
-    """What there is of one job."""
+class Snapshot:
+    """One job and its children and events, at one moment."""
 
     row: Row
     namespace: str
@@ -68,7 +71,7 @@ class Scene:
     pods: dict[str, dict]
     services: dict[str, dict]
     events: list[tuple[str, str, str]]
-    made: dict[str, list[str]]
+    pod_uids: dict[str, list[str]]  # by task, of all pods that it has had
 
     @property
     def status(self) -> dict:
@@ -88,15 +91,15 @@ class Scene:
         return json.loads(values[0]) if values else None
 
     def differences(self) -> list[str]:
-        """What is not (yet) as the row says."""
+        """Where the job is not (yet) as the row says."""
         row, wrong = self.row, []
 
         def compare(what: str, wanted: object, found: object) -> None:
             if wanted != found:
                 wrong.append(f"{what}: {found!r} instead of {wanted!r}")
 
-        if row.gone:
-            compare("the job", None, self.job)  # its children are the garbage collector's, which may take 30 s
+        if row.deleted:
+            compare("the job", None, self.job)  # the garbage collector deletes its children, which may take 30 s
             return wrong
         if row.state is not None:
             compare("state", row.state, self.state)
@@ -114,7 +117,7 @@ class Scene:
             compare("counts", row.counts, found)
         missing = [entry for entry in map(self._filled, row.events) if entry not in self.events]
         compare("missing events", [], missing)
-        compare("made anew", row.anew, {task for task, uids in self.made.items() if len(uids) > 1})
+        compare("created again", row.recreated, {task for task, uids in self.pod_uids.items() if len(uids) > 1})
         if row.check and not wrong:
             try:
                 row.check(self)
@@ -126,17 +129,19 @@ class Scene:
         return tuple(text.replace("NAME", self.row.name).replace("NS", self.namespace) for text in entry)
 
 
-class Stage:
-    """Use as an async context manager; `play` then takes one row, and many at once."""
+class JobDriver:
+    """Use as an async context manager. `run` takes one row; many calls may run at once."""
 
     def __init__(self, kubeconfig: Path, namespace: str):
         self._kubeconfig, self.namespace = kubeconfig, namespace
         self._changed = asyncio.Event()
-        self._made: dict[str, dict[str, list[str]]] = {}
+        self._pod_uids: dict[str, dict[str, list[str]]] = {}
         self._stack = contextlib.AsyncExitStack()
 
-    async def __aenter__(self) -> "Stage":
-        self.client = await self._stack.enter_async_context(Client(load_config(self._kubeconfig), user_agent="stage"))
+    async def __aenter__(self) -> "JobDriver":
+        self.client = await self._stack.enter_async_context(
+            Client(load_config(self._kubeconfig), user_agent="job-driver")
+        )
         name = {"name": self.namespace}
         await self.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": name})
         kinds = [TFJOBS, PODS, SERVICES, EVENTS, SERVICEACCOUNTS]
@@ -154,7 +159,7 @@ class Stage:
 
     def _on_change(self, _key: str, _old: dict | None, new: dict | None) -> None:
         if new and new["kind"] == "Pod" and JOB_LABEL in new["metadata"].get("labels", {}):
-            of_job = self._made.setdefault(new["metadata"]["labels"][JOB_LABEL], {})
+            of_job = self._pod_uids.setdefault(new["metadata"]["labels"][JOB_LABEL], {})
             uids = of_job.setdefault(task_of(new), [])
             if new["metadata"]["uid"] not in uids:
                 uids.append(new["metadata"]["uid"])
@@ -170,7 +175,7 @@ class Stage:
                 await asyncio.wait_for(self._changed.wait(), min(left, 1))
         return found
 
-    def scene(self, row: Row) -> Scene:
+    def snapshot(self, row: Row) -> Snapshot:
         def of_job(kind: str) -> dict[str, dict]:
             found = [
                 o for o in self._informers[kind].items() if o["metadata"].get("labels", {}).get(JOB_LABEL) == row.name
@@ -182,47 +187,49 @@ class Stage:
             for event in self._informers["events"].items()
             if event["involvedObject"]["kind"] == "TFJob" and event["involvedObject"]["name"] == row.name
         ]
-        return Scene(
+        return Snapshot(
             row=row,
             namespace=self.namespace,
             job=self._informers["tfjobs"].get(f"{self.namespace}/{row.name}"),
             pods=of_job("pods"),
             services=of_job("services"),
             events=events,
-            made=self._made.get(row.name, {}),
+            pod_uids=self._pod_uids.get(row.name, {}),
         )
 
-    async def play(self, row: Row) -> None:
-        """Creates the row's job, takes its steps, and waits until all is as the row says.
+    async def run(self, row: Row) -> None:
+        """Creates the row's job, does its steps, and waits until the job is as the row says.
 
         Steps, with ";" between them: `worker-0 Running`, `worker-0 Failed 137`, `all Running`, `worker-0 restarts 2`,
         `worker-0 deleted`, `is Running` (waits for a state), `scale Worker 3`, `suspend`, `resume` (once all pods
         are gone), `without PS`.
         """
         await self.client.create(TFJOBS, row.manifest(), self.namespace)
-        for step in filter(None, (step.strip() for step in row.does.split(";"))):
+        for step in filter(None, (step.strip() for step in row.steps.split(";"))):
             await self._step(row, step.split())
-        await self.until(lambda: not self.scene(row).differences(), lambda: self.tell(row))
+        await self.until(lambda: not self.snapshot(row).differences(), lambda: self.describe(row))
 
-    def tell(self, row: Row) -> str:
-        scene = self.scene(row)
-        return "\n".join([f"{row.name}:", *scene.differences(), f"status: {json.dumps(scene.status)}"])
+    def describe(self, row: Row) -> str:
+        snapshot = self.snapshot(row)
+        return "\n".join([f"{row.name}:", *snapshot.differences(), f"status: {json.dumps(snapshot.status)}"])
 
     async def _step(self, row: Row, words: list[str]) -> None:
         match words:
             case ["is", state]:
-                await self.until(lambda: self.scene(row).state == state, lambda: f"{self.tell(row)}: not {state}")
+                await self.until(
+                    lambda: self.snapshot(row).state == state, lambda: f"{self.describe(row)}: not {state}"
+                )
             case ["suspend"]:
                 await self._edit(row, {"runPolicy": {"suspend": True}})
             case ["resume"]:
-                await self.until(lambda: not self.scene(row).pods, lambda: f"{self.tell(row)}: not suspended")
+                await self.until(lambda: not self.snapshot(row).pods, lambda: f"{self.describe(row)}: not suspended")
                 await self._edit(row, {"runPolicy": {"suspend": False}})
             case ["scale", kind, count]:
                 await self._edit(row, {"tfReplicaSpecs": {kind: {"replicas": int(count)}}})
             case ["without", kind]:
                 await self._edit(row, {"tfReplicaSpecs": {kind: None}})
             case ["all", phase]:
-                tasks = [f"{kind.lower()}-{i}" for kind, count in row.counts_of.items() for i in range(count or 1)]
+                tasks = [f"{kind.lower()}-{i}" for kind, count in row.replicas.items() for i in range(count or 1)]
                 for task in tasks:
                     await self._put(row, task, phase)
             case [task, "deleted"]:
@@ -238,15 +245,15 @@ class Stage:
 
     async def _live_pod(self, row: Row, task: str) -> dict:
         def live() -> dict | None:
-            pod = self.scene(row).pods.get(task)
+            pod = self.snapshot(row).pods.get(task)
             if pod is None or pod["metadata"].get("deletionTimestamp") or pod["status"].get("phase") in ENDED:
                 return None
             return pod
 
-        return await self.until(live, lambda: f"{self.tell(row)}: no {task}")
+        return await self.until(live, lambda: f"{self.describe(row)}: no {task}")
 
     async def _put(self, row: Row, task: str, phase: str, *, code: int | None = None, restarts: int = 0) -> None:
-        """What a kubelet would report, and the watch has brought it."""
+        """Reports a phase as a kubelet does; returns once the watch has delivered it."""
         pod = await self._live_pod(row, task)
         state: dict = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
         container = {"name": "tensorflow", "image": "tf", "imageID": "", "ready": False, "restartCount": restarts}
@@ -255,11 +262,11 @@ class Stage:
         await self.client.patch(PODS, pod["metadata"]["name"], patch, self.namespace, subresource="status")
 
         def seen() -> bool:
-            now = self.scene(row).pods.get(task)
+            now = self.snapshot(row).pods.get(task)
             same = now is not None and now["metadata"]["uid"] == pod["metadata"]["uid"]
             return not same or now["status"].get("phase") == phase
 
-        await self.until(seen, f"news of {task}")
+        await self.until(seen, f"the change of {task}")
 
 
 def task_of(child: dict) -> str:

@@ -1,4 +1,4 @@
-"""What can happen to the jobs of one name, as rules of a state machine. `test_sequences.py` says what must hold."""
+"""What can happen to the jobs of one name, as rules of a state machine. `test_sequences.py` has the invariants."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -8,7 +8,7 @@ from kf_spawner.tfjob.names import KIND
 from kf_spawner.tfjob.pods import phase as phase_of
 from kf_spawner.tfjob.pods import restarts_in_place
 from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, task_of
-from tests.tfjob.world import claim, job
+from tests.tfjob.builders import claim, job
 
 NODES = ("one", "two")
 
@@ -42,11 +42,11 @@ REPLICA_OPTIONS = st.fixed_dictionaries(
 JOB_OPTIONS = st.fixed_dictionaries(
     {}, optional={"successPolicy": st.just("AllWorkers"), "enableDynamicWorker": st.just(True)}
 )
-MEANWHILE = ["news", "pods end", "scale", "suspend", "resume", "delete", "make again", "adopt", "a pod fails"]
+MEANWHILE = ["changes", "pods end", "scale", "suspend", "resume", "delete", "create again", "adopt", "a pod fails"]
 
 
-class Life(RuleBasedStateMachine):
-    """Users, kubelets, a slow network and a mortal operator, around the jobs of one name."""
+class JobMachine(RuleBasedStateMachine):
+    """Users, kubelets, a slow network and an operator that is killed, around the jobs of one name."""
 
     @initialize(
         workers=st.integers(0, 3),
@@ -70,7 +70,7 @@ class Life(RuleBasedStateMachine):
         self.ends: dict[str, str] = {}
         self.failures: dict[tuple[str, str], int] = {}
         self.nodes_were_lost = False
-        self.make()
+        self.create()
         self.operator = SimulatedOperator(self.api)
         self.work()
 
@@ -97,59 +97,59 @@ class Life(RuleBasedStateMachine):
     # The operator and its network
 
     @rule(data=st.data(), count=st.integers(1, 6), twice=st.booleans())
-    def some_news_comes(self, data, count, twice):
+    def some_changes_arrive(self, data, count, twice):
         self.operator.deliver(data.draw(st.sampled_from(self.operator.kinds)), count, twice=twice)
 
     @rule()
-    def all_news_comes(self):
+    def all_changes_arrive(self):
         for kind in self.operator.kinds:
             self.operator.deliver(kind)
 
     @rule()
-    def all_news_comes_and_is_dealt_with(self):
-        self.all_news_comes()
+    def all_changes_arrive_and_are_handled(self):
+        self.all_changes_arrive()
         self.operator.take_turns(limit=5)
 
     @rule(data=st.data())
-    def watch_starts_over(self, data):
+    def watch_restarts(self, data):
         self.operator.relist(data.draw(st.sampled_from(self.operator.kinds)))
 
     @rule(number=st.integers(1, 6))
-    def it_works(self, number):
+    def operator_works(self, number):
         self.operator.take_turns(limit=number)
 
     @rule(budget=st.integers(0, 6), fresh=st.booleans())
-    def operator_dies_at_work(self, budget, fresh):
+    def operator_is_killed_at_work(self, budget, fresh):
         if fresh:
-            self.all_news_comes()
+            self.all_changes_arrive()
         self.work(budget=budget)
 
     @rule(lose=st.integers(1, 6), fresh=st.booleans())
-    def an_answer_is_lost(self, lose, fresh):
+    def a_response_is_lost(self, lose, fresh):
         if fresh:
-            self.all_news_comes()
+            self.all_changes_arrive()
         self.work(lose=lose)
 
     @rule(number=st.integers(1, 6), what=st.sampled_from(MEANWHILE), known=st.booleans())
-    def something_happens_while_it_works(self, number, what, known):
+    def something_happens_while_operator_works(self, number, what, known):
         acts = {
-            "news": self.all_news_comes,
-            "pods end": self.terminating_pods_go,
+            "changes": self.all_changes_arrive,
+            "pods end": self.terminating_pods_end,
             "scale": lambda: self.scale_to(1),
             "suspend": lambda: self.set_suspend(True),
             "resume": lambda: self.set_suspend(False),
             "delete": self.delete,
-            "make again": lambda: (self.delete(), self.make()),
-            "adopt": lambda: (self.delete_with_orphans(), self.make()),
-            "a pod fails": lambda: self.go_on(next(iter(self.live_pods()), None), "Failed", 137),
+            "create again": lambda: (self.delete(), self.create()),
+            "adopt": lambda: (self.delete_with_orphans(), self.create()),
+            "a pod fails": lambda: self.set_phase(next(iter(self.live_pods()), None), "Failed", 137),
         }
 
         def act():
             acts[what]()
             if known:
-                self.all_news_comes()
+                self.all_changes_arrive()
 
-        self.all_news_comes()
+        self.all_changes_arrive()
         self.work(meanwhile=(number, act))
 
     @rule()
@@ -171,29 +171,29 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.live_pods())
     @rule(data=st.data(), outcome=OUTCOMES, node=st.sampled_from(NODES))
-    def a_pod_goes_on(self, data, outcome, node):
+    def a_pod_changes_phase(self, data, outcome, node):
         phase, code, reason = outcome
-        self.go_on(data.draw(st.sampled_from(self.live_pods())), phase, code, node=node, reason=reason)
+        self.set_phase(data.draw(st.sampled_from(self.live_pods())), phase, code, node=node, reason=reason)
 
     @precondition(lambda self: self.live_pods())
     @rule(data=st.data())
-    def a_container_starts_anew_in_its_pod(self, data):
-        self.go_on(data.draw(st.sampled_from(self.live_pods())), "Running", anew=1)
+    def a_container_restarts_in_its_pod(self, data):
+        self.set_phase(data.draw(st.sampled_from(self.live_pods())), "Running", restarts=1)
 
-    def go_on(self, name, phase, code=None, *, node=NODES[0], reason="", anew=0):
+    def set_phase(self, name, phase, code=None, *, node=NODES[0], reason="", restarts=0):
         if name is None:
             return
         pod = self.api.objects[POD, name]
-        if phase == "Failed" or anew:
+        if phase == "Failed" or restarts:
             failed = (pod["metadata"]["uid"], "-".join(map(str, task_of(pod))))
             self.failures[failed] = self.failures.get(failed, 0) + 1
         state = {"running": {}} if code is None else {"terminated": {"exitCode": code}}
-        container = {"name": "tensorflow", "restartCount": restarts_in_place(pod) + anew, "state": state}
+        container = {"name": "tensorflow", "restartCount": restarts_in_place(pod) + restarts, "state": state}
         status = {"phase": phase, "containerStatuses": [container], **({"reason": reason} if reason else {})}
         self.api.put(POD, {**pod, "spec": {"nodeName": node, **pod["spec"]}, "status": status})
 
     @rule()
-    def terminating_pods_go(self):
+    def terminating_pods_end(self):
         self.api.end_terminating_pods()
 
     @rule(node=st.sampled_from(NODES), lost=SELDOM)
@@ -242,7 +242,7 @@ class Life(RuleBasedStateMachine):
             self.api.remove_with_orphans(self.job)
 
     @rule()
-    def make(self):
+    def create(self):
         if not self.job:
             self.api.put(KIND, self.template)
             self.note_counts()

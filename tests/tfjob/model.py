@@ -1,4 +1,4 @@
-"""Jobs and pods to decide about, as short as a test can say them."""
+"""A job with its pods and services in memory: the operator's decisions are applied to it at once, without errors."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -6,43 +6,14 @@ from datetime import UTC, datetime, timedelta
 from kf_spawner.k8s import times
 from kf_spawner.tfjob.plan import Plan
 from kf_spawner.tfjob.reconcile import decide
+from tests.tfjob.builders import job
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _uids = itertools.count(1)
 
 
-def template(**container) -> dict:
-    return {"spec": {"containers": [{"name": "tensorflow", "image": "tf", **container}]}}
-
-
-def replica(count: int | None = 1, restart: str | None = None) -> dict:
-    spec: dict = {"template": template()}
-    if count is not None:
-        spec["replicas"] = count
-    if restart:
-        spec["restartPolicy"] = restart
-    return spec
-
-
-def claim(name: str) -> dict:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
-    return {"metadata": {"name": name}, "spec": spec}
-
-
-def job(name: str = "mnist", *, run_policy: dict | None = None, restart: str | None = None, **counts: int) -> dict:
-    spec: dict = {"tfReplicaSpecs": {kind: replica(count, restart) for kind, count in counts.items()}}
-    if run_policy:
-        spec["runPolicy"] = run_policy
-    return {
-        "apiVersion": "kubeflow.org/v1",
-        "kind": "TFJob",
-        "metadata": {"name": name, "namespace": "kf-admin", "uid": f"job-{name}"},
-        "spec": spec,
-    }
-
-
-class World:
-    """A job and its children, to which plans are applied at once and without fault."""
+class JobModel:
+    """A job and its children; `step` decides once and applies the plan."""
 
     def __init__(self, job: dict, *, now: datetime = NOW):
         self.job, self.now = job, now
@@ -53,7 +24,7 @@ class World:
         self.deleted = False
 
     def step(self, **options) -> Plan:
-        """One decision, carried out."""
+        """Decides once and applies the plan, which it returns."""
         plan = self.plan = decide(
             self.job, list(self.pods.values()), list(self.services.values()), now=self.now, **options
         )
@@ -62,10 +33,10 @@ class World:
         for manifest in plan.create:
             name, kind = manifest["metadata"]["name"], manifest["kind"]
             if kind == "PersistentVolumeClaim":
-                self.claims.setdefault(name, manifest)  # the API server says that there is one, which is well
+                self.claims.setdefault(name, manifest)  # that it exists already is no error
                 continue
             held = self.pods if kind == "Pod" else self.services
-            assert name not in held, f"{name} is made twice"
+            assert name not in held, f"{name} is created twice"
             held[name] = {**manifest, "metadata": {**manifest["metadata"], "uid": f"uid-{next(_uids)}"}}
         for child in plan.delete:
             held = self.pods if child.kind == "Pod" else self.services
@@ -73,19 +44,19 @@ class World:
         self.deleted = self.deleted or plan.delete_job
         return plan
 
-    def settle(self, **options) -> "World":
-        """Steps until nothing is left to do now."""
+    def settle(self, **options) -> "JobModel":
+        """Steps until a plan changes nothing."""
         for _ in range(10):
             plan = self.step(**options)
             if not (plan.create or plan.delete or plan.status):
                 return self
         raise AssertionError("the job does not settle")
 
-    def later(self, seconds: float) -> "World":
+    def later(self, seconds: float) -> "JobModel":
         self.now += timedelta(seconds=seconds)
         return self
 
-    def put(self, task: str, phase: str, *, code: int | None = None, restarts: int = 0, **status) -> "World":
+    def put(self, task: str, phase: str, *, code: int | None = None, restarts: int = 0, **status) -> "JobModel":
         """Gives the pod of `task` (such as worker-0) a phase, and its container an exit code."""
         pod = self.pods[f"{self.job['metadata']['name']}-{task}"]
         state = {"terminated": {"exitCode": code}} if code is not None else {"running": {}}
@@ -93,22 +64,22 @@ class World:
         pod["status"] = {"phase": phase, "containerStatuses": containers, **status}
         return self
 
-    def put_all(self, phase: str, **options) -> "World":
+    def put_all(self, phase: str, **options) -> "JobModel":
         for name in self.pods:
             self.put(name.removeprefix(self.job["metadata"]["name"] + "-"), phase, **options)
         return self
 
-    def terminate(self, task: str, *, grace: float = 0) -> "World":
-        """Somebody deletes the pod; its node has so many seconds to end it."""
+    def terminate(self, task: str, *, grace: float = 0) -> "JobModel":
+        """Deletes the pod with a grace period of `grace` seconds: it is terminating from now on."""
         meta = self.pods[f"{self.job['metadata']['name']}-{task}"]["metadata"]
         meta["deletionTimestamp"] = times.text(self.now + timedelta(seconds=grace))
         return self
 
-    def bind(self, task: str, node: str) -> "World":
+    def bind(self, task: str, node: str) -> "JobModel":
         self.pods[f"{self.job['metadata']['name']}-{task}"]["spec"]["nodeName"] = node
         return self
 
-    def remove(self, task: str) -> "World":
+    def remove(self, task: str) -> "JobModel":
         del self.pods[f"{self.job['metadata']['name']}-{task}"]
         return self
 
@@ -138,16 +109,16 @@ class World:
         return {name.removeprefix(prefix) for name in self.pods}
 
 
-def started(spec: dict) -> World:
-    """A job of which all pods run."""
-    return World(spec).settle().put_all("Running").settle()
+def started(spec: dict) -> JobModel:
+    """A job whose pods all run."""
+    return JobModel(spec).settle().put_all("Running").settle()
 
 
-def running(**options) -> World:
-    """The same in short: `running(Worker=2, restart="OnFailure")`."""
+def running(**options) -> JobModel:
+    """`started` with a job of `builders.job`: `running(Worker=2, restart="OnFailure")`."""
     return started(job(**options))
 
 
-def suspend(world: World, value: bool) -> World:
-    world.job["spec"].setdefault("runPolicy", {})["suspend"] = value
-    return world
+def suspend(model: JobModel, value: bool) -> JobModel:
+    model.job["spec"].setdefault("runPolicy", {})["suspend"] = value
+    return model
