@@ -93,7 +93,7 @@ format: test-venv ## format Python and JavaScript, and fix what the linters can 
 lock: ## pin the newest versions that setup.py and package.json allow
 	@scripts/lock
 
-chart: test-venv ## make the chart's schema, page of values and copies again
+chart: test-venv ## regenerate the chart's schema, page of values and copies
 	@$(BIN)/python helm/generate.py
 
 dist: test-venv ## build wheel, sdist and the control plane's wheel into dist/ [ARCHES='amd64 arm64']
@@ -103,10 +103,10 @@ docs: test-venv ## build the pages of docs/ as a site in build/docs; a warning i
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 	@echo "build/docs/index.html"
 
-reference: test-venv ## make docs/settings.md and docs/notebook-api.md again from the code
+reference: test-venv ## regenerate docs/settings.md and docs/notebook-api.md from the code
 	@$(BIN)/python docs/generate.py
 
-browser-types: test-venv ## make the browser's types of the dashboard's JSON again from the code
+browser-types: test-venv ## regenerate the browser's types of the dashboard's JSON from the code
 	@$(BIN)/python -m scripts.browser_types
 
 bench: test-venv ## measure starts and memory, as in docs/benchmarks.md

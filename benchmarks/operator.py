@@ -2,7 +2,7 @@
 
 Jobs of 4 workers are created at once, run, succeed and are deleted. The limit is what the machine gives: the same
 pods and services made by a bare loop over 16 connections, without any operator. Every competitor has a fresh control
-plane in every round; its program is started anew for each number of jobs, and makes one job before it is measured.
+plane in every round; its program is started again for each number of jobs, and creates one job before it is measured.
 
     make bench-operator ARGS='--jobs 1,10,100,1000 --rounds 3 --json figures.json'
     python -m benchmarks.operator --only ours --only limit --operator 'mine=my-operator --kubeconfig {kubeconfig}'

@@ -56,7 +56,7 @@ class Cluster:
                 await asyncio.sleep(POLL)
 
     def success(self, on: bool) -> None:
-        """Starts kwok anew, with or without the stage that ends pods well."""
+        """Restarts kwok, with or without the stage that ends pods well."""
         self.stop_kwok()
         names = ["config", "nodes", "pods", *(["success"] if on else [])]
         argv = [str(self._kwok_program), f"--kubeconfig={self.plane.admin_kubeconfig}", "--manage-all-nodes"]

@@ -24,7 +24,7 @@ def apply_folder(config: Config, name: str) -> None:
         return
     folder = Path(name)
     if not folder.is_dir():
-        raise BadConfiguration(f"KF_CONFIG_DIR={folder} is no folder")
+        raise BadConfiguration(f"KF_CONFIG_DIR={folder} is not a folder")
     for name, traits in _read(folder / "settings.json").items():
         for trait, value in traits.items():
             config[name][trait] = value

@@ -161,7 +161,7 @@ async def _until_stopped(manager: ModelManager, stopped: asyncio.Event) -> int:
 def main() -> None:
     options = parse_arguments(sys.argv[1:])
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU features are no warnings
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's notes on CPU features are not warnings
     sys.exit(asyncio.run(serve(options)))
 
 

@@ -17,7 +17,7 @@ from .view import POD, POD_GROUP, SERVICE, View
 log = logging.getLogger(__name__)
 
 PAST = {"adopt": "Adopted", "release": "Released"}
-Answer = dict[str, Any] | Refusal | None  # the child as it is now; why it is not; None: it is gone
+Answer = dict[str, Any] | Refusal | None  # the child as it is now; why it was refused; None: it is gone
 
 
 class Adopter:
@@ -65,7 +65,7 @@ class Adopter:
         return refusals
 
     async def take(self, job: dict[str, Any], child: dict[str, Any], manifest: dict[str, Any]) -> Answer:
-        """`child`, which is there where `manifest` was to be made, as the job's own; None: it is not, or is gone."""
+        """Makes `child`, which has the name of `manifest`, the job's own; None: it cannot be, or is gone."""
         kind = manifest["kind"]
         if kind == POD_GROUP:
             return await self._take_group(job, child, manifest)

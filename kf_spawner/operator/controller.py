@@ -142,7 +142,7 @@ class Controller:
             await self._take_turn(key)
 
     async def _take_turn(self, key: str) -> None:
-        """Works on `key`, which `get` gave; whatever comes of it, the queue knows when to come back to it."""
+        """Handles `key`, which `get` returned. In any case the queue learns when the key is due again."""
         began = time.perf_counter()
         try:
             await self._reconcile(key)

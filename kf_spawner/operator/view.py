@@ -118,11 +118,11 @@ def _newer(
     if held is None:
         return new, new is not None
     if new is None:
-        # News of the end of an object, but a later one of the same name may be held already.
+        # The object was deleted, but a later one of the same name may be held already.
         gone = old is None or old["metadata"]["uid"] == held["metadata"]["uid"]
         return (None, True) if gone else (held, False)
     if new["metadata"]["uid"] == held["metadata"]["uid"] and version_of(new) <= version_of(held):
-        # The same state again is no news, but held from the informer it is in memory only once.
+        # The state has not changed. Holding the informer's object keeps it in memory only once.
         return (new if _same_state(held, new) else held), False
     return new, True
 

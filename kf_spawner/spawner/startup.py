@@ -34,7 +34,7 @@ _LOG_LIMIT = 4000  # characters of a log that a page can show
 class Startup:
     """One wait for one pod.
 
-    `claims` are the pod's, `new_claims` those of them that this start made: only of these the making is told.
+    `claims` are the pod's, `new_claims` those that this start created: progress tells only about their creation.
     `patience` is in seconds for each cause (none: final at once), `answer_timeout` in seconds from the pod's running.
     `address` gives the URL to ask for a running pod; any answer below 500 counts, as it does for JupyterHub.
     """

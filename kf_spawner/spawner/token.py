@@ -1,7 +1,7 @@
 """Gives a server its token for the hub's API in a Secret, never in the pod's manifest. Pure.
 
-The pod is made first, held back by a scheduling gate; then the Secret, owned by the pod; then the gate goes. So there
-is no Secret without a pod, however the hub ends in between, and no pod is run before its Secret is there.
+First the pod is created with a scheduling gate, then the Secret, owned by the pod; then the gate is removed. So no
+Secret exists without its pod, whenever the hub ends in between, and no pod runs before its Secret exists.
 """
 
 from typing import Any

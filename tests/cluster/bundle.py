@@ -18,7 +18,7 @@ COMPRESSED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 
 
 class NotAnArchive(Exception):
-    """A file is no image's archive; the message says why."""
+    """A file is not an image archive; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def _file(tar: tarfile.TarFile, name: str) -> IO[bytes]:
     """In docker's archives it may be a link to a layer that several images have."""
     file = tar.extractfile(name)
     if file is None:
-        raise ValueError(f"its {name} is no file")
+        raise ValueError(f"its {name} is not a file")
     return file
 
 

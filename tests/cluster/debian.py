@@ -24,6 +24,6 @@ def _run(*argv: str, folder: Path) -> None:
     try:
         ended = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise PackagesUnavailable(f"{argv[0]} is not there: this is no Debian or Ubuntu") from error
+        raise PackagesUnavailable(f"{argv[0]} is missing: this is not Debian or Ubuntu") from error
     if ended.returncode:
         raise PackagesUnavailable(f"{' '.join(argv)} failed:\n{(ended.stdout + ended.stderr)[-2000:]}")

@@ -66,7 +66,7 @@ class Node:
 
     @property
     def configuration(self) -> Path:
-        """Written anew at each start."""
+        """Written again at each start."""
         return self.home / "configuration"
 
     @property

@@ -1,4 +1,4 @@
-"""Certificates: who signed them, what they say, when they are made anew, and who can read the keys."""
+"""Certificates: who signed them, what they say, when they are replaced, and who can read the keys."""
 
 import stat
 from datetime import UTC, datetime, timedelta
@@ -69,7 +69,7 @@ def test_a_new_authority_signs_everything_anew(tmp_path):
     assert new.issuer != old.issuer
 
 
-def test_a_pair_that_was_cut_short_is_made_anew(tmp_path):
+def test_an_incomplete_pair_is_replaced(tmp_path):
     authority = Authority(tmp_path, "ca")
     pair = authority.issue("alice", ALICE)
     other = authority.issue("bob", Leaf("bob"))

@@ -208,7 +208,7 @@ async def test_an_object_that_cannot_be_made_is_named(product, monkeypatch, name
 def test_damaged_keys_are_named(tmp_path):
     pki = tmp_path / "home" / "pki"
     pki.mkdir(parents=True, mode=0o700)
-    (pki / "ca.crt").write_text("this is no certificate")
+    (pki / "ca.crt").write_text("not a certificate")
     (pki / "ca.key").write_text("nor is this a key")
     done = products.run_cli("up", "--home", str(tmp_path / "home"), "--port", str(products.free_port()))
     assert done.returncode == 1

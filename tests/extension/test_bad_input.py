@@ -41,7 +41,7 @@ MISSING_CLAIM = {"volumes": [{"name": "data", "persistentVolumeClaim": {"claimNa
 
 # what it is: (path, body, status, field, words of the message)
 CASES = {
-    "a body that is no JSON": ("tfjobs", "{", 400, "body", "not JSON"),
+    "a body that is not JSON": ("tfjobs", "{", 400, "body", "not JSON"),
     "a body that is a list": ("tfjobs", "[]", 400, "body", "must be a JSON object"),
     "neither program nor manifest": ("tfjobs", "{}", 400, "body", "manifest"),
     "something beside the program": (
@@ -51,7 +51,7 @@ CASES = {
         "speed",
         "not an option",
     ),
-    "a program that is no object": ("tfjobs", '{"program": "print()"}', 400, "program", "must be an object"),
+    "a program that is not an object": ("tfjobs", '{"program": "print()"}', 400, "program", "must be an object"),
     "an unknown option": ("tfjobs", program(wokers=2), 400, "wokers", "use"),
     "no name": ("tfjobs", program(name=None), 400, "name", "give"),
     "a name that is none": ("tfjobs", program(name="Digits!"), 400, "name", "lower-case"),
@@ -62,7 +62,7 @@ CASES = {
     "chief and master": ("tfjobs", program(replicas={"chief": 1, "master": 1}), 400, "replicas.master", "not both"),
     "an unknown restart policy": ("tfjobs", program(restart_policy="Maybe"), 400, "restart_policy", "use one of"),
     "an image that is blank": ("tfjobs", program(image=" "), 400, "image", "name the image"),
-    "environment that is no text": ("tfjobs", program(env={"A": 1}), 400, "env", "texts"),
+    "environment that is not text": ("tfjobs", program(env={"A": 1}), 400, "env", "texts"),
     "a claim that does not exist": (
         "tfjobs",
         program(home_claim="claim-nobody"),

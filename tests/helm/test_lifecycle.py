@@ -60,7 +60,7 @@ def test_install_upgrade_rollback_uninstall(helm, kubectl, plane, tmp_path):
     after = {part: revision_of(kubectl, part) for part in before}
     assert [part for part in before if before[part] != after[part]] == ["operator"]
 
-    # A password of one's own takes effect: the hub starts anew.
+    # A new password takes effect: the hub restarts.
     helm.run("upgrade", RELEASE, str(CHART), values={"hub": {"password": "of my own"}})
     assert secrets(kubectl) == {**first, "password": "of my own"}
     assert revision_of(kubectl, "hub") != after["hub"]

@@ -129,7 +129,7 @@ def test_without_a_policy_everybody_may(renderer):
 
 
 def reaches(objects: list[dict], address: str, port: int, protocol: str = "TCP") -> bool:
-    """Whether a user's pod may reach an address that is no pod's."""
+    """Whether a user's pod may reach an address outside the pods' network."""
     (spec,) = policies(objects, "kf-ada")
 
     def covers(block: dict) -> bool:

@@ -215,7 +215,7 @@ def test_files_of_the_hub(renderer):
     }
     changed = renderer.render({"hub": {"extraFiles": {**files, "text": {**files["text"], "stringData": "new"}}}})
     again = only(changed, "Deployment", "hub")["spec"]["template"]
-    assert again["metadata"]["annotations"] != pod["metadata"]["annotations"], "the hub does not start anew"
+    assert again["metadata"]["annotations"] != pod["metadata"]["annotations"], "the hub does not restart"
 
 
 def test_without_values_nothing_lets_a_stranger_in(renderer):

@@ -49,5 +49,5 @@ def test_a_file_that_cannot_be_used_is_named(config, tmp_path, text, said):
 
 
 def test_a_folder_that_is_not_there(config, tmp_path):
-    with pytest.raises(BadConfiguration, match="is no folder"):
+    with pytest.raises(BadConfiguration, match="is not a folder"):
         apply_folder(config, str(tmp_path / "nowhere"))

@@ -22,7 +22,7 @@ async def client(control_plane) -> AsyncIterator[Client]:
 
 
 async def read_by_api_server(client: Client, value: object) -> Fraction | str | None:
-    """What a size of a volume is read as; None where it is no quantity. A pod may have none below zero: says so."""
+    """How the API server reads a volume size; None if it is not a quantity. A pod refuses negative sizes: says so."""
     volume = {"name": "scratch", "emptyDir": {"sizeLimit": value}}
     body = {
         "metadata": {"name": "quantity"},

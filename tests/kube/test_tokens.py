@@ -114,7 +114,7 @@ async def test_a_dead_token_is_named_and_its_successor_used_at_once(account):
 
 
 async def test_a_token_that_dies_between_two_requests_fails_none(account):
-    """Its account is deleted and made anew; somebody has renewed the file."""
+    """Its account is deleted and created again; then the file is renewed."""
     account.write_token()
     async with Client(load_config(account.kubeconfig()), user_agent="test") as client:
         await client.request("GET", "/api")

@@ -124,7 +124,7 @@ class Pods:
         """The pod as it is, then each of its changes, until it is gone."""
         while True:
             yield pod
-            with contextlib.suppress(Gone, Unreachable):  # the API server was started anew: look again
+            with contextlib.suppress(Gone, Unreachable):  # the API server has restarted: look again
                 async with contextlib.aclosing(self._changes(pod)) as changes:
                     async for kind, now in changes:
                         yield now

@@ -157,8 +157,8 @@ BAD_CELLS = {
         "as an argument",
     ),
     "a lambda": ("TFJob.from_function(lambda: 1)", "function", "def"),
-    "arguments that are no JSON": ("def f(x): pass\nTFJob.from_function(f, args=[object()])", "args", "JSON"),
-    "a script that is no path": ("TFJob.from_script(3, 'a')", "path", "cannot be read"),
+    "arguments that are not JSON": ("def f(x): pass\nTFJob.from_function(f, args=[object()])", "args", "JSON"),
+    "a script that is not a path": ("TFJob.from_script(3, 'a')", "path", "cannot be read"),
     "a manifest that is none": ("TFJob.from_manifest(None)", "path", "cannot be read"),
     "a policy that is none": ("TFJob('a', 'print()', run_policy='All').submit()", "run_policy", "must be a dict"),
     "half of a character": ("TFJob.get('\\ud800')", "name", "there is no TFJob"),
@@ -168,7 +168,7 @@ BAD_CELLS = {
     "a model that is not there": ("deploy('a', '~/nothing')", "path", "does not exist"),
     "a folder without a model": ("deploy('a', '~')", "path", "home directory"),
     "a replica number that is none": ("deploy('a', '~/model', replicas=0)", "replicas", "out of range"),
-    "a path that is no text": ("deploy('a', 3)", "path", "SavedModel"),
+    "a path that is not text": ("deploy('a', 3)", "path", "SavedModel"),
 }
 
 

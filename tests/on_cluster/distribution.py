@@ -10,7 +10,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 INSTALLING = ("test_chart.py", "test_walkthrough.py", "test_upgrade.py", "test_up.py", "test_z2jh.py")
-"""What installs the platform, which is one per cluster, in the order in which least is installed anew."""
+"""Test files that install the platform, one per cluster, in the order with the fewest installations."""
 
 GROUPS = {**dict.fromkeys(INSTALLING, "platform"), "test_machine.py": "machine"}
 

@@ -89,7 +89,7 @@ class FurtherNode:
             os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - ROOM)
 
     def empty(self) -> None:
-        """There is room again. Its kubelet starts anew: this one would report disk pressure for five minutes more."""
+        """Frees the disk and restarts the kubelet, which would report disk pressure for five more minutes."""
         self.full = False
         (self._var / FILL).unlink()
         configuration = str(self.place.configuration)

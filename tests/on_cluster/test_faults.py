@@ -202,7 +202,7 @@ async def test_a_full_disk(session, layout, second, platform):
 
 
 async def test_a_lost_node(session, layout, second, platform):
-    """Its replicas are made anew as soon as Kubernetes gives them up, the server when the Node object is gone."""
+    """Its replicas are created again once Kubernetes gives them up, the server once the Node object is deleted."""
     await move_to(session, layout, second)
     job = await session.job("lost").start(tolerations=SOON)
     assert {node for _, node in job.starts()} == {second.name}
@@ -221,7 +221,7 @@ async def test_a_lost_node(session, layout, second, platform):
     assert {node for _, node in job.starts()[3:]} == {layout.node(1).name}
 
 
-async def test_accounts_that_are_made_anew(session, platform):
+async def test_accounts_that_are_created_again(session, platform):
     """What has their tokens is refused, says so, and works again with the next token; servers and jobs go on."""
     job = await session.job("refused").start()
     moment = datetime.now(UTC)
@@ -239,7 +239,7 @@ async def test_accounts_that_are_made_anew(session, platform):
     assert job.started() == ONCE
 
 
-async def test_a_servers_account_that_is_made_anew(session):
+async def test_a_servers_account_that_is_created_again(session):
     """A cell says what to do, and that helps."""
     await session.renew_account("notebook", USERS)
     cell = "import kf_spawner.notebook as kf\nkf.list_tfjobs()"

@@ -243,7 +243,7 @@ def test_down_leaves_nothing_of_a_start_that_was_cut_short(tmp_path: Path):
     outside.down(layout)
     assert process_start(inside) is None
     assert_gone(layout, before)
-    outside.down(layout)  # and again: nothing to do is no error
+    outside.down(layout)  # and again: nothing to do is not an error
 
 
 def test_down_leaves_nothing_of_a_cluster_with_pods_on_two_nodes(layout: Layout, before: str):

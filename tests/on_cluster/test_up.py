@@ -29,7 +29,7 @@ def address() -> str:
         try:
             probe.bind((FIRST_ADDRESS, 0))
         except OSError:
-            pytest.skip("this machine is no node of the cluster: its pods may not reach a hub here")
+            pytest.skip("this machine is not a node of the cluster: its pods may not reach a hub here")
     return FIRST_ADDRESS
 
 

@@ -207,7 +207,7 @@ class UserSession:
                 await asyncio.sleep(PAUSE)
 
     async def renew_account(self, name: str, namespace: str) -> None:
-        """Deleted and made again: tokens of the one before are worth nothing, though they have not expired."""
+        """Deletes and creates it again: earlier tokens are refused, though they have not expired."""
         account = await self.client.get(SERVICEACCOUNTS, name, namespace)
         uid = account["metadata"]["uid"]
         await self.client.delete(SERVICEACCOUNTS, name, namespace, uid=uid)

@@ -130,7 +130,7 @@ async def test_quantities_are_those_of_the_api_server(client):
 )
 async def test_what_stays_as_it_is(namespace, before, after, field):
     await namespace.create(job(Worker=1, run_policy=before))
-    with pytest.raises(Invalid, match="cannot be changed; delete the job and make it again") as caught:
+    with pytest.raises(Invalid, match="cannot be changed; delete the job and create it again") as caught:
         await namespace.client.patch(TFJOBS, "mnist", {"spec": {"runPolicy": after}}, namespace.name)
     assert field in caught.value.message
 

@@ -152,7 +152,7 @@ async def test_other_owners_stay(namespace):
 
 
 async def test_what_is_not_adopted(namespace):
-    """Another controller's pod, and one that is no replica by its name."""
+    """Another controller's pod, and one whose name is not a replica's."""
     owner = await other_owner(namespace)
     await namespace.client.create(PODS, a_pod(namespace, FIRST, owner=owner))
     await namespace.client.create(PODS, a_pod(namespace, "mnist-worker-0-debug"))

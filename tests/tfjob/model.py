@@ -33,7 +33,7 @@ class JobModel:
         for manifest in plan.create:
             name, kind = manifest["metadata"]["name"], manifest["kind"]
             if kind == "PersistentVolumeClaim":
-                self.claims.setdefault(name, manifest)  # that it exists already is no error
+                self.claims.setdefault(name, manifest)  # an existing claim is not an error
                 continue
             held = self.pods if kind == "Pod" else self.services
             assert name not in held, f"{name} is created twice"

@@ -28,7 +28,7 @@ def test_the_children_are_as_they_were(path):
 
 
 def test_a_running_job_of_the_original_operator_goes_on():
-    """Its pods and its status are as that one left them; only what is ours is added, and nothing is made again."""
+    """Its pods and status stay as the original left them: we only add what is ours, and create nothing again."""
     model = JobModel(yaml.safe_load((ORIGINALS[0].parent / "parameter-servers.yaml").read_text())).settle()
     model.put_all("Running").settle()
     for service in model.services.values():

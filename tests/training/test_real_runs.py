@@ -87,7 +87,7 @@ async def test_a_v1alpha2_manifest_on_tensorflow_1_8(kubectl: Kubectl, jobs: Job
     assert [pod["metadata"]["name"] for pod in await jobs.pods("example-job")] == ["example-job-master-0"]
 
 
-async def test_a_killed_worker_is_made_anew_and_goes_on(jobs: Jobs) -> None:
+async def test_a_killed_worker_is_created_again_and_continues(jobs: Jobs) -> None:
     await jobs.run("checkpoints.py", "slow-line", replicas={"worker": 2}, restart_policy="ExitCode")
     await jobs.says("slow-line-worker-0", "saved step 50")
     await jobs.signal("slow-line-worker-1", signal.SIGKILL)  # as the kernel does when memory is short

@@ -3,8 +3,8 @@
     script = "~/examples/training/checkpoints.py"
     TFJob.from_script(script, "slow-line", worker=2, restart_policy="ExitCode").submit().wait()
 
-With the restart policy ExitCode a replica that ends with 128 or more (137: killed, 143: told to stop) is made again.
-One that ends with 1 to 127 fails the job, because a restart does not fix an error in the program.
+With the restart policy ExitCode a replica that ends with 128 or more (137: killed, 143: asked to stop) is created
+again. One that ends with 1 to 127 fails the job, because a restart does not fix an error in the program.
 """
 
 import signal

@@ -2,7 +2,8 @@
 
     TFJob.from_script("~/examples/training/parameter_server.py", "plane", chief=1, worker=2, ps=1).submit().wait()
 
-Workers do not wait for each other. A lost worker is made again and gets new steps. The job ends when the chief ends.
+Workers do not wait for each other. A lost worker is created again and gets new steps. The job ends when the chief
+ends.
 """
 
 import tensorflow as tf

@@ -24,7 +24,7 @@ from .outage import Outage, of_kubelet, of_local_node
 
 QUICK = ("--backoff-first=1", "--reserved-memory=0", "--refresh-interval=0.5")
 OTHERS = ("kf-spawner://", "kwok")
-"""How the runtimes of nodes begin that are no kubelet's."""
+"""Prefixes of the container runtime of nodes without a kubelet."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A node whose own program is away for a while and then starts anew: ours, or the kubelet of `make cluster`.
+"""A node whose own program is down for a while and then restarts: ours, or the kubelet of `make cluster`.
 
 While it is away a kubelet is held, and then killed: what watches over it would start it at once.
 """

@@ -166,7 +166,7 @@ async def test_a_retained_directory_is_not_given_to_another_claim_until_its_volu
         assert str(claimant.directory()) in await claimant.said("DirectoryAdopted")
 
 
-async def test_a_claim_made_anew_while_the_old_one_goes_gets_an_empty_directory(claimant):
+async def test_a_claim_created_again_while_the_old_one_is_deleted_gets_an_empty_directory(claimant):
     async with provisioner(claimant):
         await claimant.claim()
         first = await claimant.bound()

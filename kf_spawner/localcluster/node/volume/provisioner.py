@@ -202,7 +202,7 @@ def new_volume(claim: dict[str, Any], storage_class: dict[str, Any], path: Path)
     """The PersistentVolume of `claim`. Raises Refused if a directory cannot satisfy the claim."""
     meta, spec = claim["metadata"], claim["spec"]
     if spec.get("volumeMode") == "Block":
-        raise Refused("volumeMode Block: a directory is no block device; use Filesystem")
+        raise Refused("volumeMode Block: a directory is not a block device; use Filesystem")
     if spec.get("dataSource") or spec.get("dataSourceRef"):
         raise Refused("dataSource: this class creates empty volumes; copy the files in a pod that mounts both claims")
     if spec.get("selector"):
