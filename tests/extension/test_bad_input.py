@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from tests.extension.jupyter_server import IMAGE, run_server
+from tests.fixtures.jupyter_server import IMAGE, run_server
 
 PROGRAM = "print('hello')\n"
 

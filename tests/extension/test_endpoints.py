@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 from kf_spawner.kube.resources import DEPLOYMENTS, PODS, SERVICES
-from tests.extension.jupyter_server import HUB_TOKEN, run_server
+from tests.fixtures.jupyter_server import HUB_TOKEN, run_server
 from tests.fixtures.user_namespace import CLAIM
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from tests.extension.jupyter_server import run_server
+from tests.fixtures.jupyter_server import run_server
 from tests.fixtures.platform import PLAIN_IMAGE, Platform
 
 COUNT = """

@@ -6,7 +6,7 @@ import yaml
 
 from kf_spawner.kube.resources import CONFIGMAPS
 from kf_spawner.tfjob.names import TFJOBS
-from tests.extension.jupyter_server import IMAGE
+from tests.fixtures.jupyter_server import IMAGE
 from tests.fixtures.user_namespace import CLAIM
 
 PROGRAM = "print('hello')\n"

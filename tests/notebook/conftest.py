@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.extension.conftest import (  # noqa: F401
+from tests.fixtures.live_server import (  # noqa: F401
     live_server,
     live_server_process,
     live_user_namespace,

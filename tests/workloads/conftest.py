@@ -1,3 +1,3 @@
 """Fixtures: a user's namespace on the real API server."""
 
-from tests.extension.conftest import user_namespace, workspace  # noqa: F401
+from tests.fixtures.workspace import user_namespace, workspace  # noqa: F401

@@ -8,7 +8,7 @@ from kf_spawner.kube import Client, Invalid, load_config
 from kf_spawner.kube.resources import CONFIGMAPS
 from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.workloads import submission
-from tests.extension.jupyter_server import run_server
+from tests.fixtures.jupyter_server import run_server
 from tests.fixtures.user_namespace import make_user_namespace, workspace_in
 
 
