@@ -297,8 +297,9 @@ class NamespaceChoices(TypedDict):
 
 
 class FormMetadata(NamespaceChoices):
-    """What the create form offers in one namespace."""
+    """What the create form offers in one namespace. `home_mount` is the path of a home volume in a pod."""
 
+    home_mount: str
     images: list[ImageChoice]
     replica_types: list[ReplicaType]
     restart_policies: list[RestartPolicy]

@@ -1,4 +1,4 @@
-"""Who may what, through the hub's proxy and with the hub's own logins; the API server is the last wall."""
+"""Who may do what, through the hub's proxy and with its logins; the API server has the last word."""
 
 import contextlib
 import json
@@ -11,6 +11,7 @@ from tornado.testing import bind_unused_port
 
 from kf_spawner.dashboard.app import Dashboard
 from kf_spawner.dashboard.handlers.login import POLICY
+from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
 from kf_spawner.tfjob.names import TFJOBS
@@ -143,7 +144,7 @@ async def test_who_never_started_a_server_sees_nothing_and_is_told_what_to_do(as
     assert (who["ready"], who["namespaces"]) == (False, [{"name": "kf-newcomer", "user": "newcomer"}])
     assert await newcomer.call("GET", "api/jobs") == (200, {"items": []})
     _, offered = await newcomer.call("GET", "api/form")
-    assert (offered["ready"], offered["claims"]) == (False, [])
+    assert (offered["ready"], offered["claims"], offered["home_mount"]) == (False, [], HOME_MOUNT)
     async with contextlib.aclosing(newcomer.lines("api/watch")) as items:
         assert await anext(items) == {"type": "snapshot", "items": []}
     assert (await newcomer.call("GET", "api/jobs/kf-newcomer/first"))[0] == 404

@@ -2,6 +2,7 @@
 
 from typing import get_args
 
+from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
 from kf_spawner.workloads.wire import CleanPodPolicy, FormMetadata, ReplicaType, RestartPolicy, SuccessPolicy
@@ -24,6 +25,7 @@ class Form(Handler):
         choices = await self.service.choices(self.caller, self.get_query_argument("namespace", None) or None)
         offered: FormMetadata = {
             **choices,
+            "home_mount": HOME_MOUNT,
             "images": self.settings["kf_images"],
             "replica_types": list(get_args(ReplicaType)),
             "restart_policies": list(get_args(RestartPolicy)),

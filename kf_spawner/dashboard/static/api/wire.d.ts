@@ -336,11 +336,12 @@ export interface NamespaceChoices {
   claims: Array<Claim>;
 }
 
-/** What the create form offers in one namespace. */
+/** What the create form offers in one namespace. `home_mount` is the path of a home volume in a pod. */
 export interface FormMetadata {
   namespace: string;
   ready: boolean;
   claims: Array<Claim>;
+  home_mount: string;
   images: Array<ImageChoice>;
   replica_types: Array<ReplicaType>;
   restart_policies: Array<RestartPolicy>;

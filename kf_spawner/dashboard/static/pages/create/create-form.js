@@ -209,7 +209,7 @@ function rowsAndAdd(rows, label, onclick) {
 function volumesCard(form, offer, change) {
   const { volumes } = form;
   const claim = offer.claims[0]?.name || "";
-  const path = volumes.length ? "" : "/home/jovyan";
+  const path = volumes.length ? "" : offer.home_mount;
   const add = () => change(() => volumes.push({ claim, path, read_only: false }), `volumes[${volumes.length}].claim`);
   const rows = volumes.map((_volume, index) => volumeRow(index, form, change));
   return h(
