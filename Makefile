@@ -6,7 +6,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := scripts/node $(VENV)
-PRETTIER_FILES := 'kf_spawner/**/*.js' '*.{js,json}'
+PRETTIER_FILES := 'kf_spawner/**/*.{js,css}' '*.{js,json}'
 SPAWNED := hub door tensorflow-2.21.0-notebook-cpu
 
 # Tests start hundreds of our processes. Without this, each compiles the package again.
@@ -84,7 +84,7 @@ check-javascript: test-venv
 	@$(NODE) eslint kf_spawner
 	@$(NODE) tsc
 
-format: test-venv ## format Python and JavaScript, and fix what the linters can fix
+format: test-venv ## format Python, JavaScript and CSS, and fix what the linters can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 	@$(NODE) eslint --fix kf_spawner
