@@ -52,6 +52,13 @@ async def test_what_an_image_is_pulled_with_reaches_the_node_alone(settings, mon
         assert not {name for name in spec.env if "PROXY" in name.upper() or name.startswith(("UV_", "PIP_"))}, spec
 
 
+def test_the_hub_gets_the_folder_of_its_configuration(settings, monkeypatch):
+    monkeypatch.setenv("KF_CONFIG_DIR", "/etc/hub")
+    tokens = {"token": "the hub's", "dashboard_token": "the dashboard's"}
+    spec = components.hub(settings, kubeconfig=settings.home.kubeconfig, **tokens, by_the_door=False)
+    assert spec.env["KF_CONFIG_DIR"] == "/etc/hub"
+
+
 @pytest.mark.parametrize(
     ("cause", "told"),
     [
