@@ -1,4 +1,4 @@
-"""The four real processes: they start, are Kubernetes 1.37.2, keep what they acknowledged, and ask who calls."""
+"""The four real processes: they start, have the pinned version, keep what they acknowledged, and check identities."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kf_spawner.localcluster.controlplane.build import KUBERNETES_VERSION
 from tests.fixtures.control_plane import running
 
 
@@ -20,8 +21,8 @@ def control_plane(control_plane_binaries):
 
 def test_kubectl_sees_the_pinned_version(control_plane):
     answer = json.loads(control_plane.kubectl("version", "--output=json").stdout)
-    assert answer["serverVersion"]["gitVersion"] == "v1.37.2"
-    assert answer["clientVersion"]["gitVersion"] == "v1.37.2"
+    assert answer["serverVersion"]["gitVersion"] == KUBERNETES_VERSION
+    assert answer["clientVersion"]["gitVersion"] == KUBERNETES_VERSION
 
 
 def test_a_user_without_a_role_may_nothing(control_plane):

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from kf_spawner.localcluster.controlplane.build import KUBERNETES_VERSION
+
 from .client import HubClient
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "tfjob.yaml"
@@ -27,7 +29,7 @@ def wait_for(kubectl, name, state, timeout=180):
 
 
 def test_version_is_kubernetes_itself(kubectl):
-    assert "Server Version: v1.37.2" in kubectl("version")
+    assert f"Server Version: {KUBERNETES_VERSION}" in kubectl("version")
 
 
 def test_walkthrough_job(kubectl, job):

@@ -71,7 +71,7 @@ def test_the_programs_are_runnable_and_name_what_they_are_made_of(dist):
     assert "Root-Is-Purelib: false" in tags
     assert "Tag: py3-none-manylinux_2_17_" in tags
     for module in (
-        "k8s.io/kubernetes@v1.37.2\n",
+        f"k8s.io/kubernetes@{build.KUBERNETES_VERSION}\n",
         "go.etcd.io/etcd/server/v3@v3.7.0\n",
         "k8s.io/api@v0.37.2\n",
         "go@go1.",

@@ -18,13 +18,16 @@ from .locks import locked
 
 Progress = Callable[[str], None]
 
+KUBERNETES_VERSION = "v1.37.2"
+"""The version that `gomod/go.mod` pins."""
+
 _VERSION = "-X k8s.io/component-base/version"
 FLAGS = (
     "-trimpath",
     "-ldflags=-s -w"
     # Without these, servers and clients report the version v0.0.0.
-    f" {_VERSION}.gitVersion=v1.37.2 {_VERSION}.gitMajor=1 {_VERSION}.gitMinor=37"
-    " -X k8s.io/client-go/pkg/version.gitVersion=v1.37.2",
+    f" {_VERSION}.gitVersion={KUBERNETES_VERSION} {_VERSION}.gitMajor=1 {_VERSION}.gitMinor=37"
+    f" -X k8s.io/client-go/pkg/version.gitVersion={KUBERNETES_VERSION}",
 )
 TELL_EVERY = 2.0
 """Seconds between two lines of progress."""
