@@ -73,7 +73,7 @@ class Report:
 
 
 class Run:
-    """One run of the checks on one cluster; `report` fills while it goes on."""
+    """One run of the checks on one cluster; `report` grows meanwhile."""
 
     def __init__(self, client: Client, options: Options):
         self.report = Report()

@@ -99,7 +99,7 @@ class Informer:
                 self.trouble = error
                 log.warning("watching %s: %s; trying again in %.1f s", self._resource.plural, error, backoff)
             except Exception:
-                # Log any error and go on: a cache that stops silently would be worse.
+                # Log any error and continue: a cache that stops silently would be worse.
                 log.exception("watching %s; listing again in %.1f s", self._resource.plural, backoff)
                 self._version = None
             if time.monotonic() - began > MAX_BACKOFF:

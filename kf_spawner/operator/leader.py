@@ -29,7 +29,7 @@ class NotLeading(ApiError):
 
 
 def clock_of_machine() -> float:
-    """Seconds that go on while the process is stopped and while the machine sleeps."""
+    """A clock in seconds that also runs while the process is stopped and while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

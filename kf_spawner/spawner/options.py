@@ -203,7 +203,7 @@ def _home_size(value: object, home: bool | None, facts: ClusterFacts, limits: Li
 
 
 def _check_storage(facts: ClusterFacts, limits: Limits) -> None:
-    """A claim that no class provides would stay pending for ever."""
+    """A claim that no class provides would stay pending forever."""
     if limits.storage_class and limits.storage_class not in facts.storage_classes:
         raise _Refused(
             f"the storage class {limits.storage_class} that makes home volumes does not exist: "

@@ -47,7 +47,7 @@ NO_NETWORK_REMEDY = (
     "the modules could not be downloaded: check the network, or set HTTPS_PROXY or GOPROXY to your network's proxy; "
     "or set KUBEBUILDER_ASSETS to a folder with the programs"
 )
-OTHER_REMEDY = "run it again to go on where it stopped; if it fails the same way, remove {cache} and try once more"
+OTHER_REMEDY = "run it again to continue where it stopped; if it fails the same way, remove {cache} and try once more"
 
 
 class BuildError(Exception):
