@@ -91,10 +91,11 @@ async def client(control_plane) -> AsyncIterator[Client]:
 @pytest.fixture
 async def cluster(client, request) -> AsyncIterator[FakeCluster]:
     """A healthy cluster and an empty namespace for the platform. A test repairs what it breaks."""
-    await heartbeat(client)
     namespace = f"kf-{os.getpid()}-{abs(hash(request.node.nodeid)) % 10**8}"
     await make_namespace(client, namespace)
     cluster = FakeCluster(client, namespace)
+    await cluster.renew_lease()
+    await cluster.set_node()  # other tests may have taken longer than the node's lease
     await cluster.ignore_existing_pods()
     fake_node = asyncio.create_task(cluster.run())
     try:

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import copy
 import json
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,7 @@ NODE = "fake-node"
 CLASS = "standard"
 PROVISIONER = "fake.example/provisioner"
 PROBES = "probes"
+RENEW_EVERY = 10.0  # seconds, as a kubelet does
 IMAGE = "kf-spawner/hub:test"
 GOOD_REPORT = {"address": "10.96.0.1", "service": "", "dns": "", "write": ""}
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
@@ -43,6 +45,7 @@ class FakeCluster:
         self.client, self.namespace = client, namespace
         self.on_pod: Handler = run_pod
         self.on_claim: Handler = provision_volume
+        self.clock_ahead = 0.0  # seconds by which the node's clock is wrong
         self._handled: set[str] = set()  # uids
 
     async def ignore_existing_pods(self) -> None:
@@ -53,13 +56,20 @@ class FakeCluster:
         return (await self.client.list(PODS, field_selector=f"spec.nodeName={NODE}"))["items"]
 
     async def run(self) -> None:
+        renewed = 0.0
         while True:
+            if time.monotonic() - renewed > RENEW_EVERY:
+                await self.renew_lease()
+                renewed = time.monotonic()
             await self._handle(await self._pods(), self.on_pod)
             claims = (await self.client.list(CLAIMS))["items"]
             pending = [claim for claim in claims if claim["status"].get("phase") == "Pending"]
             await self._handle(pending, self.on_claim)
             await self._delete_released_volumes()
             await asyncio.sleep(0.05)
+
+    async def renew_lease(self) -> None:
+        await heartbeat(self.client, ahead=self.clock_ahead)
 
     async def _handle(self, objects: list[dict], handler: Handler) -> None:
         for obj in objects:
@@ -211,12 +221,12 @@ def storage_class() -> dict:
 
 async def heartbeat(client: Client, *, ahead: float = 0) -> None:
     """The node's Lease, as a kubelet renews it: without it the node counts as lost after 40 s. `ahead`: its clock."""
-    time = (datetime.now(UTC) + timedelta(seconds=ahead)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moment = (datetime.now(UTC) + timedelta(seconds=ahead)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     lease = {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {"name": NODE, "namespace": "kube-node-lease"},
-        "spec": {"holderIdentity": NODE, "leaseDurationSeconds": 40, "renewTime": time},
+        "spec": {"holderIdentity": NODE, "leaseDurationSeconds": 40, "renewTime": moment},
     }
     await client.apply(LEASES, lease, field_manager="kubelet")
 

@@ -67,11 +67,13 @@ async def test_no_service_network(cluster: FakeCluster):
 
 
 async def test_a_node_whose_clock_is_wrong(cluster: FakeCluster):
-    await fake_cluster.heartbeat(cluster.client, ahead=120)
+    cluster.clock_ahead = 120
+    await cluster.renew_lease()
     try:
         report = await cluster.run_doctor(skip={"pod"})
     finally:
-        await fake_cluster.heartbeat(cluster.client)
+        cluster.clock_ahead = 0
+        await cluster.renew_lease()
     [finding] = report.findings
     assert (finding.check, finding.severity, report.healthy) == ("clock", Severity.WARNING, True)
     assert "The clock of node fake-node is 1" in finding.cause
