@@ -2,7 +2,7 @@
 HOME_DIR ?= .home
 PORT ?= 8000
 ROUNDS ?= 10
-JOBS ?= 2
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 NODE := scripts/node $(VENV)
@@ -29,7 +29,7 @@ test-venv:
 run: run-venv ## start everything here and print the link [HOME_DIR=.home] [PORT=8000] [ARGS='--password-file FILE']
 	@exec $(BIN)/kf-spawner up --home "$(HOME_DIR)" --port $(PORT) $(ARGS)
 
-test: test-venv ## run all tests, JOBS rooms at a time; ARGS go to pytest [JOBS=2] [ARGS='tests/tfjob -x']
+test: test-venv ## run all tests, JOBS rooms at a time; ARGS go to pytest [JOBS=3] [ARGS='tests/tfjob -x']
 	@scripts/test-machine
 	@$(BIN)/python -m tests.fixtures.programs
 	@exec $(BIN)/python -m pytest -n $(JOBS) --dist loadscope --no-loadscope-reorder $(ARGS)
