@@ -57,12 +57,13 @@ def test_walkthrough_job(kubectl, job):
     finally:
         watch.terminate()
         watch.communicate(timeout=60)
+    delete_takes_the_replicas_along(kubectl, job)
 
 
-def test_delete_takes_the_replicas_along(kubectl, job):
-    wait_for(kubectl, job, "Running")
-    kubectl("delete", "-f", str(EXAMPLE), "--wait")
+def delete_takes_the_replicas_along(kubectl, job):
     selector = f"training.kubeflow.org/job-name={job}"
+    assert kubectl("get", "pods", "-l", selector, "--no-headers").strip()
+    kubectl("delete", "-f", str(EXAMPLE), "--wait")
     deadline = time.monotonic() + 60
     while left := kubectl("get", "pods,services", "-l", selector, "--no-headers").strip():
         assert time.monotonic() < deadline, left
