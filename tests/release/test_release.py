@@ -48,8 +48,13 @@ def wheel(dist: Path, name: str) -> Path:
 def test_the_wheel_has_every_file(dist):
     with zipfile.ZipFile(wheel(dist, "kf_spawner")) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
+        (about,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        needs = archive.read(about).decode()
     shared = {f"{SHARED}{name}" for name in tracked("images", "jupyterhub_config.py")}
     assert names == tracked("kf_spawner") | shared
+    assert re.search(
+        rf'^Requires-Dist: kf-spawner-control-plane=={__version__};.*extra == "control-plane"$', needs, re.M
+    )
 
 
 def test_the_sdist_has_all_that_the_wheel_is_made_of(dist):
@@ -109,10 +114,10 @@ def installed(dist, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("venv")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     python = str(folder / "bin" / "python")
-    lock = [uv.find_uv_bin(), "pip", "install", "-q", "--compile-bytecode", "--python", python, "--require-hashes"]
-    subprocess.run([*lock, "-r", str(ROOT / "requirements" / "run.txt")], check=True)
-    wheels = [python, "-m", "pip", "install", "-q", "--no-index", "--find-links", str(dist)]
-    subprocess.run([*wheels, "kf-spawner[control-plane]"], check=True)
+    lock = [uv.find_uv_bin(), "pip", "install", "-q", "--no-deps", "--compile-bytecode", "--python", python]
+    subprocess.run([*lock, "--require-hashes", "-r", str(ROOT / "requirements" / "run.txt")], check=True)
+    wheels = [python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "--find-links", str(dist)]
+    subprocess.run([*wheels, "kf-spawner", "kf-spawner-control-plane"], check=True)
     return folder
 
 
