@@ -6,7 +6,7 @@ Pure. Translates Kubernetes' reasons into a user's words.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kf_spawner.k8s import conditions, pod_reasons, times
+from kf_spawner.k8s import conditions, pod_reasons, quota, times
 from kf_spawner.k8s.names import resource_words
 
 from .address import PREFIX, model_url
@@ -101,7 +101,8 @@ def _deployment_failure(deployment: Mapping[str, Any]) -> str:
     """Why the Deployment itself makes no pods: a quota, a policy."""
     if not conditions.is_true(deployment.get("status"), "ReplicaFailure"):
         return ""
-    return f"no pod can be made: {conditions.find(deployment['status'], 'ReplicaFailure').get('message', '')}"
+    message = conditions.find(deployment["status"], "ReplicaFailure").get("message", "")
+    return f"no pod can be made: {quota.in_words(message)}"
 
 
 def _pod_failure(pod: Mapping[str, Any]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from kf_spawner.k8s import conditions, pod_reasons, times
+from kf_spawner.k8s import conditions, pod_reasons, quota, times
 from kf_spawner.k8s.names import resource_words
 
 
@@ -129,27 +129,14 @@ def of_end(pod: dict[str, Any]) -> Diagnosis:
 
 def of_refusal(what: str, message: str) -> Diagnosis:
     """The API server refused to make `what` (403 or 422), with this message."""
-    quota = re.search(r"exceeded quota: ([^,]+), requested: (.+?), used: (.+?), limited: (.+)", message)
-    if quota:
-        name, requested, used, limited = quota.groups()
-        return Diagnosis(
-            Cause.QUOTA,
-            f"Your quota does not allow {what}: it needs {requested}, and {used} of {limited} are in use.",
-            "Ask for less, or stop servers, jobs or endpoints that you do not need.",
-            f"quota {name}: {message}",
-        )
+    excess = quota.read(message)
+    if excess:
+        return Diagnosis(Cause.QUOTA, f"Your quota does not allow {what}: {excess.said}.", excess.remedy, message)
     if "violates PodSecurity" in message:
         return Diagnosis(
             Cause.POLICY,
             "The rules of your namespace do not allow such a pod.",
             "Ask an administrator: the hub's configuration needs something that the Pod Security level forbids.",
-            message,
-        )
-    if re.search(r"(minimum|maximum) .+ usage per ", message):
-        return Diagnosis(
-            Cause.QUOTA,
-            f"Your namespace's limits do not allow {what}.",
-            "Ask for an amount within the limits that the message names.",
             message,
         )
     return Diagnosis(

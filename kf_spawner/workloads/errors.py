@@ -6,6 +6,7 @@ The handlers answer it as JSON: {"reason", "message", "field"?, "name"?, "errors
 import re
 from collections.abc import Sequence
 
+from kf_spawner.k8s import quota
 from kf_spawner.kube import ApiError, ConfigError, NotFound, Unauthorized, Unreachable
 from kf_spawner.wrong_input import FieldError, WrongInput
 
@@ -69,7 +70,7 @@ def from_cluster(error: ApiError | ConfigError) -> RequestError:
         return RequestError(
             503, "KindNotInstalled", "this cluster has no kind TFJob: ask an administrator to apply tfjobs-crd.yaml"
         )
-    return RequestError(error.status, error.reason, error.message, field=field_errors(error)[0].field)
+    return RequestError(error.status, error.reason, quota.in_words(error.message), field=field_errors(error)[0].field)
 
 
 def may_pass(error: ApiError) -> bool:

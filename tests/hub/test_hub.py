@@ -220,7 +220,7 @@ async def test_a_quota_is_named(node, browser, user, resources):
     await limit(resources, {"requests.cpu": "1"}, refused=(PODS, probe))
     last = await failure(browser, user, image=CPU_IMAGE, cpu="2")
     assert "Your quota does not allow" in last["message"]
-    assert "it needs requests.cpu=2" in last["message"]
+    assert "it needs 2 more of CPU" in last["message"]
     assert await resources.pod() is None
 
 

@@ -199,9 +199,9 @@ def test_a_claim_that_cannot_be_made():
 
 REFUSALS = [
     ('pods "jupyter-admin" is forbidden: exceeded quota: team, requested: requests.cpu=2, used: requests.cpu=3, '
-     "limited: requests.cpu=4", Cause.QUOTA, "needs requests.cpu=2, and requests.cpu=3 of requests.cpu=4 are in use"),
+     "limited: requests.cpu=4", Cause.QUOTA, "it needs 2 more of CPU, with 3 of 4 in use"),
     ('pods "jupyter-admin" is forbidden: violates PodSecurity "baseline:latest": privileged', Cause.POLICY, "rules"),
-    ("pods is forbidden: maximum memory usage per Container is 1Gi, but limit is 4Gi", Cause.QUOTA, "limits"),
+    ("pods is forbidden: maximum memory usage per Container is 1Gi, but limit is 4Gi", Cause.QUOTA, "at most 1Gi"),
     ("pods is forbidden: something new", Cause.REFUSED, "refused"),
 ]  # fmt: skip
 
