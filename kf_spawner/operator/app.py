@@ -8,7 +8,7 @@ import signal
 import socket
 from collections.abc import Awaitable
 
-from traitlets import Bool, Float, Integer, Unicode, default
+from traitlets import Bool, Float, Integer, List, Unicode, default
 from traitlets.config import Application
 
 from kf_spawner import __version__
@@ -60,6 +60,11 @@ class OperatorApp(Application):
         "",
         help="""Scheduler that starts all pods of a job at once, by means of a PodGroup for each job: `volcano`, or
         the name of a coscheduling scheduler of scheduler-plugins. Default: none.""",
+    ).tag(config=True)
+    claim_classes = List(
+        Unicode(),
+        help="""Storage classes that volumeClaimTemplates of jobs may name in storageClassName. The chart gives the
+        class of home volumes. Default: none, so claims leave it out and get the cluster's default class.""",
     ).tag(config=True)
     leader_elect = Bool(
         False,
@@ -149,6 +154,7 @@ class OperatorApp(Application):
                     workers=self.workers,
                     cluster_domain=self.cluster_domain,
                     gang=Gang(self.gang_scheduler) if self.gang_scheduler else None,
+                    claim_classes=self.claim_classes,
                 )
             )
 

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,10 +48,12 @@ class Controller:
         workers: int = 8,
         cluster_domain: str = "",
         gang: Gang | None = None,
+        claim_classes: Collection[str] = (),
         clock: Callable[[], datetime] = utc_now,
     ):
         self._client, self._metrics, self._workers = client, metrics, workers
         self._cluster_domain, self._gang, self._clock = cluster_domain, gang, clock
+        self._claim_classes = claim_classes
         self._view, self._queue = View(), WorkQueue(metrics.queue_seconds.observe)
         self._applier = Applier(client, recorder, metrics, self._view, clock=clock, gang=gang)
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
@@ -183,6 +185,7 @@ class Controller:
             refusals=refusals if uid == job["metadata"]["uid"] else {},
             gang=self._gang,
             pod_groups=known.pod_groups.values(),
+            claim_classes=self._claim_classes,
         )
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})

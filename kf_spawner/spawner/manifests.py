@@ -1,8 +1,11 @@
 """The objects that a user's namespace is made of. Pure: names in, dicts out."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from kf_spawner.k8s.metadata import MANAGED_BY, POD_SECURITY
+
+from .settings import SpawnerSettings
 
 USER_ANNOTATION = "kf-spawner.io/user"
 """Annotation of a namespace: whose it is."""
@@ -11,6 +14,9 @@ ACCOUNT = "notebook"
 """Service account of notebook servers; what it may do is in ClusterRole NOTEBOOK_ROLE."""
 
 NOTEBOOK_ROLE = "kf-spawner-notebook"
+LIMITS = "kf-spawner"
+"""Name of the ResourceQuota and of the LimitRange."""
+
 MANAGED = {MANAGED_BY: "kf-spawner"}
 
 
@@ -25,6 +31,19 @@ def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict
             "annotations": {**annotations, USER_ANNOTATION: user},
         },
     }
+
+
+def furniture(namespace: str, settings: SpawnerSettings) -> list[dict[str, Any]]:
+    """What every user's namespace has."""
+    made = [
+        account(namespace),
+        binding(namespace),
+        quota(namespace, settings.quota),
+        limits(namespace, requests=settings.default_requests, largest_claim=settings.max_home_size),
+    ]
+    if settings.network_policy:
+        made.append(network_policy(namespace, settings.network_policy))
+    return made
 
 
 def account(namespace: str) -> dict[str, Any]:
@@ -55,6 +74,33 @@ def network_policy(namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
         "kind": "NetworkPolicy",
         "metadata": {"name": "kf-spawner", "namespace": namespace, "labels": MANAGED},
         "spec": spec,
+    }
+
+
+def quota(namespace: str, hard: Mapping[str, object]) -> dict[str, Any]:
+    """How much there may be in the namespace in all. Without any amount it limits nothing."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ResourceQuota",
+        "metadata": {"name": LIMITS, "namespace": namespace, "labels": MANAGED},
+        "spec": {"hard": {name: str(amount) for name, amount in hard.items()}},
+    }
+
+
+def limits(namespace: str, *, requests: Mapping[str, object], largest_claim: str) -> dict[str, Any]:
+    """What a container requests that names nothing, and how large a claim may be; empty: no limit."""
+    ranges: list[dict[str, Any]] = []
+    if requests:
+        ranges.append(
+            {"type": "Container", "defaultRequest": {name: str(amount) for name, amount in requests.items()}}
+        )
+    if largest_claim:
+        ranges.append({"type": "PersistentVolumeClaim", "max": {"storage": largest_claim}})
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": LIMITS, "namespace": namespace, "labels": MANAGED},
+        "spec": {"limits": ranges},
     }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from traitlets import Bool, Dict, Float, Integer, List, Unicode, validate
+from traitlets import Bool, Dict, Float, Integer, List, Unicode, default, validate
 from traitlets.config import Configurable
 from traitlets.utils.bunch import Bunch
 
@@ -70,7 +70,37 @@ class SpawnerSettings(Configurable):
         help="Path at which the home volume is mounted; empty: there are no home volumes. Default: /home/jovyan.",
     )
     home_size = Unicode(Limits.home_size, config=True, help="Size of a new home volume, in bytes. Default: 10Gi.")
-    max_home_size = Unicode("", config=True, help="Largest size of a new home volume, in bytes. Default: no maximum.")
+    max_home_size = Unicode(
+        config=True,
+        help="""Largest size of a new home volume and of any other claim in a user's namespace, such as those of
+        TFJobs, in bytes; empty: no maximum. Default: ten times `home_size`.""",
+    )
+    quota = Dict(
+        default_value={
+            "pods": "100",
+            "requests.cpu": "32",
+            "requests.memory": "128Gi",
+            "persistentvolumeclaims": "20",
+            "requests.storage": "200Gi",
+            "count/tfjobs.kubeflow.org": "200",
+            "count/deployments.apps": "50",
+            "services": "200",
+            "count/configmaps": "300",
+        },
+        config=True,
+        help="""`spec.hard` of the ResourceQuota `kf-spawner`: how much a user's namespace may have in all of servers,
+        jobs and endpoints, applied at each start of a server. Amounts by resource, as Kubernetes names them; pods
+        that have ended do not count. The value replaces the whole default; empty: no limit. Default: 100 pods with
+        32 cores and 128Gi requested, 20 claims with 200Gi, 200 TFJobs, 50 Deployments, 200 Services, 300
+        ConfigMaps.""",
+    )
+    default_requests = Dict(
+        default_value={"cpu": "50m", "memory": "256Mi"},
+        config=True,
+        help="""Requests of containers in a user's namespace that name none themselves, by resource: a quota of a
+        resource refuses pods without a request of it. Part of the LimitRange `kf-spawner`. Default: 50m of CPU and
+        256Mi of memory.""",
+    )
     extra_claims = List(
         Unicode(),
         config=True,
@@ -100,6 +130,18 @@ class SpawnerSettings(Configurable):
         config=True,
         help="Number of lines from the end of a crashed server's log that are shown. Default: 20.",
     )
+
+    @default("max_home_size")
+    def _default_max_home_size(self) -> str:
+        return quantities.total([(self.home_size, 10)]) or ""
+
+    @validate("quota", "default_requests")
+    def _validate_amounts(self, proposal: Bunch) -> dict[str, object]:
+        amounts: dict[str, object] = proposal["value"]
+        for name, amount in amounts.items():
+            if not quantities.is_quantity(amount):
+                raise ValueError(f"{proposal['trait'].name}: {name} has {amount!r}, which is not a quantity")
+        return amounts
 
     @validate("images")
     def _validate_images(self, proposal: Bunch) -> list[dict[str, Any]]:

@@ -289,7 +289,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
             labels=self._expand_all(self.user_namespace_labels),
             annotations=self._expand_all(self.user_namespace_annotations),
         )
-        await namespace.ensure((await self._cluster()).client, wanted, network_policy=self.network_policy)
+        furniture = manifests.furniture(self.namespace, self)
+        await namespace.ensure((await self._cluster()).client, wanted, furniture)
 
     async def _ensure_claim(self) -> None:
         client = (await self._cluster()).client

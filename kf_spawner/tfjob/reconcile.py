@@ -41,13 +41,15 @@ def decide(
     lost_nodes: Collection[str] = (),
     gang: Gang | None = None,
     pod_groups: Collection[dict[str, Any]] = (),
+    claim_classes: Collection[str] = (),
 ) -> Plan:
     """The plan for `job`. The job adopts pods and services with its labels that have no controller, and releases its
     own that have other labels. It ignores all others that it does not control.
 
     `now` is an aware UTC time; `refusals` maps names of children that the API server refused to create to its answer:
     the job waits, or fails if the answer is final. `lost_nodes`: those of `late_nodes` that are gone or not ready.
-    With `gang` the job gets a PodGroup, which its pods wait for. The job may be invalid in any way: it then ends
+    With `gang` the job gets a PodGroup, which its pods wait for. `claim_classes`: the storage classes that
+    volumeClaimTemplates may name. The job may be invalid in any way: it then ends
     Failed, with a message that names the fields.
     """
     spec = job.get("spec")
@@ -60,7 +62,7 @@ def decide(
         return Plan(adopt=tuple(adopt), release=tuple(release), requeue_after=0.0)
     reconciliation = Reconciliation(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
     if not is_finished(reconciliation.status):
-        errors = validate(job)
+        errors = validate(job, claim_classes=claim_classes)
         if errors:
             reconciliation.note_created()
             reconciliation.fail("it is not valid: " + "; ".join(str(error) for error in errors))

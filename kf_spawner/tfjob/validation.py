@@ -1,7 +1,7 @@
 """Finds every problem of a TFJob: the field, what is wrong and what to do."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, TypeGuard
 
 from kf_spawner.k8s.quantities import is_quantity
@@ -27,14 +27,17 @@ REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
 
 
-def validate(job: dict[str, Any]) -> list[FieldError]:
-    """Every problem of `job`, which may be any JSON object; an empty list for a valid job."""
+def validate(job: dict[str, Any], *, claim_classes: Collection[str] | None = None) -> list[FieldError]:
+    """Every problem of `job`, which may be any JSON object; an empty list for a valid job.
+
+    `claim_classes`: the storage classes that volumeClaimTemplates may name; None: not known here, so any.
+    """
     spec, metadata = job.get("spec"), job.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     errors = list(_name(metadata))
     if not isinstance(spec, dict):
         return [*errors, FieldError("spec", "is missing; give it tfReplicaSpecs")]
-    errors += _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "")
+    errors += _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "", claim_classes)
     errors += _run_policy(spec.get("runPolicy"))
     errors += _policy_fields("spec", {name: spec.get(name) for name in OLD_PLACES})
     if (spec.get("successPolicy") or "") not in SUCCESS_POLICIES:
@@ -56,7 +59,7 @@ def _name(metadata: dict[str, Any]) -> Iterator[FieldError]:
         )
 
 
-def _replica_specs(specs: Any, job_name: str) -> Iterator[FieldError]:
+def _replica_specs(specs: Any, job_name: str, claim_classes: Collection[str] | None) -> Iterator[FieldError]:
     if not isinstance(specs, dict) or not specs:
         yield FieldError(SPECS, f"is missing or empty; name at least one of {', '.join(REPLICA_TYPES)}")
         return
@@ -70,7 +73,7 @@ def _replica_specs(specs: Any, job_name: str) -> Iterator[FieldError]:
             yield FieldError(field, f"is the same type as {seen[kind]}; keep one of the two")
         else:
             seen[kind] = key
-            yield from _replica(kind, field, value)
+            yield from _replica(kind, field, value, claim_classes)
     yield from _replica_names(job_name, {kind: specs[key] for kind, key in seen.items()})
     if CHIEF in seen and MASTER in seen:
         yield FieldError(f"{SPECS}.{seen[MASTER]}", "a job has a Chief or a Master, not both; remove one")
@@ -94,7 +97,7 @@ def _replica_names(job_name: Any, replicas: dict[str, Any]) -> Iterator[FieldErr
         )
 
 
-def _replica(kind: str, field: str, value: Any) -> Iterator[FieldError]:
+def _replica(kind: str, field: str, value: Any, claim_classes: Collection[str] | None) -> Iterator[FieldError]:
     if not isinstance(value, dict):
         yield FieldError(field, "must be an object with replicas and template")
         return
@@ -108,11 +111,11 @@ def _replica(kind: str, field: str, value: Any) -> Iterator[FieldError]:
     if policy not in (None, "", *RESTART_POLICIES):
         yield _choice(f"{field}.restartPolicy", policy, RESTART_POLICIES)
     yield from _whole_number(f"{field}.maxRestarts", value.get("maxRestarts"), least=0)
-    yield from _claims(f"{field}.volumeClaimTemplates", value.get("volumeClaimTemplates"))
+    yield from _claims(f"{field}.volumeClaimTemplates", value.get("volumeClaimTemplates"), claim_classes)
     yield from _template(f"{field}.template", value.get("template"))
 
 
-def _claims(field: str, claims: Any) -> Iterator[FieldError]:
+def _claims(field: str, claims: Any, classes: Collection[str] | None) -> Iterator[FieldError]:
     if claims is not None and not isinstance(claims, list):
         yield FieldError(field, "must be a list of claims, as in a StatefulSet")
         return
@@ -138,8 +141,28 @@ def _claims(field: str, claims: Any) -> Iterator[FieldError]:
             yield FieldError(field, f"has two claims named {name!r}; give each its own name")
         else:
             names.append(name)
-        if not isinstance(claim.get("spec"), dict):
+        if isinstance(claim.get("spec"), dict):
+            yield from _claim_spec(f"{where}.spec", claim["spec"], classes)
+        else:
             yield FieldError(f"{where}.spec", "is missing; say accessModes and resources.requests.storage there")
+
+
+def _claim_spec(field: str, spec: dict[str, Any], classes: Collection[str] | None) -> Iterator[FieldError]:
+    """The operator makes the claims, with rights that a job's user lacks: no claim may take a volume that exists."""
+    for name in ("volumeName", "selector"):
+        if spec.get(name) is not None:
+            yield FieldError(
+                f"{field}.{name}", "chooses a volume that exists; remove it: each replica gets a new one"
+            )
+    chosen = spec.get("storageClassName")
+    if chosen == "":
+        yield FieldError(f"{field}.storageClassName", "is empty; name a class, or leave it out for the default one")
+    elif chosen is not None and classes is not None and chosen not in classes:
+        others = f", or use {' or '.join(map(repr, sorted(classes)))}" if classes else ""
+        yield FieldError(
+            f"{field}.storageClassName",
+            f"is {chosen!r}, which jobs may not use; leave it out for the default{others}",
+        )
 
 
 def _texts(field: str, metadata: dict[str, Any]) -> Iterator[FieldError]:

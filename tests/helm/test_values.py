@@ -67,10 +67,8 @@ def test_every_default_is_described():
     for leaf in leaves(yaml.safe_load((CHART / "values.yaml").read_text())):
         below = [leaf.removeprefix(f"{part}.") for part in parts if leaf.startswith(f"{part}.")]
         names = [leaf, *below]
-        # Of a map's free content (resources, tolerations) the map is described.
-        names += [name.rpartition(".")[0] for name in names] + [
-            name.rpartition(".")[0].rpartition(".")[0] for name in names
-        ]
+        # Of a map's free content (resources, tolerations, a quota) the map is described.
+        names += [".".join(name.split(".")[:-depth]) for name in names for depth in (1, 2, 3)]
         headed = f"## {leaf}\n" in page
         assert headed or any(name and f"| `{name}` |" in page for name in names), leaf
 
@@ -338,6 +336,27 @@ def test_the_settings_are_traits_that_exist(renderer, z2jh):
         assert traits.keys() <= set(classes[name].class_trait_names(config=True)), name
     rows = (CHART / "templates" / "_settings.tpl").read_text().count('(list "KubeflowSpawner"')
     assert len(made["KubeflowSpawner"]) >= rows, "a row of the template is tried by no value here"
+
+
+def test_what_a_user_may_have_in_all(renderer):
+    """The spawner's defaults, one by one another amount or none, or no limit at all."""
+    spawner = SpawnerSettings()
+    made = settings(renderer.render({}))["KubeflowSpawner"]
+    assert (made["quota"], made["default_requests"]) == (spawner.quota, spawner.default_requests)
+    hard = {"pods": 500, "requests.cpu": None, "requests.nvidia.com/gpu": 4}
+    values = {"singleuser": {"quota": {"hard": hard}, "defaultRequests": {"cpu": 0.5}}}
+    made = settings(renderer.render(values))["KubeflowSpawner"]
+    expected = {**spawner.quota, "pods": "500", "requests.nvidia.com/gpu": "4"}
+    del expected["requests.cpu"]
+    assert made["quota"] == expected
+    assert made["default_requests"] == {**spawner.default_requests, "cpu": "0.5"}
+    off = settings(renderer.render({"singleuser": {"quota": {"enabled": False}}}))
+    assert off["KubeflowSpawner"]["quota"] == {}
+
+
+def test_jobs_claims_may_name_the_class_of_homes(renderer):
+    objects = renderer.render({"singleuser": {"storage": {"dynamic": {"storageClass": "fast"}}}})
+    assert "--OperatorApp.claim_classes=fast" in container(objects, "operator")["args"]
 
 
 TERM = {"labelSelector": {"matchLabels": {"a": "b"}}, "topologyKey": "kubernetes.io/hostname"}

@@ -7,13 +7,28 @@ import json
 import pytest
 
 from kf_spawner import __version__
+from kf_spawner.k8s.quota import in_words
 from kf_spawner.kube import Client, Forbidden, load_config
-from kf_spawner.kube.resources import NAMESPACES, NETWORKPOLICIES, PODS, ROLEBINDINGS, SECRETS, SERVICEACCOUNTS
+from kf_spawner.kube.resources import (
+    CLAIMS,
+    NAMESPACES,
+    NETWORKPOLICIES,
+    PODS,
+    RESOURCEQUOTAS,
+    ROLEBINDINGS,
+    SECRETS,
+    SERVICEACCOUNTS,
+)
 from tests.fixtures.hub import Browser
 
 from .conftest import CPU_IMAGE, POLICY, failure, is_ready, limit, progress, stopped, until, whose
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+def claim_of(size: str) -> dict:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}
+    return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "large"}, "spec": spec}
 
 
 async def test_the_form_shows_what_can_be_had(node, browser, user):
@@ -43,6 +58,11 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, res
     assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "notebook", "namespace": resources.namespace}]
     policy = await resources.client.get(NETWORKPOLICIES, "kf-spawner", resources.namespace)
     assert policy["spec"] == POLICY
+    quota = await resources.client.get(RESOURCEQUOTAS, "kf-spawner", resources.namespace)
+    assert (quota["status"]["hard"]["pods"], quota["status"]["used"]["pods"]) == ("100", "1")
+    with pytest.raises(Forbidden) as refused:
+        await resources.client.create(CLAIMS, claim_of("500Ti"), resources.namespace)
+    assert "a volume claim may have at most 100Gi" in in_words(refused.value.message)
     claim = await resources.claim()
     assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
 

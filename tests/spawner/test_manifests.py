@@ -1,5 +1,7 @@
 """The objects of a user's namespace that a setting decides about."""
 
+import pytest
+
 from kf_spawner.spawner import manifests
 from kf_spawner.spawner.settings import SpawnerSettings
 
@@ -14,3 +16,28 @@ def test_a_network_policy_of_the_namespace():
 
 def test_without_a_setting_there_is_none():
     assert SpawnerSettings().network_policy == {}
+
+
+def test_how_much_a_namespace_may_have_by_default():
+    settings = SpawnerSettings()
+    assert settings.quota["pods"] == "100"
+    assert settings.max_home_size == "100Gi"
+    named = {name.removeprefix("requests.") for name in settings.quota if name.startswith("requests.")}
+    assert named - {"storage"} == settings.default_requests.keys(), "without a default such a quota refuses pods"
+
+
+def test_a_larger_home_may_be_had_unless_a_maximum_is_set():
+    assert SpawnerSettings(home_size="2Ti").max_home_size == "20Ti"
+    assert SpawnerSettings(home_size="2Ti", max_home_size="").max_home_size == ""
+
+
+def test_limits_that_are_taken_away_leave_objects_that_limit_nothing():
+    """They are applied all the same, so that the namespace loses its limits."""
+    assert manifests.quota("kf-ada", {})["spec"] == {"hard": {}}
+    assert manifests.limits("kf-ada", requests={}, largest_claim="")["spec"] == {"limits": []}
+    assert manifests.quota("kf-ada", {"pods": 5})["spec"] == {"hard": {"pods": "5"}}
+
+
+def test_an_amount_that_is_none_is_refused():
+    with pytest.raises(ValueError, match="quota: pods has 'many', which is not a quantity"):
+        SpawnerSettings(quota={"pods": "many"})

@@ -14,8 +14,8 @@ def replica(count: int | None = 1, restart: str | None = None) -> dict:
     return spec
 
 
-def claim(name: str) -> dict:
-    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+def claim(name: str, **fields) -> dict:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **fields}
     return {"metadata": {"name": name}, "spec": spec}
 
 

@@ -66,6 +66,19 @@ CASES = [
     (CLAIMS, [claim("Data_1")], f"{SPECS}.Worker.volumeClaimTemplates[0].metadata.name", "lower-case"),
     (CLAIMS, [claim("a"), claim("a")], f"{SPECS}.Worker.volumeClaimTemplates", "its own name"),
     (CLAIMS, [{"metadata": {"name": "a"}}], f"{SPECS}.Worker.volumeClaimTemplates[0].spec", "accessModes"),
+    (
+        CLAIMS,
+        [claim("a", volumeName="somebodys")],
+        f"{SPECS}.Worker.volumeClaimTemplates[0].spec.volumeName",
+        "remove",
+    ),
+    (CLAIMS, [claim("a", selector={})], f"{SPECS}.Worker.volumeClaimTemplates[0].spec.selector", "remove it"),
+    (
+        CLAIMS,
+        [claim("a", storageClassName="")],
+        f"{SPECS}.Worker.volumeClaimTemplates[0].spec.storageClassName",
+        "out",
+    ),
     ("spec/successPolicy", "AnyWorker", "spec.successPolicy", "'AllWorkers'"),
     ("spec/enableDynamicWorker", "yes", "spec.enableDynamicWorker", "true or false"),
     ("spec/runPolicy", "Never", "spec.runPolicy", "an object"),
@@ -103,6 +116,20 @@ def test_the_operator_fails_such_a_job_once_and_makes_nothing(path, value, field
     assert remedy in model.message("Failed")
     assert not model.pods
     assert not model.services
+
+
+@pytest.mark.parametrize(("classes", "said"), [
+    ((), "leave it out for the default"),
+    (("fast", "slow"), "or use 'fast' or 'slow'"),
+])  # fmt: skip
+def test_a_claim_of_a_storage_class_that_jobs_may_not_use(classes, said):
+    bad = changed(CLAIMS, [claim("a", storageClassName="gold")])
+    (error,) = validate(bad, claim_classes=classes)
+    assert error.field == f"{SPECS}.Worker.volumeClaimTemplates[0].spec.storageClassName"
+    assert said in error.message
+    assert "'gold', which jobs may not use" in decide(bad, [], [], now=NOW, claim_classes=classes).events[0].message
+    assert not validate(bad, claim_classes=("gold",))
+    assert not validate(bad), "whoever does not know the classes lets the operator decide"
 
 
 def test_a_chief_and_a_master_exclude_each_other():

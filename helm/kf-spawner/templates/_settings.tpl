@@ -45,6 +45,8 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
   (list "KubeflowSpawner" "max_memory" $user.memory.max "text")
   (list "KubeflowSpawner" "memory_limit_factor" $user.memory.limitFactor)
   (list "KubeflowSpawner" "max_gpus" $user.maxGpus)
+  (list "KubeflowSpawner" "quota" (include "kf.amounts" $user.quota.hard | fromYaml))
+  (list "KubeflowSpawner" "default_requests" (include "kf.amounts" $user.defaultRequests | fromYaml))
   (list "KubeflowSpawner" "home_size" $storage.capacity "text")
   (list "KubeflowSpawner" "max_home_size" $storage.maxCapacity "text")
   (list "KubeflowSpawner" "storage_class" $storage.dynamic.storageClass)
@@ -71,6 +73,9 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
 {{- $_ := set $settings (index . 0) $traits }}
 {{- end }}
 {{- end }}
+{{- if not $user.quota.enabled }}
+{{- $_ := set $settings.KubeflowSpawner "quota" dict }}
+{{- end }}
 {{- with $user.extraPodConfig }}
 {{- /* Without it a Service named "jupyter" would set JUPYTER_PORT in every server of its namespace. */ -}}
 {{- $_ := set $settings.KubeflowSpawner "extra_pod_config" (merge (deepCopy .) (dict "enableServiceLinks" false)) }}
@@ -82,6 +87,15 @@ says nothing (null, "", [], {}) sets nothing, so that the hub's own default hold
 {{- $_ := set $settings $class (mergeOverwrite (get $settings $class | default dict) (deepCopy $traits)) }}
 {{- end }}
 {{- $settings | toPrettyJson }}
+{{- end }}
+
+{{- /* Amounts by resource as texts: as a number, one from a large float would not be what was written. */ -}}
+{{- define "kf.amounts" -}}
+{{- range $name, $amount := . }}
+{{- if not (kindIs "invalid" $amount) }}
+{{ $name | quote }}: {{ $amount | toString | quote }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* The terms of which a node for users' servers fulfils one, as JSON. */ -}}
