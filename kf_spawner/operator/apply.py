@@ -26,10 +26,22 @@ UNSEEN_AFTER = timedelta(seconds=15)
 
 
 class Outcome(NamedTuple):
-    """The children that the API server refused, by name; `is_told`: the status is written where it had to be."""
+    """The children that the API server refused, by name; `is_told`: the status is written where it had to be.
+
+    `got_on`: a child was made or deleted, so what is left of a partial plan can follow at once.
+    """
 
     refusals: dict[str, Refusal]
     is_told: bool = True
+    got_on: bool = False
+
+
+class Made(NamedTuple):
+    """The children that the API server refused, by name; how many were made now, and how many were there already."""
+
+    refusals: dict[str, Refusal]
+    new: int
+    found: int
 
 
 class Applier:
@@ -60,29 +72,30 @@ class Applier:
         writing = self._write_status(key, job, plan)
         if plan.delete or plan.delete_job:
             await writing  # it remembers what a deletion makes invisible
-            await asyncio.gather(*(self._delete(key, job, child) for child in plan.delete))
-            refusals, _ = await self._make(key, job, plan)
+            deleted = await asyncio.gather(*(self._delete(key, job, child) for child in plan.delete))
+            made = await self._make(key, job, plan)
         else:
-            written, made = await asyncio.gather(writing, self._make(key, job, plan), return_exceptions=True)
-            for result in (written, made):
-                if isinstance(result, BaseException):
-                    raise result
-            assert isinstance(made, tuple)
-            refusals, _ = made
+            deleted = []
+            making = asyncio.ensure_future(self._make(key, job, plan))
+            written, _ = await asyncio.gather(writing, making, return_exceptions=True)
+            if isinstance(written, BaseException):
+                raise written
+            made = making.result()
         if plan.delete_job:
             await self._delete_job(job)
-        return Outcome(refusals)
+        return Outcome(made.refusals, got_on=bool(made.new or made.found or any(deleted)))
 
     async def _begin(self, key: str, job: dict[str, Any], plan: Plan) -> Outcome:
         """Makes a new job's children first: once they are there, one status tells of the job and of them."""
         try:
-            refusals, complete = await self._make(key, job, plan)
+            made = await self._make(key, job, plan)
         except ApiError:
             await self._write_status(key, job, plan)
             raise
-        if not complete:
+        is_complete = made.new == len(plan.create)
+        if not is_complete:
             await self._write_status(key, job, plan)
-        return Outcome(refusals, is_told=not complete)
+        return Outcome(made.refusals, is_told=not is_complete)
 
     def saw(self, child: dict[str, Any]) -> None:
         """The informer brought `child`: it will bring its end, too."""
@@ -122,18 +135,15 @@ class Applier:
         for outcome in plan.counted:
             self._metrics.count(outcome, job["metadata"]["namespace"])
 
-    async def _make(self, key: str, job: dict[str, Any], plan: Plan) -> tuple[dict[str, Refusal], bool]:
-        """Refusals, and whether all there was to create was made just now."""
+    async def _make(self, key: str, job: dict[str, Any], plan: Plan) -> Made:
         for obj in plan.replace:
             self._view.wrote_child(key, obj["kind"], await self._client.replace(self._resources[obj["kind"]], obj))
         return await self._create_all(key, job, plan.create)
 
-    async def _create_all(
-        self, key: str, job: dict[str, Any], manifests: Sequence[dict[str, Any]]
-    ) -> tuple[dict[str, Refusal], bool]:
+    async def _create_all(self, key: str, job: dict[str, Any], manifests: Sequence[dict[str, Any]]) -> Made:
         """Makes claims and services before pods, so that a replica's address exists before another looks for it."""
         refusals: dict[str, Refusal] = {}
-        count = 0
+        new = found = 0
         for kind in self._resources:
             wave = [
                 manifest
@@ -155,12 +165,14 @@ class Applier:
                     raise result
                 elif result:
                     made.append(name)
+                elif result is False:
+                    found += 1
             self._tell(job, f"SuccessfulCreate{kind}", f"Created {kind.lower()}", made)
-            count += len(made)
-        return refusals, count == len(manifests)
+            new += len(made)
+        return Made(refusals, new, found)
 
-    async def _create(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool:
-        """True: created; False: it existed already."""
+    async def _create(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool | None:
+        """True: created; False: it existed already; None: its namespace ends, and the job with it."""
         kind = manifest["kind"]
         try:
             child = await self._client.create(self._resources[kind], manifest)
@@ -168,12 +180,12 @@ class Applier:
             return await self._take_existing(key, job, manifest)
         except (Invalid, Forbidden) as error:
             if _is_namespace_ending(error):
-                return False  # and the job with it
+                return None
             return Refusal(error.message, final=isinstance(error, Invalid))
         except NotFound as error:
             if kind == POD_GROUP and error.details.get("kind") != "namespaces":
                 return Refusal(f"the cluster has no {manifest['apiVersion']}: install the gang scheduler's CRDs")
-            return False  # the namespace is gone, and the job with it
+            return None
         child.setdefault("kind", kind)
         self._hold(key, kind, child)
         return True
@@ -205,14 +217,15 @@ class Applier:
             return None
         return found if uid in (None, found["metadata"]["uid"]) else None
 
-    async def _delete(self, key: str, job: dict[str, Any], child: Child) -> None:
+    async def _delete(self, key: str, job: dict[str, Any], child: Child) -> bool:
+        """Whether this ends the child. If not, it was gone or another one has its name: the informer will tell."""
         namespace = job["metadata"]["namespace"]
         resource = self._resources[child.kind]
         grace = 0 if child.force else None
         try:
             answer = await self._client.delete(resource, child.name, namespace, uid=child.uid, grace_period=grace)
         except (NotFound, Conflict):
-            return  # gone, or another one has its name: the informer will tell
+            return False
         except ApiError as error:
             self._recorder.event(
                 job, "Warning", f"FailedDelete{child.kind}", f"Error deleting {child.name}: {error.message}"
@@ -220,6 +233,7 @@ class Applier:
             raise
         self._view.deleting_child(key, child.kind, child.name, child.uid, self._end_of(answer))
         self._tell(job, f"SuccessfulDelete{child.kind}", f"Deleted {child.kind.lower()}", [child.name])
+        return True
 
     def _end_of(self, answer: dict[str, Any]) -> dict[str, Any]:
         """When, and how patiently, what was just deleted is to end: what its metadata say of it from now on."""
@@ -253,8 +267,8 @@ def pod_groups_of(gang: Gang) -> Resource:
 
 
 def _may_wait(job: dict[str, Any], plan: Plan) -> bool:
-    """Whether the plan only begins a job, and its status remembers nothing that would be lost."""
-    if job.get("status") or plan.status is None or plan.status.get("tasks"):
+    """Whether the plan only begins a job, as a whole, and its status remembers nothing that would be lost."""
+    if plan.is_partial or job.get("status") or plan.status is None or plan.status.get("tasks"):
         return False
     return bool(plan.create) and not (plan.events or plan.replace or plan.delete or plan.delete_job)
 

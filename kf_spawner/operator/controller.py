@@ -189,14 +189,14 @@ class Controller:
         )
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})
-        refusals, is_told = await self._applier.carry_out(key, job, plan)
-        if not is_told:
+        outcome = await self._applier.carry_out(key, job, plan)
+        if not outcome.is_told or (plan.is_partial and outcome.got_on):
             self._queue.add(key)
-        if not refusals:
+        if not outcome.refusals:
             self._queue.forget(key)
         else:
-            self._refusals[key] = (job["metadata"]["uid"], refusals)
-            if any(refusal.final for refusal in refusals.values()):
+            self._refusals[key] = (job["metadata"]["uid"], outcome.refusals)
+            if any(refusal.final for refusal in outcome.refusals.values()):
                 self._queue.add(key)
             else:
                 self._queue.retry(key)

@@ -1,8 +1,11 @@
-"""A queue of keys: one worker a key at a time, added twice is worked on once, failures come back later."""
+"""A queue of keys: one worker a key at a time, added twice is worked on once, failures come back later.
+
+Namespaces take turns, one key each, so that the jobs of one user do not hold up those of another.
+"""
 
 import asyncio
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 FIRST_RETRY = 0.05
@@ -14,14 +17,14 @@ class QueueClosed(Exception):
 
 
 class WorkQueue:
-    """Keys to work on; all on one event loop. Times in seconds.
+    """Keys to work on, `namespace/name`; all on one event loop. Times in seconds.
 
     `on_turn` is told how long a key waited for its turn.
     """
 
     def __init__(self, on_turn: Callable[[float], None] = lambda _waited: None) -> None:
         self._on_turn = on_turn
-        self._ready: deque[str] = deque()
+        self._ready: OrderedDict[str, deque[str]] = OrderedDict()  # by namespace; the first has the next turn
         self._wanted: dict[str, float] = {}  # since when
         self._running: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -30,7 +33,7 @@ class WorkQueue:
         self._closed = False
 
     def __len__(self) -> int:
-        return len(self._ready)
+        return sum(map(len, self._ready.values()))
 
     def add(self, key: str) -> None:
         """Wants `key` worked on, after the work that is under way on it."""
@@ -73,7 +76,7 @@ class WorkQueue:
             except asyncio.CancelledError:
                 self._pass_on(waiter)
                 raise
-        key = self._ready.popleft()
+        key = self._take()
         self._on_turn(time.monotonic() - self._wanted.pop(key))
         self._running.add(key)
         self._cancel_timer(key)
@@ -94,8 +97,16 @@ class WorkQueue:
             self._wake()
 
     def _put(self, key: str) -> None:
-        self._ready.append(key)
+        self._ready.setdefault(key.partition("/")[0], deque()).append(key)
         self._wake()
+
+    def _take(self) -> str:
+        """The oldest key of the namespace whose turn it is; the namespace's next one waits for all others."""
+        namespace, keys = self._ready.popitem(last=False)
+        key = keys.popleft()
+        if keys:
+            self._ready[namespace] = keys
+        return key
 
     def _wake(self) -> None:
         while self._waiters:

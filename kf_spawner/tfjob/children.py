@@ -1,5 +1,6 @@
 """Manifests of a replica's pod, of its headless service and of its volume claims."""
 
+import functools
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -24,11 +25,15 @@ TF_CONFIG = "TF_CONFIG"
 
 
 class Children:
-    """Makes the manifests of one job's children. The cluster of TF_CONFIG is computed once for all of them."""
+    """Makes the manifests of one job's children."""
 
     def __init__(self, spec: JobSpec, *, cluster_domain: str = "", gang: Gang | None = None):
-        self._spec, self._gang = spec, gang
-        self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
+        self._spec, self._cluster_domain, self._gang = spec, cluster_domain, gang
+
+    @functools.cached_property
+    def _cluster(self) -> dict[str, list[str]]:
+        """The cluster of TF_CONFIG: computed once for all pods, and only if there is a pod to make."""
+        return cluster_of(self._spec, cluster_domain=self._cluster_domain)
 
     def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict[str, Any]:
         """The manifest of a pod. It prefers other nodes than those in `avoid`."""
@@ -82,6 +87,10 @@ class Children:
             }
             for claim in replica.claims
         ]
+
+    def claim_names(self, replica: Replica, index: int) -> list[str]:
+        """The names of `claims`."""
+        return [self._claim_name(claim, replica, index) for claim in replica.claims]
 
     def _claim_name(self, claim: dict[str, Any], replica: Replica, index: int) -> str:
         """As a StatefulSet names them: `data-mnist-worker-0`."""

@@ -1,10 +1,10 @@
 """A plan and its parts, and a reconciliation, which makes a plan and ends and cleans up a job."""
 
 import copy
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kf_spawner.k8s import conditions, times
 
@@ -21,6 +21,19 @@ from .status import (
 )
 
 LOOK_AT_NODE_EVERY = 10.0  # seconds
+SLICE = 16
+"""Replicas that one plan makes, and children that it deletes, at most. A large job goes on in further plans, so that
+other jobs get their turn in between, and not all of its manifests are in memory at once."""
+
+
+T = TypeVar("T")
+Making = Callable[[], list[dict[str, Any]]]
+"""Makes the manifests of some children."""
+
+
+def first(whole: Sequence[T]) -> tuple[T, ...]:
+    """As much of `whole` as one plan does."""
+    return tuple(whole[:SLICE])
 
 
 class Event(NamedTuple):
@@ -57,6 +70,7 @@ class Plan:
     `replace`: objects as they are to be, with the resourceVersion of what they take the place of.
     `counted` names counters to raise with the status: created, successful, failed, restarted.
     `requeue_after` is in seconds from `now`; None: nothing to do until something changes.
+    `is_partial`: there is more to make or to delete than this plan has.
     """
 
     adopt: tuple[Adoption, ...] = ()
@@ -69,6 +83,7 @@ class Plan:
     counted: tuple[str, ...] = ()
     requeue_after: float | None = None
     delete_job: bool = False
+    is_partial: bool = False
 
 
 class Reconciliation:
@@ -91,13 +106,18 @@ class Reconciliation:
         self.pods = {pod["metadata"]["name"]: pod for pod in pods if is_ours(pod, job)}
         self.services = {item["metadata"]["name"]: item for item in services if is_ours(item, job)}
         self.pod_groups = {item["metadata"]["name"]: item for item in pod_groups if is_ours(item, job)}
-        self.create: list[dict[str, Any]] = []
+        self._fresh: list[Making] = []
+        self._refused: list[Making] = []
         self.replace: list[dict[str, Any]] = []
         self.delete: dict[str, Child] = {}
         self.events: list[Event] = []
         self.counted: list[str] = []
         self.wake: list[float] = []
         self.delete_job = False
+
+    def make(self, making: Making, *, is_refused: bool = False) -> None:
+        """Plans children that `making` will return. `is_refused`: the API server refused one of them before."""
+        (self._refused if is_refused else self._fresh).append(making)
 
     def note_created(self) -> None:
         message = f"{KIND} {self.name} is created."
@@ -162,7 +182,7 @@ class Reconciliation:
 
     def clean_up(self) -> None:
         """Deletes what a finished job does not keep, by its policies."""
-        self.create, self.replace, self.delete = [], [], {}
+        self._fresh, self._refused, self.replace, self.delete = [], [], [], {}
         policy = read_run_policy(self.job)
         self.remove_pod_groups()
         if policy.clean_pods == CLEAN_ALL:
@@ -208,13 +228,15 @@ class Reconciliation:
             self.status["lastReconcileTime"] = times.text(self.now)
         return Plan(
             status=self.status if changed else None,
-            create=tuple(self.create),
+            # What was refused is tried again beside the rest, which it must not hold up.
+            create=tuple(child for making in (*first(self._refused), *first(self._fresh)) for child in making()),
             replace=tuple(self.replace),
-            delete=tuple(self.delete.values()),
+            delete=first(list(self.delete.values())),
             events=tuple(self.events),
             counted=tuple(self.counted),
             requeue_after=min(self.wake, default=None),
             delete_job=self.delete_job,
+            is_partial=max(len(self._fresh), len(self.delete)) > SLICE,
         )
 
 

@@ -109,8 +109,8 @@ def keep_group(
     """Adds the group to the reconciliation, to make or to correct it, and returns its state."""
     held = reconciliation.pod_groups.get(spec.name)
     if held is None:
-        reconciliation.create.append(gang.group(reconciliation.job, spec))
         refusal = refusals.get(spec.name)
+        reconciliation.make(lambda: [gang.group(reconciliation.job, spec)], is_refused=refusal is not None)
         if refusal:
             message = f"PodGroup {spec.name} cannot be created: {refusal.message}"
             return GroupState(False, Trouble("TFJobCreateRefused", message), refusal.final)

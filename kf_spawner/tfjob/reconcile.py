@@ -13,7 +13,7 @@ from .children import Children
 from .defaults import ALL_WORKERS, JobSpec, read_run_policy, read_spec
 from .names import EVALUATOR, KIND, MULTIKUEUE, WORKER, child_name
 from .ownership import adoptions
-from .plan import Event, Plan, Reconciliation, Refusal
+from .plan import Event, Plan, Reconciliation, Refusal, first
 from .podgroup import Gang, keep_group
 from .replicas import Replicas
 from .status import (
@@ -59,7 +59,7 @@ def decide(
     refusals = refusals or {}
     adopt, release = adoptions(job, pods, services, but=refusals)
     if adopt or release:
-        return Plan(adopt=tuple(adopt), release=tuple(release), requeue_after=0.0)
+        return Plan(adopt=first(adopt), release=first(release), requeue_after=0.0)
     reconciliation = Reconciliation(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
     if not is_finished(reconciliation.status):
         errors = validate(job, claim_classes=claim_classes)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from kf_spawner.k8s import times
+from kf_spawner.k8s import quota, times
 
 from . import pods as pod_status
 from .children import Children
@@ -98,7 +98,7 @@ class Replicas:
         if memory:
             self.tasks[task] = memory
         if pod is not None and name not in self.reconciliation.services:
-            self.reconciliation.create.append(self.children.service(replica, index))
+            self.reconciliation.make(lambda: [self.children.service(replica, index)])
 
     def _take_pod(
         self, replica: Replica, index: int, pod: dict[str, Any], phase: str, memory: dict[str, Any]
@@ -218,20 +218,34 @@ class Replicas:
         if wait > 0:
             self.reconciliation.wake.append(wait)
             return
-        name = child_name(self.spec.name, replica.type, index)
-        made = self.children.claims(replica, index)
-        if name not in self.reconciliation.services:
-            made.append(self.children.service(replica, index))
-        made.append(self.children.pod(replica, index, avoid=memory.get("nodes") or ()))
-        self.reconciliation.create += made
+        refusals = self._refusals_of(replica, index)
+        self.reconciliation.make(lambda: self._manifests(replica, index, memory), is_refused=bool(refusals))
         if replica.template["spec"].get("restartPolicy") and POLICY_OVERWRITTEN not in self.reconciliation.events:
             self.reconciliation.events.append(POLICY_OVERWRITTEN)
-        for child in dict.fromkeys(child["metadata"]["name"] for child in made):
-            refusal = self.refusals.get(child)
-            if refusal:
-                trouble = Trouble(CREATE_REFUSED, f"{child} cannot be created: {refusal.message}")
-                self.troubles.setdefault(name, trouble)
-                self.refused = self.refused or (trouble if refusal.final else None)
+        for child, refusal in refusals:
+            trouble = Trouble(CREATE_REFUSED, f"{child} cannot be created: {quota.in_words(refusal.message)}")
+            self.troubles.setdefault(child_name(self.spec.name, replica.type, index), trouble)
+            self.refused = self.refused or (trouble if refusal.final else None)
+
+    def _manifests(self, replica: Replica, index: int, memory: dict[str, Any]) -> list[dict[str, Any]]:
+        made = self.children.claims(replica, index)
+        if child_name(self.spec.name, replica.type, index) not in self.reconciliation.services:
+            made.append(self.children.service(replica, index))
+        return [*made, self.children.pod(replica, index, avoid=memory.get("nodes") or ())]
+
+    def _refusals_of(self, replica: Replica, index: int) -> list[tuple[str, Refusal]]:
+        """What the API server refused of this replica: the child, for a claim with the field that it comes from."""
+        if not self.refusals:
+            return []
+        field = f"spec.tfReplicaSpecs.{replica.type}.volumeClaimTemplates"
+        claims = {
+            name: f"{field}[{number}]: {name}"
+            for number, name in enumerate(self.children.claim_names(replica, index))
+        }
+        name = child_name(self.spec.name, replica.type, index)
+        return [
+            (said, self.refusals[child]) for child, said in {**claims, name: name}.items() if child in self.refusals
+        ]
 
     def _restart_wait(self, memory: dict[str, Any]) -> float:
         """The first restart is immediate; each further one waits twice as long as the one before."""

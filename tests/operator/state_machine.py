@@ -4,7 +4,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from kf_spawner.kube import Forbidden, Invalid
+from kf_spawner.tfjob import plan
 from kf_spawner.tfjob.names import KIND
+from kf_spawner.tfjob.plan import SLICE
 from kf_spawner.tfjob.pods import phase as phase_of
 from kf_spawner.tfjob.pods import restarts_in_place
 from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, task_of
@@ -55,8 +57,10 @@ class JobMachine(RuleBasedStateMachine):
         policy=RUN_POLICIES,
         of_replicas=REPLICA_OPTIONS,
         of_job=JOB_OPTIONS,
+        at_once=st.sampled_from([1, 2, SLICE]),
     )
-    def begin(self, workers, others, restart, policy, of_replicas, of_job):
+    def begin(self, workers, others, restart, policy, of_replicas, of_job, at_once):
+        plan.SLICE = at_once
         counts = {"Worker": workers or 1} | others if workers or not others else others
         self.template = job(run_policy=policy, restart=restart, **counts)
         self.template["spec"].update(of_job)

@@ -95,7 +95,7 @@ async def test_a_quota_is_told_and_waited_for(namespace, operator_process):
         },
     )
     await namespace.create(job(Worker=1))
-    await namespace.until_told("exceeded quota")
+    await namespace.until_told("your quota does not allow it: it needs 1 more of pods")
     await namespace.client.request("DELETE", f"/api/v1/namespaces/{namespace.name}/resourcequotas/q")
     await namespace.until_pods("mnist-worker-0")
     await namespace.until_condition(lambda conditions: conditions[0]["reason"] != "TFJobCreateRefused")

@@ -21,6 +21,18 @@ async def test_a_key_added_twice_comes_once(queue):
     assert len(queue) == 0
 
 
+async def test_namespaces_take_turns(queue):
+    for number in range(4):
+        queue.add(f"ada/job-{number}")
+    assert await queue.get() == "ada/job-0"
+    for key in ("bob/one", "eve/one", "bob/two"):
+        queue.add(key)
+    queue.add("ada/job-0")
+    queue.done("ada/job-0")  # a long job comes back at once, for its next part
+    order = [await queue.get() for _ in range(len(queue))]
+    assert order == ["ada/job-1", "bob/one", "eve/one", "ada/job-2", "bob/two", "ada/job-3", "ada/job-0"]
+
+
 async def test_a_key_is_never_worked_on_twice_at_once(queue):
     queue.add("a")
     assert await queue.get() == "a"

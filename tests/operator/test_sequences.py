@@ -13,7 +13,9 @@ from hypothesis.stateful import invariant, rule
 
 from kf_spawner.k8s.conditions import find, is_true
 from kf_spawner.kube import Invalid
+from kf_spawner.tfjob import plan
 from kf_spawner.tfjob.names import CANONICAL_TYPE, KIND
+from kf_spawner.tfjob.plan import SLICE
 from kf_spawner.tfjob.pods import node_of
 from kf_spawner.tfjob.pods import phase as phase_of
 from kf_spawner.tfjob.status import is_finished
@@ -165,6 +167,7 @@ class CheckedJobMachine(JobMachine):
             assert is_true(status, "Running")
 
     def teardown(self):
+        plan.SLICE = SLICE
         if not hasattr(self, "operator"):
             return
         try:

@@ -89,8 +89,10 @@ def test_a_claim_is_made_before_the_pod_and_stays_when_the_pod_goes():
 
 def test_a_claim_that_is_refused_is_told():
     model = JobModel(with_replicas(job(Worker=1), volumeClaimTemplates=[claim("data")]))
-    model.step(refusals={"data-mnist-worker-0": Refusal("exceeded quota")})
-    assert "data-mnist-worker-0 cannot be created: exceeded quota" in model.message("Created")
+    said = "maximum storage usage per PersistentVolumeClaim is 100Gi, but request is 500Ti"
+    model.step(refusals={"data-mnist-worker-0": Refusal(said)})
+    assert "spec.tfReplicaSpecs.Worker.volumeClaimTemplates[0]: data-mnist-worker-0 " in model.message("Created")
+    assert "asks for 500Ti of storage, and a volume claim may have at most 100Gi" in model.message("Created")
 
 
 # cleanPodPolicy: PS
