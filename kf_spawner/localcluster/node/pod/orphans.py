@@ -48,8 +48,11 @@ def pods_on_disk(root: Path) -> list[str]:
 def kill_strays(attempts: Iterable[Attempt]) -> None:
     """Kills commands of hooks, probes and exec that an earlier node started in these running attempts."""
     for attempt in attempts:
-        inside = set(descendants(attempt.shim_pid))
-        for pid in marked(str(attempt.directory)):
+        candidates = marked(str(attempt.directory))
+        # Read after the candidates, so that what the container starts meanwhile is not one of them; and twice,
+        # because one look misses a process whose parent ends meanwhile.
+        inside = {*descendants(attempt.shim_pid), *descendants(attempt.shim_pid)}
+        for pid in candidates:
             if pid not in inside:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
