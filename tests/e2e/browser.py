@@ -11,7 +11,7 @@ import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from playwright.async_api import Page, Response, async_playwright, expect
+from playwright.async_api import Page, Response, TimeoutError, async_playwright, expect
 
 from .client import START_SAYS, HubClient
 
@@ -28,6 +28,7 @@ ARGUMENTS = [
 SPAWN_TIMEOUT = 600_000  # ms; a first start builds the image's environment
 PATIENCE = 60_000  # ms, for all that is not said otherwise: a machine may have other work
 CELLS_TIMEOUT = 600.0  # s
+SAVE_TIMEOUT = 10_000  # ms, until the keys are pressed again
 # Hands each line that the page of a start gets to kfProgress: when the server answers, the page and they are gone.
 WATCH_PROGRESS = """
 new MutationObserver((records) => {
@@ -131,14 +132,21 @@ async def run_quickstart(page: Page, person: HubClient) -> str:
     return json.dumps(outputs)
 
 
+async def save(page: Page) -> Response:
+    """Presses the keys until JupyterLab saves: it ignores them while its last save goes on."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            async with page.expect_response(_is_a_save, timeout=SAVE_TIMEOUT) as answer:
+                await page.keyboard.press("Control+s")
+            return await answer.value
+
+
 async def saved_cells(page: Page, person: HubClient) -> list[dict]:
     """The code cells as JupyterLab saves them, once the last one has run or one has failed."""
     async with asyncio.timeout(CELLS_TIMEOUT):
         while True:
             # One after the other: the server takes a file that is read while it is written for a broken one.
-            async with page.expect_response(_is_a_save, timeout=PATIENCE) as answer:
-                await page.keyboard.press("Control+s")
-            assert (await answer.value).ok
+            assert (await save(page)).ok
             status, document = await person.server("GET", "/api/contents/examples/quickstart.ipynb")
             assert status == 200, document
             cells = [cell for cell in document["content"]["cells"] if cell["cell_type"] == "code"]
