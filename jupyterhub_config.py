@@ -37,6 +37,7 @@ c.JupyterHub.bind_url = public_url
 c.JupyterHub.hub_bind_url = hub_address
 c.JupyterHub.hub_connect_url = env.get("KF_HUB_CONNECT_URL", hub_address)
 c.JupyterHub.proxy_class = OrderedProxy
+c.OrderedProxy.names = sorted({host_of(env.get("KF_SERVERS_CONNECT_URL", ""))} - {""})
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = env.get("KF_PROXY_API_URL", "http://127.0.0.1:8001")
 c.JupyterHub.cleanup_servers = False

@@ -96,7 +96,7 @@ def operator(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) ->
     return ProcessSpec("operator", argv, environment(), ready, after=after)
 
 
-def proxy(settings: Settings, *, token: str) -> ProcessSpec:
+def proxy(settings: Settings, *, token: str, door_token: str) -> ProcessSpec:
     """The hub's own proxy: a route for each user's server."""
     argv = [
         sys.executable,
@@ -111,7 +111,7 @@ def proxy(settings: Settings, *, token: str) -> ProcessSpec:
     ]
     # Without a token its API answers 403: the proxy is ready.
     ready = serving(settings.ports["proxy-api"], "/api/routes", statuses=(403,))
-    return ProcessSpec("proxy", argv, environment(CONFIGPROXY_AUTH_TOKEN=token), ready)
+    return ProcessSpec("proxy", argv, environment(CONFIGPROXY_AUTH_TOKEN=token, KF_DOOR_TOKEN=door_token), ready)
 
 
 def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: str, by_the_door: bool) -> ProcessSpec:
@@ -165,7 +165,7 @@ def dashboard(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[
     return ProcessSpec("dashboard", argv, env, ready, after=after, late=True)
 
 
-def door(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) -> ProcessSpec:
+def door(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[str, ...]) -> ProcessSpec:
     """Traefik with the routes to endpoints, on the address that browsers use."""
     argv = [
         sys.executable,
@@ -181,4 +181,4 @@ def door(settings: Settings, *, kubeconfig: Path, after: tuple[str, ...]) -> Pro
         f"--folder={settings.home.door}",
     ]
     ready = serving(settings.ports["door-ping"], "/ping")
-    return ProcessSpec("door", argv, environment(), ready, after=after)
+    return ProcessSpec("door", argv, environment(KF_DOOR_TOKEN=token), ready, after=after)

@@ -136,12 +136,13 @@ class Up(HomeApplication):
             hub_config, operator_config = cluster.hub_kubeconfig, cluster.operator_kubeconfig
             dashboard_config, door_config = cluster.dashboard_kubeconfig, cluster.door_kubeconfig
         token = settings.home.secret("proxy-token")
+        door_token = settings.home.secret("door-token")
         dashboard_token = settings.home.secret("dashboard-token")
         after = ("kube-apiserver",) if specs else ()
         specs = [
             *specs,
             components.operator(settings, kubeconfig=operator_config, after=after),
-            components.proxy(settings, token=token),
+            components.proxy(settings, token=token, door_token=door_token),
             components.hub(
                 settings,
                 kubeconfig=hub_config,
@@ -149,7 +150,7 @@ class Up(HomeApplication):
                 dashboard_token=dashboard_token,
                 by_the_door=bool(self.kubeconfig),
             ),
-            components.door(settings, kubeconfig=door_config, after=after),
+            components.door(settings, kubeconfig=door_config, token=door_token, after=after),
         ]
         others = tuple(spec.name for spec in specs)
         specs.append(components.dashboard(settings, kubeconfig=dashboard_config, token=dashboard_token, after=others))

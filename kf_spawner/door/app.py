@@ -9,11 +9,11 @@ import logging
 import os
 import signal
 import sysconfig
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
-from traitlets import Bool, Integer, List, Unicode
+from traitlets import Bool, Integer, List, Unicode, default
 from traitlets.config import Application
 
 from kf_spawner import __version__
@@ -52,6 +52,10 @@ class DoorApp(Application):
         "http://127.0.0.1:8081/hub/kf/authorize",
         help="""URL of the hub's handler that authorizes each request to an endpoint. Default:
         http://127.0.0.1:8081/hub/kf/authorize.""",
+    ).tag(config=True)
+    proxy_token = Unicode(
+        help="""Secret that the hub's proxy knows the door by. Default: the value of `KF_DOOR_TOKEN`, which must be
+        set."""
     ).tag(config=True)
     ping_host = Unicode("", help="Address of `/ping`. Default: the same as host.").tag(config=True)
     ping_port = Integer(
@@ -116,12 +120,19 @@ class DoorApp(Application):
     }
     flags = {"debug": ({"DoorApp": {"debug": True}}, debug.help)}
 
+    @default("proxy_token")
+    def _default_proxy_token(self) -> str:
+        return os.environ.get("KF_DOOR_TOKEN", "")
+
     def start(self) -> None:
         logging.basicConfig(
             level=logging.DEBUG if self.debug else logging.WARNING,
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
             force=True,
         )
+        if not self.proxy_token:
+            log.error("KF_DOOR_TOKEN is not set: give the door and the hub's proxy the same secret in it")
+            self.exit(1)
         try:
             config = load_config(self.kubeconfig or None)
         except ConfigError as error:
@@ -144,19 +155,19 @@ class DoorApp(Application):
             if stopping.is_set():
                 return 0
             file = Path(self.folder) / "static.yaml"
-            file.write_text(json.dumps(self.static(provider.url)))  # JSON is YAML
+            write_private(file, json.dumps(self.static(provider.url, provider.headers)))  # JSON is YAML
             traefik = str(Path(sysconfig.get_path("scripts")) / "traefik")
             return await process.run(argv(traefik, str(file)), {**os.environ, **ENVIRONMENT}, stopping)
 
     @property
     def targets(self) -> Targets:
-        return Targets(self.proxy_url, self.authorize_url)
+        return Targets(self.proxy_url, self.authorize_url, self.proxy_token)
 
     @property
     def certificate(self) -> Certificate | None:
         return Certificate(self.tls_certificate, self.tls_key) if self.tls_certificate else None
 
-    def static(self, dynamic_url: str) -> dict[str, Any]:
+    def static(self, dynamic_url: str, dynamic_headers: Mapping[str, str]) -> dict[str, Any]:
         """Traefik's static configuration, as the settings say."""
         return static(
             host=self.host,
@@ -164,11 +175,19 @@ class DoorApp(Application):
             ping_host=self.ping_host or self.host,
             ping_port=self.ping_port,
             dynamic_url=dynamic_url,
+            dynamic_headers=dynamic_headers,
             trusted_proxies=self.trusted_proxies,
             tls=TlsPorts(self.tls_port, self.tls_redirect_port) if self.tls_certificate else None,
             grace=Grace(accept=self.accept_grace, answer=self.answer_grace),
             log_level="DEBUG" if self.debug else "ERROR",
         )
+
+
+def write_private(path: Path, text: str) -> None:
+    """Writes a file that only its owner can read."""
+    path.unlink(missing_ok=True)  # one of an earlier start keeps its mode
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
 
 
 async def _first(*waiting: Coroutine[Any, Any, Any], timeout: float) -> None:

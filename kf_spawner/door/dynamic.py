@@ -17,7 +17,7 @@ A path below `/serving/` without a route is answered by the hub (401, 403 or 404
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kf_spawner.serving import DOOR_HEADER, Backends, address
+from kf_spawner.serving import DOOR_HEADER, DOOR_TOKEN_HEADER, Backends, address
 
 from .static import PING
 
@@ -39,10 +39,12 @@ class Certificate(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """`proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`, without a slash at the end."""
+    """`proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`, without a slash at the end;
+    `proxy_token`: what the proxy knows the door by."""
 
     proxy_url: str
     authorize_url: str
+    proxy_token: str
 
 
 def dynamic(
@@ -64,11 +66,12 @@ def _hub(targets: Targets) -> dict[str, dict[str, Any]]:
     below = f"Path(`{address.PREFIX}`) || PathPrefix(`{address.PREFIX}/`)"
     return {
         "routers": {
-            "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "middlewares": ["patience"], "service": "hub"},
+            "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "middlewares": ["token", "patience"], "service": "hub"},
             # Longer rules win: an endpoint's own route has a higher priority than this.
             "serving": {"rule": below, "priority": 2, "middlewares": ["serving-authorize"], "service": _NOBODY},
         },
         "middlewares": {
+            "token": {"headers": {"customRequestHeaders": {DOOR_TOKEN_HEADER: targets.proxy_token}}},
             "patience": {"retry": dict(PATIENCE)},
             "serving-authorize": _ask_hub(targets.authorize_url),
         },

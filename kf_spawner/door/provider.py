@@ -1,5 +1,11 @@
-"""The loopback HTTP server that gives Traefik its dynamic configuration."""
+"""The loopback HTTP server that gives Traefik its dynamic configuration.
 
+The configuration holds the token that the hub's proxy knows the door by, so Traefik must show a secret of its own:
+everybody on this machine can reach the port.
+"""
+
+import hmac
+import secrets
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +20,7 @@ class Provider:
 
     def __init__(self, configuration: Callable[[], dict[str, Any]]) -> None:
         self._configuration = configuration
+        self._secret = secrets.token_urlsafe()
         app = web.Application()
         app.router.add_get(PATH, self._get)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -32,5 +39,13 @@ class Provider:
         port = self._runner.addresses[0][1]
         return f"http://{LOOPBACK}:{port}{PATH}"
 
-    async def _get(self, _request: web.Request) -> web.Response:
+    @property
+    def headers(self) -> dict[str, str]:
+        """What Traefik must send with its question."""
+        return {"Authorization": f"Bearer {self._secret}"}
+
+    async def _get(self, request: web.Request) -> web.Response:
+        given = request.headers.get("Authorization", "")
+        if not hmac.compare_digest(given.encode(), self.headers["Authorization"].encode()):
+            raise web.HTTPForbidden
         return web.json_response(self._configuration())

@@ -42,6 +42,7 @@ def static(
     ping_host: str,
     ping_port: int,
     dynamic_url: str,
+    dynamic_headers: Mapping[str, str],
     trusted_proxies: Sequence[str] = (),
     tls: TlsPorts | None = None,
     grace: Grace = NO_GRACE,
@@ -50,8 +51,8 @@ def static(
     """The static configuration of a door on `host:port`.
 
     `ping_port` on `ping_host` answers `/ping` with 200 once all routes are there. Traefik gets its dynamic
-    configuration from `dynamic_url`, once a second. `trusted_proxies`: networks of proxies in front, whose
-    X-Forwarded-… headers hold. `tls`: HTTPS beside the plain port, default none.
+    configuration from `dynamic_url`, once a second, with `dynamic_headers`. `trusted_proxies`: networks of proxies in
+    front, whose X-Forwarded-… headers hold. `tls`: HTTPS beside the plain port, default none.
     """
     made: dict[str, Any] = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
@@ -64,7 +65,12 @@ def static(
         "ping": {"manualRouting": True},
         "providers": {
             "providersThrottleDuration": "200ms",
-            "http": {"endpoint": dynamic_url, "pollInterval": "1s", "pollTimeout": "5s"},
+            "http": {
+                "endpoint": dynamic_url,
+                "headers": dict(dynamic_headers),
+                "pollInterval": "1s",
+                "pollTimeout": "5s",
+            },
         },
     }
     if tls is not None:

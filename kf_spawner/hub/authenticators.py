@@ -10,13 +10,12 @@ import os
 import stat
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from jupyterhub.auth import Authenticator
 from tornado import web
 from traitlets import Unicode, default
 
-from kf_spawner.loopback import is_loopback
+from kf_spawner.loopback import host_name, is_loopback
 
 IAP_HEADER = "x-goog-authenticated-user-email"
 
@@ -107,7 +106,7 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
             )
 
     def _refuse_foreign_names(self, handler: web.RequestHandler) -> None:
-        host = urlsplit(f"//{handler.request.host}").hostname or ""
+        host = host_name(handler.request.host)
         if not is_loopback(host):
             raise web.HTTPError(
                 403, f"without a password, log in at {self.bind_host} or localhost only, not at {host!r}"

@@ -6,11 +6,17 @@ Owns how a request is passed on. The package itself holds an answer back until i
 streams never are), passes on ten requests at a time, closes a WebSocket at a message of 10 MiB, turns binary messages
 into text, and loses the agreed subprotocol. It also answers 404 until it has the hub's routes. Routes, their REST API
 and the options are the package's.
+
+A request goes to the origin of the route that matches its path. Nothing else in its target chooses the server. Only
+the door may ask: it sends the token of `KF_DOOR_TOKEN`. Where the hub says so, a request must name this machine.
 """
 
 import asyncio
 import contextlib
+import hmac
+import os
 import signal
+import sys
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -25,6 +31,12 @@ from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import Application
 from tornado.websocket import WebSocketClosedError, websocket_connect
 from yarl import URL
+
+from kf_spawner.loopback import host_name, is_loopback
+from kf_spawner.serving import DOOR_TOKEN_HEADER
+
+HEALTH = "/_chp_healthz"
+"""What a kubelet's probes ask. It needs no token."""
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a server to take a connection."""
@@ -78,6 +90,18 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
     def prepare(self) -> None:
         for server in _servers:
             server.silent.discard(self.request.connection.stream)
+        if self.request.path == HEALTH:
+            return
+        given = self.request.headers.get_list(DOOR_TOKEN_HEADER)
+        if len(given) != 1 or not hmac.compare_digest(given[0].encode(), self.proxy.door_token.encode()):
+            self._refuse(403, "Only the door may ask the hub's proxy: open the door's address instead.")
+        else:
+            del self.request.headers[DOOR_TOKEN_HEADER]  # users' servers must not learn it
+
+    def _refuse(self, status: int, message: str) -> None:
+        self.set_status(status)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish(f"{message}\n")
 
     def get_websocket_protocol(self) -> Any:
         self.settings.setdefault("websocket_max_message_size", MESSAGE_LIMIT)
@@ -89,6 +113,9 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
             self.proxy.log.debug("Not all routes yet: %s %s waits", self.request.method, self.request.path)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.proxy.told.wait(), ROUTES_TIMEOUT)
+        if not self.proxy.is_own_name(host_name(self.request.headers.get("Host", ""))):
+            self._refuse(403, "Without a password, this platform answers at localhost and 127.0.0.1 only.")
+            return None
         target: str | None = await super().get_target_url(path)
         return target
 
@@ -118,8 +145,15 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
         await self._pass_back(self._answer)
 
     def _as_spelled(self, target: str) -> URL:
-        """The path as the caller spelled it: decoded and encoded again, an escaped slash would become a slash."""
-        return URL(target, encoded=True).origin().join(URL(self.request.uri, encoded=True))
+        """The route's origin, and the path as the caller spelled it.
+
+        Decoded and encoded again, an escaped slash would become a slash. Read as a URL, `//host/…` would name a host.
+        """
+        origin = URL(target, encoded=True).origin()
+        path, _, query = self.request.uri.partition("?")
+        return URL.build(
+            scheme=origin.scheme, authority=origin.raw_authority, path=path, query_string=query, encoded=True
+        )
 
     async def start_ws_client(self, path: str | None = None) -> None:
         self.closed = False
@@ -200,6 +234,8 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.told = asyncio.Event()
+        self.door_token = os.environ["KF_DOOR_TOKEN"]
+        self.names: set[str] | None = None
         self.end: asyncio.Task[None] | None = None
         self._answers = 0
         super().__init__(options)
@@ -209,7 +245,13 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
     def add_route(self, path: str, data: dict[str, Any]) -> None:
         super().add_route(path, data)
         if data.get("hub"):  # JupyterHub marks the route to itself
+            names = data.get("names")
+            self.names = None if names is None else set(names)
             self.told.set()
+
+    def is_own_name(self, host: str) -> bool:
+        """Whether requests may name this host: any, unless the hub has said which, and loopback always."""
+        return self.names is None or host in self.names or is_loopback(host)
 
     @contextlib.contextmanager
     def answering(self) -> Iterator[None]:
@@ -259,6 +301,8 @@ def _server(application: Application) -> Server:
 
 
 def main() -> None:
+    if not os.environ.get("KF_DOOR_TOKEN"):
+        sys.exit("KF_DOOR_TOKEN is not set: give the proxy and the door the same secret in it")
     configproxy.ProxyHandler = StreamingHandler
     cli.PythonProxy = Proxy
     cli.HTTPServer = _server

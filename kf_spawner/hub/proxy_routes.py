@@ -3,15 +3,33 @@
 A new proxy holds requests back until it has the hub's own route (`kf_spawner.hub.proxy`), so the hub sends that one
 last. JupyterHub sends all at once: a request to a running server would then reach the hub, which would answer that
 the server is not running, or that the hub is not ready.
+
+That route also says at which hosts the proxy answers. Without a password these are loopback and `names`: a page on
+the internet can point a name of its own at 127.0.0.1, and would have the platform's pages at its own origin.
 """
 
 from typing import Any
 
 from jupyterhub.proxy import ConfigurableHTTPProxy
+from traitlets import List, Unicode
 
 
 class OrderedProxy(ConfigurableHTTPProxy):  # type: ignore[misc] # JupyterHub has no types
     """JupyterHub's own proxy class with the same options. A new proxy gets the hub's route after all others."""
+
+    names = List(
+        Unicode(),
+        help="""Host names, beside loopback, at which requests are answered where no password is set.
+        `jupyterhub_config.py` sets the host of `KF_SERVERS_CONNECT_URL`. Default: none.""",
+    ).tag(config=True)
+
+    async def add_hub_route(self, hub: Any) -> None:
+        await self.add_route(hub.routespec, self.hub.host, self._own_data())
+
+    def _own_data(self) -> dict[str, Any]:
+        """Which route this is and, where no password is set, which hosts requests may name."""
+        without_password = getattr(self.app.authenticator, "without_password", False)
+        return {"hub": True, "names": self.names} if without_password else {"hub": True}
 
     async def check_routes(self, user_dict: Any, service_dict: Any, routes: dict[str, Any] | None = None) -> None:
         """Adds routes also for servers that the hub still checks after its start, so that nobody is told that they
@@ -21,7 +39,7 @@ class OrderedProxy(ConfigurableHTTPProxy):  # type: ignore[misc] # JupyterHub ha
         if own in routes:
             await super().check_routes(user_dict, service_dict, routes)
             return
-        as_if = {own: {"routespec": own, "target": self.hub.host, "data": {"hub": True}}}
+        as_if = {own: {"routespec": own, "target": self.hub.host, "data": self._own_data()}}
         await super().check_routes(user_dict, service_dict, routes | as_if)
         for user in user_dict.values():
             for name, spawner in user.spawners.items():

@@ -1,4 +1,4 @@
-"""The labels, port and header that belong to an endpoint. Pure; shared by manifests, status and backends."""
+"""The labels, port and headers of an endpoint and its door. Pure; shared by manifests, status and backends."""
 
 from kf_spawner.k8s.metadata import COMPONENT, INSTANCE, MANAGED_BY, NAME
 
@@ -16,6 +16,9 @@ REST_PORT = 8501
 DOOR_HEADER = "Kf-Door"
 """Header of an answer to a request to an endpoint that is the door's own, not the model server's. Its value is the
 `reason` in the answer's body. The door removes it from a model server's answer."""
+
+DOOR_TOKEN_HEADER = "Kf-Door-Token"  # noqa: S105 - a name
+"""Header of the door's requests to the hub's proxy: a secret of the two, which the proxy does not pass on."""
 
 
 def labels(name: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The dashboard on a whole platform: hub, proxy, dashboard, operator, and a node that really runs pods."""
+"""The dashboard on a whole platform: door, hub, proxy, dashboard, operator, and a node that really runs pods."""
 
 import asyncio
 import contextlib
@@ -7,13 +7,15 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+from kf_spawner.door.dynamic import Targets, dynamic
 from kf_spawner.kube import Client, Forbidden, load_config
 from kf_spawner.kube.resources import NAMESPACES, ROLEBINDINGS, SERVICEACCOUNTS
 from kf_spawner.naming import user_namespace
 from kf_spawner.spawner import manifests
 from kf_spawner.tfjob.names import TFJOBS
 from tests.fixtures.bare_hub import Process, until
-from tests.fixtures.hub import ProductHub
+from tests.fixtures.door import running_door
+from tests.fixtures.hub import DOOR_TOKEN, ProductHub
 from tests.fixtures.platform import ROOT, Platform
 from tests.fixtures.ports import free_ports
 
@@ -21,7 +23,7 @@ PREFIX = "/services/tfjobs/"
 
 
 class RunningDashboard:
-    """`url` is the hub's; the dashboard is below it at PREFIX."""
+    """`url` is the door's; the dashboard is below it at PREFIX."""
 
     def __init__(self, platform: Platform, url: str, admin: Client):
         self.platform = platform
@@ -89,6 +91,7 @@ async def run_dashboard(platform: Platform, folder: Path, *, users: list[str]) -
                 "KF_IMAGES_DIR": images,
             },
         )
-        async with process:
-            await until(f"{hub.url}{PREFIX}healthz")
-            yield RunningDashboard(platform, hub.url, admin)
+        targets = Targets(hub.url, f"http://127.0.0.1:{hub.env['KF_HUB_PORT']}/hub/kf/authorize", DOOR_TOKEN)
+        async with process, running_door(folder, lambda: dynamic(targets, [])) as door:
+            await until(f"{door.url}{PREFIX}healthz")
+            yield RunningDashboard(platform, door.url, admin)

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,10 +11,9 @@ import aiohttp
 from aiohttp import web
 
 from kf_spawner.door.dynamic import Targets, dynamic
-from kf_spawner.door.provider import Provider
-from kf_spawner.door.static import ENVIRONMENT, argv, static
 from kf_spawner.serving import backends, build
-from tests.fixtures.bare_hub import BIN, BareHub, Process, until
+from tests.fixtures.bare_hub import BareHub, Process
+from tests.fixtures.door import RunningDoor, running_door
 from tests.fixtures.ports import free_ports
 
 
@@ -33,6 +31,8 @@ def ready_pod(namespace: str, name: str, address: str, *, ready: bool = True) ->
         "status": {"podIP": address, "conditions": [condition]},
     }
 
+
+DOOR_TOKEN = "door-secret"
 
 AT = web.AppKey("at", str)
 """The address that a backend listens on."""
@@ -112,26 +112,10 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def running(
-    folder: Path, endpoints: Endpoints, targets: Targets, **settings: Any
-) -> AsyncIterator[tuple[Process, int, int]]:
-    """Traefik with routes to `targets` and `endpoints`; its process, its port and that of its ping."""
-    port, ping = free_ports(2)
-    async with Provider(lambda: endpoints.configuration(targets)) as provider:
-        where = {"host": "127.0.0.1", "port": port, "ping_host": "127.0.0.1", "ping_port": ping}
-        file = folder / "static.yaml"
-        file.write_text(json.dumps(static(**where, dynamic_url=provider.url, **settings)))
-        command = argv(str(BIN / "traefik"), str(file))
-        async with Process(command, log=folder / "traefik.log", cwd=folder, env=dict(ENVIRONMENT)) as process:
-            await until(f"http://127.0.0.1:{ping}/ping")
-            yield process, port, ping
-
-
-@contextlib.asynccontextmanager
-async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Process, int, int, int]]:
-    """Its process, its port, that of its ping, and that at which the hub's proxy would be."""
+async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[RunningDoor, int]]:
+    """A door, and the port at which the hub's proxy would be."""
     (proxy,) = free_ports(1)
     address = f"http://127.0.0.1:{proxy}"
-    targets = Targets(address, f"{address}/hub/kf/authorize")
-    async with running(folder, Endpoints(), targets, **settings) as (process, port, ping):
-        yield process, port, ping, proxy
+    targets = Targets(address, f"{address}/hub/kf/authorize", DOOR_TOKEN)
+    async with running_door(folder, lambda: dynamic(targets, []), **settings) as door:
+        yield door, proxy

@@ -11,8 +11,9 @@ import pytest_asyncio
 
 from kf_spawner.door.dynamic import Targets
 from tests.fixtures.bare_hub import BareHub, until
+from tests.fixtures.door import running_door
 
-from .running_door import Door, Endpoints, endpoint_service, ready_pod, running, serve_as_a_pod
+from .running_door import DOOR_TOKEN, Door, Endpoints, endpoint_service, ready_pod, serve_as_a_pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,15 +35,15 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
             ready_pod("kf-bob", "digits", bob),
             ready_pod("kf-alice", "loading", "127.77.4.1", ready=False),
         ]
-        targets = Targets(hub.proxy_url, hub.authorize_url)
-        process, port, _ = await stack.enter_async_context(running(folder, endpoints, targets))
-        url = f"http://127.0.0.1:{port}"
+        targets = Targets(hub.proxy_url, hub.authorize_url, DOOR_TOKEN)
+        door = await stack.enter_async_context(running_door(folder, lambda: endpoints.configuration(targets)))
+        url = door.url
         async with aiohttp.ClientSession() as http, http.get(f"{url}/hub/health") as answer:
             assert answer.status == 200, "a door that answers its ping knows the way to the hub"
         token = await hub.token("alice")
         await until(f"{url}/serving/kf-alice/digits/v1", headers={"Authorization": f"token {token}"})
-        yield Door(hub, endpoints, url, port, process)
-        assert process.log.read_text() == "", "Traefik has something to complain about"
+        yield Door(hub, endpoints, url, door.port, door.process)
+        assert door.process.log.read_text() == "", "Traefik has something to complain about"
 
 
 PREDICT = "/serving/kf-alice/digits/v1/models/digits:predict"

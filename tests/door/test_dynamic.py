@@ -6,7 +6,7 @@ from kf_spawner.door.dynamic import Certificate, Targets, dynamic
 from kf_spawner.serving import Backends
 
 HUB = "http://127.0.0.1:8081/hub/kf/authorize"
-TARGETS = Targets("http://127.0.0.1:8001", HUB)
+TARGETS = Targets("http://127.0.0.1:8001", HUB, "door-secret")
 
 
 def of_endpoints(part: dict[str, Any]) -> dict[str, Any]:

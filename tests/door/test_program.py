@@ -23,6 +23,7 @@ from tests.fixtures.ports import free_ports
 
 MANIFESTS = Path(__file__).parents[2] / "kf_spawner" / "manifests"
 OPTIONS = {"name": "digits", "claim": "claim", "image": "kf-spawner/model-server:0"}
+TOKEN = {"KF_DOOR_TOKEN": "door-secret"}
 MODEL, HUB = "the model", "the hub"
 
 
@@ -142,7 +143,7 @@ async def a_door(plane: ControlPlane, folder: Path) -> AsyncIterator[Door]:
             f"--authorize-url=http://127.0.0.1:{hub}/hub/kf/authorize",
             f"--folder={folder}",
         ]
-        async with Process(argv, log=folder / "door.log", cwd=folder) as process:
+        async with Process(argv, log=folder / "door.log", cwd=folder, env=TOKEN) as process:
             yield Door(process, port, ping)
 
 
@@ -208,7 +209,7 @@ async def test_without_the_api_server_routes_stay_and_the_hub_is_there(
 
 async def test_a_kubeconfig_that_cannot_be_read_ends_the_door_in_one_line(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "kf_spawner.door", f"--kubeconfig={tmp_path / 'nowhere'}"]
-    async with Process(argv, log=tmp_path / "door.log", cwd=tmp_path) as process:
+    async with Process(argv, log=tmp_path / "door.log", cwd=tmp_path, env=TOKEN) as process:
         assert await asyncio.wait_for(process.child.wait(), 60) == 1
     (line,) = (tmp_path / "door.log").read_text().splitlines()
     assert str(tmp_path / "nowhere") in line

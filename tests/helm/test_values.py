@@ -225,8 +225,8 @@ def test_without_values_nothing_lets_a_stranger_in(renderer):
     assert env["KF_PASSWORD_FILE"] == "/etc/kf-spawner/secret/password"
     assert "KF_AUTHENTICATOR" not in env
     secret = only(objects, "Secret", "hub")["data"]
-    assert secret.keys() == {"password", "cookie-secret", "proxy-token", "dashboard-token"}
-    assert len(set(secret.values())) == 4
+    assert secret.keys() == {"password", "cookie-secret", "proxy-token", "door-token", "dashboard-token"}
+    assert len(set(secret.values())) == 5
     again = only(renderer.render(), "Secret", "hub")["data"]
     assert again["password"] != secret["password"]
 
@@ -298,7 +298,7 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer):
     assert door["args"][:3] == ["python", "-m", "kf_spawner.door"]
     app = DoorApp()
     app.parse_command_line(door["args"][3:])
-    made = app.static("http://127.0.0.1:1/dynamic")
+    made = app.static("http://127.0.0.1:1/dynamic", {})
     ports = {int(entry["address"].rpartition(":")[2]) for entry in made["entryPoints"].values()}
     assert ports == {port["containerPort"] for port in door["ports"]}
     assert made["entryPoints"]["door"]["forwardedHeaders"]["trustedIPs"] == ["10.0.0.0/8"]
@@ -308,7 +308,10 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer):
     assert spec["terminationGracePeriodSeconds"] > 5 + 65
     assert {entry["address"].rpartition(":")[0] for entry in made["entryPoints"].values()} == {"0.0.0.0"}
     assert app.certificate.certificate.endswith("/tls.crt")
-    assert app.targets == ("http://proxy-http:8000", "http://hub:8081/hub/kf/authorize")
+    assert app.targets[:2] == ("http://proxy-http:8000", "http://hub:8081/hub/kf/authorize")
+    key = {"secretKeyRef": {"name": "hub", "key": "door-token"}}
+    assert {"name": "KF_DOOR_TOKEN", "valueFrom": key} in door["env"]
+    assert {"name": "KF_DOOR_TOKEN", "valueFrom": key} in container(objects, "proxy")["env"]
     assert spec["serviceAccountName"] == "door"
     assert spec["automountServiceAccountToken"] is True
 

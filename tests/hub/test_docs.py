@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-READ_BY_OTHERS = {"CONFIGPROXY_AUTH_TOKEN", "KUBECONFIG"}
+READ_BY_OTHERS = {"CONFIGPROXY_AUTH_TOKEN", "KF_DOOR_TOKEN", "KUBECONFIG"}
 
 
 def headings(page: str) -> set[str]:

@@ -1,7 +1,11 @@
-"""The hub's proxy on one machine: answers pass as they come, in both directions, and end when either side goes."""
+"""The hub's proxy on one machine: answers pass as they come, in both directions, and end when either side goes.
+
+Also whom it answers, and that nothing but the route that matches chooses the server.
+"""
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +18,9 @@ from yarl import URL
 from tests.fixtures.bare_hub import Process, until
 from tests.fixtures.hub import ROOT
 from tests.fixtures.ports import free_ports
+from tests.hub.raw_request import DOOR, TARGETS, UPGRADE, ask
+
+HUBS_OWN = {"hub": True}
 
 
 class Server:
@@ -80,6 +87,7 @@ async def server():
     for name in ("stream", "broken", "redirect", "nothing", "sockets"):
         app.router.add_get(f"/user/x/{name}", getattr(behind, name))
     app.router.add_route("*", "/user/x/echo{rest:.*}", behind.echo)
+    app.router.add_route("*", "/{rest:(?!user/).*}", behind.echo)
     runner = web.AppRunner(app, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -93,12 +101,14 @@ class New:
 
     def __init__(self, process: Process, port: int, api: int, log: Path, target: str):
         self.process, self.url, self.log = process, f"http://127.0.0.1:{port}", log
-        self._api, self._target = api, target
+        self.port, self._api, self._target = port, api, target
 
-    async def add_route(self, http: aiohttp.ClientSession, path: str, *, hub: bool = False, **headers: str) -> int:
-        """`hub` says that it is the hub's own."""
+    async def add_route(
+        self, http: aiohttp.ClientSession, path: str, *, data: dict | None = None, **headers: str
+    ) -> int:
+        """`data` of the hub's own route says which it is."""
         routes = f"http://127.0.0.1:{self._api}/api/routes{path}"
-        route = {"target": self._target, **({"hub": True} if hub else {})}
+        route = {"target": self._target, **(data or {})}
         async with http.post(routes, json=route, headers=headers) as answer:
             return answer.status
 
@@ -114,17 +124,19 @@ async def new(server, tmp_path):
     argv = [sys.executable, "-m", "kf_spawner.hub.proxy", "--ip=127.0.0.1", f"--port={port}"]
     argv += ["--api-ip=127.0.0.1", f"--api-port={api}", "--log-level=debug"]
     log = tmp_path / "proxy.log"
-    async with Process(argv, log=log, cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret"}) as process:
+    async with Process(
+        argv, log=log, cwd=ROOT, env={"CONFIGPROXY_AUTH_TOKEN": "secret", "KF_DOOR_TOKEN": DOOR["Kf-Door-Token"]}
+    ) as process:
         await until(f"http://127.0.0.1:{port}/_chp_healthz")
         yield New(process, port, api, log, f"http://127.0.0.1:{server.port}")
 
 
 @pytest.fixture
 async def proxy(new):
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(headers=DOOR) as http:
         assert await new.add_route(http, "/user/x", Authorization="token secret") == 201
         assert await new.add_route(http, "/user/y") == 403
-        assert await new.add_route(http, "/hub", hub=True, Authorization="token secret") == 201
+        assert await new.add_route(http, "/hub", data=HUBS_OWN, Authorization="token secret") == 201
         yield new.url, http
 
 
@@ -182,6 +194,71 @@ async def test_requests_pass_as_they_are(server, proxy, method):
     assert told["headers"]["Host"] == [url.removeprefix("http://")]
 
 
+@pytest.fixture
+async def elsewhere():
+    """A server that no route leads to: its port, and the paths of the requests that have come."""
+    asked: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request.raw_path)
+        return web.Response(text="a secret")
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield runner.addresses[0][1], asked
+    await runner.cleanup()
+
+
+async def test_nothing_but_the_route_chooses_the_server(server, new, proxy, elsewhere):
+    """The server that the route leads to is asked, with the path as it was spelled; or nobody is."""
+    port, asked = elsewhere
+    assert await new.add_route(proxy[1], "/", Authorization="token secret") == 201
+    for form, status in TARGETS.items():
+        target = form.format(port=port)
+        answer = await ask(new.port, target)
+        assert answer.startswith(f"HTTP/1.1 {status} "), target
+        assert status != 201 or json.loads(answer.partition("\r\n\r\n")[2])["path"] == target
+        await ask(new.port, target, *UPGRADE)
+        assert asked == [], target
+
+
+async def test_only_the_door_is_answered(server, new, proxy):
+    for headers in ((), ("Kf-Door-Token: guess",), ("Kf-Door-Token: door-secret", "Kf-Door-Token: guess")):
+        for more in (("Connection: close",), UPGRADE):
+            answer = await ask(new.port, "/user/x/echo", *headers, *more, door=False)
+            assert answer.startswith("HTTP/1.1 403 ")
+            assert "Only the door" in answer
+    assert (await ask(new.port, "/_chp_healthz", door=False)).startswith("HTTP/1.1 200 ")
+    told = await ask(new.port, "/user/x/echo")
+    assert told.startswith("HTTP/1.1 201 ")
+    assert DOOR["Kf-Door-Token"] not in told, "a user's server learns the token"
+
+
+async def test_without_a_password_each_request_must_name_this_machine(server, new, proxy):
+    """The hub says so with its own route. A page on the internet can point its own name at 127.0.0.1."""
+    foreign = ("evil.example", "evil.example:8000", "localhost.evil.example", "127.0.0.1.evil.example")
+    assert (await ask(new.port, "/user/x/echo", host=foreign[0])).startswith("HTTP/1.1 201 ")
+    own = {"hub": True, "names": ["host.example"]}
+    assert await new.add_route(proxy[1], "/hub", data=own, Authorization="token secret") == 201
+    for host in foreign:
+        for more in ((), UPGRADE):
+            answer = await ask(new.port, "/user/x/echo", *more, host=host)
+            assert answer.startswith("HTTP/1.1 403 "), host
+            assert "localhost and 127.0.0.1 only" in answer
+    for host in ("localhost:8000", "127.0.0.1:8000", "[::1]:8000", "host.example", "LOCALHOST"):
+        assert (await ask(new.port, "/user/x/echo", host=host)).startswith("HTTP/1.1 201 "), host
+
+
+async def test_without_the_doors_token_it_does_not_start(tmp_path):
+    argv = [sys.executable, "-m", "kf_spawner.hub.proxy"]
+    async with Process(argv, log=tmp_path / "proxy.log", cwd=ROOT, env={"KF_DOOR_TOKEN": ""}) as process:
+        assert await process.child.wait() == 1
+    assert (tmp_path / "proxy.log").read_text().startswith("KF_DOOR_TOKEN is not set")
+
+
 async def test_redirects_and_empty_answers(server, proxy):
     url, http = proxy
     async with http.get(f"{url}/user/x/redirect", allow_redirects=False) as response:
@@ -232,7 +309,7 @@ async def test_a_web_socket_to_nobody_is_refused(server, proxy):
 async def test_who_comes_before_the_hubs_own_route_waits_for_it(new):
     """The hub tells a new proxy its routes within ten seconds, its own last; until then nobody is told that there is
     nothing, nor is sent to the hub."""
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession(headers=DOOR) as http:
         page = asyncio.create_task(_status(http, f"{new.url}/user/x/nothing"))
         socket = asyncio.create_task(http.ws_connect(f"{new.url}/user/x/sockets"))
         await new.until_logged("Not all routes yet: GET /user/x/nothing waits")
@@ -241,7 +318,7 @@ async def test_who_comes_before_the_hubs_own_route_waits_for_it(new):
         later = asyncio.create_task(_status(http, f"{new.url}/user/x/echo"))
         await new.until_logged("Not all routes yet: GET /user/x/echo waits")
         assert await new.add_route(http, "/user/x", Authorization="token secret") == 201
-        assert await new.add_route(http, "/hub", hub=True, Authorization="token secret") == 201
+        assert await new.add_route(http, "/hub", data=HUBS_OWN, Authorization="token secret") == 201
         async with asyncio.timeout(60):
             assert await page == 204
             assert await later == 201
@@ -285,7 +362,7 @@ async def test_before_it_ends_whoever_is_connected_may_ask(new, proxy):
     new.process.child.send_signal(signal.SIGSTOP)
     connections = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
     *early, (reads, writes) = connections
-    question = b"GET /user/x/nothing HTTP/1.1\r\nHost: x\r\n\r\n"
+    question = b"GET /user/x/nothing HTTP/1.1\r\nHost: x\r\nKf-Door-Token: door-secret\r\n\r\n"
     for _, writer in early:
         writer.write(question)
     new.process.child.terminate()

@@ -11,8 +11,8 @@ HUBS_OWN = {"/": {"routespec": "/", "target": HUB.host, "data": {"hub": True}}}
 class Told(OrderedProxy):
     """Notes what it is told."""
 
-    def __init__(self, routes: dict):
-        super().__init__(hub=HUB, app=SimpleNamespace(hub=HUB))
+    def __init__(self, routes: dict, authenticator: object = None):
+        super().__init__(hub=HUB, app=SimpleNamespace(hub=HUB, authenticator=authenticator))
         self.routes, self.told = routes, []
 
     async def get_all_routes(self):
@@ -78,5 +78,15 @@ async def test_a_proxy_that_knows_the_hub_is_told_what_is_missing():
 async def test_a_hub_that_has_moved_is_told_at_once():
     elsewhere = {"/": {"routespec": "/", "target": "http://hub:1", "data": {"hub": True}}}
     proxy = Told(elsewhere)
+    await proxy.check_routes({}, {})
+    assert proxy.told == [("/", HUB.host, {"hub": True})]
+
+
+async def test_without_a_password_the_proxy_is_told_which_names_are_its_own():
+    proxy = Told({}, SimpleNamespace(without_password=True))
+    proxy.names = ["host.example"]
+    await proxy.check_routes({}, {})
+    assert proxy.told == [("/", HUB.host, {"hub": True, "names": ["host.example"]})]
+    proxy = Told({}, SimpleNamespace(without_password=False))
     await proxy.check_routes({}, {})
     assert proxy.told == [("/", HUB.host, {"hub": True})]
