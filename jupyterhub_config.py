@@ -6,11 +6,11 @@ The only file that reads deployment variables; docs/hub-variables.md has each un
 import os
 
 from kf_spawner import __version__
-from kf_spawner.hub.authenticators import AUTHENTICATORS
 from kf_spawner.hub.authorize import handlers
 from kf_spawner.hub.config_folder import apply_folder
 from kf_spawner.hub.dashboard_service import add_dashboard
 from kf_spawner.hub.database import is_copied_before_upgrade
+from kf_spawner.hub.login import AUTHENTICATORS
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.proxy_routes import OrderedProxy
 from kf_spawner.k8s.names import HOME_MOUNT
@@ -59,6 +59,7 @@ c.Authenticator.allowed_users = names("KF_USERS", default="admin")
 c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", host_of(public_url))
 c.LocalAuthenticator.hub_host = hub_host
 c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
+c.IapAuthenticator.audience = env.get("KF_IAP_AUDIENCE", "")
 
 # The TFJob dashboard
 add_dashboard(c, url=env.get("KF_DASHBOARD_URL", ""), token=env.get("KF_DASHBOARD_TOKEN", ""))

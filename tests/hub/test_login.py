@@ -1,10 +1,13 @@
-"""Who may log in, on a real hub: with an empty password on loopback, with one from a file, on a proxy's word."""
+"""Who may log in, on a real hub: with an empty password on loopback, with one from a file, by a proxy's signature."""
 
 import asyncio
 
 import pytest
 
+from kf_spawner.hub.login.iap import HEADER
 from tests.fixtures.hub import Browser, ProductHub
+
+from .test_iap import AUDIENCE, UNSIGNED, KeyServer, Signer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -54,23 +57,33 @@ async def test_a_password_from_a_file(control_plane, hub_roles, tmp_path, user):
     assert "open sesame" not in hub.log.read_text()
 
 
-async def test_the_word_of_an_identity_aware_proxy(control_plane, hub_roles, tmp_path):
-    header = "x-goog-authenticated-user-email"
-    hub = ProductHub(tmp_path, control_plane, KF_AUTHENTICATOR="iap", KF_BIND_HOST="0.0.0.0")
-    async with hub, Browser(hub.url) as browser:
-        status, page = await browser.get("/hub/login")
+async def test_the_signature_of_an_identity_aware_proxy(control_plane, hub_roles, tmp_path):
+    keys = KeyServer(Signer("first"))
+    await keys.start()
+    settings = f"--IapAuthenticator.keys_url={keys.url}"
+    env = {"KF_AUTHENTICATOR": "iap", "KF_BIND_HOST": "0.0.0.0", "KF_IAP_AUDIENCE": AUDIENCE}
+    hub = ProductHub(tmp_path, control_plane, settings, **env)
+    async with keys.server, hub, Browser(hub.url) as browser:
+        await logs_in_by_a_signature_only(browser, keys.signers[0])
+
+
+async def logs_in_by_a_signature_only(browser, signer):
+    for unsigned in ({}, {UNSIGNED: "accounts.google.com:admin"}, {HEADER: Signer(signer.key_id).sign()}):
+        status, page = await browser.get("/hub/login", headers=unsigned)
         assert status == 401
-        assert header in page
-        await browser.get("/hub/login", headers={header: "accounts.google.com:ada@example.com"})
-        assert await cookie_user(browser)
-        _, text = await browser.api("GET", "/user")
-        assert '"ada@example.com"' in text
+        assert HEADER in page
+        assert not await cookie_user(browser)
+    await browser.get("/hub/login", headers={HEADER: signer.sign()})
+    assert await cookie_user(browser)
+    _, text = await browser.api("GET", "/user")
+    assert '"ada@example.com"' in text
 
 
 REFUSALS = [
     ({"KF_BIND_HOST": "0.0.0.0"}, "set KF_BIND_HOST=127.0.0.1"),
     ({"KF_HUB_HOST": "0.0.0.0"}, "set KF_HUB_HOST=127.0.0.1"),
     ({"KF_AUTHENTICATOR": "ldap"}, "give one of local, null, iap"),
+    ({"KF_AUTHENTICATOR": "iap"}, "needs KF_IAP_AUDIENCE"),
 ]
 """What reaches the authenticator, and one of a variable; the others are tested where they are read."""
 

@@ -1,4 +1,4 @@
-"""authenticators: which password files are good, who needs no password."""
+"""local and null: which password files are good, who needs no password."""
 
 import os
 from types import SimpleNamespace
@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 from tornado import web
 
-from kf_spawner.hub.authenticators import AUTHENTICATORS, LocalAuthenticator, UnsafeLogin, read_password
+from kf_spawner.hub.login import AUTHENTICATORS, LocalAuthenticator
+from kf_spawner.hub.login.local import read_password
+from kf_spawner.hub.login.unsafe import UnsafeLogin
 
 
 def test_a_password_file_that_others_can_read_is_refused(tmp_path):

@@ -1,8 +1,8 @@
-"""Decides who may log in: without a password on this machine, with a password, or as a proxy in front says.
+"""Logs in users with one password for all, or with an empty one on this machine (`KF_AUTHENTICATOR=local`, `null`).
 
-Owns the three ways and their refusals. An empty password is possible only where nobody else can reach the login
-page: the addresses of the door and of the hub must be loopback, and so must the name in the browser's address (a
-page on the internet can point its own name at 127.0.0.1).
+An empty password is possible only where nobody else can reach the login page: the addresses of the door and of the
+hub must be loopback, and so must the name in the browser's address (a page on the internet can point its own name at
+127.0.0.1).
 """
 
 import hmac
@@ -17,11 +17,7 @@ from traitlets import Unicode, default
 
 from kf_spawner.loopback import host_name, is_loopback
 
-IAP_HEADER = "x-goog-authenticated-user-email"
-
-
-class UnsafeLogin(Exception):
-    """This configuration would let strangers log in. The message says what to set instead."""
+from .unsafe import UnsafeLogin
 
 
 def read_password(path: Path) -> str:
@@ -117,33 +113,3 @@ class AnyUserAuthenticator(LocalAuthenticator):
     """Any user, any password, on loopback: for trying out several users (`KF_AUTHENTICATOR=null`)."""
 
     any_user = True
-
-
-class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no types
-    """The user that an identity-aware proxy in front names (`KF_AUTHENTICATOR=iap`).
-
-    Trusts one header, so nothing but that proxy may reach the hub: see docs/hub.md.
-    """
-
-    auto_login = True
-    login_service = "identity-aware proxy"
-
-    @default("allow_all")
-    def _default_allow_all(self) -> bool:
-        return True  # the proxy decides who may come
-
-    async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any] | None = None) -> str | None:
-        values = handler.request.headers.get_list(IAP_HEADER)
-        if len(values) != 1:
-            # No header, or a second one that the proxy did not send.
-            raise web.HTTPError(401, f"the identity-aware proxy sent no user in {IAP_HEADER}: log in there first")
-        # The value has the form "accounts.google.com:user@example.com".
-        return values[0].rpartition(":")[2].strip() or None
-
-
-AUTHENTICATORS: dict[str, type[Authenticator]] = {
-    "local": LocalAuthenticator,
-    "null": AnyUserAuthenticator,
-    "iap": IapAuthenticator,
-}
-"""Values of KF_AUTHENTICATOR."""
