@@ -59,6 +59,8 @@ c.Authenticator.allowed_users = names("KF_USERS", default="admin")
 c.LocalAuthenticator.bind_host = env.get("KF_BIND_HOST", host_of(public_url))
 c.LocalAuthenticator.hub_host = hub_host
 c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
+c.LocalAuthenticator.proxy_secret = env.get("CONFIGPROXY_AUTH_TOKEN", "")
+c.LocalAuthenticator.trusted_proxies = sorted(names("KF_TRUSTED_PROXIES", default=""))
 c.IapAuthenticator.audience = env.get("KF_IAP_AUDIENCE", "")
 
 # The TFJob dashboard

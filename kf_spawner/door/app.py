@@ -18,6 +18,7 @@ from traitlets.config import Application
 
 from kf_spawner import __version__
 from kf_spawner.kube import Client, ClusterConfig, ConfigError, load_config
+from kf_spawner.serving import Backends
 
 from . import process
 from .dynamic import Certificate, Targets, dynamic
@@ -63,8 +64,13 @@ class DoorApp(Application):
     ).tag(config=True)
     trusted_proxies = List(
         Unicode(),
-        help="""Networks of the proxies in front, such as 10.0.0.0/8. Their `X-Forwarded-…` headers are trusted.
+        help="""Networks of the proxies in front, such as 192.0.2.0/28. Their `X-Forwarded-…` headers are trusted.
         Default: none.""",
+    ).tag(config=True)
+    https_in_front = Bool(
+        False,
+        help="""Whether browsers speak HTTPS to a proxy in front. The hub then makes cookies for HTTPS alone. Set it
+        if `trusted_proxies` does not name that proxy. Default: false.""",
     ).tag(config=True)
     tls_port = Integer(
         8443,
@@ -118,7 +124,10 @@ class DoorApp(Application):
         "answer-grace": "DoorApp.answer_grace",
         "folder": "DoorApp.folder",
     }
-    flags = {"debug": ({"DoorApp": {"debug": True}}, debug.help)}
+    flags = {
+        "debug": ({"DoorApp": {"debug": True}}, debug.help),
+        "https-in-front": ({"DoorApp": {"https_in_front": True}}, https_in_front.help),
+    }
 
     @default("proxy_token")
     def _default_proxy_token(self) -> str:
@@ -149,7 +158,7 @@ class DoorApp(Application):
         async with (
             client,
             Endpoints(client) as endpoints,
-            Provider(lambda: dynamic(self.targets, endpoints.backends(), certificate=self.certificate)) as provider,
+            Provider(lambda: self.dynamic(endpoints.backends())) as provider,
         ):
             await _first(endpoints.synced(), stopping.wait(), timeout=FIRST_LIST)
             if stopping.is_set():
@@ -166,6 +175,10 @@ class DoorApp(Application):
     @property
     def certificate(self) -> Certificate | None:
         return Certificate(self.tls_certificate, self.tls_key) if self.tls_certificate else None
+
+    def dynamic(self, endpoints: list[Backends] | None) -> dict[str, Any]:
+        """Traefik's dynamic configuration, as the settings say."""
+        return dynamic(self.targets, endpoints, certificate=self.certificate, https_in_front=self.https_in_front)
 
     def static(self, dynamic_url: str, dynamic_headers: Mapping[str, str]) -> dict[str, Any]:
         """Traefik's static configuration, as the settings say."""

@@ -48,10 +48,20 @@ class Targets(NamedTuple):
 
 
 def dynamic(
-    targets: Targets, endpoints: Iterable[Backends] | None, *, certificate: Certificate | None = None
+    targets: Targets,
+    endpoints: Iterable[Backends] | None,
+    *,
+    certificate: Certificate | None = None,
+    https_in_front: bool = False,
 ) -> dict[str, Any]:
-    """The dynamic configuration. `endpoints` is None until they are known: then `/ping` has no route."""
+    """The dynamic configuration. `endpoints` is None until they are known: then `/ping` has no route.
+
+    `https_in_front`: the hub is told HTTPS, because browsers speak it to a proxy whose headers are not trusted.
+    """
     http = _hub(targets)
+    if https_in_front:
+        http["middlewares"]["https"] = {"headers": {"customRequestHeaders": {"X-Forwarded-Proto": "https"}}}
+        http["routers"]["hub"]["middlewares"].append("https")
     if endpoints is not None:
         http["routers"]["ping"] = {"rule": "Path(`/ping`)", "entryPoints": [PING], "service": "ping@internal"}
         for backends in endpoints:

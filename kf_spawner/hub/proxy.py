@@ -35,6 +35,8 @@ from yarl import URL
 from kf_spawner.loopback import host_name, is_loopback
 from kf_spawner.serving import DOOR_TOKEN_HEADER
 
+from .forwarded import FORWARDED_FOR, PROOF, proof
+
 HEALTH = "/_chp_healthz"
 """What a kubelet's probes ask. It needs no token."""
 
@@ -131,6 +133,9 @@ class StreamingHandler(ProxyHandler):  # type: ignore[misc] # the package has no
         request = self._get_proxy_request(target)
         headers = _passed_on(request.headers.items())
         headers.popall("Content-Length", None)
+        if self.target["prefix"] == self.proxy.hub_prefix:
+            # The hub believes addresses of its proxy alone: it counts wrong passwords by them.
+            headers[PROOF] = proof(self.proxy.auth_token or "", ",".join(headers.getall(FORWARDED_FOR, [])))
         try:
             self._answer = await _session().request(
                 self.request.method,
@@ -236,6 +241,7 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
         self.told = asyncio.Event()
         self.door_token = os.environ["KF_DOOR_TOKEN"]
         self.names: set[str] | None = None
+        self.hub_prefix = ""
         self.end: asyncio.Task[None] | None = None
         self._answers = 0
         super().__init__(options)
@@ -247,6 +253,7 @@ class Proxy(configproxy.PythonProxy):  # type: ignore[misc] # the package has no
         if data.get("hub"):  # JupyterHub marks the route to itself
             names = data.get("names")
             self.names = None if names is None else set(names)
+            self.hub_prefix = path.rstrip("/") or "/"
             self.told.set()
 
     def is_own_name(self, host: str) -> bool:

@@ -1,12 +1,15 @@
 """Who may log in, on a real hub: with an empty password on loopback, with one from a file, by a proxy's signature."""
 
 import asyncio
+import itertools
 
 import pytest
 
+from kf_spawner.hub.login.brake import FREE_OF_SOURCE
 from kf_spawner.hub.login.iap import HEADER
 from tests.fixtures.hub import Browser, ProductHub
 
+from .conftest import until
 from .test_iap import AUDIENCE, UNSIGNED, KeyServer, Signer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -54,7 +57,40 @@ async def test_a_password_from_a_file(control_plane, hub_roles, tmp_path, user):
         assert not await cookie_user(browser)
         await browser.login(user, "open sesame")
         assert await cookie_user(browser)
+        async with Browser(hub.url) as guesser:
+            await guesses_are_braked(guesser, user)
+            await who_has_logged_in_before_does_not_wait(browser, user, "open sesame")
+            await until(lambda: logged_in(guesser, user, "open sesame"))
     assert "open sesame" not in hub.log.read_text()
+
+
+async def guesses_are_braked(guesser, user):
+    """Whatever address they pretend to come from."""
+    pretended = ({"X-Forwarded-For": f"192.0.2.{number}"} for number in itertools.count())
+    for _ in range(FREE_OF_SOURCE):
+        status, page, _ = await guesser.try_login(user, "guess", headers=next(pretended))
+        assert status == 403
+        assert "Invalid username or password" in page
+
+    async def braked():  # the first wait is a second, in which a busy machine may not manage a request
+        status, page, headers = await guesser.try_login(user, "guess", headers=next(pretended))
+        return status == 429 and (page, headers)
+
+    page, headers = await until(braked)
+    assert "Too many wrong passwords. Try again in" in page
+    assert 'name="password"' in page
+    assert int(headers["Retry-After"]) > 0
+
+
+async def who_has_logged_in_before_does_not_wait(browser, user, password):
+    await browser.get("/hub/logout")
+    await browser.login(user, password)
+    assert await cookie_user(browser)
+
+
+async def logged_in(browser, user, password):
+    await browser.login(user, password)
+    return await cookie_user(browser)
 
 
 async def test_the_signature_of_an_identity_aware_proxy(control_plane, hub_roles, tmp_path):

@@ -6,7 +6,10 @@ from types import SimpleNamespace
 import pytest
 from tornado import web
 
+from kf_spawner.hub.forwarded import FORWARDED_FOR, PROOF, proof
 from kf_spawner.hub.login import AUTHENTICATORS, LocalAuthenticator
+from kf_spawner.hub.login.brake import FREE_OF_SOURCE, FREE_OF_USER
+from kf_spawner.hub.login.later import Later
 from kf_spawner.hub.login.local import read_password
 from kf_spawner.hub.login.unsafe import UnsafeLogin
 
@@ -46,6 +49,81 @@ def test_an_unreadable_password_file_is_named():
 def browser_at(host):
     """What an authenticator asks a request for."""
     return SimpleNamespace(request=SimpleNamespace(host=host))
+
+
+class Caller:
+    """The same where there is a password. `hops` is a value of X-Forwarded-For, which the proxy has signed or not."""
+
+    settings = {"login_url": "/hub/login"}
+
+    def __init__(self, peer, hops="", *, secret=None):
+        self.cookies = {}
+        socket = SimpleNamespace(getpeername=lambda: (peer, 40000))
+        headers = {FORWARDED_FOR: hops, PROOF: proof(secret, hops) if secret else ""}
+        connection = SimpleNamespace(stream=SimpleNamespace(socket=socket))
+        self.request = SimpleNamespace(headers=headers, connection=connection, protocol="https")
+
+    def get_signed_cookie(self, name, max_age_days):
+        return self.cookies.get(name)
+
+    def set_signed_cookie(self, name, value, **attributes):
+        assert (attributes["path"], attributes["httponly"], attributes["secure"]) == ("/hub/login", True, True)
+        self.cookies[name] = value.encode()
+
+
+@pytest.fixture
+def guarded(tmp_path):
+    """An authenticator with the password "right"."""
+    file = tmp_path / "password"
+    file.write_text("right")
+    file.chmod(0o600)
+    return LocalAuthenticator(password_file=str(file), proxy_secret="secret", trusted_proxies=["10.0.0.7"])
+
+
+async def attempt(authenticator, caller, password, user="ada"):
+    return await authenticator.authenticate(caller, {"username": user, "password": password})
+
+
+async def is_braked(authenticator, caller, **kwargs):
+    """Whether the right password is refused for now."""
+    try:
+        return await attempt(authenticator, caller, "right", **kwargs) is None
+    except Later as later:
+        return (later.status_code, later.headers) == (429, {"Retry-After": "1"})
+
+
+async def test_wrong_passwords_count_for_the_address_that_the_proxy_has_signed(guarded):
+    for number in range(FREE_OF_SOURCE):
+        through_the_proxy = Caller("10.1.1.1", f"192.0.2.{number}, 198.51.100.1, 10.0.0.7", secret="secret")
+        assert await attempt(guarded, through_the_proxy, "wrong", user=f"user{number}") is None
+    assert await is_braked(guarded, through_the_proxy)
+    assert not await is_braked(guarded, Caller("10.1.1.1", "198.51.100.2, 10.0.0.7", secret="secret"))
+
+
+async def test_who_reaches_the_hub_without_its_proxy_cannot_pretend_an_address(guarded):
+    for number in range(FREE_OF_SOURCE):
+        assert await attempt(guarded, Caller("10.1.1.1", f"192.0.2.{number}", secret="guess"), "wrong") is None
+    assert await is_braked(guarded, Caller("10.1.1.1", "192.0.2.99"))
+    assert not await is_braked(guarded, Caller("10.1.1.2"))
+
+
+async def test_a_browser_with_a_login_has_a_count_of_its_own(guarded):
+    known, stranger = Caller("10.1.1.1"), Caller("10.1.1.1")
+    assert await attempt(guarded, known, "right") == "ada"
+    for _ in range(FREE_OF_SOURCE):
+        await attempt(guarded, stranger, "wrong")
+    assert await is_braked(guarded, stranger)
+    assert not await is_braked(guarded, known)
+    for _ in range(FREE_OF_SOURCE):
+        await attempt(guarded, known, "wrong")
+    assert await is_braked(guarded, known)
+
+
+async def test_every_spelling_of_a_name_counts_for_one_user(guarded):
+    for number in range(FREE_OF_USER):
+        await attempt(guarded, Caller(f"10.1.2.{number}"), "wrong", user="ADA" if number % 2 else "ada")
+    assert await is_braked(guarded, Caller("10.1.2.0"), user="Ada")
+    assert not await is_braked(guarded, Caller("10.1.2.0"), user="grace")
 
 
 async def test_any_user_where_that_is_configured():

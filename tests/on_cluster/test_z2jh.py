@@ -30,6 +30,8 @@ HERE = {
         # One node, which is of one pool.
         "nodeSelector": {"pool": "core"},
     },
+    # The tests are the load balancer.
+    "proxy": {"traefik": {"trustedProxies": ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]}},
     "prePuller": {"extraImages": {"side": {"name": "kf-spawner/hub", "tag": __version__}}},
 }
 LABELS = {"pool": "core", "hub.jupyter.org/node-purpose": "core"}

@@ -2,7 +2,7 @@
 
 An empty password is possible only where nobody else can reach the login page: the addresses of the door and of the
 hub must be loopback, and so must the name in the browser's address (a page on the internet can point its own name at
-127.0.0.1).
+127.0.0.1). With a password, wrong ones are counted.
 """
 
 import hmac
@@ -13,11 +13,18 @@ from typing import Any
 
 from jupyterhub.auth import Authenticator
 from tornado import web
-from traitlets import Unicode, default
+from traitlets import List, Unicode, default
 
 from kf_spawner.loopback import host_name, is_loopback
 
+from .. import forwarded
+from .brake import Brake, in_words
+from .known_browser import known, remember
+from .later import Later
 from .unsafe import UnsafeLogin
+
+KEY_LENGTH = 100
+"""Letters of a user's name that count: the login form takes names of any length."""
 
 
 def read_password(path: Path) -> str:
@@ -62,12 +69,28 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
         none, and the password is empty.""",
     )
 
+    proxy_secret = Unicode(
+        "",
+        config=True,
+        help="""Secret between the hub and its proxy, by which the hub knows that a request came through the proxy;
+        `CONFIGPROXY_AUTH_TOKEN` sets it. Default: none, and wrong passwords count for whoever opened the
+        connection.""",
+    )
+    trusted_proxies = List(
+        Unicode(),
+        config=True,
+        help="""Networks of the proxies in front of the door, such as 192.0.2.0/28: the address before them in
+        X-Forwarded-For is the user's; `KF_TRUSTED_PROXIES` sets it. Default: none.""",
+    )
+
     any_user = False
     """Whether every name may log in (and then, without a password file, with every password)."""
 
     def __init__(self, **kwargs: object) -> None:
         super().__init__(**kwargs)
         self._password = read_password(Path(self.password_file)) if self.password_file else None
+        self._proxies = forwarded.networks(self.trusted_proxies)
+        self._brake = Brake()
         if self._password is None:
             self._refuse_strangers("KF_BIND_HOST", self.bind_host)
             self._refuse_strangers("KF_HUB_HOST", self.hub_host)
@@ -86,11 +109,37 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
             raise web.HTTPError(400, "the form has no username")
         given: str = data.get("password") or ""
         if self._password is not None:
-            right = hmac.compare_digest(given.encode(), self._password.encode())
+            right = self._is_right(given, self._password, handler, data["username"])
         else:
             self._refuse_foreign_names(handler)
             right = not given or self.any_user
         return data["username"] if right else None
+
+    def _is_right(self, given: str, password: str, handler: web.RequestHandler, name: str) -> bool:
+        """Compares the passwords, or raises Later after too many wrong ones. Waits for nothing, so guesses that come
+        at the same time are counted one by one."""
+        browser = known(handler)
+        source = browser or self._address(handler)
+        user = None if browser else self.normalize_username(name)[:KEY_LENGTH]
+        if wait := self._brake.wait(source, user):
+            raise Later(429, f"Too many wrong passwords. Try again in {in_words(wait)}.", seconds=wait)
+        if not hmac.compare_digest(given.encode(), password.encode()):
+            self._brake.wrong(source, user)
+            return False
+        self._brake.right(source)
+        remember(handler)
+        return True
+
+    def _address(self, handler: web.RequestHandler) -> str:
+        """The address of the user's machine."""
+        request = handler.request
+        hops = request.headers.get(forwarded.FORWARDED_FOR, "")
+        if forwarded.is_proven(self.proxy_secret, hops, request.headers.get(forwarded.PROOF, "")):
+            address = forwarded.client(hops, self._proxies)
+        else:
+            connection: Any = request.connection
+            address = connection.stream.socket.getpeername()[0]
+        return forwarded.neighbourhood(address)
 
     @staticmethod
     def _refuse_strangers(variable: str, host: str) -> None:
