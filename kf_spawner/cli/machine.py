@@ -31,6 +31,14 @@ def port_problem(host: str, port: int) -> str | None:
     return None
 
 
+def own_account() -> str:
+    """The name of the account that we run as."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # as in some containers
+        return f"uid {os.getuid()}"
+
+
 def other_people() -> list[str]:
     """Accounts other than ours that somebody can log in with."""
     return sorted(

@@ -181,6 +181,7 @@ class Up(HomeApplication):
             authenticator=os.environ.get("KF_AUTHENTICATOR", ""),
             password_file=self.password_file,
             people=machine.other_people(),
+            account="" if self.kubeconfig else machine.own_account(),
         )
         for line in lines:
             say(line, sys.stdout)

@@ -13,11 +13,9 @@ from kf_spawner.cli.greeting import greeting
 FACTS = {"hub": "http://127.0.0.1:8000/hub", "kubeconfig": "/h/kubeconfig", "kubectl": None}
 
 
-def told(*, authenticator="", password_file="", people=(), **facts) -> str:
-    lines = greeting(
-        **{**FACTS, **facts}, authenticator=authenticator, password_file=password_file, people=list(people)
-    )
-    return "\n".join(lines)
+def told(**facts) -> str:
+    others = {"authenticator": "", "password_file": "", "people": [], "account": ""}
+    return "\n".join(greeting(**{**FACTS, **others, **facts}))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +42,6 @@ def test_how_to_log_in(authenticator, password_file, sentence):
             "(eve, mallory): each of them can log in the same way and run programs as you. To keep them out of",
         ),
         ("null", "", "start with --password-file FILE. The ports of running jobs and endpoints have no password"),
-        ("iap", "", "reach the hub without that proxy"),
-        ("iap", "/p", "reach the hub without that proxy"),
     ],
 )
 def test_other_peoples_accounts_are_warned_of(authenticator, password_file, words):
@@ -54,8 +50,20 @@ def test_other_peoples_accounts_are_warned_of(authenticator, password_file, word
     assert "Other people" not in told(authenticator=authenticator, password_file=password_file)
 
 
-def test_a_password_keeps_other_people_out_of_the_hub():
-    assert "Other people" not in told(password_file="/p", people=["eve"])
+@pytest.mark.parametrize("login", [{"password_file": "/p"}, {"authenticator": "iap"}])
+def test_a_password_or_a_proxys_signature_keeps_other_people_out_of_the_hub(login):
+    assert "Other people" not in told(**login, people=["eve"])
+
+
+def test_what_users_share_is_told_where_the_pods_are_ours():
+    sentence = "Users are not kept apart here: each user's programs run as carol and can read"
+    assert sentence in told(account="carol").splitlines()[-1]
+    assert "kept apart" not in told(account="")
+
+
+def test_an_account_without_a_name_has_its_number(monkeypatch):
+    monkeypatch.setattr(machine.os, "getuid", lambda: 4_000_000_001)
+    assert machine.own_account() == "uid 4000000001"
 
 
 def test_names_with_spaces_can_be_pasted_into_a_shell():
