@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from kf_spawner.kube import Client, Forbidden, load_config
-from kf_spawner.kube.resources import NAMESPACES, PODS, SECRETS
+from kf_spawner.kube.resources import CLAIMS, EVENTS, NAMESPACES, PODS, SECRETS
 from kf_spawner.spawner import manifests, token
 
 from .conftest import CPU_IMAGE, failure, is_ready, limit, stopped, until, whose
@@ -93,6 +93,19 @@ async def test_a_start_that_a_killed_hub_left_half_done_is_cleared_away(hub, nod
         return await secrets(resources) == [secret["metadata"]["name"]]
 
     await until(is_the_only_one)  # that of the pod before goes when the garbage collector comes
+
+
+async def test_a_notebook_can_do_nothing_outside_its_namespace(control_plane, node, browser, user, resources):
+    await started(browser, user, resources)
+    account = f"system:serviceaccount:{resources.namespace}:{manifests.ACCOUNT}"
+    async with Client(load_config(control_plane.kubeconfig(account)), user_agent="test") as client:
+        assert (await client.list(PODS, resources.namespace))["items"]
+        for kind in (PODS, CLAIMS, EVENTS):
+            with pytest.raises(Forbidden):
+                await client.list(kind, "default")
+        for kind in (NAMESPACES, PODS):
+            with pytest.raises(Forbidden):
+                await client.list(kind)
 
 
 async def test_neither_hub_nor_notebook_can_read_secrets(control_plane, node, browser, user, resources):
