@@ -20,6 +20,9 @@ MAX_LABEL = 63
 NAMESPACE_PREFIX = "kf-"
 """The prefix of every user's namespace."""
 
+PLATFORM_NAMESPACE = "kf-spawner"
+"""Where the chart's documentation installs the platform: no user's namespace."""
+
 _SEPARATOR = "--"
 _DIGEST_LENGTH = 16  # 64 bits: a user cannot find a name with another user's digest by trying
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -37,8 +40,8 @@ def slug(text: str, *, max_length: int = MAX_LABEL) -> str:
 
 
 def user_namespace(user: str) -> str:
-    """The namespace that holds all of a user's objects: `kf-admin`."""
-    return _compose(NAMESPACE_PREFIX, (user,))
+    """The namespace that holds all of a user's objects: `kf-admin`; never PLATFORM_NAMESPACE."""
+    return _compose(NAMESPACE_PREFIX, (user,), taken=PLATFORM_NAMESPACE)
 
 
 def server_pod(user: str, server: str = "") -> str:
@@ -51,11 +54,11 @@ def home_claim(user: str, server: str = "") -> str:
     return _compose("claim-", (user, server) if server else (user,))
 
 
-def _compose(prefix: str, parts: tuple[str, ...], *, max_length: int = MAX_LABEL) -> str:
+def _compose(prefix: str, parts: tuple[str, ...], *, max_length: int = MAX_LABEL, taken: str = "") -> str:
     plain = prefix + _SEPARATOR.join(parts)
     # A last part that looks like a digest would look like an altered name.
     ambiguous = len(parts) > 1 and _DIGEST.fullmatch(parts[-1]) is not None
-    if len(plain) <= max_length and all(map(_is_plain, parts)) and not ambiguous:
+    if len(plain) <= max_length and all(map(_is_plain, parts)) and not ambiguous and plain != taken:
         return plain
     tail = _SEPARATOR + _digest(parts)
     room = max_length - len(prefix) - len(tail)

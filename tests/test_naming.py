@@ -29,6 +29,11 @@ def test_a_plain_user_keeps_the_name(user: str, namespace: str, pod: str, claim:
     assert naming.home_claim(user) == claim
 
 
+def test_nobody_gets_the_namespace_of_the_platform() -> None:
+    assert naming.user_namespace("spawner").startswith("kf-spawner--")
+    assert naming.server_pod("spawner") == "jupyter-spawner"
+
+
 def test_a_named_server_is_said_after_two_dashes() -> None:
     assert naming.server_pod("admin", "lab2") == "jupyter-admin--lab2"
     assert naming.home_claim("admin", "lab2") == "claim-admin--lab2"

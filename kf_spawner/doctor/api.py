@@ -99,6 +99,7 @@ _IN_NAMESPACE = {
 _OF_CLUSTER = {
     "apiextensions.k8s.io": ("customresourcedefinitions",),
     "rbac.authorization.k8s.io": ("clusterroles", "clusterrolebindings"),
+    "admissionregistration.k8s.io": ("validatingadmissionpolicies", "validatingadmissionpolicybindings"),
 }
 _VERBS = ("get", "create", "patch", "delete")
 _OF_RELEASES = [Right("", "secrets", verb, True) for verb in ("list", "update")]

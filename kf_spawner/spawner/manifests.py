@@ -33,6 +33,15 @@ def namespace(name: str, *, user: str, labels: dict[str, str], annotations: dict
     }
 
 
+def as_strict(wanted: dict[str, Any], existing: dict[str, Any]) -> dict[str, Any]:
+    """`wanted` with the Pod Security level of the `existing` namespace where that is stricter."""
+    labels = existing["metadata"].get("labels") or {}
+    if labels.get(POD_SECURITY) != "restricted":
+        return wanted
+    metadata = wanted["metadata"]
+    return {**wanted, "metadata": {**metadata, "labels": {**metadata["labels"], POD_SECURITY: "restricted"}}}
+
+
 def furniture(namespace: str, settings: SpawnerSettings) -> list[dict[str, Any]]:
     """What every user's namespace has."""
     made = [

@@ -40,7 +40,7 @@ async def ensure(client: Client, wanted: dict[str, Any], furniture: Iterable[dic
     else:
         if not manifests.belongs_to(existing, user):
             raise errors.failed(_foreign(name, user))
-        await client.apply(NAMESPACES, wanted, field_manager=_FIELD_MANAGER)
+        await client.apply(NAMESPACES, manifests.as_strict(wanted, existing), field_manager=_FIELD_MANAGER)
     await asyncio.gather(*(_put(client, obj) for obj in furniture))
 
 

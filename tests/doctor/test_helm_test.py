@@ -1,5 +1,6 @@
 """`helm test`: with the rights and arguments that the chart gives it, and no more, the doctor looks at everything."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,8 +9,20 @@ import pytest
 
 from kf_spawner.doctor.app import Doctor
 from kf_spawner.doctor.findings import Severity
-from kf_spawner.kube import Client, load_config
-from kf_spawner.kube.resources import CLUSTERROLEBINDINGS, CLUSTERROLES, ROLEBINDINGS, ROLES, VOLUMES
+from kf_spawner.doctor.probe import Terms, of_network
+from kf_spawner.kube import Client, Forbidden, load_config
+from kf_spawner.kube.paths import path_of
+from kf_spawner.kube.resources import (
+    ADMISSIONPOLICIES,
+    ADMISSIONPOLICYBINDINGS,
+    CLUSTERROLEBINDINGS,
+    CLUSTERROLES,
+    PODS,
+    ROLEBINDINGS,
+    ROLES,
+    SERVICEACCOUNTS,
+    VOLUMES,
+)
 from tests.fixtures.helm import Helm, only
 
 from .fake_cluster import FakeCluster
@@ -66,6 +79,49 @@ async def test_its_rights_suffice(cluster: FakeCluster, account: Client, chart: 
     assert (report.findings, report.passed_over, report.installed) == ([], {}, True)
     assert skip == ["rights"]
     assert await cluster.leftovers() == []
+
+
+async def test_it_makes_its_probes_and_no_other_pod(cluster: FakeCluster, account: Client, chart: list[dict]):
+    """An account that may make any pod in the platform's namespace can act as the hub."""
+    policy = only(chart, "ValidatingAdmissionPolicy", ACCOUNT)
+    policy["spec"]["matchConditions"][0]["expression"] = f"request.userInfo.username == '{USER}'"
+    del policy["metadata"]["annotations"]
+    await cluster.client.apply(ADMISSIONPOLICIES, policy, field_manager="test")
+    binding = only(chart, "ValidatingAdmissionPolicyBinding", ACCOUNT)
+    await cluster.client.apply(ADMISSIONPOLICYBINDINGS, binding, field_manager="test")
+    probe = of_network(Terms(cluster.namespace, "kf-doctor-1"), image="image").pod
+
+    async def refusal(name: str = probe["metadata"]["name"], **spec: object) -> str:
+        pod = {**probe, "metadata": {**probe["metadata"], "name": name}, "spec": {**probe["spec"], **spec}}
+        try:
+            await account.request("POST", path_of(PODS, cluster.namespace), params={"dryRun": "All"}, body=pod)
+        except Forbidden as error:
+            return error.message
+        return ""
+
+    container = probe["spec"]["containers"][0]
+    from_secret = [{"name": "A", "valueFrom": {"secretKeyRef": {"name": "hub", "key": "cookie-secret"}}}]
+    async with asyncio.timeout(60):
+        while not await refusal("hub-2"):
+            await asyncio.sleep(0.1)
+    assert "kf-doctor-… alone" in await refusal("hub-2")
+    hub = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "hub", "namespace": cluster.namespace}}
+    await cluster.client.apply(SERVICEACCOUNTS, hub, field_manager="test")
+    for spec in (
+        {"serviceAccountName": "hub"},
+        {"automountServiceAccountToken": True},
+        {"volumes": [{"name": "v", "secret": {"secretName": "hub"}}]},
+        {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "hub-db"}}]},
+        {"containers": [{**container, "env": from_secret}]},
+        {"containers": [{**container, "envFrom": [{"secretRef": {"name": "hub"}}]}]},
+    ):
+        assert "the doctor's pods have no token" in await refusal(**spec), spec
+    assert await refusal() == ""
+    await cluster.install_platform()
+    report = await cluster.run_doctor(client=account, place=cluster.namespace, skip={"rights"})
+    assert report.findings == []
+    for resource in (ADMISSIONPOLICYBINDINGS, ADMISSIONPOLICIES):
+        await cluster.client.delete(resource, ACCOUNT)
 
 
 async def test_a_volume_that_it_may_not_remove_is_named(cluster: FakeCluster, account: Client):

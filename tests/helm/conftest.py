@@ -40,8 +40,8 @@ def renderer(program, tmp_path_factory) -> Helm:
 
 @pytest.fixture
 def helm(program, plane, tmp_path) -> Helm:
-    """helm at the control plane, in a namespace of the test's own."""
-    namespace = f"release-{next(_numbers)}"
+    """helm at the control plane, in a namespace of the test's own, which is called as a user's could be."""
+    namespace = f"kf-release-{next(_numbers)}"
     done = plane.kubectl("create", "namespace", namespace)
     assert done.returncode == 0, done.stderr
     return Helm(program, folder=tmp_path, kubeconfig=plane.admin_kubeconfig, namespace=namespace)

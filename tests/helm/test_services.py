@@ -1,4 +1,7 @@
-"""What Services a user's account may make, on a real API server with the chart installed."""
+"""What the policies of an installed chart refuse to its accounts, on a real API server.
+
+All rules have a request in `tests/manifests/request_table.py`; here the chart must name its own accounts in them.
+"""
 
 import json
 import subprocess
@@ -8,6 +11,7 @@ import pytest
 
 from kf_spawner.serving import endpoint
 from kf_spawner.spawner import manifests
+from kf_spawner.tfjob.names import OPERATOR_LABEL, OPERATOR_NAME
 from tests.fixtures.helm import CHART, RELEASE
 
 PORTS = [{"port": 80}]
@@ -77,6 +81,23 @@ def test_a_users_account_makes_cluster_ips_alone(user):
     for obj in endpoint.build(options, namespace=user.namespace):
         done = user.apply(obj, user.account)
         assert done.returncode == 0, done.stderr
+
+
+def test_hub_and_operator_write_in_users_namespaces_alone(user, helm):
+    hub, operator = (f"--as=system:serviceaccount:{helm.namespace}:{name}" for name in ("hub", "operator"))
+    replica = user.service("mnist-worker-0", {"clusterIP": "None", "ports": PORTS})
+    replica["metadata"]["labels"] = {OPERATOR_LABEL: OPERATOR_NAME}
+    for obj, account in ((manifests.account(user.namespace), hub), (replica, operator)):
+        done = user.apply(obj, account)
+        assert done.returncode == 0, done.stderr
+    owner = f"{manifests.USER_ANNOTATION}=release-0"
+    assert user.plane.kubectl("annotate", "namespace", helm.namespace, owner).returncode == 0
+    for namespace in ("kube-system", helm.namespace):
+        assert f"{namespace} is no user's" in user.apply(manifests.account(namespace), hub).stderr
+        replica["metadata"]["namespace"] = namespace
+        assert f"TFJobs do not run in the namespace {namespace}" in user.apply(replica, operator).stderr
+    own = manifests.namespace(helm.namespace, user="release-0", labels={}, annotations={})
+    assert "cannot be a user's namespace" in user.apply(own, hub).stderr
 
 
 def test_administrators_and_other_namespaces_are_not_asked(user, helm):

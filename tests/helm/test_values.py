@@ -244,35 +244,6 @@ def test_no_secret_is_in_a_manifest_but_the_secrets(renderer):
         assert word not in others
 
 
-def test_only_the_hubs_proxy_gets_no_token(renderer):
-    objects = renderer.render()
-    accounts = {
-        obj["metadata"]["name"]: obj["spec"]["template"]["spec"].get("serviceAccountName")
-        for obj in objects
-        if obj["kind"] == "Deployment" and obj["spec"]["template"]["spec"]["automountServiceAccountToken"]
-    }
-    assert accounts == {"hub": "hub", "operator": "operator", "dashboard": "dashboard", "door": "door"}
-
-
-def test_the_roles_are_the_packages(renderer):
-    objects = renderer.render()
-    for file in (ROOT / "kf_spawner" / "manifests").glob("rbac-*.yaml"):
-        for role in yaml.safe_load_all(file.read_text()):
-            assert only(objects, "ClusterRole", role["metadata"]["name"])["rules"] == role["rules"]
-    bound = {
-        (obj["kind"], obj["roleRef"]["name"], obj["subjects"][0]["name"])
-        for obj in objects
-        if obj["kind"] in ("ClusterRoleBinding", "RoleBinding") and "doctor" not in obj["metadata"]["name"]
-    }
-    assert bound == {
-        ("ClusterRoleBinding", "kf-spawner-hub", "hub"),
-        ("ClusterRoleBinding", "kf-spawner-operator", "operator"),
-        ("ClusterRoleBinding", "kf-spawner-dashboard", "dashboard"),
-        ("ClusterRoleBinding", "kf-spawner-door", "door"),
-        ("RoleBinding", "kf-spawner-operator-leader", "operator"),
-    }
-
-
 def test_the_door_has_an_image_of_its_own(renderer):
     from_elsewhere = {"images": {"registry": "registry.example.com", "repository": "ml", "tag": "9"}}
 

@@ -81,7 +81,7 @@ async def test_a_start_that_a_killed_hub_left_half_done_is_cleared_away(hub, nod
     meta = {"name": resources.pod_name, "namespace": resources.namespace, "labels": labels}
     spec = {"containers": [{"name": "notebook", "image": pod["spec"]["containers"][0]["image"]}]}
     await until(resources.gone)
-    half = await resources.client.create(
+    half = await resources.client.acting_as("kf-spawner:hub").create(
         PODS, token.held({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     )
     assert half["spec"]["schedulingGates"] == [token.GATE]

@@ -19,6 +19,7 @@ import yaml
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import EVENTS, NAMESPACES, PODS, SERVICEACCOUNTS, SERVICES
+from kf_spawner.spawner.manifests import namespace as users_namespace
 from kf_spawner.tfjob.names import TFJOBS
 from tests.fixtures.control_plane import ControlPlane, running
 
@@ -91,8 +92,8 @@ def control_plane(control_plane_binaries):
 
 @pytest.fixture(scope="package")
 def operator_kubeconfig(control_plane) -> Path:
-    """The operator's own identity, with the rights that its manifest gives it and no more."""
-    for name in ("tfjobs-crd.yaml", "rbac-operator.yaml"):
+    """The operator's own identity, with the rights that its manifests give it and no more."""
+    for name in ("tfjobs-crd.yaml", "rbac-operator.yaml", "policy-operator.yaml", "policy-pods.yaml"):
         kubectl(control_plane, "apply", "-f", str(MANIFESTS / name))
     for version in VERSIONS:
         until_served(control_plane, f"tfjobs.{version}.kubeflow.org")
@@ -247,7 +248,7 @@ class Namespace:
 @pytest.fixture
 async def namespace(client) -> AsyncIterator[Namespace]:
     name = f"kf-{uuid.uuid4().hex[:12]}"
-    await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await client.create(NAMESPACES, users_namespace(name, user=name, labels={}, annotations={}))
     namespace = Namespace(client, name)
 
     async def has_account():

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from kf_spawner.kube.resources import NAMESPACES
 from kf_spawner.tfjob.names import TFJOBS
 from tests.operator.conftest import kubectl
 from tests.tfjob.builders import job
@@ -99,6 +100,17 @@ async def test_a_quota_is_told_and_waited_for(namespace, operator_process):
     await namespace.client.request("DELETE", f"/api/v1/namespaces/{namespace.name}/resourcequotas/q")
     await namespace.until_pods("mnist-worker-0")
     await namespace.until_condition(lambda conditions: conditions[0]["reason"] != "TFJobCreateRefused")
+
+
+async def test_a_namespace_that_is_no_users_needs_an_administrators_label(namespace, operator_process):
+    here = namespace.name
+    nobodys = {"metadata": {"annotations": {"kf-spawner.io/user": None}}}
+    await namespace.client.patch(NAMESPACES, here, nobodys)
+    await namespace.create(job(Worker=1))
+    await namespace.until_told(f"kubectl label namespace {here} kf-spawner.io/tfjobs=baseline")
+    assert await namespace.services() == {}
+    await namespace.client.patch(NAMESPACES, here, {"metadata": {"labels": {"kf-spawner.io/tfjobs": "baseline"}}})
+    await namespace.until_pods("mnist-worker-0")
 
 
 # kubectl

@@ -2,6 +2,7 @@
 
 import pytest
 
+from kf_spawner.k8s.metadata import POD_SECURITY
 from kf_spawner.spawner import manifests
 from kf_spawner.spawner.settings import SpawnerSettings
 
@@ -12,6 +13,17 @@ def test_a_network_policy_of_the_namespace():
     assert (made["kind"], made["metadata"]["namespace"]) == ("NetworkPolicy", "kf-ada")
     assert made["spec"] == spec
     assert made["metadata"]["labels"] == manifests.MANAGED
+
+
+def test_an_administrators_stricter_pod_security_stays():
+    def level(existing: dict[str, str] | None) -> str:
+        wanted = manifests.namespace("kf-ada", user="ada", labels={"a": "b"}, annotations={})
+        labels = manifests.as_strict(wanted, {"metadata": {"labels": existing}})["metadata"]["labels"]
+        assert labels["a"] == "b"
+        return labels[POD_SECURITY]
+
+    assert level({POD_SECURITY: "restricted"}) == "restricted"
+    assert [level({POD_SECURITY: "privileged"}), level({}), level(None)] == ["baseline"] * 3
 
 
 def test_without_a_setting_there_is_none():

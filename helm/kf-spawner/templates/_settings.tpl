@@ -133,12 +133,13 @@ ingress:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 egress:
-  # All but the clouds' metadata, where a pod would get its node's identity. Some networks count pods with no block.
+  # All but the clouds' metadata (all clouds, Azure, Alibaba), where a pod would get its node's identity. Some networks
+  # count pods with no block.
   - to:
       - namespaceSelector: {}
       - ipBlock:
           cidr: 0.0.0.0/0
-          except: [169.254.169.254/32]
+          except: [169.254.169.254/32, 168.63.129.16/32, 100.100.100.200/32]
       - ipBlock:
           cidr: ::/0
           except: ["fd00:ec2::254/128"]
