@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference browser-types dist
 .PHONY: images clean
 .PHONY: check-format check-lint check-types check-layers check-shell check-javascript
-.PHONY: bench bench-operator bench-spawn run-venv test-venv
+.PHONY: bench bench-operator bench-proxy bench-spawn run-venv test-venv
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.* ## / { name = $$1; sub(/^[^#]*## /, ""); printf "make %-14s %s\n", name, $$0 }' Makefile
@@ -119,6 +119,9 @@ bench-spawn: test-venv ## measure Start to ready server, on our node and on a re
 
 bench-operator: test-venv ## measure the operator beside the Go operator and the limit [ARGS='--jobs 1,10,100,1000']
 	@exec $(BIN)/python -m benchmarks.operator $(ARGS)
+
+bench-proxy: test-venv ## measure the hub's proxy beside configurable-http-proxy [ARGS='--rounds 10']
+	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
 
 images: run-venv ## build the container images into .images/ [ONLY="hub …"] [BASE=…]
 	@exec $(BIN)/python -m scripts.images $(if $(BASE),--base $(BASE)) $(ONLY)

@@ -35,7 +35,6 @@ setup(
     ],
     install_requires=[
         "aiohttp>=3.11",
-        "configurable-http-proxy>=0.4,<0.5",
         "cryptography>=44",
         "jupyterhub>=6.1,<7",
         "jupyterhub-kubespawner>=7.1,<8",

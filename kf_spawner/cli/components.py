@@ -103,13 +103,11 @@ def proxy(settings: Settings, *, token: str, door_token: str) -> ProcessSpec:
         sys.executable,
         "-m",
         "kf_spawner.hub.proxy",
-        f"--ip={LOOPBACK}",
+        f"--host={LOOPBACK}",
         f"--port={settings.ports['proxy']}",
-        f"--api-ip={LOOPBACK}",
+        f"--api-host={LOOPBACK}",
         f"--api-port={settings.ports['proxy-api']}",
-        f"--error-target={settings.local_url('hub')}/hub/error",
-        "--no-x-forward",  # the door has told where a request comes from
-        "--log-level=warning",
+        f"--error-url={settings.local_url('hub')}/hub/error",
     ]
     # Without a token its API answers 403: the proxy is ready.
     ready = serving(settings.ports["proxy-api"], "/api/routes", statuses=(403,))

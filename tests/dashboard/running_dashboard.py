@@ -13,9 +13,9 @@ from kf_spawner.kube.resources import NAMESPACES, ROLEBINDINGS, SERVICEACCOUNTS
 from kf_spawner.naming import user_namespace
 from kf_spawner.spawner import manifests
 from kf_spawner.tfjob.names import TFJOBS
-from tests.fixtures.bare_hub import Process, until
+from tests.fixtures.bare_hub import DOOR_TOKEN, Process, until
 from tests.fixtures.door import running_door
-from tests.fixtures.hub import DOOR_TOKEN, ProductHub
+from tests.fixtures.hub import ProductHub
 from tests.fixtures.platform import ROOT, Platform
 from tests.fixtures.ports import free_ports
 

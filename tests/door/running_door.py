@@ -12,7 +12,7 @@ from aiohttp import web
 
 from kf_spawner.door.dynamic import Targets, dynamic
 from kf_spawner.serving import backends, build
-from tests.fixtures.bare_hub import BareHub, Process
+from tests.fixtures.bare_hub import DOOR_TOKEN, BareHub, Process
 from tests.fixtures.door import RunningDoor, running_door
 from tests.fixtures.ports import free_ports
 
@@ -31,8 +31,6 @@ def ready_pod(namespace: str, name: str, address: str, *, ready: bool = True) ->
         "status": {"podIP": address, "conditions": [condition]},
     }
 
-
-DOOR_TOKEN = "door-secret"
 
 AT = web.AppKey("at", str)
 """The address that a backend listens on."""

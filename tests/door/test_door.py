@@ -10,10 +10,10 @@ import pytest
 import pytest_asyncio
 
 from kf_spawner.door.dynamic import Targets
-from tests.fixtures.bare_hub import BareHub, until
+from tests.fixtures.bare_hub import DOOR_TOKEN, BareHub, until
 from tests.fixtures.door import running_door
 
-from .running_door import DOOR_TOKEN, Door, Endpoints, endpoint_service, ready_pod, serve_as_a_pod
+from .running_door import Door, Endpoints, endpoint_service, ready_pod, serve_as_a_pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -10,7 +10,7 @@ import pytest_asyncio
 
 from kf_spawner.hub.authorize import may_use
 from kf_spawner.naming import user_namespace
-from tests.fixtures.bare_hub import BareHub
+from tests.fixtures.bare_hub import AS_THE_DOOR, BareHub
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,7 +64,7 @@ async def test_refusals_are_json_with_a_remedy(hub: BareHub) -> None:
 async def test_a_token_in_the_query_or_a_cookie_does_not_count(hub: BareHub) -> None:
     alice = await hub.token("alice")
     assert await status(hub, f"/kf-alice/digits?token={alice}", None) == 401
-    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as http:
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers=AS_THE_DOOR) as http:
         async with http.get(f"{hub.proxy_url}/hub/login") as page:
             xsrf = http.cookie_jar.filter_cookies(page.url)["_xsrf"].value
         form = {"username": "alice", "password": "", "_xsrf": xsrf}

@@ -9,7 +9,8 @@ from alembic.config import Config
 from jupyterhub import dbutil, orm
 from traitlets.config import PyFileConfigLoader
 
-from tests.fixtures.hub import ROOT, ProductHub
+from tests.fixtures.bare_hub import ROOT
+from tests.fixtures.hub import ProductHub
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

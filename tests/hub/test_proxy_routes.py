@@ -1,4 +1,4 @@
-"""Which routes a proxy gets, and in which order. The proxy is a list here; test_proxy.py has the real one."""
+"""Which routes a proxy gets, and in which order. The proxy is a list here; tests/hub/proxy has the real one."""
 
 from types import SimpleNamespace
 

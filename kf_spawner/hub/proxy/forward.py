@@ -1,0 +1,288 @@
+"""How one request passes: whom it may come from, to which server it goes, and how the answer comes back."""
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import weakref
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from kf_spawner.loopback import host_name
+from kf_spawner.serving import DOOR_TOKEN_HEADER
+
+from ..forwarded import FORWARDED_FOR, PROOF, proof
+from .headers import is_web_socket, passed_on, set_web_socket
+from .routes import Route, Routes
+from .tunnel import join
+
+log = logging.getLogger(__name__)
+
+HEALTH = "/_chp_healthz"
+"""What a kubelet's probes ask. It needs no token."""
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a server to take a connection."""
+
+ROUTES_TIMEOUT = 60.0
+"""Seconds that a request waits for the hub's own route, which the hub tells a new proxy after all others."""
+
+HEAD_LIMIT = 64 * 1024
+"""Bytes of a line of a request's or an answer's head: a browser's cookies are one."""
+
+HUB_LIMIT = 10 * 2**20
+"""Bytes of the body of a request to the hub, which has it in memory before it asks who the caller is."""
+
+ADDED = ("Content-Type", "Date", "Server")
+"""Headers that aiohttp adds to an answer which has none."""
+
+
+class Refusal(NamedTuple):
+    """An answer of the proxy's own."""
+
+    status: int
+    text: str
+
+
+NOT_THE_DOOR = Refusal(403, "Only the door may ask the hub's proxy: open the door's address instead.")
+NO_PATH = Refusal(400, "The target of a request must be a path that begins with a slash, in ASCII.")
+FOREIGN_NAME = Refusal(403, "Without a password, this platform answers at localhost and 127.0.0.1 only.")
+NO_LENGTH = Refusal(411, "No server runs at this path, and the hub takes no body without a Content-Length.")
+TOO_LARGE = Refusal(413, f"No server runs at this path, and the hub takes at most {HUB_LIMIT // 2**20} MiB.")
+
+
+def client() -> aiohttp.ClientSession:
+    """What asks the servers, any number of them at a time. It adds, decodes and follows nothing."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+        max_line_size=HEAD_LIMIT,
+        max_field_size=HEAD_LIMIT,
+    )
+
+
+def upstream(origin: URL, target: str) -> URL:
+    """What a server is asked: its origin, and the path and query as the caller spelled them.
+
+    Decoded and encoded again, an escaped slash would become a slash. Read as a URL, `//host/…` would name a host.
+    """
+    path, _, query = target.partition("?")
+    return URL.build(
+        scheme=origin.scheme, authority=origin.raw_authority, path=path, query_string=query, encoded=True
+    )
+
+
+class _Passed:
+    """A server's answer; `came` are all headers that it has."""
+
+    came: CIMultiDictProxy[str]
+
+
+class _Whole(_Passed, web.Response):
+    """One that is all there: head and body go as one."""
+
+
+class _Stream(_Passed, web.StreamResponse):
+    """One that goes on."""
+
+
+class Forwarder:
+    """Answers the door. `door_token`: what the door is known by; `api_token`: the secret of hub and proxy;
+    `error_url`: where the hub's pages for errors are, below which `/404` and `/503` are asked; `session`: see
+    `client`."""
+
+    def __init__(
+        self, routes: Routes, *, door_token: str, api_token: str, error_url: str, session: aiohttp.ClientSession
+    ) -> None:
+        self._routes = routes
+        self._door_token = door_token.encode()
+        self._api_token = api_token
+        self._error_url = error_url
+        self._session = session
+        self._asked: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
+        self.waiting = 0
+        """How many requests wait for the hub's own route."""
+        self.open = 0
+        """How many requests have no whole answer yet. WebSockets do not count: clients connect again."""
+        self.ends = False
+        """Whether the proxy is about to end: then no connection is kept for another request."""
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self.answer)
+        app.on_response_prepare.append(self._prepared)
+        return app
+
+    def has_asked(self, connection: asyncio.BaseTransport) -> bool:
+        """Whether a request has come on this connection."""
+        return connection in self._asked
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is not None:
+            self._asked.add(request.transport)
+        if request.raw_path == HEALTH:
+            return web.json_response({"status": "OK"})
+        with self._open():
+            if refusal := self._refusal(request):
+                return _refused(refusal)
+            await self._complete(request)
+            if not self._routes.is_own_name(host_name(request.headers.get("Host", ""))):
+                return _refused(FOREIGN_NAME)
+            route = self._routes.find(request.raw_path.partition("?")[0])
+            if route is None:
+                return await self._problem(request, 404, "no route")
+            if route.is_hubs and (refusal := _hubs_refusal(request)):
+                return _refused(refusal)
+            answered = await self._pass_on(request, route)
+            if not isinstance(answered, aiohttp.ClientResponse):
+                return answered
+        # A WebSocket, which does not count.
+        return await self._joined(request, answered, route)
+
+    def _refusal(self, request: web.Request) -> Refusal | None:
+        """Why nobody is asked, whatever the routes are."""
+        given = request.headers.getall(DOOR_TOKEN_HEADER, ())
+        tokens = [each.encode(errors="surrogateescape") for each in given]
+        if len(tokens) != 1 or not hmac.compare_digest(tokens[0], self._door_token):
+            return NOT_THE_DOOR
+        target = request.raw_path
+        return None if target.startswith("/") and target.isascii() else NO_PATH
+
+    async def _complete(self, request: web.Request) -> None:
+        """Waits until the hub has told its routes: before, a page would be told that there is no such server."""
+        if self._routes.complete.is_set():
+            return
+        log.debug("Not all routes yet: %s %s waits", request.method, request.path)
+        self.waiting += 1
+        try:
+            await asyncio.wait_for(self._routes.complete.wait(), ROUTES_TIMEOUT)
+        except TimeoutError:
+            log.warning("The hub has not told its own route for %d s", ROUTES_TIMEOUT)
+        finally:
+            self.waiting -= 1
+
+    async def _pass_on(self, request: web.Request, route: Route) -> web.StreamResponse | aiohttp.ClientResponse:
+        """The answer, passed back; that of the server itself where the connection is to become a WebSocket."""
+        headers = passed_on(request.headers, without=(DOOR_TOKEN_HEADER, PROOF, "Expect"))
+        if route.is_hubs:
+            # The hub believes addresses of its proxy alone: it counts wrong passwords by them.
+            headers[PROOF] = proof(self._api_token, ",".join(headers.getall(FORWARDED_FOR, ())))
+        if is_web_socket(request.headers):
+            set_web_socket(headers)
+        try:
+            answer = await self._session.request(
+                request.method,
+                upstream(route.origin, request.raw_path),
+                headers=headers,
+                data=request.content if request.body_exists else None,
+                allow_redirects=False,
+            )
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return await self._problem(request, 503, error)
+        if answer.status == 101 and is_web_socket(request.headers):
+            return answer
+        try:
+            if answer.status == 101:
+                return await self._problem(request, 503, "the server changes the protocol, and nobody asked it to")
+            return await self._pass_back(request, answer, route)
+        finally:
+            answer.close()
+
+    async def _pass_back(
+        self, request: web.Request, answer: aiohttp.ClientResponse, route: Route
+    ) -> web.StreamResponse:
+        response: _Whole | _Stream
+        status, reason, headers = answer.status, answer.reason, passed_on(answer.headers)
+        if answer.content.is_eof():
+            response = _Whole(status=status, reason=reason, headers=headers, body=answer.content.read_nowait())
+        else:
+            response = _Stream(status=status, reason=reason, headers=headers)
+        response.came = answer.headers
+        if self.ends:
+            response.force_close()
+        if isinstance(response, _Stream) and not await self._stream(request, answer, response):
+            return response
+        if status < 300:
+            route.touch()
+        return response
+
+    async def _stream(self, request: web.Request, answer: aiohttp.ClientResponse, response: _Stream) -> bool:
+        """Whether the answer came to its end."""
+        try:
+            await response.prepare(request)
+            async for piece in answer.content.iter_any():
+                await response.write(piece)
+            await response.write_eof()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            # Either the caller has closed, and nobody reads, or the server broke off, and the caller must notice.
+            log.debug("%s %s ended early: %s", request.method, request.path, error)
+            if request.transport is not None:
+                request.transport.close()
+            return False
+        return True
+
+    async def _joined(self, request: web.Request, answer: aiohttp.ClientResponse, route: Route) -> web.StreamResponse:
+        response = _Stream(status=101, reason=answer.reason, headers=passed_on(answer.headers))
+        response.came = answer.headers
+        set_web_socket(response.headers)
+        try:
+            await response.prepare(request)
+            assert answer.connection is not None
+            await join(request.protocol, answer.connection.protocol, route.touch)
+        except ConnectionError as error:
+            log.debug("%s %s ended early: %s", request.method, request.path, error)
+        finally:
+            answer.close()
+        return response
+
+    async def _problem(self, request: web.Request, status: int, cause: object) -> web.Response:
+        """The hub's page for an error of the proxy's, or a line where the hub does not give it."""
+        log.warning("%d %s %s: %s", status, request.method, request.path, cause)
+        if not self._error_url:
+            return web.Response(status=status)
+        page = URL(self._error_url) / str(status) % {"url": request.path}
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT), self._session.get(page) as answer:
+                headers = {"Content-Type": answer.headers.get("Content-Type", "text/html")}
+                return web.Response(status=status, body=await answer.read(), headers=headers)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            log.warning("The hub gives no page for the error: %s", error)
+            return web.Response(status=status)
+
+    async def _prepared(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Removes the headers that aiohttp has added and the server did not send."""
+        if isinstance(response, _Passed):
+            for name in ADDED:
+                if name not in response.came:
+                    response.headers.popall(name, None)
+        else:
+            response.headers.popall("Server", None)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        self.open += 1
+        try:
+            yield
+        finally:
+            self.open -= 1
+
+
+def _hubs_refusal(request: web.Request) -> Refusal | None:
+    """Why the hub is not asked."""
+    if not request.body_exists:
+        return None
+    if request.content_length is None:
+        return NO_LENGTH
+    return TOO_LARGE if request.content_length > HUB_LIMIT else None
+
+
+def _refused(refusal: Refusal) -> web.Response:
+    return web.Response(status=refusal.status, text=f"{refusal.text}\n")
