@@ -84,7 +84,7 @@ async def measure_limit(cluster: Cluster, jobs: int, *, name: str) -> Figures:
 
 async def _measure(cluster: Cluster, subject: Subject, jobs: int, *, namespace: str) -> Figures:
     await cluster.make_namespace(namespace)
-    manifests = [_job(f"job-{number:04}", namespace) for number in range(jobs)]
+    manifests = [job_of(f"job-{number:04}", namespace) for number in range(jobs)]
     kind, each = subject.reports
     before = cluster.requests()
     async with (
@@ -208,14 +208,14 @@ def _deletion(obj: dict) -> Request:
     return "DELETE", path_of(RESOURCES[obj["kind"]], meta["namespace"], meta["name"]), json.dumps(options).encode()
 
 
-def _job(name: str, namespace: str) -> dict:
+def job_of(name: str, namespace: str, *, workers: int = REPLICAS) -> dict:
     container = {"name": "tensorflow", "image": "tensorflow/tensorflow:2.21.0", "command": ["python", "/train.py"]}
     return {
         "apiVersion": TFJOBS.api_version,
         "kind": TFJOBS.kind,
         "metadata": {"name": name, "namespace": namespace},
         "spec": {
-            "tfReplicaSpecs": {"Worker": {"replicas": REPLICAS, "template": {"spec": {"containers": [container]}}}}
+            "tfReplicaSpecs": {"Worker": {"replicas": workers, "template": {"spec": {"containers": [container]}}}}
         },
     }
 

@@ -1,10 +1,11 @@
 """Carries out a plan: status, children, events, each as requests. May not decide what to do."""
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from kf_spawner.k8s import times
 from kf_spawner.k8s.resources import Resource
@@ -21,8 +22,12 @@ from .view import CLAIM, POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
 
+A = TypeVar("A")
+B = TypeVar("B")
 CHILD_RESOURCES = {CLAIM: CLAIMS, SERVICE: SERVICES, POD: PODS}
 UNSEEN_AFTER = timedelta(seconds=15)
+AT_ONCE = 1
+"""Requests of a job that does not fit into one plan, at the same time: more delay others', and it is hardly later."""
 
 
 class Outcome(NamedTuple):
@@ -72,7 +77,10 @@ class Applier:
         writing = self._write_status(key, job, plan)
         if plan.delete or plan.delete_job:
             await writing  # it remembers what a deletion makes invisible
-            deleted = await asyncio.gather(*(self._delete(key, job, child) for child in plan.delete))
+            deleted = await _each(lambda child: self._delete(key, job, child), plan.delete, plan)
+            for result in deleted:
+                if isinstance(result, BaseException):
+                    raise result
             made = await self._make(key, job, plan)
         else:
             deleted = []
@@ -138,21 +146,19 @@ class Applier:
     async def _make(self, key: str, job: dict[str, Any], plan: Plan) -> Made:
         for obj in plan.replace:
             self._view.wrote_child(key, obj["kind"], await self._client.replace(self._resources[obj["kind"]], obj))
-        return await self._create_all(key, job, plan.create)
+        return await self._create_all(key, job, plan)
 
-    async def _create_all(self, key: str, job: dict[str, Any], manifests: Sequence[dict[str, Any]]) -> Made:
+    async def _create_all(self, key: str, job: dict[str, Any], plan: Plan) -> Made:
         """Makes claims and services before pods, so that a replica's address exists before another looks for it."""
         refusals: dict[str, Refusal] = {}
         new = found = 0
         for kind in self._resources:
             wave = [
                 manifest
-                for manifest in manifests
+                for manifest in plan.create
                 if manifest["kind"] == kind and not _needs(manifest) & refusals.keys()
             ]
-            results = await asyncio.gather(
-                *(self._create(key, job, manifest) for manifest in wave), return_exceptions=True
-            )
+            results = await _each(lambda manifest: self._create(key, job, manifest), wave, plan)
             made = []
             for manifest, result in zip(wave, results, strict=True):
                 name = manifest["metadata"]["name"]
@@ -259,6 +265,17 @@ class Applier:
         if names:
             plural = "s" if len(names) > 1 else ""
             self._recorder.event(job, "Normal", reason, f"{what}{plural}: {', '.join(names)}")
+
+
+async def _each(act: Callable[[A], Awaitable[B]], items: Iterable[A], plan: Plan) -> list[B | BaseException]:
+    """What `act` returned or raised for each of `items`: all of them at once, or AT_ONCE if the plan is partial."""
+    gate = asyncio.Semaphore(AT_ONCE) if plan.is_partial else contextlib.nullcontext()
+
+    async def one(item: A) -> B:
+        async with gate:
+            return await act(item)
+
+    return await asyncio.gather(*map(one, items), return_exceptions=True)
 
 
 def pod_groups_of(gang: Gang) -> Resource:

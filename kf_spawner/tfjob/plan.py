@@ -236,7 +236,7 @@ class Reconciliation:
             counted=tuple(self.counted),
             requeue_after=min(self.wake, default=None),
             delete_job=self.delete_job,
-            is_partial=max(len(self._fresh), len(self.delete)) > SLICE,
+            is_partial=max(map(len, (self._fresh, self._refused, self.delete))) > SLICE,
         )
 
 

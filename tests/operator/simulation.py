@@ -141,12 +141,12 @@ class SimulatedClient:
     """The verbs that the controller uses, for one process of it.
 
     `budget`: requests until that process dies. `lose`: the answer to that request is lost. `meanwhile`: what happens
-    during that request. All count from 1; 0 is never.
+    during that request. All count from 1; 0 is never. `most`: requests that were under way at the same time.
     """
 
     def __init__(self, api: Api):
         self.api = api
-        self.requests = 0
+        self.requests = self.most = self._under_way = 0
         self.plan()
 
     def plan(
@@ -155,7 +155,10 @@ class SimulatedClient:
         self._number, self._budget, self._lose, self._meanwhile = 0, budget, lose, meanwhile
 
     async def _request(self) -> None:
+        self._under_way += 1
+        self.most = max(self.most, self._under_way)
         await asyncio.sleep(0)  # requests of one turn overtake each other
+        self._under_way -= 1
         self.requests += 1
         self._number += 1
         if self._budget is not None and self._number > self._budget:

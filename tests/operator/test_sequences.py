@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant, rule
 
 from kf_spawner.k8s.conditions import find, is_true
-from kf_spawner.kube import Invalid
+from kf_spawner.kube import Forbidden, Invalid
+from kf_spawner.operator.apply import AT_ONCE
 from kf_spawner.tfjob import plan
 from kf_spawner.tfjob.names import CANONICAL_TYPE, KIND
 from kf_spawner.tfjob.plan import SLICE
@@ -231,6 +232,34 @@ def test_a_pod_that_came_and_went_unseen_is_created_again(operator):
     operator.sweep()
     operator.take_turns(limit=5)
     assert operator.api.of(POD)
+
+
+def test_a_large_job_takes_turns_and_few_requests_at_once(operator):
+    """Without any news in between: what is left follows by itself."""
+    count = 2 * SLICE + 3
+    operator.api.put(KIND, job(Worker=count))
+    see_all(operator)
+    operator.take_turns(limit=2)
+    assert len(operator.api.of(POD)) == 2 * SLICE
+    assert operator.client.most <= AT_ONCE + 1, "the status is written meanwhile"
+    assert operator.take_turns(limit=10) == 1
+    assert len(operator.api.of(POD)) == len(operator.api.of(SERVICE)) == count
+
+
+def test_a_large_job_that_a_quota_stops_is_not_tried_without_pause(operator):
+    operator.api.refusal = Forbidden
+    operator.api.put(KIND, job(Worker=2 * SLICE + 3))
+    see_all(operator)
+    assert operator.take_turns(limit=10) <= 4, "the services are made"
+    for _ in range(3):
+        operator.pass_time(61)
+        requests = operator.client.requests
+        assert operator.take_turns(limit=10) == 1
+        assert operator.client.requests - requests <= 2 * SLICE
+    operator.api.refusal = None
+    operator.pass_time(61)
+    operator.take_turns(limit=10)
+    assert len(operator.api.of(POD)) == 2 * SLICE + 3
 
 
 TestJobSequences = pytest.mark.timeout(900)(CheckedJobMachine.TestCase)
