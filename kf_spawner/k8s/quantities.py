@@ -13,20 +13,24 @@ from fractions import Fraction
 _EXPONENT = "[eE][+-]?0*[0-9]{1,3}"
 PATTERN = (
     r"^ *("
-    rf"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|{_EXPONENT})?"
+    rf"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|{_EXPONENT})?"
     rf"|[+-]?(\.|\.?([KMGT]i|[numkMGTPE]|{_EXPONENT}))"  # no digit at all: zero
     r"|[+-]"
     r") *$"
 )
 """A quantity, as a regular expression for Python, for the API server (RE2) and for JSON schemas.
 
-An exponent has at most three digits: with more, the API server computes for minutes.
+An exponent has at most three digits: with more, the API server computes for minutes. No text matches in two ways: a
+search through all of them would take time with the square of the length.
 """
+
+LONGEST = 1000
+"""Longest quantity, in characters: far more than anybody writes, and little to compute with."""
 
 LARGEST = 2**63 - 1
 """The largest number that Kubernetes counts exactly. A larger amount in binary units counts as this number."""
 
-_PARTS = re.compile(r"([+-]?)([0-9]*\.?[0-9]*)(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?[0-9]+))?")
+_PARTS = re.compile(r"([+-]?)([0-9]*(?:\.[0-9]*)?)(?:([KMGTPE]i)|([numkMGTPE])|[eE]([+-]?[0-9]+))?")
 _VALID = re.compile(PATTERN)
 _BINARY = {unit: 1024**power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)}
 _POWERS = {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
@@ -99,8 +103,15 @@ def _match(value: object) -> re.Match[str] | None:
     """The parts of a quantity."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
+    if isinstance(value, str | int) and _is_long(value):
+        return None
     text = str(value)
     return _PARTS.fullmatch(text.strip(" ")) if _VALID.fullmatch(text) else None
+
+
+def _is_long(value: str | int) -> bool:
+    """Python refuses to write a whole number of many thousand digits as text."""
+    return len(value) > LONGEST if isinstance(value, str) else abs(value) >= 10**LONGEST
 
 
 def _is_binary(value: object) -> bool:
