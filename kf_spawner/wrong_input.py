@@ -4,7 +4,11 @@ Each room that reads options, a form or a manifest collects `FieldError`s and ra
 """
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import NamedTuple
+
+MOST = 100
+"""How many problems are told at one time: who repairs those sends the input again."""
 
 
 class FieldError(NamedTuple):
@@ -21,12 +25,22 @@ class FieldError(NamedTuple):
 
 
 class WrongInput(ValueError):
-    """The input cannot be used. `errors` has every problem once, in the order of the input; there is at least one."""
+    """The input cannot be used.
+
+    `errors` has every problem once, in the order of the input; at least one, at most MOST.
+    """
 
     def __init__(self, errors: Iterable[FieldError]):
-        self.errors = tuple(dict.fromkeys(errors))
+        self.errors = tuple(islice(dict.fromkeys(errors), MOST))
         assert self.errors
         super().__init__("; ".join(map(str, self.errors)))
+
+
+def with_all_around(fields: Iterable[str]) -> set[str]:
+    """The fields, and what each is a part of: `a.b[0]`, `a.b` and `a` for `a.b[0]`."""
+    return {
+        field[:end] for field in fields for end in (*(i for i, sign in enumerate(field) if sign in ".["), len(field))
+    }
 
 
 def shown(value: object) -> str:

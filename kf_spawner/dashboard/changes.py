@@ -44,6 +44,8 @@ def _counts(job: dict[str, Any], wanted: object) -> dict[str, Any]:
             there = f"there are: {', '.join(known)}" if known else "there is none"
             message = f"the job has no {kind} whose number can be changed; {there}"
             raise RequestError(422, "Invalid", message, field=f"replicas.{kind}")
+        if spelt in counts:
+            raise RequestError(400, "BadRequest", f"{spelt} appears twice", field=f"replicas.{kind}")
         counts[spelt] = {"replicas": count}
         _check(job, spelt, count, field=f"replicas.{kind}")
     return counts

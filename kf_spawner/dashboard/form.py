@@ -18,7 +18,7 @@ from kf_spawner.tfjob.defaults import CLEAN_RUNNING
 from kf_spawner.tfjob.draft import Draft, checked
 from kf_spawner.tfjob.names import API_VERSION, CANONICAL_TYPE, CONTAINER, KIND, REPLICA_TYPES
 from kf_spawner.tfjob.program import MANAGED
-from kf_spawner.wrong_input import FieldError
+from kf_spawner.wrong_input import MOST, FieldError, with_all_around
 
 TEXT, LIST, OBJECT, TRUTH = "a text", "a list", "an object", "true or false"
 TYPES: dict[str, type | tuple[type, ...]] = {TEXT: str, LIST: list, OBJECT: dict, TRUTH: bool}
@@ -47,6 +47,9 @@ REPLICA = {
 }
 VOLUME = {"claim": TEXT, "path": TEXT, "read_only": TRUTH}
 VARIABLE = {"name": TEXT, "value": AMOUNT}
+MOST_ENTRIES = {"replicas": 16, "volumes": 64}
+LONGEST_COMMAND = 20_000
+"""Characters of a command or its arguments; splitting takes time with the square of the longest word."""
 VOLUME_NEEDS = {"claim": "choose a volume claim", "path": "give the path to mount it at, such as /data"}
 
 PATHS = (
@@ -86,7 +89,8 @@ def draft(form: Mapping[str, Any]) -> Draft:
     form = _present(form)
     errors = list(_errors(form))
     wrong = {error.field for error in errors}
-    replicas, volumes = _sound(form, "replicas", wrong), _sound(form, "volumes", wrong)
+    partly_wrong = with_all_around(wrong)
+    replicas, volumes = _sound(form, "replicas", partly_wrong), _sound(form, "volumes", partly_wrong)
     types = {number: "" if f"replicas[{number}].type" in wrong else _type(one) for number, one in replicas.items()}
     whole = [number for number, volume in volumes.items() if volume.keys() >= {"claim", "path"}]
     sound = {key: value for key, value in form.items() if key not in wrong}
@@ -94,21 +98,22 @@ def draft(form: Mapping[str, Any]) -> Draft:
         _rows(types, {number: whole.index(number) if number in whole else None for number in volumes})
     )
     job = _manifest(sound, [replicas[number] for number, kind in types.items() if kind], [volumes[n] for n in whole])
-    return checked(job, fields=fields, errors=fields.in_order(errors))
+    return checked(job, fields=fields, errors=fields.in_order(errors[:MOST]))
 
 
 def _sound(form: Mapping[str, Any], name: str, wrong: set[str]) -> dict[int, dict[str, Any]]:
     """The objects of the form's list `name` by their number, without empty and wrong ones."""
-    entries = form.get(name)
     return {
-        number: {key: one for key, one in _present(entry).items() if not _has_error(f"{name}[{number}].{key}", wrong)}
-        for number, entry in enumerate(entries if isinstance(entries, list) else [])
+        number: {key: one for key, one in _present(entry).items() if f"{name}[{number}].{key}" not in wrong}
+        for number, entry in enumerate(_entries(form, name))
         if isinstance(entry, dict)
     }
 
 
-def _has_error(field: str, wrong: set[str]) -> bool:
-    return any(one == field or one.startswith((f"{field}.", f"{field}[")) for one in wrong)
+def _entries(form: Mapping[str, Any], name: str) -> list[Any]:
+    """What is in the form's list `name`; nothing if it is no list, or too long."""
+    entries = form.get(name)
+    return entries if isinstance(entries, list) and len(entries) <= MOST_ENTRIES[name] else []
 
 
 def _rows(types: Mapping[int, str], places: Mapping[int, int | None]) -> Iterator[tuple[str, str]]:
@@ -157,13 +162,15 @@ def _present(value: Mapping[str, Any]) -> dict[str, Any]:
 def _errors(form: Mapping[str, Any]) -> Iterator[FieldError]:
     """Problems that keep a part of the form out of the TFJob; `validate` finds the rest in the TFJob."""
     yield from _shape(form, FORM, "")
-    replicas, volumes = form.get("replicas"), form.get("volumes")
-    if not replicas:
+    if not form.get("replicas"):
         yield FieldError("replicas", f"is missing or empty; add one of {', '.join(REPLICA_TYPES)}")
+    for name, most in MOST_ENTRIES.items():
+        if isinstance(form.get(name), list) and len(form[name]) > most:
+            yield FieldError(name, f"has {len(form[name])} entries; use {most} at most")
     seen: set[str] = set()
-    for number, replica in enumerate(replicas if isinstance(replicas, list) else []):
+    for number, replica in enumerate(_entries(form, "replicas")):
         yield from _replica_errors(replica, f"replicas[{number}]", seen)
-    for number, volume in enumerate(volumes if isinstance(volumes, list) else []):
+    for number, volume in enumerate(_entries(form, "volumes")):
         where = f"volumes[{number}]"
         yield from _shape(volume, VOLUME, where)
         for key, remedy in VOLUME_NEEDS.items() if isinstance(volume, dict) else ():
@@ -192,7 +199,7 @@ def _replica_errors(replica: Any, where: str, seen: set[str]) -> Iterator[FieldE
     yield from resources.errors(sound, prefix=f"{where}.")
     for key in ("command", "args"):
         try:
-            shlex.split(sound.get(key) or "")
+            _words(sound.get(key) or "")
         except ValueError as error:
             yield FieldError(f"{where}.{key}", f"cannot be split into words: {str(error).lower()}")
     for number, variable in enumerate(sound.get("env") or []):
@@ -220,7 +227,7 @@ def _replica(replica: Mapping[str, Any], volumes: Sequence[dict[str, Any]]) -> d
     container: dict[str, Any] = {"name": CONTAINER, "image": replica.get("image", "").strip()}
     for key in ("command", "args"):
         if replica.get(key):
-            container[key] = shlex.split(replica[key])
+            container[key] = _words(replica[key])
     variables = replica.get("env") or []
     if variables:
         container["env"] = [{"name": one["name"], "value": str(one.get("value") or "")} for one in variables]
@@ -240,6 +247,13 @@ def _replica(replica: Mapping[str, Any], volumes: Sequence[dict[str, Any]]) -> d
         "restartPolicy": replica.get("restart_policy", "Never"),
         "template": {"spec": spec},
     }
+
+
+def _words(text: str) -> list[str]:
+    """As a shell splits them. Raises ValueError."""
+    if len(text) > LONGEST_COMMAND:
+        raise ValueError(f"it has {len(text)} characters and may have {LONGEST_COMMAND}: put it into a file")
+    return shlex.split(text)
 
 
 def _mount(index: int, volume: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A TFJob as the dashboard shows it: a row of the list, and the page of one job. Pure."""
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 import yaml
@@ -10,6 +11,7 @@ from kf_spawner.tfjob.names import CANONICAL_TYPE, CONTAINER, LEADERS, REPLICA_T
 from kf_spawner.workloads.job_view import (
     TERMINAL,
     event_view,
+    events_about,
     job_summary,
     replica_name,
     replica_view,
@@ -18,6 +20,10 @@ from kf_spawner.workloads.job_view import (
 from kf_spawner.workloads.submission import SUBMISSION
 from kf_spawner.workloads.wire import ConditionView, JobDetail, JobRow, ReplicaDetail
 
+SHORT = 20_000
+"""Characters of JSON of a manifest that Python writes as YAML in a tenth of a second."""
+TF_CONFIG_LIMIT = 8192
+"""Characters of a TF_CONFIG that is shown. Each replica's has all others, so those of a large job are too much."""
 NO_POD: Final = "No pod"
 NO_POD_YET: Final = "Waiting for a pod"
 SERVERS_OWN = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink")
@@ -40,12 +46,20 @@ def row(job: dict[str, Any]) -> JobRow:
     }
 
 
+def rows(jobs: Iterable[dict[str, Any]]) -> list[JobRow]:
+    """The jobs in the list, the newest first."""
+    return sorted(map(row, jobs), key=lambda view: view["created"], reverse=True)
+
+
 def _sum(counts: list[dict[str, Any]], key: str) -> int:
     return sum(one.get(key) or 0 for one in counts)
 
 
 def detail(job: dict[str, Any], pods: list[dict[str, Any]], events: list[dict[str, Any]]) -> JobDetail:
-    """The page of a job. `pods` are the job's; `events` are about it and them, the oldest first."""
+    """The page of a job. `pods` are the job's; `events` are about it and them, the oldest first.
+
+    A large job takes long: call it in a thread.
+    """
     base = row(job)
     ended = has_ended(job)
     return {
@@ -58,6 +72,12 @@ def detail(job: dict[str, Any], pods: list[dict[str, Any]], events: list[dict[st
         "ended": ended,
         "yaml": as_yaml(manifest(job)),
     }
+
+
+def detail_of_lists(job: dict[str, Any], pods: list[dict[str, Any]], events: Iterable[dict[str, Any]]) -> JobDetail:
+    """The same, where `events` may be about anything in the namespace."""
+    uids = {obj["metadata"]["uid"] for obj in (job, *pods)}
+    return detail(job, pods, events_about(uids, events))
 
 
 def has_ended(job: dict[str, Any]) -> bool:
@@ -90,8 +110,12 @@ def manifest(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_yaml(value: Any) -> str:
-    """YAML for people: keys in their order, texts of several lines as blocks."""
-    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    """YAML for people: keys in their order, texts of several lines as blocks.
+
+    libyaml is ten times as fast as Python, but writes characters beyond U+FFFF, such as emoji, as escapes.
+    """
+    dumper = _Dumper if len(json.dumps(value)) <= SHORT else _FastDumper
+    return yaml.dump(value, Dumper=dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -99,24 +123,42 @@ class _Dumper(yaml.SafeDumper):
         return True
 
 
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.Node:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+class _FastDumper(yaml.CSafeDumper):
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _text(dumper: Any, value: str) -> yaml.Node:
+    node: yaml.Node = dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+    return node
 
 
 _Dumper.add_representer(str, _text)
+_FastDumper.add_representer(str, _text)
 
 
 def _replicas(job: dict[str, Any], pods: list[dict[str, Any]], *, ended: bool) -> list[ReplicaDetail]:
     """Every replica that the spec wants, and every one that has a pod."""
     tasks = (job.get("status") or {}).get("tasks") or {}
     found = {name: _with_pod(pod) for pod in pods if (name := replica_name(pod)) is not None}
-    for kind, count in wanted_replicas(job).items():
-        for index in range(count):
-            found.setdefault(f"{kind}-{index}", _without_pod(kind, index, ended=ended))
+    for name, kind, index in _wanted(job):
+        if name not in found:
+            found[name] = _without_pod(kind, index, ended=ended)
     for name, view in found.items():
         task = tasks.get(name)
         view["restarts"] += (task.get("restarts") or 0) if isinstance(task, dict) else 0
     return sorted(found.values(), key=_order)
+
+
+def _wanted(job: dict[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """(name, type, index) of each replica that the spec wants."""
+    for kind, count in wanted_replicas(job).items():
+        yield from ((f"{kind}-{index}", kind, index) for index in range(count))
+
+
+def replica_names(job: dict[str, Any], pods: list[dict[str, Any]]) -> list[str]:
+    """The names of the replicas that `detail` has."""
+    return list(dict.fromkeys([*filter(None, map(replica_name, pods)), *(name for name, _, _ in _wanted(job))]))
 
 
 def _order(view: ReplicaDetail) -> tuple[int, int]:
@@ -164,11 +206,13 @@ def _without_pod(kind: str, index: int, *, ended: bool) -> ReplicaDetail:
 
 
 def _tf_config(container: dict[str, Any]) -> dict[str, Any] | None:
-    """The replica's TF_CONFIG; None if it has none, or if it is not a JSON object."""
+    """The replica's TF_CONFIG; None if it has none, if it is too long, or if it is not a JSON object."""
     text = next((entry.get("value") for entry in container.get("env") or [] if entry.get("name") == TF_CONFIG), None)
+    if text and len(text) > TF_CONFIG_LIMIT:
+        return None
     try:
         value = json.loads(text or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -14,7 +14,7 @@ from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.workloads.wire import ChangedItem, ListItem, RemovedItem
 
 from .caller import is_users
-from .job_detail import row
+from .job_detail import row, rows
 
 SYNC_TIMEOUT = 20.0
 Items = AsyncGenerator[ListItem, None]
@@ -73,8 +73,8 @@ class _ListWatch:
         pending = _Pending()
         self._pending.add(pending)
         try:
-            rows = [row(job) for job in self._informer.items() if is_users(job["metadata"]["namespace"])]
-            yield {"type": "snapshot", "items": sorted(rows, key=lambda view: view["created"], reverse=True)}
+            jobs = [job for job in self._informer.items() if is_users(job["metadata"]["namespace"])]
+            yield {"type": "snapshot", "items": await asyncio.to_thread(rows, jobs)}
             while True:
                 for item in await pending.take():
                     yield item

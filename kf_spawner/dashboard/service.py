@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kf_spawner import __version__
@@ -18,10 +19,11 @@ from kf_spawner.tfjob.names import CONTAINER, TFJOBS
 from kf_spawner.workloads.access import OwnAccess
 from kf_spawner.workloads.container_log import container_status, has_started
 from kf_spawner.workloads.errors import RequestError
-from kf_spawner.workloads.job_view import events_about, job_selector, replica_name
-from kf_spawner.workloads.jobs import JobDefaults, Jobs, draft_of_manifest, parse_manifest
+from kf_spawner.workloads.job_view import job_selector, replica_name
+from kf_spawner.workloads.jobs import JobDefaults, Jobs, draft_of_manifest
 from kf_spawner.workloads.log_cursor import Cursor
-from kf_spawner.workloads.wire import Claim, Deletion, JobDetail, LogStreamItem, NamespaceChoices, User, UserNamespace
+from kf_spawner.workloads.parsing import parse_manifest
+from kf_spawner.workloads.wire import Claim, Deletion, LogStreamItem, NamespaceChoices, User, UserNamespace
 
 from . import form, job_detail
 from .caller import Caller, is_users
@@ -29,7 +31,11 @@ from .changes import patch_of
 from .impersonation import ImpersonatedNamespace, NotSetUp, users_namespaces
 from .list_watch import ListWatches
 from .page_streams import detail_stream, log_stream
+from .sharing import Places, Turns
 
+MOST_REQUESTS = 32
+MOST_STREAMS = 100
+"""How many each user may have open at one time."""
 SET_UP_POLL = 3.0  # seconds between two checks whether a user's namespace exists: there is nothing to watch
 Items = AsyncGenerator[Mapping[str, Any], None]
 
@@ -39,6 +45,9 @@ class DashboardService:
 
     def __init__(self, cluster: OwnAccess):
         self._cluster = cluster
+        self.turns = Turns()
+        self.requests = Places(MOST_REQUESTS, "requests")
+        self.streams = Places(MOST_STREAMS, "streams")
         self.list_watches = ListWatches(self._watcher)
 
     async def _watcher(self, namespace: str | None) -> Client:
@@ -108,13 +117,13 @@ class DashboardService:
             raise no_such_namespace(namespace)
         return namespace
 
-    async def detail(self, caller: Caller, namespace: str, name: str) -> JobDetail:
-        """See `job_detail.detail`."""
+    async def job_with_events(
+        self, caller: Caller, namespace: str, name: str
+    ) -> tuple[dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]:
+        """A job, its pods and all events of its namespace as the API has them."""
         job, pods = await self.job_and_pods(caller, namespace, name)
         client = await self.access(namespace).client()
-        uids = {obj["metadata"]["uid"] for obj in (job, *pods)}
-        events = events_about(uids, (await client.list(EVENTS, namespace))["items"])
-        return job_detail.detail(job, pods, events)
+        return job, pods, (await client.list(EVENTS, namespace))["items"]
 
     async def job_and_pods(
         self, caller: Caller, namespace: str, name: str
@@ -129,7 +138,8 @@ class DashboardService:
         """See `page_streams.detail_stream`."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
-        return detail_stream(client, namespace=namespace, name=name, uid=job["metadata"]["uid"])
+        uid, aside = job["metadata"]["uid"], partial(self.turns.run, caller.name)
+        return detail_stream(client, namespace=namespace, name=name, uid=uid, aside=aside)
 
     async def plan(self, caller: Caller, body: dict[str, Any]) -> dict[str, Any]:
         """The job that `create` would create from the same body, after the same checks."""
@@ -150,7 +160,7 @@ class DashboardService:
             raise RequestError(409, "NameInUse", message, field=field, name=error.name) from error
 
     async def _planned(self, caller: Caller, body: dict[str, Any]) -> tuple[ImpersonatedNamespace, Draft]:
-        draft = _draft(body)
+        draft = await self.turns.run(caller.name, _draft, body)
         namespace = draft.job["metadata"].get("namespace") or caller.namespace
         if not isinstance(namespace, str) or not caller.may(namespace):
             field = draft.fields.field_of("metadata.namespace")
@@ -167,7 +177,7 @@ class DashboardService:
         """Suspends, resumes or scales the job, and returns it. The body is as in `changes.patch_of`."""
         async with self._job(caller, namespace, name) as client:
             job = await client.get(TFJOBS, name, namespace)
-            patch = patch_of(job, changes)
+            patch = await self.turns.run(caller.name, patch_of, job, changes)
             return await client.patch(TFJOBS, name, patch, namespace) if patch else job
 
     async def delete(self, caller: Caller, namespace: str, name: str) -> Deletion:
@@ -192,14 +202,13 @@ class DashboardService:
         A log continues after the line that `after` has for its pod's uid, or begins at most `tail` lines back.
         """
         job, pods = await self.job_and_pods(caller, namespace, name)
-        known = [view["replica"] for view in job_detail.detail(job, pods, [])["replicas"]]
-        for replica in replicas:
-            if replica not in known:
-                raise no_such_replica(replica, known)
+        known, chosen = job_detail.replica_names(job, pods), frozenset(replicas)
+        if unknown := chosen.difference(known):
+            raise no_such_replica(min(unknown), known)
 
         def name_of(pod: dict[str, Any]) -> str | None:
             found = replica_name(pod)
-            return found if not replicas or found in replicas else None
+            return found if not chosen or found in chosen else None
 
         jobs = self._jobs(self.access(namespace))
         if follow:
@@ -277,7 +286,7 @@ def _draft(body: dict[str, Any]) -> Draft:
         try:
             return draft_of_manifest(parse_manifest(body["yaml"]))
         except RequestError as error:
-            raise RequestError(400, error.reason, error.message, field="yaml") from error
+            raise RequestError(error.status, error.reason, error.message, field="yaml") from error
     if not isinstance(body["form"], dict):
         raise RequestError(400, "BadRequest", "must be an object", field="form")
     return form.draft(body["form"])

@@ -27,7 +27,7 @@ from kf_spawner.workloads.errors import RequestError, field_errors, wrong_input
 from kf_spawner.workloads.log_cursor import Cursor
 from kf_spawner.workloads.streams import follow_pods, read_pods
 from kf_spawner.workloads.wire import LogItem
-from kf_spawner.wrong_input import FieldError, WrongInput
+from kf_spawner.wrong_input import MOST, FieldError, WrongInput
 
 from .model_folder import model_folder
 
@@ -77,7 +77,10 @@ class Endpoints:
         namespace = self._cluster.namespace
         deployments = (await client.list(DEPLOYMENTS, namespace, label_selector=SELECTOR))["items"]
         pods = (await client.list(PODS, namespace, label_selector=SELECTOR))["items"]
-        views = [self._view(deployment, pods) for deployment in deployments]
+        of_endpoint: dict[str, list[dict[str, Any]]] = {}
+        for pod in pods:
+            of_endpoint.setdefault(pod["metadata"]["labels"][ENDPOINT_LABEL], []).append(pod)
+        views = [self._view(each, of_endpoint.get(each["metadata"]["name"], [])) for each in deployments]
         return sorted(views, key=lambda view: view["name"])
 
     async def get(self, name: str) -> dict[str, Any]:
@@ -124,13 +127,14 @@ class Endpoints:
         ]
         path_error = None
         try:
-            folder = model_folder(body.get("path"), home=self._defaults.home, claim=self._defaults.claim)
+            defaults = self._defaults
+            folder = await asyncio.to_thread(model_folder, body.get("path"), home=defaults.home, claim=defaults.claim)
             options = {**options, "claim": folder.claim, "sub_path": folder.sub_path}
             await self._check_claim(folder.claim)
         except RequestError as error:
             path_error = error
             options["claim"] = "unknown"  # so that only the path's own problem is reported
-        errors += IN_REQUEST.translate(problems(options))
+        errors += IN_REQUEST.translate((await asyncio.to_thread(problems, options))[:MOST])
         if path_error and not errors:
             raise path_error
         if path_error:
@@ -240,11 +244,10 @@ class Endpoints:
         )
 
     def _view(self, deployment: dict[str, Any], pods: list[dict[str, Any]]) -> dict[str, Any]:
+        """The view of an endpoint; `pods` are its own."""
         meta = deployment["metadata"]
-        name = meta["name"]
-        own = [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(ENDPOINT_LABEL) == name]
         return {
-            **status(deployment, own, serving_url=self._defaults.public or address.PREFIX),
+            **status(deployment, pods, serving_url=self._defaults.public or address.PREFIX),
             "namespace": meta["namespace"],
             "created": meta["creationTimestamp"],
             "deleting": "deletionTimestamp" in meta,

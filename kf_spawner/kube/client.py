@@ -14,6 +14,7 @@ from kf_spawner.k8s.resources import Resource
 
 from .config import ClusterConfig
 from .errors import ApiError, ConfigError, Gone, Unauthorized, Unreachable, from_status
+from .json_text import decoded
 from .paths import path_of
 from .resources import PODS
 
@@ -142,7 +143,7 @@ class Client:
         self.is_refused = status == UNAUTHORIZED
         if status >= 400:
             raise self._error_of(status, text)
-        return json.loads(text) if text else {}
+        return await decoded(text) if text else {}
 
     def _error_of(self, status: int, text: bytes) -> ApiError:
         if status != UNAUTHORIZED:

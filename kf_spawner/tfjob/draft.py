@@ -6,10 +6,11 @@ wrong parts are left out, so that whatever checks the job later finds the other 
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from kf_spawner.field_table import FieldTable
-from kf_spawner.wrong_input import FieldError, WrongInput
+from kf_spawner.wrong_input import MOST, FieldError, WrongInput, with_all_around
 
 from .validation import validate
 
@@ -29,7 +30,7 @@ class Draft:
     def add(self, found: Iterable[FieldError]) -> "Draft":
         """With further problems, whose fields are paths of the manifest. No field gets a second problem."""
         known = {error.field for error in self.errors}
-        new = [error for error in self.fields.translate(found) if error.field not in known]
+        new = [error for error in self.fields.translate(islice(found, MOST)) if error.field not in known]
         return replace(self, errors=self.fields.in_order([*self.errors, *new]))
 
     def require_valid(self) -> "Draft":
@@ -52,12 +53,5 @@ def checked(
     """
     known = tuple(errors)
     draft = Draft(job, config_map, fields or FieldTable(), known)
-    return draft.add(
-        error
-        for error in validate(job)
-        if not any(_lies_in(one.field, draft.fields.field_of(error.field)) for one in known)
-    )
-
-
-def _lies_in(field: str, whole: str) -> bool:
-    return field.startswith((f"{whole}.", f"{whole}["))
+    incomplete = with_all_around(error.field for error in known)
+    return draft.add(error for error in validate(job) if draft.fields.field_of(error.field) not in incomplete)

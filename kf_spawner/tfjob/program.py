@@ -6,7 +6,7 @@ from typing import Any
 from kf_spawner.field_table import FieldTable
 from kf_spawner.k8s.metadata import MANAGED_BY
 from kf_spawner.k8s.names import HOME_GROUP, HOME_MOUNT
-from kf_spawner.wrong_input import FieldError
+from kf_spawner.wrong_input import MOST, FieldError
 
 from . import resources
 from .draft import Draft, checked
@@ -61,7 +61,7 @@ def from_program(options: Mapping[str, Any], *, unique: str = "") -> Draft:
     fields = _fields(counts)
     config_map = _config_map(sound, "-".join(filter(None, (f"{sound.get('name')}-program", unique))))
     job = _job(sound, counts, config_map["metadata"]["name"])
-    return checked(job, config_map=config_map, fields=fields, errors=fields.in_order(errors))
+    return checked(job, config_map=config_map, fields=fields, errors=fields.in_order(errors[:MOST]))
 
 
 def _without(options: Mapping[str, Any], wrong: set[str]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
-"""Finds every problem of a TFJob: the field, what is wrong and what to do."""
+"""Finds the problems of a TFJob: the field, what is wrong and what to do."""
 
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 from typing import Any, TypeGuard
 
 from kf_spawner.k8s.quantities import is_quantity
-from kf_spawner.wrong_input import FieldError, not_an_amount
+from kf_spawner.wrong_input import MOST, FieldError, not_an_amount
 
 from .defaults import CLEAN_POLICIES, OLD_PLACES, RESTART_POLICIES, SUCCESS_POLICIES
 from .names import (
@@ -28,23 +29,27 @@ SPECS = "spec.tfReplicaSpecs"
 
 
 def validate(job: dict[str, Any], *, claim_classes: Collection[str] | None = None) -> list[FieldError]:
-    """Every problem of `job`, which may be any JSON object; an empty list for a valid job.
+    """The problems of `job`, which may be any JSON object: the first MOST. An empty list for a valid job.
 
     `claim_classes`: the storage classes that volumeClaimTemplates may name; None: not known here, so any.
     """
+    return list(islice(_problems(job, claim_classes), MOST))
+
+
+def _problems(job: dict[str, Any], claim_classes: Collection[str] | None) -> Iterator[FieldError]:
     spec, metadata = job.get("spec"), job.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    errors = list(_name(metadata))
+    yield from _name(metadata)
     if not isinstance(spec, dict):
-        return [*errors, FieldError("spec", "is missing; give it tfReplicaSpecs")]
-    errors += _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "", claim_classes)
-    errors += _run_policy(spec.get("runPolicy"))
-    errors += _policy_fields("spec", {name: spec.get(name) for name in OLD_PLACES})
+        yield FieldError("spec", "is missing; give it tfReplicaSpecs")
+        return
+    yield from _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "", claim_classes)
+    yield from _run_policy(spec.get("runPolicy"))
+    yield from _policy_fields("spec", {name: spec.get(name) for name in OLD_PLACES})
     if (spec.get("successPolicy") or "") not in SUCCESS_POLICIES:
-        errors.append(_choice("spec.successPolicy", spec["successPolicy"], SUCCESS_POLICIES))
+        yield _choice("spec.successPolicy", spec["successPolicy"], SUCCESS_POLICIES)
     if not isinstance(spec.get("enableDynamicWorker", False), bool | None):
-        errors.append(FieldError("spec.enableDynamicWorker", "must be true or false"))
-    return errors
+        yield FieldError("spec.enableDynamicWorker", "must be true or false")
 
 
 def _name(metadata: dict[str, Any]) -> Iterator[FieldError]:
@@ -119,7 +124,7 @@ def _claims(field: str, claims: Any, classes: Collection[str] | None) -> Iterato
     if claims is not None and not isinstance(claims, list):
         yield FieldError(field, "must be a list of claims, as in a StatefulSet")
         return
-    names: list[str] = []
+    names: set[str] = set()
     for index, claim in enumerate(claims or ()):
         where = f"{field}[{index}]"
         if not isinstance(claim, dict):
@@ -140,7 +145,7 @@ def _claims(field: str, claims: Any, classes: Collection[str] | None) -> Iterato
         elif name in names:
             yield FieldError(field, f"has two claims named {name!r}; give each its own name")
         else:
-            names.append(name)
+            names.add(name)
         if isinstance(claim.get("spec"), dict):
             yield from _claim_spec(f"{where}.spec", claim["spec"], classes)
         else:

@@ -5,10 +5,11 @@ The handlers answer it as JSON: {"reason", "message", "field"?, "name"?, "errors
 
 import re
 from collections.abc import Sequence
+from itertools import islice
 
 from kf_spawner.k8s import quota
 from kf_spawner.kube import ApiError, ConfigError, NotFound, Unauthorized, Unreachable
-from kf_spawner.wrong_input import FieldError, WrongInput
+from kf_spawner.wrong_input import MOST, FieldError, WrongInput
 
 from .wire import ErrorBody
 
@@ -85,8 +86,8 @@ def wrong_input(error: WrongInput, *, status: int = 400, reason: str = "Invalid"
 
 
 def field_errors(error: ApiError) -> list[FieldError]:
-    """Every problem that the API server names, its field as a path of the object that was sent."""
-    causes = error.details.get("causes") or []
+    """The problems that the API server names, each field as a path of the object that was sent."""
+    causes = (error.details.get("causes") or [])[:MOST]
     # The API server names the field <nil> for what it could not check.
     named = [
         FieldError(cause["field"], cause.get("message") or error.message)
@@ -99,7 +100,7 @@ def field_errors(error: ApiError) -> list[FieldError]:
 def unknown_fields(error: ApiError) -> list[FieldError]:
     """The fields that the API server does not know. Only its message has their paths."""
     paths = re.findall(r'unknown field "([^"]+)"', error.message)
-    return [FieldError(path, UNKNOWN) for path in dict.fromkeys(paths)]
+    return [FieldError(path, UNKNOWN) for path in islice(dict.fromkeys(paths), MOST)]
 
 
 def is_unknown(error: FieldError) -> bool:

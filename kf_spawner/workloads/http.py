@@ -6,17 +6,18 @@ Knows tornado and nothing above it: a handler mixes `Answers` in beside the base
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from tornado import web
 from tornado.iostream import StreamClosedError
 
 from .errors import RequestError
 from .log_cursor import Cursor, CursorError
-from .parsing import from_json
+from .parsing import from_json, parse_manifest
 
 Items = AsyncGenerator[Mapping[str, Any], None]
+T = TypeVar("T")
 
 
 class Answers(web.RequestHandler):
@@ -29,6 +30,19 @@ class Answers(web.RequestHandler):
     def on_connection_close(self) -> None:
         self._hung_up.set()
         super().on_connection_close()
+
+    async def aside(self, work: Callable[..., T], *args: Any) -> T:
+        """`work(*args)`, which may take longer than the event loop may stand still: in a thread."""
+        return await asyncio.to_thread(work, *args)
+
+    def compute_etag(self) -> None:
+        """None: a digest of a long answer takes long, and nobody asks for the same answer again."""
+
+    async def answer_with(self, make: Callable[..., Any], *args: Any) -> None:
+        """Answers `make(*args)`, which may be long, or take long to make."""
+        body = await self.aside(lambda: "".join(json_pieces(make(*args))).encode())
+        self.set_header("Content-Type", "application/json; charset=UTF-8")
+        self.finish(body)
 
     def answer(self, body: Mapping[str, Any] | Sequence[Any], *, status: int = 200) -> None:
         self.set_status(status)
@@ -61,12 +75,19 @@ class Answers(web.RequestHandler):
             )
         return self.request.body
 
-    def json_object(self, *, limit: int) -> dict[str, Any]:
+    async def json_object(self, *, limit: int) -> dict[str, Any]:
         """The body as a JSON object."""
-        value = from_json(self.body_of(limit=limit), field="body")
+        value = await self.aside(lambda body: from_json(body, field="body"), self.body_of(limit=limit))
         if not isinstance(value, dict):
             raise RequestError(400, "BadRequest", "the body must be a JSON object", field="body")
         return value
+
+    async def manifest_or_json(self, *, limit: int) -> dict[str, Any]:
+        """The body: a JSON object, or the one manifest in YAML where the header says so."""
+        if "yaml" not in self.request.headers.get("Content-Type", ""):
+            return await self.json_object(limit=limit)
+        text = self.body_of(limit=limit).decode(errors="replace")
+        return await self.aside(parse_manifest, text)
 
     def cursors(self) -> dict[str, Cursor]:
         """The line after which each log continues, by the pod's uid: the query's `after` parameters."""
@@ -97,6 +118,23 @@ class Answers(web.RequestHandler):
             gone.cancel()
         if not self._hung_up.is_set():
             self.finish()
+
+
+def json_pieces(value: Any, *, levels: int = 2) -> Iterator[str]:
+    """The JSON of `value` in pieces: no call of the encoder, which lets no other thread run, gets all of a list."""
+    if levels and isinstance(value, dict):
+        yield "{"
+        for number, (name, one) in enumerate(value.items()):
+            yield f"{', ' if number else ''}{json.dumps(name)}: "
+            yield from json_pieces(one, levels=levels - 1)
+        yield "}"
+    elif levels and isinstance(value, list):
+        yield "["
+        for number, one in enumerate(value):
+            yield f"{', ' if number else ''}{json.dumps(one)}"
+        yield "]"
+    else:
+        yield json.dumps(value)
 
 
 async def with_heartbeats(items: Items, *, every: float) -> Items:

@@ -5,7 +5,7 @@ Watches resume when the API server restarts.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,24 @@ SYNC_TIMEOUT = 60.0
 
 
 @dataclass(frozen=True)
-class JobState:
-    """What is known of a job at one time. `events` are about the job and all pods of it seen so far, oldest first."""
+class Events:
+    """All events of a namespace, and the uids of a job and of all pods of it seen so far."""
+
+    uids: Set[str]
+    of_namespace: list[dict[str, Any]]
+
+    def about_job(self) -> list[dict[str, Any]]:
+        """Those about the job and its pods, the oldest first. It may take long: call it in a thread."""
+        return events_about(self.uids, self.of_namespace)
+
+
+@dataclass(frozen=True)
+class JobNow:
+    """What is known of a job at one time."""
 
     job: dict[str, Any]
     pods: list[dict[str, Any]]
-    events: list[dict[str, Any]]
+    events: Events
 
 
 class JobWatch:
@@ -58,19 +70,19 @@ class JobWatch:
     async def __aexit__(self, *_exc: object) -> None:
         await self._open.aclose()
 
-    def current(self) -> JobState | None:
+    def current(self) -> JobNow | None:
         """The newest state; None when the job is gone, or another one has its name."""
         job = self._jobs.get(self._key)
         if job is None or job["metadata"]["uid"] != self._uid:
             return None
-        return JobState(job, self.pods.items(), self.events())
+        return JobNow(job, self.pods.items(), self.events())
 
-    def events(self) -> list[dict[str, Any]]:
-        """The events about the job and all its pods seen so far, also when the job is gone."""
+    def events(self) -> Events:
+        """The events now, also when the job is gone."""
         self._uids.update(pod["metadata"]["uid"] for pod in self.pods.items())
-        return events_about(self._uids, self._events.items())
+        return Events(self._uids, self._events.items())
 
-    async def states(self, *, pause: float = 0.0) -> AsyncGenerator[JobState, None]:
+    async def states(self, *, pause: float = 0.0) -> AsyncGenerator[JobNow, None]:
         """The state now and after every change, until the job is gone, `pause` seconds apart."""
         while True:
             seen = self.changes.count

@@ -3,6 +3,7 @@
 Acts with the server's account through `kf_spawner.kube`. `kf_spawner.tfjob` defines and validates a job.
 """
 
+import asyncio
 import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Mapping
@@ -22,7 +23,6 @@ from .access import NamespaceAccess
 from .errors import RequestError, is_unknown, wrong_input
 from .job_view import event_view, events_about, job_selector, job_view, replica_name
 from .log_cursor import Cursor
-from .parsing import from_yaml
 from .pod_logs import NameOf
 from .streams import job_stream, read_pods
 from .wire import Deletion, EventView, JobStreamItem, JobView, JobWithManifest, LogItem
@@ -55,8 +55,7 @@ class Jobs:
         client = await self._cluster.client()
         jobs = (await client.list(TFJOBS, self._cluster.namespace))["items"]
         pods = (await client.list(PODS, self._cluster.namespace, label_selector=names.JOB_LABEL))["items"]
-        views = [job_view(job, _pods_of(job, pods)) for job in jobs]
-        return sorted(views, key=lambda view: view["created"], reverse=True)
+        return await asyncio.to_thread(_views, jobs, pods)
 
     async def get(self, name: str) -> JobWithManifest:
         """The job's view, and its `manifest` as the API has it."""
@@ -67,7 +66,7 @@ class Jobs:
 
     async def create(self, body: dict[str, Any]) -> JobView:
         """Creates a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
-        draft = await self.plan(self._draft(body))
+        draft = await self.plan(await asyncio.to_thread(self._draft, body))
         return job_view(await self.store(draft), [])
 
     async def plan(self, draft: Draft) -> Draft:
@@ -241,20 +240,6 @@ def draft_of_manifest(body: dict[str, Any]) -> Draft:
     return checked(job)
 
 
-def parse_manifest(text: str) -> dict[str, Any]:
-    """The one TFJob in a YAML (or JSON) text."""
-    documents = from_yaml(text, field="manifest")
-    if len(documents) != 1:
-        raise RequestError(
-            400, "BadRequest", f"must hold one TFJob, and holds {len(documents)} documents", field="manifest"
-        )
-    if not isinstance(documents[0], dict):
-        raise RequestError(400, "BadRequest", "must be an object that begins with kind: TFJob", field="manifest")
-    if "kind" not in documents[0]:
-        raise RequestError(400, "BadRequest", "is missing; write kind: TFJob", field="kind")
-    return documents[0]
-
-
 def no_such_job(name: str, namespace: str) -> RequestError:
     return RequestError(
         404,
@@ -264,6 +249,9 @@ def no_such_job(name: str, namespace: str) -> RequestError:
     )
 
 
-def _pods_of(job: dict[str, Any], pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    name = job["metadata"]["name"]
-    return [pod for pod in pods if pod["metadata"]["labels"].get(names.JOB_LABEL) == name]
+def _views(jobs: list[dict[str, Any]], pods: list[dict[str, Any]]) -> list[JobView]:
+    of_job: dict[str, list[dict[str, Any]]] = {}
+    for pod in pods:
+        of_job.setdefault(pod["metadata"]["labels"][names.JOB_LABEL], []).append(pod)
+    views = [job_view(job, of_job.get(job["metadata"]["name"], [])) for job in jobs]
+    return sorted(views, key=lambda view: view["created"], reverse=True)

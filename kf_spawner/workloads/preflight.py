@@ -6,19 +6,22 @@ So each template is sent as a Deployment in a dry run: the API server checks it 
 Every function takes any job, valid or not, and returns problems whose fields are paths of the manifest.
 """
 
+import asyncio
 import copy
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from kf_spawner.field_table import FieldTable
 from kf_spawner.k8s.quantities import is_quantity
 from kf_spawner.k8s.resources import Resource
-from kf_spawner.kube import AlreadyExists, Client, Invalid, NotFound
+from kf_spawner.kube import AlreadyExists, Client, Invalid
 from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
-from kf_spawner.wrong_input import FieldError, not_an_amount
+from kf_spawner.tfjob.names import CANONICAL_TYPE
+from kf_spawner.wrong_input import MOST, FieldError, not_an_amount
 
 from .errors import field_errors, unknown_fields
 
@@ -42,15 +45,15 @@ async def wrong_fields(
 async def missing_claims(client: Client, job: dict[str, Any], *, namespace: str) -> list[FieldError]:
     """Volume claims that do not exist: every replica would wait for them forever."""
     wanted = [(path, claim) for where, template in _templates(job) for path, claim in _claims(where, template)]
-    errors = []
-    for path, claim in wanted:
-        try:
-            await client.get(CLAIMS, claim, namespace)
-        except NotFound:
-            names = sorted(item["metadata"]["name"] for item in (await client.list(CLAIMS, namespace))["items"])
-            known = f"there are: {', '.join(names)}" if names else "there is none at all"
-            errors.append(FieldError(path, f"the volume claim {claim!r} does not exist in {namespace}: {known}"))
-    return errors
+    if not wanted:
+        return []
+    names = {item["metadata"]["name"] for item in (await client.list(CLAIMS, namespace))["items"]}
+    known = f"there are: {', '.join(sorted(names))}" if names else "there is none at all"
+    missing = ((path, claim) for path, claim in wanted if claim not in names)
+    return [
+        FieldError(path, f"the volume claim {claim!r} does not exist in {namespace}: {known}")
+        for path, claim in islice(missing, MOST)
+    ]
 
 
 async def wrong_templates(client: Client, job: dict[str, Any], *, namespace: str) -> list[FieldError]:
@@ -70,7 +73,9 @@ def _templates(job: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(path, pod template) of each replica type, where the job has one that can be read."""
     spec = job.get("spec")
     specs = spec.get("tfReplicaSpecs") if isinstance(spec, dict) else None
-    for kind, replica in specs.items() if isinstance(specs, dict) else ():
+    given = specs.items() if isinstance(specs, dict) else ()
+    by_type = {CANONICAL_TYPE.get(kind.lower()): (kind, replica) for kind, replica in given}
+    for kind, replica in (entry for known, entry in by_type.items() if known):
         template = replica.get("template") if isinstance(replica, dict) else None
         if isinstance(template, dict) and isinstance(template.get("spec"), dict):
             yield f"spec.tfReplicaSpecs.{kind}.template", template
@@ -87,9 +92,7 @@ def _claims(where: str, template: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 async def _wrong_template(client: Client, template: dict[str, Any], namespace: str) -> list[FieldError]:
-    template = copy.deepcopy(template)
-    amounts = list(_take_wrong_amounts(template))
-    body = _probe(template, namespace)
+    amounts, body = await asyncio.to_thread(_without_wrong_amounts, template, namespace)
     try:
         await client.request("POST", path_of(DEPLOYMENTS, namespace), params=DRY_RUN, body=body)
     except Invalid as error:
@@ -105,6 +108,12 @@ async def _wrong_template(client: Client, template: dict[str, Any], namespace: s
             return [*amounts, *unknown, *_in_template(other)]
         return [*amounts, *unknown]
     return amounts
+
+
+def _without_wrong_amounts(template: dict[str, Any], namespace: str) -> tuple[list[FieldError], dict[str, Any]]:
+    """The wrong amounts, and a Deployment of the template without them."""
+    template = copy.deepcopy(template)
+    return list(_take_wrong_amounts(template)), _probe(template, namespace)
 
 
 def _in_template(error: Invalid) -> list[FieldError]:

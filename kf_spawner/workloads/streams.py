@@ -17,7 +17,7 @@ from kf_spawner.tfjob.names import CONTAINER
 from .change_count import ChangeCount
 from .container_log import ContainerRun, container_status, has_started, read_log, read_tail
 from .job_view import TERMINAL, event_view, job_selector, job_view, replica_name
-from .job_watch import JobWatch, synced
+from .job_watch import Events, JobWatch, synced
 from .log_cursor import Cursor, LogReading
 from .pod_logs import DRAIN_TIMEOUT, RETRY_EVERY, NameOf, PodLogs, Queue, log_item
 from .wire import JobStreamItem, JobView, LogItem
@@ -122,7 +122,7 @@ async def _tell_job(watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Cal
     told: dict[str, int] = {}
     async with contextlib.aclosing(watch.states()) as states:
         async for state in states:
-            view = job_view(state.job, state.pods)
+            view = await asyncio.to_thread(job_view, state.job, state.pods)
             if view != last:
                 await queue.put({"type": "status", **view})
                 last = view
@@ -135,14 +135,14 @@ async def _tell_job(watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Cal
     await _tell_events(watch.events(), told, queue)
     final = watch.current()
     if final is not None:
-        await queue.put({"type": "end", **job_view(final.job, pods)})
+        await queue.put({"type": "end", **await asyncio.to_thread(job_view, final.job, pods)})
     elif last is not None:
         await queue.put({"type": "end", **last, "state": "Deleted"})
 
 
-async def _tell_events(events: list[dict[str, Any]], told: dict[str, int], queue: Queue) -> None:
+async def _tell_events(events: Events, told: dict[str, int], queue: Queue) -> None:
     """Every event once, and again when its count grows. `told` has the counts by uid."""
-    for event in events:
+    for event in await asyncio.to_thread(events.about_job):
         view, uid = event_view(event), event["metadata"]["uid"]
         if told.get(uid) != view["count"]:
             told[uid] = view["count"]

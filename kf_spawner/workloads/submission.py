@@ -7,7 +7,6 @@ submission's id: `sweep` gives it to its owner or deletes it.
 """
 
 import asyncio
-import copy
 import logging
 import time
 import uuid
@@ -96,13 +95,12 @@ def _marked(
     manifest: dict[str, Any], namespace: str, submission: str, *, owner: Part | None = None
 ) -> dict[str, Any]:
     """A copy in `namespace` with the submission's id and, for a dependent, its future owner."""
-    marked = copy.deepcopy(manifest)
-    meta = marked["metadata"]
-    meta["namespace"] = namespace
-    meta.setdefault("annotations", {})[SUBMISSION] = submission
+    meta = {**manifest["metadata"], "namespace": namespace}
+    meta["annotations"] = {**(meta.get("annotations") or {}), SUBMISSION: submission}
     if owner is not None:
-        meta.setdefault("labels", {}).update({OWNER_KIND: owner.resource.kind, OWNER_NAME: owner.name})
-    return marked
+        of = {OWNER_KIND: owner.resource.kind, OWNER_NAME: owner.name}
+        meta["labels"] = {**(meta.get("labels") or {}), **of}
+    return {**manifest, "metadata": meta}
 
 
 async def _create(client: Client, resource: Resource, obj: dict[str, Any], *, strict: bool = False) -> dict[str, Any]:

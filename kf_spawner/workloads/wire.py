@@ -192,7 +192,7 @@ ListItem = SnapshotItem | ChangedItem | RemovedItem
 
 
 class ReplicaDetail(ReplicaView):
-    """One replica, with or without a pod. `tf_config` is the object in the variable TF_CONFIG."""
+    """One replica, with or without a pod. `tf_config` is the object in the variable TF_CONFIG, if it is not long."""
 
     phase: str | None
     node: str | None

@@ -36,7 +36,7 @@ class Caller:
 
     def open(self, method: str, path: str, body: object = None, **options):
         headers = {"Authorization": f"token {self.token}", **options.pop("headers", {})}
-        data = body if body is None or isinstance(body, str) else json.dumps(body)
+        data = json.dumps(body) if isinstance(body, dict | list) else body
         return self.http.request(
             method, self.url + path, data=data, headers=headers, allow_redirects=False, **options
         )

@@ -89,6 +89,11 @@ def test_yaml_is_what_would_make_the_job_again():
     text = job_detail.as_yaml({"a": program, "b": "x"})
     assert "a: |\n" in text
     assert yaml.safe_load(text) == {"a": program, "b": "x"}
+    rocket = {"args": "echo 🚀\necho\n", "same": [one := {"a": 1}, one]}
+    assert job_detail.as_yaml(rocket) == "args: |\n  echo 🚀\n  echo\nsame:\n- a: 1\n- a: 1\n"
+    long = {**rocket, "long": "x\n" * 10_000}
+    assert job_detail.as_yaml(long).endswith("same:\n- a: 1\n- a: 1\nlong: |\n" + "  x\n" * 10_000)
+    assert yaml.safe_load(job_detail.as_yaml(long)) == long
     manifest = yaml.safe_load(job_detail.detail(job(), [], [])["yaml"])
     assert manifest["metadata"] == {"name": "mnist", "namespace": "kf-ann", "annotations": {"note": "mine"}}
     assert "status" not in manifest

@@ -4,6 +4,7 @@ import pytest
 
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.parsing import from_json, from_yaml
+from tests.fixtures.loop_time import cpu_at_most
 
 JSON = {
     "no JSON": (b"{", "is not JSON"),
@@ -12,10 +13,16 @@ JSON = {
     "half of one in a name": (rb'{"\udfff": 1}', "holds half of a character"),
     "no number": (b'{"replicas": NaN}', "holds the number nan"),
     "a number too large": (b'{"replicas": 1e999}', "holds the number inf"),
-    "nested without end": (b"[" * 100_000, "recursion"),
+}
+JSON_TOO_LARGE = {
+    "nested without end": (b"[" * 100_000, "nested more than 100 times"),
     "nested too deeply": (b"[" * 150 + b"]" * 150, "nested more than 100 times"),
+    "many values": (b"[" + b"1," * 20_000 + b"1]", "more than 20,000 values"),
 }
 BOMB = "a0: &a0 [x]\n" + "".join(f"a{number + 1}: &a{number + 1} [*a{number}, *a{number}]\n" for number in range(20))
+MERGED = "a0: &a0 {k: v}\n" + "".join(
+    f"a{number + 1}: &a{number + 1} {{<<: [*a{number}, *a{number}]}}\n" for number in range(20)
+)
 YAML = {
     "no YAML": ("a: [", "is not valid YAML"),
     "no day": ("a: 2026-13-45", "is not valid YAML: month must be"),
@@ -25,9 +32,17 @@ YAML = {
     "a name that is a number": ("env: {1: x}", "has the name 1, which is not text"),
     "a name that YAML takes for true": ("on: x", "has the name True"),
     "no number": ("a: .inf", "holds the number inf"),
-    "nested without end": ("[" * 20_000, "recursion"),
-    "itself": ("a: &a [*a]", "nested more than"),
-    "much from little": (BOMB, "more than 200000 values"),
+    "itself": ("a: &a [*a]", "*a stands for what it is a part of"),
+    "a long number": (f"a: {'1:' * 300_000}1", "a number has 600,001 characters and may have 1,000"),
+    "a long number as base": (f"a: 0x{'1' * 2000}", "a number has 2,002 characters and may have 1,000"),
+    "many directives": (f"{''.join(f'%TAG !a{n}! tag:x{chr(10)}' for n in range(40_000))}--- x", "more than 10 YAML"),
+}
+YAML_TOO_LARGE = {
+    "nested without end": ("[" * 900_000, "nested more than 100 times"),
+    "nested in lines": ("- " * 400_000, "nested more than 100 times"),
+    "many values": ("\n".join(f"k{number}: 1" for number in range(90_000)), "more than 20,000 values"),
+    "much from little": (BOMB, "more than 20,000 values"),
+    "much from little, merged": (MERGED, "more than 20,000 values"),
 }
 
 
@@ -44,10 +59,28 @@ def test_json_that_cannot_be_used(name):
 @pytest.mark.parametrize("name", YAML)
 def test_yaml_that_cannot_be_used(name):
     text, words = YAML[name]
-    with pytest.raises(RequestError) as caught:
+    with cpu_at_most(0.5), pytest.raises(RequestError) as caught:
         from_yaml(text, field="manifest")
     assert words in caught.value.message
     assert (caught.value.status, caught.value.field) == (400, "manifest")
+
+
+@pytest.mark.parametrize("name", JSON_TOO_LARGE)
+def test_json_beyond_a_limit_is_refused_with_the_limit(name):
+    text, words = JSON_TOO_LARGE[name]
+    with pytest.raises(RequestError) as caught:
+        from_json(text, field="body")
+    assert words in caught.value.message
+    assert (caught.value.status, caught.value.field) == (422, "body")
+
+
+@pytest.mark.parametrize("name", YAML_TOO_LARGE)
+def test_yaml_beyond_a_limit_is_refused_with_the_limit_and_at_once(name):
+    text, words = YAML_TOO_LARGE[name]
+    with cpu_at_most(0.5), pytest.raises(RequestError) as caught:
+        from_yaml(text, field="manifest")
+    assert words in caught.value.message
+    assert (caught.value.status, caught.value.field) == (422, "manifest")
 
 
 def test_what_can_be_used_is_what_was_sent():

@@ -5,9 +5,10 @@ from typing import get_args
 from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
-from kf_spawner.workloads.wire import CleanPodPolicy, FormMetadata, ReplicaType, RestartPolicy, SuccessPolicy
+from kf_spawner.workloads.wire import CleanPodPolicy, FormMetadata, JobRow, ReplicaType, RestartPolicy, SuccessPolicy
 
 from .. import job_detail
+from ..sharing import Places
 from .base import Handler, guarded
 
 MAX_TAIL = 10_000
@@ -38,19 +39,22 @@ class Form(Handler):
 class Jobs(Handler):
     @guarded
     async def get(self) -> None:
-        states = [state for state in self.get_query_argument("state", "").split(",") if state]
-        wanted = self.get_query_argument("search", "").lower()
+        states = frozenset(filter(None, self.get_query_argument("state", "").split(",")))
+        part = self.get_query_argument("search", "").lower()
         jobs = await self.service.jobs(self.caller, self.get_query_argument("namespace", None) or None)
-        rows = [row for row in map(job_detail.row, jobs) if wanted in row["name"].lower()]
-        found = [row for row in rows if not states or row["state"] in states]
-        self.answer({"items": sorted(found, key=lambda row: row["created"], reverse=True)})
+
+        def listed() -> dict[str, list[JobRow]]:
+            rows = [row for row in job_detail.rows(jobs) if part in row["name"].lower()]
+            return {"items": [row for row in rows if not states or row["state"] in states]}
+
+        await self.answer_with(listed)
 
     @guarded
     async def post(self) -> None:
-        body = self.manifest_or_json()
+        body = await self.manifest_or_json(limit=self.max_body)
         if flag(self.get_query_argument("dry_run", None), field="dry_run"):
             job = await self.service.plan(self.caller, body)
-            self.answer({"manifest": job, "yaml": job_detail.as_yaml(job)})
+            await self.answer_with(lambda: {"manifest": job, "yaml": job_detail.as_yaml(job)})
             return
         self.answer(job_detail.row(await self.service.create(self.caller, body)), status=201)
 
@@ -58,31 +62,41 @@ class Jobs(Handler):
 class Job(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
-        self.answer(await self.service.detail(self.caller, namespace, name))
+        job, pods, events = await self.service.job_with_events(self.caller, namespace, name)
+        await self.answer_with(job_detail.detail_of_lists, job, pods, events)
 
     @guarded
     async def patch(self, namespace: str, name: str) -> None:
-        self.answer(job_detail.row(await self.service.change(self.caller, namespace, name, self.json_body())))
+        wishes = await self.json_object(limit=self.max_body)
+        self.answer(job_detail.row(await self.service.change(self.caller, namespace, name, wishes)))
 
     @guarded
     async def delete(self, namespace: str, name: str) -> None:
         self.answer(await self.service.delete(self.caller, namespace, name), status=202)
 
 
-class Watch(Handler):
+class Stream(Handler):
+    """Base of the handlers whose answers may last."""
+
+    @property
+    def places(self) -> Places:
+        return self.service.streams
+
+
+class Watch(Stream):
     @guarded
     async def get(self) -> None:
         items = await self.service.watch(self.caller, self.get_query_argument("namespace", None) or None)
         await self.stream(items, heartbeat=self.heartbeat)
 
 
-class JobWatch(Handler):
+class JobWatch(Stream):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
         await self.stream(await self.service.follow(self.caller, namespace, name), heartbeat=self.heartbeat)
 
 
-class JobLogs(Handler):
+class JobLogs(Stream):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
         lines = await self.service.logs(
@@ -105,7 +119,7 @@ class JobLogs(Handler):
         return int(text)
 
 
-class LogDownload(Handler):
+class LogDownload(Stream):
     @guarded
     async def get(self, namespace: str, name: str, replica: str) -> None:
         lines = await self.service.log_of(self.caller, namespace, name, replica)

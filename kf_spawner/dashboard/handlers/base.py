@@ -11,22 +11,24 @@ from tornado.web import HTTPError
 from kf_spawner.kube import ApiError, ConfigError
 from kf_spawner.workloads.errors import RequestError, from_cluster
 from kf_spawner.workloads.http import Answers
-from kf_spawner.workloads.jobs import parse_manifest
 
 from ..service import DashboardService
+from ..sharing import Places
 from .login import Authenticated
 
 Method = TypeVar("Method", bound=Callable[..., Coroutine[Any, Any, None]])
+T = TypeVar("T")
 
 
 def guarded(method: Method) -> Method:
-    """For each verb: finds the caller, and answers the service's errors as JSON."""
+    """For each verb: finds the caller, who may have so many requests open, and answers errors as JSON."""
 
     @wraps(method)
     async def inner(self: "Handler", *args: Any, **kwargs: Any) -> None:
         try:
             self.caller = await self.identify()
-            await method(self, *args, **kwargs)
+            with self.places.take(self.caller.name):
+                await method(self, *args, **kwargs)
         except RequestError as error:
             self.refuse(error)
         except (ApiError, ConfigError) as error:
@@ -46,6 +48,11 @@ class Handler(Authenticated, Answers):
     def service(self) -> DashboardService:
         service: DashboardService = self.settings["kf_service"]
         return service
+
+    @property
+    def places(self) -> Places:
+        """Where this request counts; a stream counts among the streams."""
+        return self.service.requests
 
     @property
     def heartbeat(self) -> float:
@@ -79,11 +86,11 @@ class Handler(Authenticated, Answers):
             return
         self.finish(end)
 
-    def json_body(self) -> dict[str, Any]:
-        return self.json_object(limit=self.settings["kf_max_body"])
+    async def aside(self, work: Callable[..., T], *args: Any) -> T:
+        return await self.service.turns.run(self.caller.name, work, *args)
 
-    def manifest_or_json(self) -> dict[str, Any]:
-        """The body: JSON, or YAML where the header says so."""
-        if "yaml" not in self.request.headers.get("Content-Type", ""):
-            return self.json_body()
-        return parse_manifest(self.body_of(limit=self.settings["kf_max_body"]).decode(errors="replace"))
+    @property
+    def max_body(self) -> int:
+        """Bytes."""
+        limit: int = self.settings["kf_max_body"]
+        return limit

@@ -15,20 +15,23 @@ class Jobs(Handler):
     @guarded
     async def get(self, namespace: str | None = None) -> None:
         jobs = await self.service.jobs(self.caller, namespace)
-        self.answer({"kind": f"{KIND}List", "apiVersion": API_VERSION, "metadata": {}, "items": jobs})
+        listed = {"kind": f"{KIND}List", "apiVersion": API_VERSION, "metadata": {}, "items": jobs}
+        await self.answer_with(lambda: listed)
 
 
 class AllJobs(Jobs):
     @guarded
     async def post(self) -> None:
-        self.answer(await self.service.create(self.caller, self.manifest_or_json()), status=201)
+        self.answer(
+            await self.service.create(self.caller, await self.manifest_or_json(limit=self.max_body)), status=201
+        )
 
 
 class Job(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
         job, pods = await self.service.job_and_pods(self.caller, namespace, name)
-        self.answer({"tfJob": job, "pods": pods})
+        await self.answer_with(lambda: {"tfJob": job, "pods": pods})
 
     @guarded
     async def delete(self, namespace: str, name: str) -> None:

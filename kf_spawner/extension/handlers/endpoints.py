@@ -13,7 +13,7 @@ class Endpoints(Handler):
 
     @guarded
     async def post(self) -> None:
-        body = self.json_object(limit=self.settings["kf_max_body"])
+        body = await self.json_object(limit=self.settings["kf_max_body"])
         self.answer(await self.endpoints.create(body), status=201)
 
 

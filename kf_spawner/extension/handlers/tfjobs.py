@@ -2,7 +2,6 @@
 
 from kf_spawner.workloads.errors import RequestError
 from kf_spawner.workloads.http import flag
-from kf_spawner.workloads.jobs import parse_manifest
 from kf_spawner.workloads.wire import JobView
 
 from .base import Handler, guarded, log_lines
@@ -15,11 +14,7 @@ class Jobs(Handler):
 
     @guarded
     async def post(self) -> None:
-        limit = self.settings["kf_max_body"]
-        if "yaml" in self.request.headers.get("Content-Type", ""):
-            body = parse_manifest(self.body_of(limit=limit).decode(errors="replace"))
-        else:
-            body = self.json_object(limit=limit)
+        body = await self.manifest_or_json(limit=self.settings["kf_max_body"])
         self.answer(await self.jobs.create(body), status=201)
 
 

@@ -222,7 +222,7 @@ export interface RemovedItem {
 
 export type ListItem = SnapshotItem | ChangedItem | RemovedItem;
 
-/** One replica, with or without a pod. `tf_config` is the object in the variable TF_CONFIG. */
+/** One replica, with or without a pod. `tf_config` is the object in the variable TF_CONFIG, if it is not long. */
 export interface ReplicaDetail {
   replica: string;
   type: string;

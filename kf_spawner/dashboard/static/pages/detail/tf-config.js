@@ -38,6 +38,8 @@ function configText({ hasPod, config }) {
   if (config) {
     return h("pre", { class: "code", tabindex: 0, "aria-label": "TF_CONFIG" }, JSON.stringify(config, null, 2));
   }
-  const why = hasPod ? "None: a job of one replica needs no cluster." : "None: the replica has no pod now.";
+  const why = hasPod
+    ? "None: a job of one replica needs no cluster, and that of a large job is too long for this page."
+    : "None: the replica has no pod now.";
   return h("p", { class: "muted" }, why);
 }
