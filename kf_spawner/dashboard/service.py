@@ -217,7 +217,7 @@ class DashboardService:
         return log_stream(lines, state=job_detail.row(job)["state"])
 
     async def log_of(self, caller: Caller, namespace: str, name: str, replica: str) -> AsyncGenerator[bytes, None]:
-        """The whole log of one replica as it is now."""
+        """The whole log of one replica as it is now, in pieces."""
         _, pods = await self.job_and_pods(caller, namespace, name)
         found = [pod for pod in pods if replica_name(pod) == replica]
         if not found or not has_started(container_status(found[0], CONTAINER)):
@@ -226,7 +226,7 @@ class DashboardService:
         return client.logs(namespace, found[0]["metadata"]["name"], CONTAINER)
 
     async def pod_log(self, caller: Caller, namespace: str, pod: str) -> AsyncGenerator[bytes, None]:
-        """The whole log of a pod by its name."""
+        """The whole log of a pod by its name, in pieces."""
         async with self._job(caller, namespace, pod, kind="pod") as client:
             await client.get(PODS, pod, namespace)
         return client.logs(namespace, pod)

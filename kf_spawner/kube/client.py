@@ -15,6 +15,7 @@ from kf_spawner.k8s.resources import Resource
 from .config import ClusterConfig
 from .errors import ApiError, ConfigError, Gone, Unauthorized, Unreachable, from_status
 from .json_text import decoded
+from .lines import Line, split_lines
 from .paths import path_of
 from .resources import PODS
 
@@ -22,7 +23,8 @@ REQUEST_TIMEOUT = 30.0
 CONNECT_TIMEOUT = 10.0
 WATCH_TIMEOUT = 300
 WATCH_SILENCE = 130.0  # the API server sends a bookmark every minute
-LINE_LIMIT = 16 * 1024 * 1024
+EVENT_LIMIT = 16 * 1024 * 1024  # bytes of one event of a watch
+LOG_PIECE = 64 * 1024
 UNAUTHORIZED = 401
 PATCH_TYPES = {
     "merge": "application/merge-patch+json",
@@ -31,6 +33,7 @@ PATCH_TYPES = {
 }
 APPLY_TYPE = "application/apply-patch+yaml"
 Body = dict[str, Any] | list[Any]  # the class below has a method named list
+Lines = AsyncGenerator[Line, None]
 
 
 class Client:
@@ -270,9 +273,12 @@ class Client:
         }
         # A quiet watch still gets bookmarks: a silent connection is dead.
         path = path_of(resource, namespace)
-        async with contextlib.aclosing(self._lines(path, params, read_timeout=WATCH_SILENCE)) as lines:
+        chunks = self._chunks(path, params, read_timeout=WATCH_SILENCE)
+        async with contextlib.aclosing(split_lines(chunks, longest=EVENT_LIMIT)) as lines:
             async for line in lines:
-                event = json.loads(line)
+                if line.continues:
+                    raise Gone(410, "EventTooLarge", f"an event of more than {EVENT_LIMIT} bytes")
+                event = json.loads(line.data)
                 if event["type"] == "ERROR":
                     status = event["object"]
                     raise from_status(status.get("code") or 500, status)
@@ -290,7 +296,7 @@ class Client:
         timestamps: bool = False,
         previous: bool = False,
     ) -> AsyncGenerator[bytes, None]:
-        """A container's log, line by line with its newline, as the kubelet sends it. `since_time` is in RFC 3339."""
+        """A container's log in pieces as they come. `since_time` is in RFC 3339."""
         options = {
             "container": container,
             "follow": "true" if follow else None,
@@ -302,11 +308,18 @@ class Client:
         params = {key: str(value) for key, value in options.items() if value is not None}
         read_timeout = None if follow else REQUEST_TIMEOUT
         path = path_of(PODS, namespace, pod, "log")
-        async with contextlib.aclosing(self._lines(path, params, read_timeout=read_timeout)) as lines:
+        async with contextlib.aclosing(self._chunks(path, params, read_timeout=read_timeout)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+
+    async def log_lines(self, namespace: str, pod: str, container: str | None = None, **options: Any) -> Lines:
+        """The same as lines. One of more than LOG_PIECE bytes comes in pieces."""
+        chunks = self.logs(namespace, pod, container, **options)
+        async with contextlib.aclosing(split_lines(chunks, longest=LOG_PIECE)) as lines:
             async for line in lines:
                 yield line
 
-    async def _lines(
+    async def _chunks(
         self, path: str, params: dict[str, Any], *, read_timeout: float | None
     ) -> AsyncGenerator[bytes, None]:
         assert self._streams is not None, "use the client as an async context manager"
@@ -321,23 +334,10 @@ class Client:
                     if response.status >= 400:
                         raise self._error_of(response.status, await response.read())
                     until_headers.reschedule(None)
-                    async for line in _split_lines(response.content):
-                        yield line
+                    async for chunk in response.content.iter_any():
+                        yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(self._unreachable(error)) from error
-
-
-async def _split_lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Lines of any length up to LINE_LIMIT bytes; aiohttp's own reader refuses long ones."""
-    pending = b""
-    async for chunk in stream.iter_any():
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
-        if len(pending) > LINE_LIMIT:
-            raise Gone(410, "LineTooLong", f"a line of more than {LINE_LIMIT} bytes came from the API server")
-    if pending:
-        yield pending
 
 
 def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:

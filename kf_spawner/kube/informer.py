@@ -12,6 +12,7 @@ from kf_spawner.k8s.resources import Resource
 
 from .client import Client
 from .errors import ApiError, Gone
+from .lines import TURN
 
 log = logging.getLogger(__name__)
 
@@ -33,9 +34,9 @@ class Informer:
     """Keeps the newest state of a collection and calls `on_change(key, old, new)` for every difference.
 
     `old` or `new` is None if the object did or does not exist. The callback runs on the event loop and must not
-    block; its errors are logged and do not stop the cache. Objects are shared: treat them as read-only. They come
-    without `metadata.managedFields`, and as `keep` returns them, if it is given, to save memory. `keep` must keep
-    name, namespace, uid and resourceVersion.
+    block; between the changes of a large list, other tasks take their turns. Its errors are logged and do not stop
+    the cache. Objects are shared: treat them as read-only. They come without `metadata.managedFields`, and as `keep`
+    returns them, if it is given, to save memory. `keep` must keep name, namespace, uid and resourceVersion.
     """
 
     def __init__(
@@ -109,11 +110,12 @@ class Informer:
 
     async def _list(self) -> None:
         result = await self._client.list(self._resource, self._namespace, **self._selectors)
-        fresh = {key_of(item): item for item in result["items"]}
-        for key in [key for key in self._objects if key not in fresh]:
-            self._set(key, None)
-        for key, obj in fresh.items():
+        fresh: dict[str, dict[str, Any] | None] = {key_of(item): item for item in result["items"]}
+        gone = [key for key in self._objects if key not in fresh]
+        for number, (key, obj) in enumerate([*dict.fromkeys(gone).items(), *fresh.items()], start=1):
             self._set(key, obj)
+            if number % TURN == 0:
+                await asyncio.sleep(0)
         self._version = result["metadata"]["resourceVersion"]
         self._synced.set()
 

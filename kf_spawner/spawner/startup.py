@@ -176,16 +176,17 @@ class Startup:
                 await asyncio.sleep(min(max(0.05, waited / 20), 2.0))
 
     async def _log_tail(self) -> str:
-        lines: list[bytes] = []
+        end = b""
         try:
             tail = self._cluster.client.logs(
                 self._namespace, self._name, self._container, tail_lines=self._log_tail_lines
             )
             async with contextlib.aclosing(tail) as stream:
-                lines = [line async for line in stream]
+                async for piece in stream:
+                    end = (end + piece)[-4 * _LOG_LIMIT :]  # a character has four bytes at most
         except ApiError as error:
             log.warning("the log of %s/%s cannot be read: %s", self._namespace, self._name, error)
-        return b"".join(lines).decode(errors="replace")[-_LOG_LIMIT:]
+        return end.decode(errors="replace")[-_LOG_LIMIT:]
 
 
 def is_running(pod: dict[str, Any]) -> bool:

@@ -10,6 +10,9 @@ from kf_spawner.kube import Client
 
 from .log_cursor import Line, LogReading
 
+TAIL_SIZE = 8 * 1024 * 1024
+"""Characters that are held while the last lines of a log are looked for."""
+
 
 @dataclass(frozen=True)
 class ContainerRun:
@@ -38,10 +41,10 @@ async def read_log(
 ) -> AsyncGenerator[Line, None]:
     """The lines written from `since` on that `reading` passes on. Raises ApiError.
 
-    `growing` (as `follow`): the log is read again later. A line without a newline is left for then, because more of
-    it may come.
+    A long line comes in pieces, as `Client.log_lines` cuts it. `growing` (as `follow`): the log is read again later.
+    An end without a newline is left for then, because more of it may come.
     """
-    stream = client.logs(
+    stream = client.log_lines(
         run.namespace,
         run.pod,
         run.container,
@@ -53,9 +56,10 @@ async def read_log(
     )
     async with aclosing(stream):
         async for raw in stream:
-            if not raw.endswith(b"\n") and (follow or growing):
+            complete = raw.data.endswith(b"\n")
+            if not (complete or raw.continues) and (follow or growing):
                 break
-            for line in reading.take(raw.decode(errors="replace").removesuffix("\n")):
+            for line in reading.take(raw.data.decode(errors="replace").removesuffix("\n"), continues=raw.continues):
                 yield line
     if not follow:  # a followed stream may have been cut off before the line to find
         for line in reading.rest():
@@ -65,14 +69,22 @@ async def read_log(
 async def read_tail(
     client: Client, run: ContainerRun, reading: LogReading, count: int, *, growing: bool = False
 ) -> AsyncGenerator[Line, None]:
-    """The last `count` lines that `reading` passes on, fewer where there are fewer. Raises ApiError."""
-    first = LogReading(run.uid, run.restart)
-    lines = [line async for line in read_log(client, run, first, growing=growing, tail=count)]
-    since = next((line.cursor.since for line in lines if line.cursor), None)
+    """The last `count` lines that `reading` passes on, fewer where there are fewer. Raises ApiError.
+
+    A piece of a long line counts as a line. All together have TAIL_SIZE characters at most.
+    """
+    since, found = None, 0
+    async for line in read_log(client, run, LogReading(run.uid, run.restart), growing=growing, tail=count):
+        since = since or (line.cursor.since if line.cursor else None)
+        found += 1
     # Other lines may have the time of the first one: the numbers are right only if those are read, too.
-    newest: deque[Line] = deque(maxlen=count)
-    async for line in read_log(client, run, reading, since=since if len(lines) >= count else None, growing=growing):
+    newest: deque[Line] = deque()
+    size = 0
+    async for line in read_log(client, run, reading, since=since if found >= count else None, growing=growing):
         newest.append(line)
+        size += len(line.text)
+        while len(newest) > count or size > TAIL_SIZE:
+            size -= len(newest.popleft().text)
     for line in newest:
         yield line
 

@@ -62,11 +62,15 @@ class Cursor:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a log without its newline. `time` as the API wrote it; both are empty where a line has none."""
+    """A line of a log without its newline. `time` as the API wrote it; both are empty where a line has none.
+
+    A piece of a long line counts as a line with the time of the whole. `continues`: the next piece follows.
+    """
 
     time: str
     text: str
     cursor: Cursor | None
+    continues: bool = False
 
 
 class LogReading:
@@ -81,14 +85,15 @@ class LogReading:
         self._after = after if after is not None and after.pod == pod else None
         self._counts: OrderedDict[int, int] = OrderedDict()
         self._held: list[Line] = []
+        self._of_piece: tuple[str, int] | None = None  # the line's time, where the next text continues it
         self.last: Cursor | None = None
         """The last line that was fed, new or not."""
         self.missed = False
         """Whether the line `after` turned out not to be in this log."""
 
-    def take(self, raw: str) -> list[Line]:
-        """The lines that this one shows to be new."""
-        line = self._numbered(raw)
+    def take(self, raw: str, *, continues: bool = False) -> list[Line]:
+        """The lines that this one shows to be new. `continues`: what is fed next continues this line."""
+        line = self._numbered(raw, continues)
         if line.cursor is None:
             return [line]  # a message of the kubelet's own
         self.last = line.cursor
@@ -101,16 +106,21 @@ class LogReading:
         """Call it at the end of the log: the lines that were held back and are new."""
         return self._without_the_line(self._after) if self._after is not None else []
 
-    def _numbered(self, raw: str) -> Line:
-        written, _, text = raw.partition(" ")
-        try:
-            time = times.parse_nanoseconds(written)
-        except ValueError:
-            return Line("", raw, None)
+    def _numbered(self, raw: str, continues: bool) -> Line:
+        if self._of_piece:
+            (written, time), text = self._of_piece, raw
+        else:
+            written, _, text = raw.partition(" ")
+            try:
+                time = times.parse_nanoseconds(written)
+            except ValueError:
+                return Line("", raw, None)
+        self._of_piece = (written, time) if continues else None
         count = self._counts[time] = self._counts.get(time, 0) + 1
         if len(self._counts) > TIMES:
             self._counts.popitem(last=False)
-        return Line(written, text, Cursor(self._pod, self._restart, time, count, zlib.crc32(text.encode())))
+        cursor = Cursor(self._pod, self._restart, time, count, zlib.crc32(text.encode()))
+        return Line(written, text, cursor, continues)
 
     def _decide(self, newest: Cursor, after: Cursor) -> list[Line]:
         if (newest.time, newest.count) == (after.time, after.count):

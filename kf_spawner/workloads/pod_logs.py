@@ -232,7 +232,8 @@ class PodLogs:
 def log_item(replica: str, line: Line) -> LogItem:
     """A line as the stream has it."""
     cursor = str(line.cursor) if line.cursor else ""
-    return {"type": "log", "replica": replica, "time": line.time, "line": line.text, "cursor": cursor}
+    item: LogItem = {"type": "log", "replica": replica, "time": line.time, "line": line.text, "cursor": cursor}
+    return {**item, "continues": True} if line.continues else item
 
 
 async def _until_changed(

@@ -107,6 +107,8 @@ class EventView(TypedDict):
 class LogLine(TypedDict):
     """A line of one replica's log, without its newline. `time` is empty for a message that is not in the log.
 
+    A line of more than 64 KiB comes in pieces, each with the line's time; all but the last have `continues`.
+
     `cursor` is where the log continues after this line; empty where `time` is. A request that names the last cursor
     of each replica, each as an `after` parameter, gets the lines after them, and no line twice.
     """
@@ -115,6 +117,7 @@ class LogLine(TypedDict):
     time: str
     line: str
     cursor: str
+    continues: NotRequired[Literal[True]]
 
 
 class LogItem(LogLine):

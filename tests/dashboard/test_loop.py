@@ -169,6 +169,36 @@ def pod(index: int, env: list[dict]) -> dict:
     return {"metadata": meta, "spec": {"containers": [container(env=env)]}}
 
 
+STAMP = b"2026-01-01T00:00:00Z "
+LONG = "yé" * 2_000_000
+LOGS = {
+    # name: (the log, its last 500 lines)
+    "one long line": (STAMP + LONG.encode() + b"\n", [LONG]),
+    "lines of nothing": ((STAMP + b"\n") * 20_000, [""] * 500),
+    "an end without a newline": (STAMP + b"a\n" + STAMP + b"b" * 200_000, ["a", "b" * 200_000]),
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+async def test_a_log_is_read_whole_and_does_not_hold_the_loop(ada, api, name):
+    log, last = LOGS[name]
+    api.answers["GET", f"{ADA}/big"] = manifest(replicas=1)
+    status = {"name": "tensorflow", "state": {"terminated": {}}}
+    api.answers["GET", PODS] = {"items": [{**pod(0, []), "status": {"containerStatuses": [status]}}]}
+    api.answers["GET", f"{PODS}/big-worker-0"] = {}
+    api.answers["GET", f"{PODS}/big-worker-0/log"] = log
+    async with loop_is_never_held():
+        downloaded = await ada.text("GET", "api/jobs/kf-ada/big/logs/worker-0/download")
+        as_json = await ada.text("GET", "tfjobs/api/logs/kf-ada/big-worker-0")
+        items = [item async for item in ada.lines("api/jobs/kf-ada/big/logs?tail=500")]
+    assert downloaded == (200, log.decode())
+    assert (as_json[0], json.loads(as_json[1])) == (200, log.decode())
+    pieces = [item for item in items if item["type"] == "log"]
+    told = "".join(item["line"] + ("" if "continues" in item else "\n") for item in pieces)
+    assert told == "".join(f"{line}\n" for line in last)
+    assert max(len(item["line"].encode()) for item in pieces) <= 64 * 1024
+
+
 @pytest.mark.parametrize(("path", "places"), [("api/jobs", "requests"), ("api/watch", "streams")])
 async def test_a_user_with_all_places_taken_is_refused_and_another_is_answered(ada, api, service, path, places):
     api.answers["GET", "/apis/kubeflow.org/v1/namespaces/kf-bob/tfjobs"] = {"items": []}

@@ -185,8 +185,8 @@ class Pods:
         return await self.logs(pod, name)
 
     async def logs(self, pod: dict, name: str = "c0", **options: object) -> str:
-        lines = self.client.logs(self.namespace, pod["metadata"]["name"], name, **options)  # type: ignore[arg-type]
-        return b"".join([line async for line in lines]).decode()
+        pieces = self.client.logs(self.namespace, pod["metadata"]["name"], name, **options)  # type: ignore[arg-type]
+        return b"".join([piece async for piece in pieces]).decode()
 
     async def first_line(self, pod: dict, name: str = "c0") -> str:
         """What the container wrote first, once it did."""
@@ -194,9 +194,9 @@ class Pods:
             pod,
             lambda now: "running" in container(now, name)["state"] or "terminated" in container(now, name)["state"],
         )
-        lines = self.client.logs(self.namespace, pod["metadata"]["name"], name, follow=True)
+        lines = self.client.log_lines(self.namespace, pod["metadata"]["name"], name, follow=True)
         try:
-            return (await asyncio.wait_for(anext(lines), TIMEOUT)).decode()
+            return (await asyncio.wait_for(anext(lines), TIMEOUT)).data.decode()
         finally:
             await lines.aclose()
 

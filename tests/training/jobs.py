@@ -196,8 +196,8 @@ class Jobs:
         with contextlib.suppress(ApiError):  # no pod, or it has not started yet
             pod = await self.client.get(PODS, log.name, self.namespace)
             life: list[str] = []
-            async for line in self.client.logs(self.namespace, log.name, follow=follow):
-                life.append(line.decode(errors="replace").rstrip())
+            async for line in self.client.log_lines(self.namespace, log.name, follow=follow):
+                life.append(line.data.decode(errors="replace").rstrip())
                 log.lives[pod["metadata"]["uid"]] = life
 
     async def _until(self, check: Callable[[], Awaitable[Any]], what: str) -> Any:

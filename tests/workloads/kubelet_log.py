@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime
+from typing import Any
 
-from kf_spawner.kube import ApiError, Unreachable
+from kf_spawner.kube import ApiError, Unreachable, lines
 
 START = 1_780_000_000  # seconds since 1970
 Line = tuple[int, str]
@@ -14,8 +15,11 @@ class KubeletLog:
     """Stands in for `kube.Client` where only a pod's list and log are asked for.
 
     `breaks`: after how many lines each of the next requests for a log breaks off; None: not at all. `before_request`
-    is called at the beginning of each, `before_status` by whoever asks how the pod is.
+    is called at the beginning of each, `before_status` by whoever asks how the pod is. Lines of more than `longest`
+    bytes come in pieces.
     """
+
+    longest = 48
 
     def __init__(self) -> None:
         self.runs: list[list[Line]] = [[]]
@@ -53,7 +57,10 @@ class KubeletLog:
     async def list(self, *_args: object, **_options: object) -> dict:
         return {"items": [self.pod]}
 
-    async def logs(
+    def log_lines(self, *names: str, **options: Any) -> AsyncGenerator[lines.Line, None]:
+        return lines.split_lines(self._logs(*names, **options), longest=self.longest)
+
+    async def _logs(
         self,
         _namespace: str,
         _pod: str,
@@ -70,13 +77,13 @@ class KubeletLog:
         left = self.breaks.pop(0) if self.breaks else None
         if previous and len(self.runs) < 2:
             raise ApiError(400, "BadRequest", "there is no previous container")
-        lines = self.runs[-2] if previous else self.runs[-1][self.rotated :]
+        run = self.runs[-2] if previous else self.runs[-1][self.rotated :]
         if since_time is not None:
             since = int(datetime.fromisoformat(since_time).timestamp() - START) * 1_000_000_000
-            lines = [line for line in lines if line[0] >= since]
+            run = [line for line in run if line[0] >= since]
         if tail_lines is not None:
-            lines = lines[-tail_lines:]
-        for time, text in lines:
+            run = run[-tail_lines:]
+        for time, text in run:
             if left == 0:
                 raise Unreachable("the connection broke off")
             left = None if left is None else left - 1

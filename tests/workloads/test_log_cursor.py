@@ -19,7 +19,8 @@ SECOND = 1_000_000_000
 # Few times, so that many lines have the same one; a little out of order; on both sides of whole seconds.
 STEPS = st.lists(st.sampled_from([0, 0, 0, 1, 400_000_000, 700_000_000, 3 * SECOND]), max_size=12)
 JITTER = st.sampled_from([0, 0, 0, 1, 250_000_000])
-TEXTS = st.sampled_from(["", "a", "a", "b", " b"])
+# Some come in two or three pieces: with their time they have more than KubeletLog.longest bytes.
+TEXTS = st.sampled_from(["", "a", "a", "b", " b", "x" * 40, "é" * 50])
 
 
 @st.composite
@@ -41,7 +42,14 @@ def two_runs(draw) -> list[list[Line]]:
 
 
 def texts(items: list[dict]) -> list[tuple[str, str]]:
-    return [(item["time"], item["line"]) for item in items]
+    """The lines that the items are, or are pieces of."""
+    found: list[tuple[str, str]] = []
+    continued = False
+    for item in items:
+        text = found.pop()[1] + item["line"] if continued else item["line"]
+        found.append((item["time"], text))
+        continued = "continues" in item
+    return found
 
 
 def written(*runs: list[Line]) -> list[tuple[str, str]]:
@@ -65,7 +73,8 @@ async def read(log: KubeletLog, cursor: str, *, limit: int | None = None, tail: 
 def test_a_log_that_is_cut_at_any_line_goes_on_exactly_after_it(run):
     log = KubeletLog()
     log.write(run)
-    for limit in range(len(run) + 1):
+    pieces = asyncio.run(read(log, ""))
+    for limit in range(len(pieces) + 1):
         first = asyncio.run(read(log, "", limit=limit))
         assert len(first) == limit
         second = asyncio.run(read(log, first[-1]["cursor"] if first else ""))
@@ -87,6 +96,7 @@ def test_a_log_that_is_cut_again_and_again_while_it_grows(run, cuts):
 @given(lines(), st.integers(1, 13))
 def test_the_last_lines_are_continued_too(run, tail):
     log = KubeletLog()
+    log.longest = 1000
     log.write(run)
     whole = asyncio.run(read(log, "", tail=tail))
     assert texts(whole) == written(run)[-tail:]
@@ -100,6 +110,7 @@ def test_the_last_lines_are_continued_too(run, tail):
 def test_of_a_rotated_log_what_is_left_is_told_once(run, data):
     run = [(time, f"{text} {number}") for number, (time, text) in enumerate(sorted(run))]
     log = KubeletLog()
+    log.longest = 1000
     log.write(run)
     limit = data.draw(st.integers(0, len(run)))
     first = asyncio.run(read(log, "", limit=limit))

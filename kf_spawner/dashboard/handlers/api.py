@@ -122,11 +122,11 @@ class JobLogs(Stream):
 class LogDownload(Stream):
     @guarded
     async def get(self, namespace: str, name: str, replica: str) -> None:
-        lines = await self.service.log_of(self.caller, namespace, name, replica)
-        first = await anext(lines, b"")  # so that an API error is answered before the file begins
+        pieces = await self.service.log_of(self.caller, namespace, name, replica)
+        first = await anext(pieces, b"")  # so that an API error is answered before the file begins
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         self.set_header("Content-Disposition", f'attachment; filename="{name}-{replica}.log"')
-        await self.pass_on(lines, begin=first)
+        await self.pass_on(pieces, begin=first)
 
 
 class Nothing(Handler):

@@ -72,7 +72,7 @@ class Handler(Authenticated, Answers):
         pieces: AsyncGenerator[bytes, None],
         *,
         begin: bytes | str,
-        end: str = "",
+        end: Callable[[], str] = lambda: "",
         change: Callable[[bytes], bytes | str] = bytes,
     ) -> None:
         """Writes `pieces`, each changed, as they come, until they end or the caller disconnects."""
@@ -84,7 +84,7 @@ class Handler(Authenticated, Answers):
                     await self.flush()
         except StreamClosedError:
             return
-        self.finish(end)
+        self.finish(end())
 
     async def aside(self, work: Callable[..., T], *args: Any) -> T:
         return await self.service.turns.run(self.caller.name, work, *args)

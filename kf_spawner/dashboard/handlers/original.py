@@ -4,6 +4,7 @@ It keeps the paths and shapes: jobs as the Kubernetes API gives them, a log as o
 errors have a status and a message, and a detail has the job's own pods, not all of the namespace's.
 """
 
+import codecs
 import json
 
 from kf_spawner.tfjob.names import API_VERSION, KIND
@@ -40,19 +41,21 @@ class Job(Handler):
         self.finish()
 
 
-def _within(line: bytes) -> str:
-    """A piece of a JSON text."""
-    return json.dumps(line.decode(errors="replace"))[1:-1]
-
-
 class Log(Handler):
     @guarded
     async def get(self, namespace: str, name: str) -> None:
         """One JSON text, written as it is read: a log may be large."""
-        lines = await self.service.pod_log(self.caller, namespace, name)
-        first = await anext(lines, b"")  # so that an API error is answered before the text begins
+        pieces = await self.service.pod_log(self.caller, namespace, name)
+        first = await anext(pieces, b"")  # so that an API error is answered before the text begins
         self.set_header("Content-Type", "application/json; charset=UTF-8")
-        await self.pass_on(lines, begin='"' + _within(first), end='"', change=_within)
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")  # a piece may end within a character
+
+        def within(piece: bytes, final: bool = False) -> str:
+            return json.dumps(decoder.decode(piece, final))[1:-1]
+
+        await self.pass_on(
+            pieces, begin=f'"{within(first)}', end=lambda: f'{within(b"", final=True)}"', change=within
+        )
 
 
 class Namespaces(Handler):

@@ -67,9 +67,10 @@ async def log_lines(
     async with aclosing(items):
         async for item in items:
             if item["type"] == "log" and replica in (None, item["replica"]):
-                yield {
+                line: LogLine = {
                     "replica": item["replica"],
                     "time": item["time"],
                     "line": item["line"],
                     "cursor": item["cursor"],
                 }
+                yield {**line, "continues": True} if "continues" in item else line

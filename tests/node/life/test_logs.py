@@ -54,11 +54,11 @@ async def test_followed_to_the_end(pods: Pods) -> None:
     script = "echo one; until [ -e /data/go ]; do sleep 0.1; done; echo two"
     pod = await pods.pod(with_data(sh(script)), restartPolicy="Never", **DATA)
     await pods.running(pod)
-    lines = pods.client.logs(pods.namespace, pod["metadata"]["name"], "c0", follow=True)
+    lines = pods.client.log_lines(pods.namespace, pod["metadata"]["name"], "c0", follow=True)
     async with asyncio.timeout(60):
-        assert await anext(lines) == b"one\n"
+        assert (await anext(lines)).data == b"one\n"
         await pods.run(pod, "touch", "/data/go")
-        assert [line async for line in lines] == [b"two\n"]
+        assert [line.data async for line in lines] == [b"two\n"]
 
 
 async def test_followed_from_the_tail(pods: Pods) -> None:
@@ -67,8 +67,8 @@ async def test_followed_from_the_tail(pods: Pods) -> None:
     async with asyncio.timeout(60):
         while not (await pods.logs(pod)).endswith("50\n"):
             await asyncio.sleep(0.1)
-        lines = pods.client.logs(pods.namespace, pod["metadata"]["name"], "c0", follow=True, tail_lines=2)
-        assert await anext(lines) + await anext(lines) == b"49\n50\n"
+        lines = pods.client.log_lines(pods.namespace, pod["metadata"]["name"], "c0", follow=True, tail_lines=2)
+        assert [(await anext(lines)).data, (await anext(lines)).data] == [b"49\n", b"50\n"]
     await lines.aclose()
 
 

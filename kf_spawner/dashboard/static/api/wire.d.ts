@@ -101,6 +101,8 @@ export interface EventView {
 /**
  * A line of one replica's log, without its newline. `time` is empty for a message that is not in the log.
  *
+ * A line of more than 64 KiB comes in pieces, each with the line's time; all but the last have `continues`.
+ *
  * `cursor` is where the log continues after this line; empty where `time` is. A request that names the last cursor
  * of each replica, each as an `after` parameter, gets the lines after them, and no line twice.
  */
@@ -109,6 +111,7 @@ export interface LogLine {
   time: string;
   line: string;
   cursor: string;
+  continues?: true;
 }
 
 export interface LogItem {
@@ -116,6 +119,7 @@ export interface LogItem {
   time: string;
   line: string;
   cursor: string;
+  continues?: true;
   type: "log";
 }
 
