@@ -1,6 +1,8 @@
 """The hub's database when a new version brings another schema: upgraded, with a copy; or left alone."""
 
+import contextlib
 import sqlite3
+import stat
 from pathlib import Path
 
 import alembic.command
@@ -9,6 +11,7 @@ from alembic.config import Config
 from jupyterhub import dbutil, orm
 from traitlets.config import PyFileConfigLoader
 
+from kf_spawner.hub.database import keep_private
 from tests.fixtures.bare_hub import ROOT
 from tests.fixtures.hub import ProductHub
 
@@ -33,14 +36,41 @@ def revision(file: Path) -> str:
 async def test_sqlite_is_upgraded_and_a_copy_kept(control_plane, tmp_path):
     file = tmp_path / "jupyterhub.sqlite"
     old = old_database(file)
+    assert mode(file) == 0o644  # as an earlier version made it
     async with ProductHub(tmp_path, control_plane):
         assert revision(file) != old
+        assert {mode(each) for each in tmp_path.glob("jupyterhub.sqlite*")} == {0o600}
     (copy,) = tmp_path.glob("jupyterhub.sqlite.*")
     assert revision(copy) == old
 
 
+def mode(file: Path) -> int:
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+async def test_a_new_database_and_its_journal_are_the_hubs_own(tmp_path):
+    file, copy, other = (tmp_path / name for name in ("hub.sqlite", "hub.sqlite.2026-01-31-120000", "hub.txt"))
+    copy.touch(mode=0o644)
+    other.touch(mode=0o644)
+    keep_private(f"sqlite:///{file}?timeout=5")
+    with contextlib.closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("CREATE TABLE users (name TEXT)")
+        modes = {each.name: mode(each) for each in tmp_path.iterdir()}
+    private = dict.fromkeys(("hub.sqlite", "hub.sqlite-wal", "hub.sqlite-shm", copy.name), 0o600)
+    assert modes == {**private, "hub.txt": 0o644}
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://u:p@host/hub"])
+async def test_what_is_no_file_is_left_alone(url, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    keep_private(url)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("url", "upgraded"), [("sqlite:///hub.sqlite", True), ("postgresql://u:p@host/hub", False)])
-async def test_one_of_which_no_copy_is_made_is_left_to_the_administrator(monkeypatch, url, upgraded):
+async def test_one_of_which_no_copy_is_made_is_left_to_the_administrator(monkeypatch, tmp_path, url, upgraded):
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KF_HUB_DB", url)
     config = PyFileConfigLoader(str(ROOT / "jupyterhub_config.py")).load_config()
     assert config.JupyterHub.upgrade_db is upgraded
