@@ -67,8 +67,8 @@ class Job(Handler):
 
     @guarded
     async def patch(self, namespace: str, name: str) -> None:
-        wishes = await self.json_object(limit=self.max_body)
-        self.answer(job_detail.row(await self.service.change(self.caller, namespace, name, wishes)))
+        changes = await self.json_object(limit=self.max_body)
+        self.answer(job_detail.row(await self.service.change(self.caller, namespace, name, changes)))
 
     @guarded
     async def delete(self, namespace: str, name: str) -> None:
