@@ -158,7 +158,7 @@ class DoorApp(Application):
         async with (
             client,
             Endpoints(client) as endpoints,
-            Provider(lambda: self.dynamic(endpoints.backends())) as provider,
+            Provider(lambda: self.configuration(endpoints)) as provider,
         ):
             await _first(endpoints.synced(), stopping.wait(), timeout=FIRST_LIST)
             if stopping.is_set():
@@ -167,6 +167,10 @@ class DoorApp(Application):
             write_private(file, json.dumps(self.static(provider.url, provider.headers)))  # JSON is YAML
             traefik = str(Path(sysconfig.get_path("scripts")) / "traefik")
             return await process.run(argv(traefik, str(file)), {**os.environ, **ENVIRONMENT}, stopping)
+
+    async def configuration(self, endpoints: Endpoints) -> dict[str, Any]:
+        """In a thread: with thousands of endpoints it takes long."""
+        return await asyncio.to_thread(self.dynamic, await endpoints.backends())
 
     @property
     def targets(self) -> Targets:

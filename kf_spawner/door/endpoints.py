@@ -1,5 +1,6 @@
 """Follows endpoints' Services and pods on the API server, in all namespaces. Knows nothing of Traefik."""
 
+import asyncio
 import contextlib
 from typing import Any
 
@@ -16,6 +17,7 @@ class Endpoints:
         self._services = Informer(client, SERVICES, **options)
         self._pods = Informer(client, PODS, **options)
         self._backends: list[Backends] | None = None
+        self._changes = 0
         self._stack = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> "Endpoints":
@@ -31,15 +33,20 @@ class Endpoints:
         await self._services.synced()
         await self._pods.synced()
 
-    def backends(self) -> list[Backends] | None:
+    async def backends(self) -> list[Backends] | None:
         """The backends of all endpoints, by namespace and name; None until all are known."""
         if not (self._services.is_synced and self._pods.is_synced):
             return None
-        if self._backends is None:
-            self._backends = backends(self._services.items(), self._pods.items())
-        return self._backends
+        if self._backends is not None:
+            return self._backends
+        seen = self._changes
+        found = await asyncio.to_thread(backends, self._services.items(), self._pods.items())
+        if self._changes == seen:
+            self._backends = found
+        return found
 
     def _forget(self, *_change: object) -> None:
+        self._changes += 1
         self._backends = None
 
 

@@ -6,7 +6,7 @@ everybody on this machine can reach the port.
 
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +18,7 @@ PATH = "/dynamic"
 class Provider:
     """Use as an async context manager. `configuration` is called for each request."""
 
-    def __init__(self, configuration: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, configuration: Callable[[], Awaitable[dict[str, Any]]]) -> None:
         self._configuration = configuration
         self._secret = secrets.token_urlsafe()
         app = web.Application()
@@ -48,4 +48,4 @@ class Provider:
         given = request.headers.get("Authorization", "")
         if not hmac.compare_digest(given.encode(), self.headers["Authorization"].encode()):
             raise web.HTTPForbidden
-        return web.json_response(self._configuration())
+        return web.json_response(await self._configuration())

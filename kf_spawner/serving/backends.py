@@ -25,14 +25,15 @@ def backends(services: Iterable[Mapping[str, Any]], pods: Iterable[Mapping[str, 
 
     `services` and `pods` may be those of the whole cluster.
     """
-    by_namespace: dict[str, list[Mapping[str, Any]]] = {}
-    for pod in pods:
-        by_namespace.setdefault(pod["metadata"]["namespace"], []).append(pod)
+    by_label: dict[tuple[str, str, str], set[str]] = {}  # (namespace, label, value) -> addresses
+    for pod in filter(_is_ready, pods):
+        for label in (pod["metadata"].get("labels") or {}).items():
+            by_label.setdefault((pod["metadata"]["namespace"], *label), set()).add(pod["status"]["podIP"])
     found = []
     for service in filter(_is_endpoint, services):
         namespace, name = service["metadata"]["namespace"], service["metadata"]["name"]
-        addresses = _ready_addresses(service["spec"]["selector"], by_namespace.get(namespace, ()))
-        found.append(Backends(namespace, name, addresses))
+        matching = (by_label.get((namespace, *label), set()) for label in service["spec"]["selector"].items())
+        found.append(Backends(namespace, name, tuple(sorted(set.intersection(*matching)))))
     return sorted(found)
 
 
@@ -43,11 +44,6 @@ def _is_endpoint(service: Mapping[str, Any]) -> bool:
         and bool((service.get("spec") or {}).get("selector"))
         and not metadata.get("deletionTimestamp")
     )
-
-
-def _ready_addresses(selector: Mapping[str, str], pods: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    matching = (pod for pod in pods if selector.items() <= (pod["metadata"].get("labels") or {}).items())
-    return tuple(sorted(pod["status"]["podIP"] for pod in matching if _is_ready(pod)))
 
 
 def _is_ready(pod: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from kf_spawner.serving import Backends, backends, build
+from tests.fixtures.loop_time import cpu_at_most
 
 
 def service(namespace: str, name: str) -> dict[str, Any]:
@@ -57,3 +58,11 @@ def test_the_order_of_objects_does_not_matter() -> None:
         random.Random(seed).shuffle(pods)
         found.add(tuple(backends(services, pods)))
     assert len(found) == 1
+
+
+def test_many_services_and_pods_of_one_namespace_take_time_in_proportion() -> None:
+    pods = [pod("kf-a", f"x{number}", f"10.0.{number // 250}.{number % 250}") for number in range(2000)]
+    services = [service("kf-a", f"x{number}") for number in range(2000)]
+    with cpu_at_most(0.5):
+        found = backends(services, pods)
+    assert [len(each.addresses) for each in found] == [1] * 2000
