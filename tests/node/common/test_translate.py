@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kf_spawner.localcluster.node.common.translate import ServiceName, expand, service_names, translate
+from tests.fixtures.loop_time import cpu_at_most
 
 HOME = "/srv/volumes/kf-ada/claim-ada"
 DIRECTORIES = {
@@ -220,3 +221,10 @@ def test_no_text_around_a_path_breaks_it(before, after):
 )
 def test_references_are_expanded_as_kubernetes_does(text, expected):
     assert expand(text, {"A": "1", "C": "$(A)"}) == expected
+
+
+@pytest.mark.parametrize("text", ["$(" * 5000, "$(A)" + "$($$" * 5000, "$(" * 5000 + ")"])
+def test_references_without_an_end_take_time_in_proportion(text):
+    with cpu_at_most(0.1):
+        expanded = expand(text, {"A": "1"})
+    assert expanded == text.replace("$(A)", "1").replace("$$", "$")

@@ -130,9 +130,10 @@ async def stream_logs(
     Without `follow` or `stopped`, the log ends with its last record.
     """
     renderer = LogRenderer(options)
-    reader = LogReader(files, tail=options.tail)
+    reader = LogReader(files)
     end = asyncio.ensure_future(stopped()) if stopped and options.follow else None
     try:
+        await asyncio.to_thread(reader.open, files(), options.tail)
         while not renderer.exhausted:
             ended = end is None or end.done()  # checked before the read, so that the read gets everything
             if data := reader.read():

@@ -56,13 +56,20 @@ def tail_offset(data: bytes | mmap.mmap, lines: int) -> tuple[int, int]:
 class LogReader:
     """Reads the records of one run of a container, oldest first, also while the log rotates.
 
-    `files()` returns the current paths, oldest first. Call close() at the end.
+    `files()` returns the current paths, oldest first. Call open() first and close() at the end.
     """
 
-    def __init__(self, files: Callable[[], Sequence[Path]], *, tail: int | None = None) -> None:
+    def __init__(self, files: Callable[[], Sequence[Path]]) -> None:
         self._files = files
         self._rest = b""
-        self._file = self._open_at(tail)
+        self._file: BinaryIO | None = None
+
+    def open(self, paths: Sequence[Path], tail: int | None = None) -> None:
+        """Opens the first of `paths`, which `files()` gave, or goes to the last `tail` lines of all of them.
+
+        Many lines take long: call it in a thread.
+        """
+        self._file = _open_at(paths, tail)
 
     def read(self) -> bytes:
         """The next complete records, each with its newline; empty if there are none yet."""
@@ -92,22 +99,6 @@ class LogReader:
                 return data
         return b""
 
-    def _open_at(self, tail: int | None) -> BinaryIO | None:
-        """The first file to read, at the position to start from. Closes the others."""
-        opened = [file for path in self._files() if (file := open_existing(path))]
-        chosen = opened[0] if opened else None
-        if tail is not None:
-            for chosen in reversed(opened):
-                offset, found = tail_in(chosen, tail)
-                chosen.seek(offset)
-                tail -= found
-                if tail <= 0:
-                    break
-        for file in opened:
-            if file is not chosen:
-                file.close()
-        return chosen
-
     def _newer(self) -> Path | None:
         paths = list(self._files())
         if self._file is None:
@@ -135,6 +126,23 @@ class LogReader:
         self._file = file
         self._rest = b""
         return True
+
+
+def _open_at(paths: Sequence[Path], tail: int | None) -> BinaryIO | None:
+    """The first file to read, at the position to start from. Closes the others."""
+    opened = [file for path in paths if (file := open_existing(path))]
+    chosen = opened[0] if opened else None
+    if tail is not None:
+        for chosen in reversed(opened):
+            offset, found = tail_in(chosen, tail)
+            chosen.seek(offset)
+            tail -= found
+            if tail <= 0:
+                break
+    for file in opened:
+        if file is not chosen:
+            file.close()
+    return chosen
 
 
 def open_existing(path: Path) -> BinaryIO | None:

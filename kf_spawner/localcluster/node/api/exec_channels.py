@@ -96,7 +96,7 @@ def resize(process: ExecProcess, data: bytes) -> None:
     try:
         size = json.loads(data)
         process.resize(columns=int(size["Width"]), rows=int(size["Height"]))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         log.warning("exec: ignoring an invalid resize message: %r", error)
 
 

@@ -87,11 +87,13 @@ def expand(text: str, values: Mapping[str, str]) -> str:
 
     Rules: https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
     """
-    return re.sub(
+    closed, end, open_ = text.rpartition(")")  # after the last one, each `$(` would be followed to the end in vain
+    expanded = re.sub(
         r"\$(?:(\$)|\(([^)]*)\))",
         lambda match: "$" if match[1] else values.get(match[2], match[0]),
-        text,
+        closed + end,
     )
+    return expanded + open_.replace("$$", "$")
 
 
 @functools.lru_cache(maxsize=128)
