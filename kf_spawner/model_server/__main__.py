@@ -14,6 +14,7 @@ from aiohttp import web
 
 from .manager import Model, ModelManager, ModelUnavailableError
 from .rest import RestApi
+from .second_process import SecondProcess
 
 log = logging.getLogger("kf_spawner.model_server")
 
@@ -99,18 +100,19 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return convert
 
 
-def _load(path: Path) -> Model:
+def _load(path: Path, second: SecondProcess) -> Model:
     from .savedmodel import SavedModel  # imports TensorFlow, which takes seconds: not for --help
 
-    return SavedModel(path)
+    return SavedModel(path, second)
 
 
 async def serve(options: argparse.Namespace) -> int:
     """Listens, then loads; returns the exit code: 0 when told to stop, 1 when there is nothing to serve."""
+    second = SecondProcess()
     manager = ModelManager(
         name=options.model_name,
         base=options.model_base_path,
-        loader=_load,
+        loader=lambda path: _load(path, second),
         poll_interval=options.poll_interval,
         wait_for_model=options.wait_for_model,
     )
@@ -137,6 +139,7 @@ async def serve(options: argparse.Namespace) -> int:
     await runner.cleanup()
     await manager.close()
     api.close()
+    second.close()
     return code
 
 

@@ -25,6 +25,9 @@ class ServingError(Exception):
         self.code = code
         self.message = message
 
+    def __reduce__(self) -> tuple[type["ServingError"], tuple[str, str]]:
+        return ServingError, (self.code, self.message)
+
     @property
     def http_status(self) -> int:
         """The status that TF Serving's REST answers with; 500 for codes that name a fault of the server."""

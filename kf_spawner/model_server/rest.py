@@ -15,6 +15,7 @@ from aiohttp import web
 
 from .errors import ServingError, invalid, not_found
 from .manager import ModelManager
+from .second_process import LARGE
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,8 @@ class RestApi:
         self._max_body = max_body
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
+        # Large bodies are read one after the other: they must not take all threads while they wait.
+        self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._in_flight = 0
 
     def application(self) -> web.Application:
@@ -45,6 +48,7 @@ class RestApi:
 
     def close(self) -> None:
         self._threads.shutdown()
+        self._one_thread.shutdown()
 
     async def _handle(self, request: web.Request) -> web.Response:
         try:
@@ -125,7 +129,8 @@ class RestApi:
         """The model is in use until the thread ends, also after the caller has closed the connection."""
         with self._manager.use(version) as servable:
             job = asyncio.get_running_loop().run_in_executor(
-                self._threads, lambda: servable.model.predict(body, timeout=self._timeout)
+                self._one_thread if len(body) > LARGE else self._threads,
+                lambda: servable.model.predict(body, timeout=self._timeout),
             )
             try:
                 return await asyncio.shield(job)

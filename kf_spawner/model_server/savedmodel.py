@@ -4,6 +4,7 @@ A model runs in a graph and session of its own, as in TF Serving: every signatur
 be called, calls from several threads run side by side, and `close` gives the memory back.
 """
 
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,8 @@ from typing import Any, cast
 import numpy as np
 
 from .errors import ServingError, invalid
-from .tensors import Spec, parse_request, to_arrays, to_json
-
-DEFAULT_SIGNATURE = "serving_default"
+from .second_process import LARGE, MANY, SecondProcess
+from .tensors import Spec, read, to_json
 
 
 @dataclass(frozen=True)
@@ -28,15 +28,18 @@ class Signature:
 
 
 class SavedModel:
-    """Loads on construction, which takes seconds: call it in a thread. Raises `ServingError`."""
+    """Loads on construction, which takes seconds: call it in a thread. Raises `ServingError`.
 
-    def __init__(self, path: Path) -> None:
+    `second` reads large bodies and writes large answers.
+    """
+
+    def __init__(self, path: Path, second: SecondProcess) -> None:
         # TensorFlow imports Keras for its optimizers, which is half of its import. A graph needs none of it.
         sys.modules.setdefault("keras", cast(ModuleType, None))
         import tensorflow as tf
 
         tf.get_logger().setLevel("ERROR")  # the loader's deprecation warning does not help a reader of the log
-        self._tf = tf
+        self._tf, self._second = tf, second
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             self._definitions = self._load(path)
@@ -52,17 +55,18 @@ class SavedModel:
                 "it has no signature to call: save it with tf.saved_model.save(model, path, signatures=...) "
                 "or, for Keras, with model.export(path)"
             )
+        # A search for garbage holds all threads while it walks TensorFlow's objects, which stay.
+        gc.collect()
+        gc.freeze()
 
     def predict(self, body: bytes, *, timeout: float) -> bytes:
         """A request's body -> the answer's. Blocks for at most `timeout` seconds; safe from several threads."""
-        request = parse_request(body)
-        name = request.signature_name or DEFAULT_SIGNATURE
-        signature = self.signatures.get(name)
-        if signature is None:
-            known = ", ".join(sorted(self.signatures))
-            raise invalid(f'Serving signature name: "{name}" not found in signature def; there are: {known}')
-        arrays = to_arrays(request, signature.specs)
-        return to_json(self._run(signature, arrays, timeout), rows=request.rows)
+        specs = {name: signature.specs for name, signature in self.signatures.items()}
+        name, rows, arrays = self._second.call(read, body, specs) if len(body) > LARGE else read(body, specs)
+        outputs = self._run(self.signatures[name], arrays, timeout)
+        if sum(array.size for array in outputs.values()) > MANY:
+            return self._second.call(to_json, outputs, rows)
+        return to_json(outputs, rows)
 
     def metadata(self) -> dict[str, Any]:
         """Each signature's definition by its name, in TF Serving's JSON."""

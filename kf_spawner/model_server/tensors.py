@@ -17,6 +17,7 @@ import numpy as np
 
 from .errors import ServingError, invalid
 
+DEFAULT_SIGNATURE = "serving_default"
 MAX_RANK = 32
 """Most dimensions of an input: the limit of NumPy's older versions, far more than any model has."""
 
@@ -36,6 +37,19 @@ class PredictRequest:
     signature_name: str
     rows: bool
     inputs: Any
+
+
+def read(body: bytes, signatures: Mapping[str, Mapping[str, Spec]]) -> tuple[str, bool, dict[str, np.ndarray]]:
+    """The signature that a body names, whether it is in row format, and the arrays to feed by input name.
+
+    `signatures` has the inputs of each. Raises `ServingError`.
+    """
+    request = parse_request(body)
+    name = request.signature_name or DEFAULT_SIGNATURE
+    if name not in signatures:
+        known = ", ".join(sorted(signatures))
+        raise invalid(f'Serving signature name: "{name}" not found in signature def; there are: {known}')
+    return name, request.rows, to_arrays(request, signatures[name])
 
 
 def parse_request(body: bytes) -> PredictRequest:
@@ -67,7 +81,7 @@ def to_arrays(request: PredictRequest, specs: Mapping[str, Spec]) -> dict[str, n
     return {name: _to_array(name, value, specs[name]) for name, value in values.items()}
 
 
-def to_json(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
+def to_json(outputs: Mapping[str, np.ndarray], rows: bool) -> bytes:
     """The answer's body. With one output its name is left out, as TF Serving does."""
     if not outputs:
         raise invalid("The signature has no outputs")

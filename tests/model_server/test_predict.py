@@ -210,6 +210,15 @@ async def test_a_body_over_the_limit_is_413(kinds: Server) -> None:
     assert await ok(kinds, "upper", instances=["still there"]) == ["STILL THERE"]
 
 
+async def test_a_large_body_and_answer_go_through_a_second_process(kinds: Server) -> None:
+    numbers = [number / 7 for number in range(40_000)]
+    assert await ok(kinds, "wide", inputs=numbers) == numbers
+    status, message = await refused(kinds, {"signature_name": "wide", "inputs": [*numbers, "x"]})
+    assert (status, "Failed to process input 'x'" in message) == (400, True)
+    threads = Path(f"/proc/{kinds.child.pid}/task").glob("*/children")
+    assert any(each.read_text().split() for each in threads)
+
+
 async def test_a_body_that_does_not_arrive_is_408(hasty: Server) -> None:
     host, port = hasty.url.split("/")[2].split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
