@@ -11,6 +11,7 @@ from kf_spawner.hub.config_folder import apply_folder
 from kf_spawner.hub.dashboard_service import add_dashboard
 from kf_spawner.hub.database import is_copied_before_upgrade, keep_private
 from kf_spawner.hub.login import AUTHENTICATORS
+from kf_spawner.hub.one_loop import keep_loop_free
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.proxy_routes import OrderedProxy
 from kf_spawner.k8s.names import HOME_MOUNT
@@ -90,3 +91,4 @@ c.KubeflowSpawner.poll_interval = 10  # seconds; a look into a cache, not a requ
 # More configuration of the deployment: the chart's values become such a folder.
 apply_folder(c, env.get("KF_CONFIG_DIR", ""))
 keep_private(c.JupyterHub.db_url)
+keep_loop_free()

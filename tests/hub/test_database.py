@@ -72,5 +72,6 @@ async def test_what_is_no_file_is_left_alone(url, tmp_path, monkeypatch):
 async def test_one_of_which_no_copy_is_made_is_left_to_the_administrator(monkeypatch, tmp_path, url, upgraded):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("KF_HUB_DB", url)
+    monkeypatch.setattr("kf_spawner.hub.one_loop.keep_loop_free", lambda: None)  # it changes the whole process
     config = PyFileConfigLoader(str(ROOT / "jupyterhub_config.py")).load_config()
     assert config.JupyterHub.upgrade_db is upgraded

@@ -20,6 +20,7 @@ from kf_spawner.kube.resources import (
     SERVICEACCOUNTS,
 )
 from tests.fixtures.hub import Browser
+from tests.fixtures.loop_time import cpu_of_process
 
 from .conftest import CPU_IMAGE, POLICY, failure, is_ready, limit, progress, stopped, until, whose
 
@@ -177,6 +178,21 @@ async def test_bad_options_by_rest_are_refused_and_nothing_is_made(node, browser
     # What was refused is not remembered: a start without options is one with defaults.
     status, text = await browser.api("POST", f"/users/{user}/server", {})
     assert status in (201, 202), text
+
+
+async def test_no_options_keep_the_hub_from_others(hub, node, browser, user, resources):
+    before = cpu_of_process(hub.child.pid)
+    status, text = await browser.api("POST", f"/users/{user}/server", {"cpu": "1" * 200_000 + "x"})
+    assert (status, "is not an amount" in text) == (400, True)
+    status, text = await browser.api(
+        "POST", f"/users/{user}/server", {f"option{number}": 1 for number in range(15_000)}
+    )
+    assert (status, len(text) < 20_000, "there is no such option" in text) == (400, True, True)
+    status, text = await browser.api("POST", f"/users/{user}/server", {"cpu": "1" * 300_000})
+    assert status >= 400, "a body of more than 256 KiB is not read"
+    assert "amount" not in text
+    assert cpu_of_process(hub.child.pid) - before < 3
+    assert await resources.is_untouched()
 
 
 async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, user, resources):
