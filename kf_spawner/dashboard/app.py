@@ -6,6 +6,7 @@ JUPYTERHUB_CLIENT_ID, JUPYTERHUB_SERVICE_NAME and JUPYTERHUB_SERVICE_PREFIX; `ju
 
 import asyncio
 import contextlib
+import gc
 import hashlib
 import hmac
 import logging
@@ -102,6 +103,8 @@ class Dashboard(Application):
         asyncio.run(self._run())
 
     async def _run(self) -> None:
+        gc.collect()
+        gc.freeze()  # a search for garbage would walk what the start has left, and hold the loop meanwhile
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

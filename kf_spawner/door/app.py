@@ -4,6 +4,7 @@ It follows endpoints, gives Traefik its configuration and runs Traefik as its ch
 """
 
 import asyncio
+import gc
 import json
 import logging
 import os
@@ -150,6 +151,8 @@ class DoorApp(Application):
         self.exit(asyncio.run(self._run(config)))
 
     async def _run(self, config: ClusterConfig) -> int:
+        gc.collect()
+        gc.freeze()  # a search for garbage would walk what the start has left, and hold the loop meanwhile
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -128,6 +129,8 @@ class OperatorApp(Application):
             self.exit(1)
 
     async def _run(self, config: ClusterConfig) -> None:
+        gc.collect()
+        gc.freeze()  # a search for garbage would walk what the start has left, and hold the loop meanwhile
         stopping = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

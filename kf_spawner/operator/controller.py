@@ -175,7 +175,9 @@ class Controller:
         uid, refusals = self._refusals.pop(key, ("", {}))
         pods, now = list(known.pods.values()), self._clock()
         late = late_nodes(pods, now)
-        plan = decide(
+        # In a thread: a job of thousands of replicas takes long, and meanwhile all others would wait.
+        plan = await asyncio.to_thread(
+            decide,
             job,
             pods,
             list(known.services.values()),
@@ -184,7 +186,7 @@ class Controller:
             lost_nodes=await find_lost(self._client, late) if late else (),
             refusals=refusals if uid == job["metadata"]["uid"] else {},
             gang=self._gang,
-            pod_groups=known.pod_groups.values(),
+            pod_groups=list(known.pod_groups.values()),
             claim_classes=self._claim_classes,
         )
         for event in plan.events:
