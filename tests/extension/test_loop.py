@@ -1,0 +1,70 @@
+"""Whatever a notebook asks for, the server's event loop goes on for the others: kernels, files and streams."""
+
+import pytest
+
+from kf_spawner.extension.endpoints import EndpointDefaults, Endpoints
+from kf_spawner.kube import Client
+from kf_spawner.tfjob.names import JOB_LABEL
+from kf_spawner.workloads.errors import RequestError
+from kf_spawner.workloads.jobs import JobDefaults, Jobs
+from tests.fixtures.canned_api import canned_api
+from tests.fixtures.loop_time import loop_is_never_held
+
+META = {"namespace": "kf-ada", "creationTimestamp": "2026-01-01T00:00:00Z"}
+
+
+class Cluster:
+    """Stands in for `OwnAccess`."""
+
+    namespace = "kf-ada"
+
+    def __init__(self, client: Client):
+        self._client = client
+
+    async def client(self) -> Client:
+        return self._client
+
+
+@pytest.fixture(scope="module")
+def api():
+    with canned_api() as running:
+        yield running
+
+
+OPTIONS = {
+    "types": {"replicas": {f"type{number}": 1 for number in range(9000)}},
+    "variables": {"env": {f"N{number}": "x" for number in range(9000)}},
+    "amounts": {"resources": {"cpu": "1" * 900_000 + "x", "memory": "e" * 900_000}},
+    "options": {f"option{number}": 1 for number in range(9000)},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+async def test_options_of_a_job(api, name):
+    program = {"name": "Wrong", "program": "print()", "image": "tf:1", **OPTIONS[name]}
+    async with api.client() as client:
+        jobs = Jobs(Cluster(client), JobDefaults(image=None, claim=None))
+        async with loop_is_never_held():
+            with pytest.raises(RequestError) as caught:
+                await jobs.create({"program": program})
+    assert caught.value.status == 400
+    assert len(caught.value.errors) <= 100
+
+
+async def test_a_list_of_many_jobs_and_pods(api):
+    jobs = [{"metadata": {**META, "name": f"job{number}", "uid": f"{number}"}} for number in range(1000)]
+    pods = [{"metadata": {**META, "name": "x", "labels": {JOB_LABEL: f"job{n % 1000}"}}} for n in range(4000)]
+    api.answers["GET", "/apis/kubeflow.org/v1/namespaces/kf-ada/tfjobs"] = {"items": jobs}
+    api.answers["GET", "/api/v1/namespaces/kf-ada/pods"] = {"items": pods}
+    async with api.client() as client, loop_is_never_held():
+        assert len(await Jobs(Cluster(client), JobDefaults(image=None, claim=None)).views()) == 1000
+
+
+async def test_a_folder_of_many_versions(api, tmp_path):
+    for number in range(4000):
+        (tmp_path / "model" / str(number)).mkdir(parents=True)
+    defaults = EndpointDefaults("i", "claim", str(tmp_path), "http://door", "http://door", "token")
+    async with api.client() as client, loop_is_never_held():
+        with pytest.raises(RequestError) as caught:
+            await Endpoints(Cluster(client), defaults, predict_timeout=1).create({"name": "x", "path": "model"})
+    assert caught.value.reason == "NoSavedModel"
