@@ -4,15 +4,14 @@ import gc
 
 from tornado.httpserver import HTTPServer
 
-MAX_BODY = 256 * 1024
-"""Bytes of a request's body. JupyterHub reads a body as JSON at once, and would take 100 MiB."""
+from .limits import MAX_BODY
 
 
 def keep_loop_free() -> None:
     """Call it before the hub makes its server, when its modules are there.
 
-    A larger body is answered with 400, and the connection is closed. A search for garbage does not walk what the
-    start has left: it would hold the loop for more than a tenth of a second.
+    The proxy refuses a body of more than MAX_BODY with 413; whoever asks the hub without it gets 400. A search for
+    garbage does not walk what the start has left: it would hold the loop for more than a tenth of a second.
     """
     HTTPServer.configure(None, max_body_size=MAX_BODY)
     gc.collect()

@@ -17,6 +17,7 @@ from kf_spawner.loopback import host_name
 from kf_spawner.serving import DOOR_TOKEN_HEADER
 
 from ..forwarded import FORWARDED_FOR, PROOF, proof
+from ..limits import MAX_BODY
 from .headers import is_web_socket, passed_on, set_web_socket
 from .routes import Route, Routes
 from .tunnel import join
@@ -35,9 +36,6 @@ ROUTES_TIMEOUT = 60.0
 HEAD_LIMIT = 64 * 1024
 """Bytes of a line of a request's or an answer's head: a browser's cookies are one."""
 
-HUB_LIMIT = 10 * 2**20
-"""Bytes of the body of a request to the hub, which has it in memory before it asks who the caller is."""
-
 ADDED = ("Content-Type", "Date", "Server")
 """Headers that aiohttp adds to an answer which has none."""
 
@@ -53,7 +51,7 @@ NOT_THE_DOOR = Refusal(403, "Only the door may ask the hub's proxy: open the doo
 NO_PATH = Refusal(400, "The target of a request must be a path that begins with a slash, in ASCII.")
 FOREIGN_NAME = Refusal(403, "Without a password, this platform answers at localhost and 127.0.0.1 only.")
 NO_LENGTH = Refusal(411, "No server runs at this path, and the hub takes no body without a Content-Length.")
-TOO_LARGE = Refusal(413, f"No server runs at this path, and the hub takes at most {HUB_LIMIT // 2**20} MiB.")
+TOO_LARGE = Refusal(413, f"No server runs at this path, and the hub takes at most {MAX_BODY // 1024} KiB.")
 
 
 def client() -> aiohttp.ClientSession:
@@ -281,7 +279,7 @@ def _hubs_refusal(request: web.Request) -> Refusal | None:
         return None
     if request.content_length is None:
         return NO_LENGTH
-    return TOO_LARGE if request.content_length > HUB_LIMIT else None
+    return TOO_LARGE if request.content_length > MAX_BODY else None
 
 
 def _refused(refusal: Refusal) -> web.Response:

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from kf_spawner.hub.proxy.forward import HUB_LIMIT
+from kf_spawner.hub.limits import MAX_BODY
 
 from .conftest import DOOR, Server
 from .raw import UPGRADE, ask
@@ -103,9 +103,9 @@ async def test_an_answer_before_the_body_has_come_passes(proxy, http):
 
 async def test_the_hub_is_asked_for_no_more_than_it_keeps_in_memory(proxy, http):
     """It reads a body before it asks who the caller is."""
-    async with http.post("/hub/login", data=io.BytesIO(bytes(HUB_LIMIT))) as answer:
+    async with http.post("/hub/login", data=io.BytesIO(bytes(MAX_BODY))) as answer:
         assert answer.status == 201
-    size = f"Content-Length: {HUB_LIMIT + 1}"
+    size = f"Content-Length: {MAX_BODY + 1}"
     assert (await ask(proxy.port, "/hub/login", size, "Connection: close", method="POST")).startswith("HTTP/1.1 413 ")
     chunked = await ask(proxy.port, "/hub/login", "Transfer-Encoding: chunked", "Connection: close", method="POST")
     assert chunked.startswith("HTTP/1.1 411 ")
