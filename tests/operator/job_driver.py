@@ -142,8 +142,9 @@ class JobDriver:
         self.client = await self._stack.enter_async_context(
             Client(load_config(self._kubeconfig), user_agent="job-driver")
         )
-        name = {"name": self.namespace}
-        await self.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": name})
+        # No user's namespace: an administrator allows jobs there.
+        metadata = {"name": self.namespace, "labels": {"kf-spawner.io/tfjobs": "baseline"}}
+        await self.client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         kinds = [TFJOBS, PODS, SERVICES, EVENTS, SERVICEACCOUNTS]
         self._informers = {
             kind.plural: await self._stack.enter_async_context(
