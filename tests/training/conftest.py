@@ -8,6 +8,7 @@ import pytest
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import NAMESPACES, NODES, SERVICEACCOUNTS
+from kf_spawner.spawner import manifests
 from tests.e2e import product as products
 from tests.e2e.kubectl import Kubectl
 
@@ -39,7 +40,7 @@ async def client(product: products.Product) -> AsyncIterator[Client]:
 async def jobs(product: products.Product, client: Client) -> AsyncIterator[Jobs]:
     """A namespace with a home volume, as a user has it."""
     name = f"kf-{uuid.uuid4().hex[:8]}"
-    await client.create(NAMESPACES, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    await client.create(NAMESPACES, manifests.namespace(name, user=name, labels={}, annotations={}))
     await eventually(lambda: client.get(SERVICEACCOUNTS, "default", name), "the namespace has an account")
     jobs = Jobs(client, name, product.home)
     await jobs.make_home()
