@@ -87,7 +87,9 @@ def test_labels_say_what_it_is(recipe, last_stage):
 def test_it_has_a_health_check_and_a_bill_of_materials(recipe, last_stage):
     (ports,) = [line.split()[1:] for line in last_stage if line.startswith("EXPOSE ")]
     (check,) = [line for line in last_stage if line.startswith("HEALTHCHECK ")]
-    assert any(check.endswith(f'CMD ["python3", "/opt/kf/health.py", "{port}"]') for port in ports)
+    # The image's own Python, where the first one on PATH is that of the user's packages.
+    python = "/opt/kf/python/bin/python3" if any(line.startswith("ENTRYPOINT") for line in last_stage) else "python3"
+    assert any(check.endswith(f'CMD ["{python}", "/opt/kf/health.py", "{port}"]') for port in ports)
     assert any(f'sbom.py {recipe.name} "$version"' in line and ">sbom.cdx.json" in line for line in last_stage)
 
 

@@ -42,8 +42,10 @@ def environment(tmp_path):
     folder = tmp_path / "python"
     folder.mkdir()
     (folder / "pyvenv.cfg").write_text("home = /usr/bin\nversion_info = 3.11.2\n")
-    for name, head in {"Flask_Thing": "License-Expression: MIT", "old": "License: BSD"}.items():
-        metadata = folder / "lib" / "python3.11" / "site-packages" / f"{name}-1.0.dist-info" / "METADATA"
+    packages = {"site-packages/Flask_Thing": "License-Expression: MIT", "pip/old": "License: BSD"}
+    for path, head in packages.items():
+        metadata = folder / "lib" / "python3.11" / f"{path}-1.0.dist-info" / "METADATA"
+        name = path.partition("/")[2]
         metadata.parent.mkdir(parents=True)
         metadata.write_text(f"Metadata-Version: 2.4\nName: {name}\nVersion: 1.0\n{head}\n\nWords: and more\n")
     return folder

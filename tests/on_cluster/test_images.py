@@ -217,9 +217,9 @@ async def test_the_door_opens(client: Client, namespace: str, kubectl: Kubectl, 
 async def test_a_server_starts_seeds_an_empty_home_and_is_healthy(
     client: Client, namespace: str, kubectl: Kubectl, image: str
 ):
-    """Without a hub: the same server, by itself."""
-    command = ["jupyter-lab", "--ip=0.0.0.0", "--no-browser"]
-    made = pod(namespace, image, command, KF_HOME_MOUNT="/home/jovyan", KF_HUB_VERSION="9.9.9")
+    """Without a hub: the same server, by itself, in the environment of its user's packages."""
+    made = pod(namespace, image, KF_HOME_MOUNT="/home/jovyan", KF_HUB_VERSION="9.9.9")
+    made["spec"]["containers"][0]["args"] = ["jupyter-lab", "--ip=0.0.0.0", "--no-browser"]
     await started(client, made, "Running")
 
     def inside(*words: str):
@@ -232,6 +232,10 @@ async def test_a_server_starts_seeds_an_empty_home_and_is_healthy(
     await until(health, lambda answer: answer["code"] == 0, patience=PATIENCE)
     assert {"examples", "work"} <= set(inside("ls", "/home/jovyan").stdout.split())
     assert inside("jupyter", "kernelspec", "list").stdout.count("kernels/") == 1
+    packages = inside("python", "-c", "import sys; print(sys.prefix)").stdout
+    assert packages.startswith(f"/home/jovyan/.kf-packages/{image}/python3.")
+    assert "No module named pip" in inside("/opt/kf/python/bin/python", "-m", "pip", "list").stderr
+    assert "tensorflow" in inside("pip", "list").stdout
     log = kubectl("logs", "-n", namespace, made["metadata"]["name"])
     said = log.stdout + log.stderr
     assert f"this image has kf_spawner {__version__}, and the hub that started it has 9.9.9" in said

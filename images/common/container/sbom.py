@@ -55,7 +55,7 @@ def python(environment: Path) -> Iterator[dict]:
             version = value.strip()
             purl = f"pkg:generic/python@{version}?arch={platform.machine()}"
             yield {"type": "application", "name": "python", "version": version, "purl": purl}
-    for metadata in environment.glob("lib/python*/site-packages/*.dist-info/METADATA"):
+    for metadata in environment.glob("lib/python*/*/*.dist-info/METADATA"):
         package = HeaderParser().parsestr(metadata.read_text(errors="replace"))
         name, version = package["Name"].lower().replace("_", "-"), package["Version"]
         part = {"type": "library", "name": name, "version": version, "purl": f"pkg:pypi/{name}@{version}"}

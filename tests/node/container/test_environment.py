@@ -22,7 +22,7 @@ from kf_spawner.localcluster.node.volume.tokens import ACCOUNT_MOUNT
 from tests.node.api_objects import NODE, bound_pod, client, create, new_namespace, node_client
 
 IMAGE = ImageEnvironment(
-    env={"PATH": "/home/jovyan/.local/bin:/opt/image/bin:/usr/bin", "PIP_PREFIX": "/home/jovyan/.local"},
+    env={"PATH": "/home/jovyan/.packages/bin:/opt/image/bin:/usr/bin", "PYTHONUSERBASE": "/home/jovyan/.packages"},
     entrypoint=["/opt/image/bin/tini", "--"],
     cmd=["start", "0.0.0.0"],
     workdir="/home/jovyan",
@@ -162,8 +162,8 @@ async def test_nothing_of_the_nodes_environment_leaks_but_what_the_machine_is(se
     assert "SECRET_OF_THE_NODE" not in env
     assert "KUBECONFIG" not in env
     assert (env["TZ"], env["SSL_CERT_FILE"]) == ("Europe/Berlin", "/etc/ca.crt")
-    assert set(env) <= {"TZ", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PATH", "PIP_PREFIX", "HOME", "HOSTNAME",
-                        "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "KUBERNETES_SERVICE_HOST",
+    assert set(env) <= {"TZ", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PATH", "PYTHONUSERBASE", "HOME",
+                        "HOSTNAME", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "KUBERNETES_SERVICE_HOST",
                         "KUBERNETES_SERVICE_PORT", "KUBERNETES_SERVICE_PORT_HTTPS"}  # fmt: skip
 
 
@@ -171,8 +171,8 @@ async def test_home_and_working_directory_are_the_volume_or_a_folder_of_the_cont
     home = str(server.home.host_path)
     spec = await built(server)
     assert (spec.env["HOME"], spec.cwd) == (home, home)
-    assert spec.env["PATH"] == f"{home}/.local/bin:/opt/image/bin:/usr/bin"
-    assert spec.env["PIP_PREFIX"] == f"{home}/.local"
+    assert spec.env["PATH"] == f"{home}/.packages/bin:/opt/image/bin:/usr/bin"
+    assert spec.env["PYTHONUSERBASE"] == f"{home}/.packages"
     below = await built(server, {"workingDir": "/home/jovyan/new/folder"})
     assert below.cwd == f"{home}/new/folder"
     assert (server.home.host_path / "new" / "folder").is_dir()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kf_spawner.localcluster.node.image.catalogue import load_catalogue
+from kf_spawner.localcluster.node.image.interpreters import Interpreter
 from kf_spawner.localcluster.node.image.store import Image, ImageStore
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -73,13 +74,21 @@ def test_dockerfile_installs_the_same_pins_and_overlays(spec, dockerfile):
 
 def test_dockerfile_runs_as_the_node_does(spec, dockerfile, tmp_path):
     store = ImageStore(IMAGES, tmp_path, ROOT / "kf_spawner")
-    image = Image(reference=spec.name, spec=spec, digest="0" * 64, path=tmp_path, layers={}, interpreters={})
+    pythons = {
+        item.folder: Interpreter(path="python", version=f"{item.pythons[0]}.1", machine="any")
+        for item in spec.environments
+    }
+    image = Image(reference=spec.name, spec=spec, digest="0" * 64, path=tmp_path, layers={}, interpreters=pythons)
     wanted = store.environment(image)
     line = next(line for line in dockerfile if line.startswith("ENV "))
-    env = dict(re.findall(r"(\w+)=(\S+)", line))
+    env = {name: value.replace("${PYTHON}", "3.11") for name, value in re.findall(r"(\w+)=(\S+)", line)}
     env.pop("NVIDIA_DRIVER_CAPABILITIES", None)  # what a container runtime must bring in; a process has it all
     assert env.pop("HOME") == wanted.home
-    assert env == wanted.env | {"PATH": wanted.env["PATH"].replace(str(tmp_path), "/opt/kf")}
+    assert env == {name: value.replace(str(tmp_path), "/opt/kf") for name, value in wanted.env.items()}
+    entrypoint = [word.replace(str(tmp_path), "/opt/kf") for word in wanted.entrypoint]
+    assert [line for line in dockerfile if line.startswith("ENTRYPOINT")] == (
+        [f"ENTRYPOINT {json.dumps(entrypoint)}"] if entrypoint else []
+    )
     assert f"CMD {json.dumps(wanted.cmd)}" in dockerfile
     assert f"WORKDIR {wanted.workdir}" in dockerfile
     assert "USER 1000:100" in dockerfile

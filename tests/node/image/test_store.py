@@ -1,14 +1,12 @@
 """Images as the node has them: references, why not, building from pins, and what stays on the disk."""
 
 import asyncio
-import base64
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -18,29 +16,15 @@ from kf_spawner.localcluster.node.image.catalogue import ImageError, load_catalo
 from kf_spawner.localcluster.node.image.interpreters import find_interpreter
 from kf_spawner.localcluster.node.image.progress import InstallProgress
 from kf_spawner.localcluster.node.image.store import ImageStore
+from tests.fixtures.wheels import make_wheel
 
 THIS_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-def make_wheel(folder: Path, name: str = "demo") -> str:
-    """A wheel with one module and one command; the requirement that pins it."""
-    files = {
-        f"{name}_headers/{name}.h": "int main();",
-        f"{name}.py": f"def main():\n    print('{name} says hello')\n",
-        f"{name}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{name}-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{name}-1.0.dist-info/entry_points.txt": f"[console_scripts]\n{name} = {name}:main\n",
-    }
-    rows = []
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        rows.append(f"{path},sha256={digest},{len(text)}")
-    files[f"{name}-1.0.dist-info/RECORD"] = "\n".join([*rows, f"{name}-1.0.dist-info/RECORD,,", ""])
-    wheel = folder / f"{name}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for path, text in files.items():
-            archive.writestr(path, text)
-    return f"{name} @ {wheel.as_uri()} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+def pinned_wheel(folder: Path) -> str:
+    """The requirement that pins a wheel with a module, a command and what nobody needs."""
+    wheel = make_wheel(folder, "demo", more={"demo_headers/demo.h": "int main();"})
+    return f"demo @ {wheel.as_uri()} --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
 
 
 class ImageFolders:
@@ -55,7 +39,7 @@ class ImageFolders:
         overlay.mkdir(parents=True)
         (overlay / "config.json").write_text("{}")
         self.describe("small")
-        (self.catalogue / "small" / "requirements.txt").write_text(make_wheel(root))
+        (self.catalogue / "small" / "requirements.txt").write_text(pinned_wheel(root))
 
     def describe(self, folder_name: str, **changes) -> None:
         folder = self.catalogue / folder_name
@@ -65,7 +49,13 @@ class ImageFolders:
             "files": ["../common"],
             "remove": ["bin/pydoc*", "lib/python*/site-packages/demo_headers"],
         } | changes.pop("environment", {})
-        content = {"name": folder_name, "gpu": False, "cmd": ["demo"], "environments": [environment]} | changes
+        content = {
+            "name": folder_name,
+            "gpu": False,
+            "kind": "notebook",
+            "cmd": ["demo"],
+            "environments": [environment],
+        } | changes
         (folder / "image.json").write_text(json.dumps(content))
 
     def store(self) -> ImageStore:
@@ -169,7 +159,7 @@ async def test_pull_builds_the_image(folders):
     assert lines[0].startswith("Building python, an environment of Python 3.")
     assert lines[-1] == "Assembling small"
     environment = store.environment(image)
-    assert (environment.entrypoint, environment.cmd) == ([], ["demo"])
+    assert environment.cmd == ["demo"]
     assert (image.path / "python/etc/jupyter/config.json").read_text() == "{}"
     assert not list((image.path / "python/bin").glob("pydoc*"))
     site = next((image.path / "python").glob("lib/python*/site-packages"))
@@ -181,11 +171,11 @@ async def test_pull_builds_the_image(folders):
         return subprocess.run(argv, env=env, cwd="/", capture_output=True, text=True, check=True).stdout.strip()
 
     script = str(image.path / "python/bin/demo")
-    assert run(script) == "demo says hello"
+    assert run(script) == "demo 1.0 says hello"
     python = str(image.path / "python/bin/python")
     assert run(python, "-c", "import kf_spawner; print(kf_spawner.__version__)") == "1.2.3"
     assert run(python, "-c", "import sys; print(sys.prefix)") == str(image.path / "python")
-    assert "/.local/lib/python" in run(python, "-c", "import sys; print(sys.path)")
+    assert f"/.kf-packages/small/python{THIS_PYTHON}" in run(python, "-c", "import site; print(site.getuserbase())")
 
 
 async def test_a_new_package_makes_a_new_image_of_the_same_layer(folders):
@@ -202,6 +192,67 @@ async def test_a_new_package_makes_a_new_image_of_the_same_layer(folders):
     assert len(list(first.path.glob("python/lib/python*/site-packages/kf_spawner/*"))) == 1
     modules = [next(image.path.glob("python/lib/python*/site-packages/demo.py")) for image in (first, second)]
     assert modules[0].samefile(modules[1])
+
+
+async def test_nobody_but_root_can_change_an_image(folders):
+    store = folders.store()
+    image = store.resolve("small")
+    await store.pull(image)
+    writable = [path for path in (image.path, *image.path.rglob("*")) if not path.is_symlink() and writes(path)]
+    assert writable == []
+    await asyncio.to_thread(as_nobody_special, f"build.remove_tree(build.Path({str(image.path)!r}))")
+    assert not image.path.exists()
+
+
+def writes(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o222)
+
+
+def as_nobody_special(code: str) -> None:
+    """Runs code with `build`, without what root may do more than another owner of the files."""
+    program = [sys.executable, "-c", f"from kf_spawner.localcluster.node.image import build; {code}"]
+    less = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"] if os.geteuid() == 0 else []
+    subprocess.run([*less, *program], check=True, timeout=60)
+
+
+def cut_out(image, module):
+    module.unlink()
+
+
+def put_in(image, module):
+    module.with_name("numpy.py").write_text("")
+
+
+def replace(image, module):
+    module.with_name("new").write_text(module.read_text() + "\n")
+    module.with_name("new").rename(module)
+
+
+def overwrite(image, module):
+    """The layer's file as well: it is the same one."""
+    module.write_text("broken")
+    cut_out(image, module)
+
+
+@pytest.mark.parametrize("change", [cut_out, put_in, replace, overwrite])
+async def test_an_image_that_was_changed_is_built_again(folders, change):
+    store = folders.store()
+    image = store.resolve("small")
+    await store.pull(image)
+    module = next(image.path.glob("python/lib/python*/site-packages/demo.py"))
+    module.parent.chmod(0o755)
+    module.chmod(0o644)
+    assert store.present(image)
+    text = module.read_text()
+    change(image, module)
+    assert not store.present(image)
+    lines = []
+    await store.pull(image, lines.append)
+    assert lines[0] == "small was changed on this machine; building it again"
+    assert store.present(image)
+    assert module.read_text() == text
+    assert not module.with_name("numpy.py").exists()
+    assert folders.on_disk() == sorted([image.path.name, image.layers["python"].name])
 
 
 async def test_two_pulls_at_once_build_once(folders):

@@ -48,7 +48,7 @@ class Puller:
             if error.reason != "InvalidImageName":
                 self._may_pull()
             raise
-        present = self._store.present(image)
+        present = await asyncio.to_thread(self._store.present, image)
         if present and self._policy != "Always":
             self._event("Normal", "Pulled", f'Container image "{self._reference}" already present on machine')
             return image

@@ -2,8 +2,8 @@
 
 A layer is a relocatable virtual environment. All images with the same pins and interpreter share it, because it
 takes minutes to build. An image consists of hard links to its layers, our package and the overlays; it takes a
-second or two. Both are built under a temporary name and renamed when complete. Knows nothing of references, pods or
-tags.
+second or two. Both are built under a temporary name and renamed when complete, then nobody changes them: their files
+are read-only, and what they hold is written down. Knows nothing of references, pods or tags.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from pathlib import Path
 import uv
 
 from .catalogue import EnvironmentSpec, ImageError
+from .contents import is_intact, protect_files, protect_folders, record, release_folders
 from .interpreters import Interpreter
 from .progress import InstallProgress
 
@@ -30,7 +31,6 @@ LOCK_POLL = 0.2
 TAIL_LINES = 12
 # No program of a user imports a test suite, and compiling them takes a third of the time.
 NOT_COMPILED = r"/(tests?|testing/data|idlelib)/"
-USER_SITE = "import site; site.addsitedir(site.getusersitepackages())\n"
 # The settings of another tool for its own Python must not change our builds.
 FOREIGN = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "UV_PROJECT", "UV_PYTHON")
 # pip's settings for a mirror or for certificates, for a user who has not set those of uv.
@@ -62,9 +62,9 @@ def build_environ(cache: Path, environ: Mapping[str, str]) -> dict[str, str]:
 async def build_layer(
     target: Path, spec: EnvironmentSpec, interpreter: Interpreter, *, cache: Path, progress: Progress
 ) -> None:
-    """Builds the environment of `spec` as `target`, unless it exists."""
+    """Builds the environment of `spec` as `target`, unless it is there as it was built."""
     async with file_lock(cache / "locks" / f"layer-{target.name}"):
-        if target.exists():
+        if await asyncio.to_thread(is_intact, target, thorough=True):
             return
         environ = build_environ(cache, os.environ)
         partial = target.with_name(f".partial-{target.name}")
@@ -76,15 +76,19 @@ async def build_layer(
         started = time.monotonic()
         install = InstallProgress(progress)
         command = [uv.find_uv_bin(), "pip", "sync", "--require-hashes", "--python", str(partial / "bin/python")]
+        if target.exists():
+            command.append("--no-cache")  # it was changed, and so were files of the cache: they are the same ones
         await run([*command, "--build-constraints", pins, pins], environ, cwd=cache, on_line=install.feed)
         progress(f"Installed {install.packages} packages in {time.monotonic() - started:.0f} s; compiling them")
         await asyncio.to_thread(prune, partial, spec.remove)
         for site in partial.glob("lib/python*/site-packages"):
-            (site / "kf_user_site.pth").write_text(USER_SITE)
+            set_pip_apart(partial, site)
             compiler = [str(partial / "bin/python"), "-m", "compileall", "-qq", "-j", "0", "-x", NOT_COMPILED]
             # Some packages contain files for other versions of Python: they do not compile, and nothing imports them.
-            await run([*compiler, str(site)], environ, cwd=cache, check=False)
-        partial.rename(target)
+            await run([*compiler, str(site.parent)], environ, cwd=cache, check=False)
+        await asyncio.to_thread(protect_files, partial)
+        await asyncio.to_thread(record, partial)
+        await asyncio.to_thread(put_in_place, partial, target)
 
 
 async def build_image(
@@ -100,8 +104,11 @@ async def build_image(
     for spec in specs:
         await run(["cp", "-al", str(layers[spec.folder]), str(partial / spec.folder)], dict(os.environ), cwd=cache)
         await asyncio.to_thread(dress, partial / spec.folder, spec, package)
+        await asyncio.to_thread(record, partial / spec.folder)
     (partial / LAYERS).write_text("\n".join(layer.name for layer in layers.values()))
-    partial.rename(target)
+    (partial / LAYERS).chmod(0o444)
+    await asyncio.to_thread(protect_folders, partial)
+    await asyncio.to_thread(put_in_place, partial, target)
 
 
 def dress(environment: Path, spec: EnvironmentSpec, package: Path) -> None:
@@ -114,8 +121,10 @@ def dress(environment: Path, spec: EnvironmentSpec, package: Path) -> None:
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 destination.unlink(missing_ok=True)
                 shutil.copyfile(source, destination)
+                destination.chmod(0o555 if os.access(source, os.X_OK) else 0o444)
     for site in environment.glob("lib/python*/site-packages"):
         shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+        protect_files(site / package.name)
 
 
 def prune(environment: Path, globs: Sequence[str]) -> None:
@@ -128,8 +137,32 @@ def prune(environment: Path, globs: Sequence[str]) -> None:
                 path.unlink()
 
 
+def set_pip_apart(environment: Path, site: Path) -> None:
+    """Moves pip to a folder that only the environments of users' own packages look into (kf_spawner.user_packages).
+
+    So no pip can change this environment, which all users share.
+    """
+    apart = site.with_name("pip")
+    for part in (*site.glob("pip"), *site.glob("pip-*.dist-info")):
+        apart.mkdir(exist_ok=True)
+        part.rename(apart / part.name)
+    for program in environment.glob("bin/pip*"):
+        program.unlink()
+
+
+def put_in_place(partial: Path, target: Path) -> None:
+    """Renames a finished `partial` to `target`, in the place of one that was changed. Programs in it run on."""
+    changed = target.with_name(f".changed-{target.name}")
+    remove_tree(changed)
+    with contextlib.suppress(FileNotFoundError):
+        target.rename(changed)
+    partial.rename(target)
+    remove_tree(changed)
+
+
 def remove_tree(path: Path) -> None:
     """Removes a folder if it exists."""
+    release_folders(path)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(path)
 

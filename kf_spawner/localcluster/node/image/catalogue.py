@@ -47,6 +47,8 @@ class ImageSpec:
     name: str
     folder: Path
     gpu: bool
+    notebook: bool
+    """Whether users work in it: it starts in the environment of a user's own packages."""
     container_only: str
     """Why only the Dockerfile can build the image; empty if the node can build it too."""
     cmd: tuple[str, ...]
@@ -73,6 +75,7 @@ def parse_image(content: Mapping[str, Any], *, folder: Path) -> ImageSpec:
         name=content["name"],
         folder=folder,
         gpu=content["gpu"],
+        notebook=content["kind"] == "notebook",
         container_only=content.get("container_only", ""),
         cmd=tuple(content["cmd"]),
         environments=tuple(

@@ -29,6 +29,11 @@ class Interpreter:
     machine: str
 
     @property
+    def minor(self) -> str:
+        """Such as 3.11."""
+        return self.version.rpartition(".")[0]
+
+    @property
     def identity(self) -> str:
         """Changes when environments of this interpreter must be built again."""
         return f"{os.path.realpath(self.path)} {self.version} {self.machine}"

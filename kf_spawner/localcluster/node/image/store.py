@@ -20,14 +20,17 @@ from kf_spawner.k8s.names import HOME_MOUNT
 
 from .build import LAYERS, Progress, build_image, build_layer, file_lock, remove_tree
 from .catalogue import EnvironmentSpec, ImageError, ImageSpec, load_catalogue, parse_reference
+from .contents import is_intact
 from .interpreters import Interpreter, find_interpreter
 
 log = logging.getLogger(__name__)
 
 __all__ = ["Image", "ImageEnvironment", "ImageError", "ImageStore"]
 
-LAYOUT = "1"
+LAYOUT = "2"
 """Part of every digest: raise it when the way to build an environment changes."""
+PACKAGES = ".kf-packages"
+"""Folder of the home volume. In it each image and Python has an environment for what its users install."""
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DAY = 24 * 3600.0
 IMAGE_KEPT = 1 * DAY
@@ -122,8 +125,8 @@ class ImageStore:
         )
 
     def present(self, image: Image) -> bool:
-        """Whether the image is complete on this machine."""
-        return image.path.is_dir()
+        """Whether the image is on this machine as it was built. Blocks for some 20 ms."""
+        return all(is_intact(image.path / item.folder) for item in image.spec.environments)
 
     def unavailable(self) -> dict[str, str]:
         """Image name -> the reason why this node cannot run it. Blocks for some 100 ms the first time."""
@@ -135,8 +138,11 @@ class ImageStore:
         `progress` gets a line now and then. Raises ImageError with the cause and a remedy.
         """
         async with file_lock(self.cache / "locks" / f"image-{image.digest[:12]}"):
-            if self.present(image):
+            if await asyncio.to_thread(self.present, image):
                 return
+            if image.path.exists():
+                log.warning("%s was changed; building it again", image.path)
+                progress(f"{image.name} was changed on this machine; building it again")
             try:
                 for spec in image.spec.environments:
                     interpreter = image.interpreters[spec.folder]
@@ -156,20 +162,24 @@ class ImageStore:
     def environment(self, image: Image) -> ImageEnvironment:
         """What a process needs to run in the image, which must be present. Records that the image is in use."""
         os.utime(image.path)
-        programs = [str(image.path / item.folder / "bin") for item in image.spec.environments]
-        path = [f"{HOME_MOUNT}/.local/bin", *programs]
-        return ImageEnvironment(
-            env={
-                "PATH": ":".join([*path, SYSTEM_PATH]),
-                "LANG": "C.UTF-8",
-                # pip installs into the home volume of the user, because all users share the environments.
-                "PIP_PREFIX": f"{HOME_MOUNT}/.local",
+        path = [str(image.path / item.folder / "bin") for item in image.spec.environments]
+        env = {"LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1"}
+        entrypoint = []
+        if image.spec.notebook:
+            first = image.spec.environments[0].folder
+            packages = f"{HOME_MOUNT}/{PACKAGES}/{image.name}/python{image.interpreters[first].minor}"
+            path = [f"{packages}/bin", *path, f"{HOME_MOUNT}/.local/bin"]
+            env |= {
+                "PYTHONUSERBASE": packages,
+                "KF_IMAGE_PREFIX": str(image.path / first),
                 "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-                "PYTHONUNBUFFERED": "1",
                 # A home volume outlives images: kernels in it must not hide those of the image.
                 "JUPYTER_PREFER_ENV_PATH": "1",
-            },
-            entrypoint=[],
+            }
+            entrypoint = [str(image.path / first / "bin" / "python"), "-I", "-m", "kf_spawner.user_packages"]
+        return ImageEnvironment(
+            env={"PATH": ":".join([*path, SYSTEM_PATH]), **env},
+            entrypoint=entrypoint,
             cmd=list(image.spec.cmd),
             workdir=HOME_MOUNT,
             home=HOME_MOUNT,
