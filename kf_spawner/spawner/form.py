@@ -38,6 +38,7 @@ def render(
         "gpus": "0",
         "home": options.OWN_HOME if limits.home else options.NO_HOME,
         "home_size": limits.home_size,
+        "packages": options.OWN_PACKAGES,
         **{name: str(value) for name, value in values.items() if name in options.FIELDS and value is not None},
     }
     html: str = _template().render(

@@ -17,6 +17,8 @@ from .cluster_facts import ClusterFacts
 
 OWN_HOME = "own"
 NO_HOME = "none"
+OWN_PACKAGES = "own"
+NO_PACKAGES = "none"
 _SMALLEST_HOME = Fraction(100 * 1024**2)  # bytes; less is a forgotten unit
 
 
@@ -53,10 +55,12 @@ class Options:
     gpus: int
     home: bool
     home_size: str
+    packages: bool
+    """Whether kernels and terminals use what the user has installed."""
 
 
 T = TypeVar("T")
-FIELDS = ("image", "cpu", "memory", "gpus", "home", "home_size")
+FIELDS = ("image", "cpu", "memory", "gpus", "home", "home_size", "packages")
 
 
 class _Refused(Exception):
@@ -113,10 +117,11 @@ def validate(
     gpus = read("gpus", lambda value: _gpus(value, image, facts, limits))
     home = read("home", lambda value: _home(value, facts, limits, home_claim))
     home_size = read("home_size", lambda value: _home_size(value, home, facts, limits, home_claim))
+    packages = read("packages", _packages)
     errors += _missing_claims(facts, limits)
     if errors or image is None or cpu is None or memory is None or home_size is None:
         raise WrongInput(errors)
-    return Options(image, cpu, memory, gpus or 0, bool(home), home_size)
+    return Options(image, cpu, memory, gpus or 0, bool(home), home_size, bool(packages))
 
 
 def _image(value: object, catalogue: tuple[Image, ...], facts: ClusterFacts, limits: Limits) -> Image:
@@ -200,6 +205,12 @@ def _home_size(value: object, home: bool | None, facts: ClusterFacts, limits: Li
         raise _Refused(f"{text} is more than the {limits.max_home_size} that a home volume may have: ask for less")
     _check_storage(facts, limits)
     return text
+
+
+def _packages(value: object) -> bool:
+    if value not in (None, OWN_PACKAGES, NO_PACKAGES):
+        raise _Refused(f"{shown(value)} is not a choice: give {OWN_PACKAGES!r} or {NO_PACKAGES!r}")
+    return value != NO_PACKAGES
 
 
 def _check_storage(facts: ClusterFacts, limits: Limits) -> None:

@@ -77,6 +77,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         self._accepted: dict[str, Any] = {}
         self._tried: tuple[Mapping[str, object], tuple[FieldError, ...]] | None = None
         self._own_home = False
+        self._own_packages = True
         self._configured = (_listed(self.volumes), _listed(self.volume_mounts))
         self._token_secret = ""
         self.namespace = naming.user_namespace(self.user.name)
@@ -191,6 +192,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         if chosen.gpus:
             self.extra_resource_limits[GPU] = str(chosen.gpus)
         self._own_home = chosen.home
+        self._own_packages = chosen.packages
         self.storage_capacity = chosen.home_size
         self.volumes, self.volume_mounts = self._volumes()
 
@@ -218,6 +220,8 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
         env["KF_JOB_HOME"] = (self.home_mount or HOME_MOUNT).lstrip("/")
         if self._own_home:
             env["KF_HOME_CLAIM"] = self.pvc_name
+        if not self._own_packages:
+            env["KF_PACKAGES"] = options.NO_PACKAGES
         if self.model_server_image:
             env["KF_MODEL_SERVER_IMAGE"] = self.model_server_image
         if self.serving_url:

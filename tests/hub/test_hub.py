@@ -90,6 +90,7 @@ async def test_a_start_makes_exactly_what_was_asked_for(node, browser, user, res
         "KF_HOME_MOUNT": "/home/jovyan",
         "KF_JOB_HOME": "home/jovyan",
         "KF_HOME_CLAIM": resources.claim_name,
+        "KF_PACKAGES": None,
         "KF_HUB_VERSION": __version__,
         "KF_IMAGE": container["image"],
         "KF_MODEL_SERVER_IMAGE": "kf-spawner/model-server:0.1.0",
@@ -207,13 +208,18 @@ async def test_the_last_choice_is_remembered_but_not_what_failed(node, browser, 
     assert "checked" in page.partition('id="home-none"')[2].partition(">")[0]
 
 
-async def test_without_a_home_volume_the_home_is_the_pods_own(node, browser, user, resources):
-    await browser.submit(user, image=CPU_IMAGE, home="none")
+async def test_without_a_home_volume_or_packages(node, browser, user, resources):
+    """The home is the pod's own; the form's last choice is shown again."""
+    await browser.submit(user, image=CPU_IMAGE, home="none", packages="none")
     await until(lambda: is_ready(browser, user))
     assert await resources.claim() is None
     pod = await resources.pod()
     assert {"name": "workspace", "emptyDir": {}} in pod["spec"]["volumes"]
-    assert "KF_HOME_CLAIM" not in [variable["name"] for variable in pod["spec"]["containers"][0]["env"]]
+    environment = {variable["name"]: variable.get("value") for variable in pod["spec"]["containers"][0]["env"]}
+    assert "KF_HOME_CLAIM" not in environment
+    assert environment["KF_PACKAGES"] == "none"
+    await stopped(browser, user)
+    assert "checked" in (await browser.form(user)).partition('id="packages"')[2].partition(">")[0]
 
 
 FAILURES = [

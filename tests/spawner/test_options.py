@@ -39,13 +39,14 @@ def problems(asked, **kwargs):
 
 def test_nothing_asked_for_gives_the_defaults():
     chosen = validate({})
-    assert chosen == options.Options(CPU_IMAGE, "500m", "1Gi", 0, True, "10Gi")
+    assert chosen == options.Options(CPU_IMAGE, "500m", "1Gi", 0, True, "10Gi", True)
 
 
 def test_everything_asked_for_is_given():
     asked = {"image": "tf-gpu", "cpu": "1.5", "memory": "2Gi", "gpus": "2", "home": "own", "home_size": "20Gi"}
+    asked["packages"] = "none"
     chosen = validate(asked, facts=CLUSTER)
-    assert chosen == options.Options(GPU_IMAGE, "1.5", "2Gi", 2, True, "20Gi")
+    assert chosen == options.Options(GPU_IMAGE, "1.5", "2Gi", 2, True, "20Gi", False)
 
 
 @pytest.mark.parametrize(
@@ -90,6 +91,7 @@ BAD = [
     ("home_size", {"home_size": "10"}, ["10 is 10 bytes", "10Gi"]),
     ("home_size", {"home_size": "0"}, ["too small"]),
     ("home_size", {"home": "none", "home_size": "10Gi"}, ["no home volume", "leave it out"]),
+    ("packages", {"packages": "old"}, ["'old'", "'own' or 'none'"]),
     ("profile", {"profile": "x"}, ["no such option", "image, cpu, memory"]),
     ("extra_resource_limits", {"extra_resource_limits": "{}"}, ["no such option"]),
     ("image_pull_secrets", {"image_pull_secrets": []}, ["no such option"]),
