@@ -107,7 +107,7 @@ def test_an_upgrade_brings_the_definition_of_jobs_up_to_date(helm, kubectl):
 def test_a_z2jh_file_installs(helm, kubectl, z2jh):
     helm.run("install", RELEASE, str(CHART), values=z2jh)
     assert "registry.example.com/teaching" in kubectl("get", "daemonset", "continuous-image-puller", "-o", "yaml")
-    assert len(secrets(kubectl)) == 4
+    assert len(secrets(kubectl)) == 5
     helm.run("uninstall", RELEASE)
     kubectl("delete", "crd", "tfjobs.kubeflow.org")
 
