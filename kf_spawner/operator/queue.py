@@ -84,7 +84,7 @@ class WorkQueue:
 
     def done(self, key: str) -> None:
         self._running.discard(key)
-        if key in self._wanted:
+        if key in self._wanted and not self._closed:
             self._put(key)
 
     def close(self) -> None:

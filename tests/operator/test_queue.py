@@ -98,3 +98,13 @@ async def test_closing_ends_all_workers(queue):
     queue.add("a")
     with pytest.raises(QueueClosed):
         await queue.get()
+
+
+async def test_a_key_that_is_wanted_again_while_it_closes_does_not_come(queue):
+    queue.add("a")
+    assert await queue.get() == "a"
+    queue.add("a")
+    queue.close()
+    queue.done("a")
+    with pytest.raises(QueueClosed):
+        await queue.get()
