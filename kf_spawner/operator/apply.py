@@ -42,7 +42,7 @@ class Outcome(NamedTuple):
 
 
 class Made(NamedTuple):
-    """The children that the API server refused, by name; how many were made now, and how many were there already."""
+    """The children that the API server refused, by name; how many were made now, and how many are now known of."""
 
     refusals: dict[str, Refusal]
     new: int
@@ -171,7 +171,7 @@ class Applier:
                     raise result
                 elif result:
                     made.append(name)
-                elif result is False:
+                elif result is False and kind != CLAIM:  # a claim is found again at each try, and is no progress
                     found += 1
             self._tell(job, f"SuccessfulCreate{kind}", f"Created {kind.lower()}", made)
             new += len(made)
@@ -180,10 +180,15 @@ class Applier:
     async def _create(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool | None:
         """True: created; False: it existed already; None: its namespace ends, and the job with it."""
         kind = manifest["kind"]
+        if kind == CLAIM:  # a quota that is full would refuse it before the API server says that it exists
+            existing = await self._find(kind, manifest["metadata"]["name"], job["metadata"]["namespace"])
+            if existing is not None:
+                return await self._take(key, job, manifest, existing)
         try:
             child = await self._client.create(self._resources[kind], manifest)
         except AlreadyExists:
-            return await self._take_existing(key, job, manifest)
+            existing = await self._find(kind, manifest["metadata"]["name"], job["metadata"]["namespace"])
+            return await self._take(key, job, manifest, existing)
         except (Invalid, Forbidden) as error:
             if _is_namespace_ending(error):
                 return None
@@ -203,9 +208,10 @@ class Applier:
             self._unseen[child["metadata"]["uid"]] = (key, kind, child, self._clock())
         self._view.wrote_child(key, kind, child)
 
-    async def _take_existing(self, key: str, job: dict[str, Any], manifest: dict[str, Any]) -> Refusal | bool:
+    async def _take(
+        self, key: str, job: dict[str, Any], manifest: dict[str, Any], existing: dict[str, Any] | None
+    ) -> Refusal | bool:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
-        existing = await self._find(kind, name, job["metadata"]["namespace"])
         if existing is None or existing["metadata"].get("deletionTimestamp"):
             return Refusal(f"the {kind.lower()} {name} of before is still being deleted")
         taken = await self._adopter.take(job, existing, manifest)

@@ -12,15 +12,15 @@ from datetime import UTC, datetime, timedelta
 
 from kf_spawner.k8s import times
 from kf_spawner.k8s.resources import Resource
-from kf_spawner.kube import AlreadyExists, ApiError, Conflict, NotFound, Unreachable
-from kf_spawner.kube.resources import NODES, PODS, SERVICES
+from kf_spawner.kube import AlreadyExists, ApiError, Conflict, Forbidden, NotFound, Unreachable
+from kf_spawner.kube.resources import CLAIMS, NODES, PODS, SERVICES
 from kf_spawner.operator.controller import Controller
 from kf_spawner.operator.metrics import Metrics
 from kf_spawner.tfjob.names import INDEX_LABEL, KIND, TYPE_LABEL
 from kf_spawner.tfjob.pods import node_of, phase
 from kf_spawner.tfjob.status import is_finished
 
-POD, SERVICE, NODE = PODS.kind, SERVICES.kind, NODES.kind
+POD, SERVICE, NODE, CLAIM = PODS.kind, SERVICES.kind, NODES.kind, CLAIMS.kind
 GRACE = 30
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LONG = 10_000
@@ -43,6 +43,7 @@ class Api:
         self.moment = 0.0  # seconds since EPOCH
         self.refusal: type[ApiError] | None = None  # the answer to the creation of any pod, as with a quota
         self.refused: set[str] = set()  # owners of refused pods
+        self.quota: dict[str, int] = {}  # by kind, how many objects there may be
         self._versions = itertools.count(1)
 
     def now(self) -> datetime:
@@ -184,6 +185,8 @@ class SimulatedClient:
     async def create(self, resource: Resource, obj: dict) -> dict:
         await self._request()
         name = obj["metadata"]["name"]
+        if len(self.api.of(resource.kind)) >= self.api.quota.get(resource.kind, LONG):  # admission comes first
+            raise Forbidden(403, "Forbidden", f"exceeded quota of {resource.kind}s")
         if (resource.kind, name) in self.api.objects:
             raise AlreadyExists(409, "AlreadyExists", name)
         if resource == PODS:

@@ -20,9 +20,9 @@ from kf_spawner.tfjob.plan import SLICE
 from kf_spawner.tfjob.pods import node_of
 from kf_spawner.tfjob.pods import phase as phase_of
 from kf_spawner.tfjob.status import is_finished
-from tests.operator.simulation import POD, SERVICE, Api, SimulatedOperator, owner_of, task_of
+from tests.operator.simulation import CLAIM, POD, SERVICE, Api, SimulatedOperator, owner_of, task_of
 from tests.operator.state_machine import NODES, JobMachine
-from tests.tfjob.builders import job
+from tests.tfjob.builders import claim, job
 
 # The same sequences each time; new random ones each time if their number is given.
 GIVEN = os.environ.get("KF_SEQUENCES")
@@ -260,6 +260,33 @@ def test_a_large_job_that_a_quota_stops_is_not_tried_without_pause(operator):
     operator.pass_time(61)
     operator.take_turns(limit=10)
     assert len(operator.api.of(POD)) == 2 * SLICE + 3
+
+
+def with_claims(count: int) -> dict:
+    spec = job(Worker=count)
+    spec["spec"]["tfReplicaSpecs"]["Worker"]["volumeClaimTemplates"] = [claim("data")]
+    return spec
+
+
+def test_a_replica_is_made_again_with_its_claim_though_the_quota_of_claims_is_full(operator):
+    operator.api.quota = {CLAIM: 1}
+    operator.api.put(KIND, with_claims(1))
+    see_all(operator)
+    operator.take_turns(limit=5)
+    operator.api.remove(POD, "mnist-worker-0")
+    see_all(operator)
+    operator.take_turns(limit=5)
+    assert operator.api.of(POD)
+
+
+def test_claims_that_exist_are_no_progress_of_a_large_job_without_pods(operator):
+    operator.api.put(KIND, with_claims(2 * SLICE))
+    operator.api.refusal = Forbidden
+    see_all(operator)
+    operator.take_turns(limit=10)
+    for _ in range(3):
+        operator.pass_time(61)
+        assert operator.take_turns(limit=10) == 1
 
 
 TestJobSequences = pytest.mark.timeout(900)(CheckedJobMachine.TestCase)
