@@ -33,7 +33,7 @@ AT_ONCE = 1
 class Outcome(NamedTuple):
     """The children that the API server refused, by name; `is_told`: the status is written where it had to be.
 
-    `got_on`: a child was made or deleted, so what is left of a partial plan can follow at once.
+    `got_on`: a child was made, adopted, released or deleted, so what is left of a partial plan can follow at once.
     """
 
     refusals: dict[str, Refusal]
@@ -71,7 +71,8 @@ class Applier:
     async def carry_out(self, key: str, job: dict[str, Any], plan: Plan) -> Outcome:
         """Raises ApiError if a later try may succeed."""
         if plan.adopt or plan.release:
-            return Outcome(await self._adopter.carry_out(key, job, plan))
+            refusals = await self._adopter.carry_out(key, job, plan)
+            return Outcome(refusals, got_on=bool(plan.names - refusals.keys()))
         if _may_wait(job, plan):
             return await self._begin(key, job, plan)
         writing = self._write_status(key, job, plan)

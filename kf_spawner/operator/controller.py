@@ -14,13 +14,13 @@ from kf_spawner.kube.nodes import find_lost
 from kf_spawner.kube.resources import PODS, SERVICES
 from kf_spawner.tfjob import ownership
 from kf_spawner.tfjob.names import SELECTOR, TFJOBS
-from kf_spawner.tfjob.plan import Refusal
+from kf_spawner.tfjob.plan import Plan, Refusal
 from kf_spawner.tfjob.podgroup import Gang
 from kf_spawner.tfjob.podgroup import digest as digest_of_group
 from kf_spawner.tfjob.pods import digest, late_nodes
 from kf_spawner.tfjob.reconcile import decide
 
-from .apply import UNSEEN_AFTER, Applier, pod_groups_of
+from .apply import UNSEEN_AFTER, Applier, Outcome, pod_groups_of
 from .metrics import Metrics
 from .queue import QueueClosed, WorkQueue
 from .trim import trim_pod, trim_service
@@ -173,6 +173,7 @@ class Controller:
             self._refusals.pop(key, None)
             return
         uid, refusals = self._refusals.pop(key, ("", {}))
+        refusals = refusals if uid == job["metadata"]["uid"] else {}
         pods, now = list(known.pods.values()), self._clock()
         late = late_nodes(pods, now)
         # In a thread: a job of thousands of replicas takes long, and meanwhile all others would wait.
@@ -184,7 +185,7 @@ class Controller:
             now=now,
             cluster_domain=self._cluster_domain,
             lost_nodes=await find_lost(self._client, late) if late else (),
-            refusals=refusals if uid == job["metadata"]["uid"] else {},
+            refusals=refusals,
             gang=self._gang,
             pod_groups=list(known.pod_groups.values()),
             claim_classes=self._claim_classes,
@@ -192,16 +193,21 @@ class Controller:
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})
         outcome = await self._applier.carry_out(key, job, plan)
-        if not outcome.is_told or (plan.is_partial and outcome.got_on):
+        refused = outcome.refusals
+        if plan.is_partial:  # what this plan did not try is still refused, and its turn is before the rest
+            refused = {name: said for name, said in refusals.items() if name not in plan.names} | refused
+        if refused:
+            self._refusals[key] = (job["metadata"]["uid"], refused)
+        self._queue_again(key, plan, outcome)
+
+    def _queue_again(self, key: str, plan: Plan, outcome: Outcome) -> None:
+        is_final = any(refusal.final for refusal in outcome.refusals.values())
+        if not outcome.is_told or is_final or (plan.is_partial and outcome.got_on):
             self._queue.add(key)
+        elif outcome.refusals:
+            self._queue.retry(key)
         if not outcome.refusals:
             self._queue.forget(key)
-        else:
-            self._refusals[key] = (job["metadata"]["uid"], outcome.refusals)
-            if any(refusal.final for refusal in outcome.refusals.values()):
-                self._queue.add(key)
-            else:
-                self._queue.retry(key)
         if plan.requeue_after is not None:
             self._queue.add_after(key, plan.requeue_after)
 

@@ -70,7 +70,7 @@ class Plan:
     `replace`: objects as they are to be, with the resourceVersion of what they take the place of.
     `counted` names counters to raise with the status: created, successful, failed, restarted.
     `requeue_after` is in seconds from `now`; None: nothing to do until something changes.
-    `is_partial`: there is more to make or to delete than this plan has.
+    `is_partial`: there is, or may be, more to do than this plan has.
     """
 
     adopt: tuple[Adoption, ...] = ()
@@ -84,6 +84,12 @@ class Plan:
     requeue_after: float | None = None
     delete_job: bool = False
     is_partial: bool = False
+
+    @property
+    def names(self) -> set[str]:
+        """The children that it makes, adopts or releases."""
+        made = {manifest["metadata"]["name"] for manifest in self.create}
+        return made | {adoption.name for adoption in (*self.adopt, *self.release)}
 
 
 class Reconciliation:
@@ -107,7 +113,7 @@ class Reconciliation:
         self.services = {item["metadata"]["name"]: item for item in services if is_ours(item, job)}
         self.pod_groups = {item["metadata"]["name"]: item for item in pod_groups if is_ours(item, job)}
         self._fresh: list[Making] = []
-        self._refused: list[Making] = []
+        self._refused: list[tuple[int, Making]] = []
         self.replace: list[dict[str, Any]] = []
         self.delete: dict[str, Child] = {}
         self.events: list[Event] = []
@@ -115,9 +121,15 @@ class Reconciliation:
         self.wake: list[float] = []
         self.delete_job = False
 
-    def make(self, making: Making, *, is_refused: bool = False) -> None:
-        """Plans children that `making` will return. `is_refused`: the API server refused one of them before."""
-        (self._refused if is_refused else self._fresh).append(making)
+    def make(self, making: Making, *, refused: int | None = None) -> None:
+        """Plans children that `making` will return.
+
+        `refused`: the API server refused one of them before; those with the lowest numbers are tried next.
+        """
+        if refused is None:
+            self._fresh.append(making)
+        else:
+            self._refused.append((refused, making))
 
     def note_created(self) -> None:
         message = f"{KIND} {self.name} is created."
@@ -226,17 +238,18 @@ class Reconciliation:
         changed = self.status != self.before
         if changed:
             self.status["lastReconcileTime"] = times.text(self.now)
+        refused = [making for _, making in sorted(self._refused, key=lambda entry: entry[0])]
         return Plan(
             status=self.status if changed else None,
             # What was refused is tried again beside the rest, which it must not hold up.
-            create=tuple(child for making in (*first(self._refused), *first(self._fresh)) for child in making()),
+            create=tuple(child for making in (*first(refused), *first(self._fresh)) for child in making()),
             replace=tuple(self.replace),
             delete=first(list(self.delete.values())),
             events=tuple(self.events),
             counted=tuple(self.counted),
             requeue_after=min(self.wake, default=None),
             delete_job=self.delete_job,
-            is_partial=max(map(len, (self._fresh, self._refused, self.delete))) > SLICE,
+            is_partial=max(len(self._fresh), len(refused), len(self.delete)) > SLICE,
         )
 
 

@@ -110,7 +110,7 @@ def keep_group(
     held = reconciliation.pod_groups.get(spec.name)
     if held is None:
         refusal = refusals.get(spec.name)
-        reconciliation.make(lambda: [gang.group(reconciliation.job, spec)], is_refused=refusal is not None)
+        reconciliation.make(lambda: [gang.group(reconciliation.job, spec)], refused=0 if refusal else None)
         if refusal:
             message = f"PodGroup {spec.name} cannot be created: {refusal.message}"
             return GroupState(False, Trouble("TFJobCreateRefused", message), refusal.final)

@@ -13,7 +13,7 @@ from . import pods as pod_status
 from .children import Children
 from .defaults import ALWAYS, NEVER, ON_FAILURE, JobSpec, Replica
 from .names import child_name, task_name
-from .plan import Event, Reconciliation, Refusal
+from .plan import Event, Making, Reconciliation, Refusal
 from .podgroup import GroupState
 from .pods import Trouble
 from .status import CREATE_REFUSED
@@ -43,6 +43,7 @@ class Replicas:
         self, reconciliation: Reconciliation, spec: JobSpec, children: Children, refusals: Mapping[str, Refusal]
     ):
         self.reconciliation, self.spec, self.children, self.refusals = reconciliation, spec, children, refusals
+        self._turns = {name: turn for turn, name in enumerate(refusals)}
         self.counts = {replica.type: {"active": 0, "succeeded": 0, "failed": 0} for replica in spec.replicas}
         self.done: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
         self.running: dict[str, set[int]] = {replica.type: set() for replica in spec.replicas}
@@ -98,7 +99,7 @@ class Replicas:
         if memory:
             self.tasks[task] = memory
         if pod is not None and name not in self.reconciliation.services:
-            self.reconciliation.make(lambda: [self.children.service(replica, index)])
+            self._plan(name, lambda: [self.children.service(replica, index)], {name: name})
 
     def _take_pod(
         self, replica: Replica, index: int, pod: dict[str, Any], phase: str, memory: dict[str, Any]
@@ -218,13 +219,20 @@ class Replicas:
         if wait > 0:
             self.reconciliation.wake.append(wait)
             return
-        refusals = self._refusals_of(replica, index)
-        self.reconciliation.make(lambda: self._manifests(replica, index, memory), is_refused=bool(refusals))
+        name = child_name(self.spec.name, replica.type, index)
+        self._plan(name, lambda: self._manifests(replica, index, memory), self._children_of(replica, index))
         if replica.template["spec"].get("restartPolicy") and POLICY_OVERWRITTEN not in self.reconciliation.events:
             self.reconciliation.events.append(POLICY_OVERWRITTEN)
-        for child, refusal in refusals:
-            trouble = Trouble(CREATE_REFUSED, f"{child} cannot be created: {quota.in_words(refusal.message)}")
-            self.troubles.setdefault(child_name(self.spec.name, replica.type, index), trouble)
+
+    def _plan(self, name: str, making: Making, children: Mapping[str, str]) -> None:
+        """Plans what `making` makes for the replica `name`; `children`: what to call each of them, by name."""
+        refused = [child for child in children if child in self.refusals]
+        self.reconciliation.make(making, refused=min((self._turns[child] for child in refused), default=None))
+        for child in refused:
+            refusal = self.refusals[child]
+            said = f"{children[child]} cannot be created: {quota.in_words(refusal.message)}"
+            trouble = Trouble(CREATE_REFUSED, said)
+            self.troubles.setdefault(name, trouble)
             self.refused = self.refused or (trouble if refusal.final else None)
 
     def _manifests(self, replica: Replica, index: int, memory: dict[str, Any]) -> list[dict[str, Any]]:
@@ -233,19 +241,17 @@ class Replicas:
             made.append(self.children.service(replica, index))
         return [*made, self.children.pod(replica, index, avoid=memory.get("nodes") or ())]
 
-    def _refusals_of(self, replica: Replica, index: int) -> list[tuple[str, Refusal]]:
-        """What the API server refused of this replica: the child, for a claim with the field that it comes from."""
+    def _children_of(self, replica: Replica, index: int) -> dict[str, str]:
+        """What to call each child of this replica, by name: a claim with the field that it comes from."""
         if not self.refusals:
-            return []
+            return {}
         field = f"spec.tfReplicaSpecs.{replica.type}.volumeClaimTemplates"
         claims = {
             name: f"{field}[{number}]: {name}"
             for number, name in enumerate(self.children.claim_names(replica, index))
         }
         name = child_name(self.spec.name, replica.type, index)
-        return [
-            (said, self.refusals[child]) for child, said in {**claims, name: name}.items() if child in self.refusals
-        ]
+        return {**claims, name: name}
 
     def _restart_wait(self, memory: dict[str, Any]) -> float:
         """The first restart is immediate; each further one waits twice as long as the one before."""

@@ -43,6 +43,8 @@ class Api:
         self.moment = 0.0  # seconds since EPOCH
         self.refusal: type[ApiError] | None = None  # the answer to the creation of any pod, as with a quota
         self.refused: set[str] = set()  # owners of refused pods
+        self.refuses: Callable[[dict], bool] = lambda _pod: True  # the pods that `refusal` is for
+        self.keeps_owners = False  # whether a policy refuses each patch of a child's owners
         self.quota: dict[str, int] = {}  # by kind, how many objects there may be
         self._versions = itertools.count(1)
 
@@ -191,7 +193,7 @@ class SimulatedClient:
             raise AlreadyExists(409, "AlreadyExists", name)
         if resource == PODS:
             self.api.check_creation(obj)
-            if self.api.refusal:
+            if self.api.refusal and self.api.refuses(obj):
                 self.api.refused.add(owner_of(obj))
                 raise self.api.refusal(403, "Refused", "no pods today")
         return self._answer(self.api.put(resource.kind, copy.deepcopy(obj)))
@@ -213,6 +215,8 @@ class SimulatedClient:
             raise Violation("the operator patches nothing but owners, and only of what it has looked at")
         if any(held["metadata"][field] != meta[field] for field in ("uid", "resourceVersion")):
             raise Conflict(409, "Conflict", "the object has been modified")
+        if self.api.keeps_owners:
+            raise Forbidden(403, "Forbidden", "no new owners today")
         if owner_of(held):
             raise Violation(f"{name} is somebody's, and is adopted")
         return self._answer(self.api.own(resource.kind, held, copy.deepcopy(meta["ownerReferences"])))

@@ -289,6 +289,38 @@ def test_claims_that_exist_are_no_progress_of_a_large_job_without_pods(operator)
         assert operator.take_turns(limit=10) == 1
 
 
+def test_a_refused_type_does_not_starve_another_one(operator):
+    operator.api.refusal, operator.api.refuses = Forbidden, lambda pod: task_of(pod)[0] == "worker"
+    operator.api.put(KIND, job(Worker=4 * SLICE, Evaluator=1))
+    see_all(operator)
+    for _ in range(6):
+        operator.take_turns(limit=10)
+        operator.pass_time(61)
+    assert list(operator.api.of(POD)) == ["mnist-evaluator-0"]
+    before = operator.client.requests
+    assert operator.take_turns(limit=10) == 1
+    assert operator.client.requests - before == SLICE, "those that were refused are tried in turn"
+    operator.api.refusal = None
+    operator.pass_time(61)
+    operator.take_turns(limit=10)
+    assert len(operator.api.of(POD)) == 4 * SLICE + 1
+
+
+def test_adoptions_that_are_refused_are_told_and_not_tried_without_pause(operator):
+    operator.api.put(KIND, job(Worker=SLICE + 4))
+    see_all(operator)
+    operator.take_turns(limit=5)
+    operator.api.remove_with_orphans(operator.api.objects[KIND, "mnist"])
+    operator.api.keeps_owners = True
+    operator.api.put(KIND, {**job(Worker=SLICE + 4), "metadata": {**job()["metadata"], "uid": "another"}})
+    see_all(operator)
+    for _ in range(5):
+        assert operator.take_turns(limit=10) <= 1
+        operator.pass_time(61)
+    status = operator.api.objects[KIND, "mnist"]["status"]
+    assert "exists that this job cannot adopt: no new owners today" in find(status, "Created")["message"]
+
+
 TestJobSequences = pytest.mark.timeout(900)(CheckedJobMachine.TestCase)
 TestJobSequences.settings = settings(
     max_examples=SEQUENCES,

@@ -28,6 +28,12 @@ def test_refused_replicas_do_not_hold_up_the_rest_and_are_told():
     assert f"{refused[0]} cannot be created: exceeded quota" in model.message("Created")
 
 
+def test_refused_replicas_are_tried_again_those_first_that_wait_longest():
+    names = [f"mnist-worker-{index}" for index in range(SLICE + 2)]
+    refusals = {name: Refusal("exceeded quota") for name in [*names[2:], *names[:2]]}
+    assert pods(JobModel(job(Worker=SLICE + 2)).step(refusals=refusals)) == names[2:]
+
+
 def test_one_that_is_refused_again_and_again_is_the_one_that_is_told():
     """Though the retries go on with others: the message must not change with each of them."""
     model = JobModel(job(Worker=4 * SLICE))

@@ -1,6 +1,6 @@
 """Why a job does not get on, in words that say what to do."""
 
-from kf_spawner.tfjob.plan import Refusal
+from kf_spawner.tfjob.plan import SLICE, Refusal
 from tests.tfjob.builders import job
 from tests.tfjob.model import JobModel, running
 
@@ -57,6 +57,15 @@ def test_a_refused_pod_is_told_and_tried_again():
     model.pods.clear()
     model.step(refusals={"mnist-worker-0": Refusal("the pod of before is still being deleted")})
     assert "still being deleted" in model.message("Created")
+
+
+def test_a_refused_service_of_a_running_pod_is_told_and_has_its_turn_after_others():
+    model = running(Worker=SLICE + 1)
+    model.services.clear()
+    names = list(model.pods)
+    plan = model.step(refusals={name: Refusal("exceeded quota") for name in [*names[1:], names[0]]})
+    assert [child["metadata"]["name"] for child in plan.create] == names[1:]
+    assert "mnist-worker-0 cannot be created: exceeded quota" in model.message("Created")
 
 
 def test_a_pod_that_is_refused_for_good_fails_the_job():
