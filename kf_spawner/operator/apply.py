@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -15,6 +15,7 @@ from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.ownership import is_labelled
 from kf_spawner.tfjob.plan import Child, Event, Plan, Refusal
 from kf_spawner.tfjob.podgroup import Gang
+from kf_spawner.tfjob.validation import claim_choices
 
 from .adopt import Adopter
 from .metrics import Metrics
@@ -61,10 +62,11 @@ class Applier:
         *,
         clock: Callable[[], datetime],
         gang: Gang | None = None,
+        claim_classes: Collection[str] = (),
     ):
         self._client, self._recorder, self._metrics = client, recorder, metrics
         self._resources = {POD_GROUP: pod_groups_of(gang), **CHILD_RESOURCES} if gang else CHILD_RESOURCES
-        self._view, self._clock = view, clock
+        self._view, self._clock, self._claim_classes = view, clock, claim_classes
         self._adopter = Adopter(client, recorder, view, jobs=TFJOBS, children=self._resources)
         self._unseen: dict[str, tuple[str, str, dict[str, Any], datetime]] = {}
 
@@ -185,6 +187,8 @@ class Applier:
             existing = await self._find(kind, manifest["metadata"]["name"], job["metadata"]["namespace"])
             if existing is not None:
                 return await self._take(key, job, manifest, existing)
+            for problem in claim_choices("spec", manifest["spec"], classes=self._claim_classes):
+                return Refusal(str(problem))
         try:
             child = await self._client.create(self._resources[kind], manifest)
         except AlreadyExists:

@@ -55,7 +55,9 @@ class Controller:
         self._cluster_domain, self._gang, self._clock = cluster_domain, gang, clock
         self._claim_classes = claim_classes
         self._view, self._queue = View(), WorkQueue(metrics.queue_seconds.observe)
-        self._applier = Applier(client, recorder, metrics, self._view, clock=clock, gang=gang)
+        self._applier = Applier(
+            client, recorder, metrics, self._view, clock=clock, gang=gang, claim_classes=claim_classes
+        )
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
         self._tasks: list[asyncio.Task[None]] = []
         self._stack = contextlib.AsyncExitStack()

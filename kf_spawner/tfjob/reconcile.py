@@ -46,11 +46,11 @@ def decide(
     """The plan for `job`. The job adopts pods and services with its labels that have no controller, and releases its
     own that have other labels. It ignores all others that it does not control.
 
-    `now` is an aware UTC time; `refusals` maps names of children that the API server refused to its answer, first those
-    that were tried longest ago: the job waits, or fails if the answer is final. `lost_nodes`: those of `late_nodes`
-    that are gone or not ready. With `gang` the job gets a PodGroup, which its pods wait for. `claim_classes`: the
-    storage classes that volumeClaimTemplates may name. The job may be invalid in any way: it then ends Failed, with a
-    message that names the fields.
+    `now` is an aware UTC time; `refusals` maps names of children that the API server refused to its answer, first
+    those that were tried longest ago: the job waits, or fails if the answer is final. `lost_nodes`: those of
+    `late_nodes` that are gone or not ready. With `gang` the job gets a PodGroup, which its pods wait for.
+    `claim_classes`: the storage classes that volumeClaimTemplates of a new job may name. The job may be invalid in
+    any way: it then ends Failed, with a message that names the fields.
     """
     spec = job.get("spec")
     managed = isinstance(spec, dict) and read_run_policy(job).managed_by == MULTIKUEUE
@@ -62,7 +62,9 @@ def decide(
         return Plan(adopt=first(adopt), release=first(release), is_partial=True)
     reconciliation = Reconciliation(job, pods, services, now, lost_nodes=lost_nodes, pod_groups=pod_groups)
     if not is_finished(reconciliation.status):
-        errors = validate(job, claim_classes=claim_classes)
+        errors = validate(
+            job, claim_classes=claim_classes, is_new=not conditions.find(reconciliation.status, CREATED)
+        )
         if errors:
             reconciliation.note_created()
             reconciliation.fail("it is not valid: " + "; ".join(str(error) for error in errors))

@@ -1,7 +1,8 @@
 """Finds the problems of a TFJob: the field, what is wrong and what to do."""
 
+import functools
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, TypeGuard
 
@@ -26,24 +27,55 @@ DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
+ClaimCheck = Callable[[str, dict[str, Any]], Iterable[FieldError]]
+"""The problems with a claim's spec, which is at this field."""
 
 
-def validate(job: dict[str, Any], *, claim_classes: Collection[str] | None = None) -> list[FieldError]:
+def validate(
+    job: dict[str, Any], *, claim_classes: Collection[str] | None = None, is_new: bool = True
+) -> list[FieldError]:
     """The problems of `job`, which may be any JSON object: the first MOST. An empty list for a valid job.
 
     `claim_classes`: the storage classes that volumeClaimTemplates may name; None: not known here, so any.
+    A job that is not new (`is_new`) may have its claims: `claim_choices` checks those that are yet to be made.
     """
-    return list(islice(_problems(job, claim_classes), MOST))
+    check = functools.partial(claim_choices, classes=claim_classes) if is_new else _no_problem
+    return list(islice(_problems(job, check), MOST))
 
 
-def _problems(job: dict[str, Any], claim_classes: Collection[str] | None) -> Iterator[FieldError]:
+def claim_choices(field: str, spec: dict[str, Any], *, classes: Collection[str] | None) -> Iterator[FieldError]:
+    """Problems with the volume that a claim's `spec` chooses; `classes` as in `validate`.
+
+    The operator makes the claims, with rights that a job's user lacks: no claim may take a volume that exists.
+    """
+    for name in ("volumeName", "selector"):
+        if spec.get(name) is not None:
+            yield FieldError(
+                f"{field}.{name}", "chooses a volume that exists; remove it: each replica gets a new one"
+            )
+    chosen = spec.get("storageClassName")
+    if chosen == "":
+        yield FieldError(f"{field}.storageClassName", "is empty; name a class, or leave it out for the default one")
+    elif chosen is not None and classes is not None and chosen not in classes:
+        others = f", or use {' or '.join(map(repr, sorted(classes)))}" if classes else ""
+        yield FieldError(
+            f"{field}.storageClassName",
+            f"is {chosen!r}, which jobs may not use; leave it out for the default{others}",
+        )
+
+
+def _no_problem(_field: str, _spec: dict[str, Any]) -> Iterable[FieldError]:
+    return ()
+
+
+def _problems(job: dict[str, Any], check: ClaimCheck) -> Iterator[FieldError]:
     spec, metadata = job.get("spec"), job.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     yield from _name(metadata)
     if not isinstance(spec, dict):
         yield FieldError("spec", "is missing; give it tfReplicaSpecs")
         return
-    yield from _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "", claim_classes)
+    yield from _replica_specs(spec.get("tfReplicaSpecs"), metadata.get("name") or "", check)
     yield from _run_policy(spec.get("runPolicy"))
     yield from _policy_fields("spec", {name: spec.get(name) for name in OLD_PLACES})
     if (spec.get("successPolicy") or "") not in SUCCESS_POLICIES:
@@ -64,7 +96,7 @@ def _name(metadata: dict[str, Any]) -> Iterator[FieldError]:
         )
 
 
-def _replica_specs(specs: Any, job_name: str, claim_classes: Collection[str] | None) -> Iterator[FieldError]:
+def _replica_specs(specs: Any, job_name: str, check: ClaimCheck) -> Iterator[FieldError]:
     if not isinstance(specs, dict) or not specs:
         yield FieldError(SPECS, f"is missing or empty; name at least one of {', '.join(REPLICA_TYPES)}")
         return
@@ -78,7 +110,7 @@ def _replica_specs(specs: Any, job_name: str, claim_classes: Collection[str] | N
             yield FieldError(field, f"is the same type as {seen[kind]}; keep one of the two")
         else:
             seen[kind] = key
-            yield from _replica(kind, field, value, claim_classes)
+            yield from _replica(kind, field, value, check)
     yield from _replica_names(job_name, {kind: specs[key] for kind, key in seen.items()})
     if CHIEF in seen and MASTER in seen:
         yield FieldError(f"{SPECS}.{seen[MASTER]}", "a job has a Chief or a Master, not both; remove one")
@@ -102,7 +134,7 @@ def _replica_names(job_name: Any, replicas: dict[str, Any]) -> Iterator[FieldErr
         )
 
 
-def _replica(kind: str, field: str, value: Any, claim_classes: Collection[str] | None) -> Iterator[FieldError]:
+def _replica(kind: str, field: str, value: Any, check: ClaimCheck) -> Iterator[FieldError]:
     if not isinstance(value, dict):
         yield FieldError(field, "must be an object with replicas and template")
         return
@@ -116,11 +148,11 @@ def _replica(kind: str, field: str, value: Any, claim_classes: Collection[str] |
     if policy not in (None, "", *RESTART_POLICIES):
         yield _choice(f"{field}.restartPolicy", policy, RESTART_POLICIES)
     yield from _whole_number(f"{field}.maxRestarts", value.get("maxRestarts"), least=0)
-    yield from _claims(f"{field}.volumeClaimTemplates", value.get("volumeClaimTemplates"), claim_classes)
+    yield from _claims(f"{field}.volumeClaimTemplates", value.get("volumeClaimTemplates"), check)
     yield from _template(f"{field}.template", value.get("template"))
 
 
-def _claims(field: str, claims: Any, classes: Collection[str] | None) -> Iterator[FieldError]:
+def _claims(field: str, claims: Any, check: ClaimCheck) -> Iterator[FieldError]:
     if claims is not None and not isinstance(claims, list):
         yield FieldError(field, "must be a list of claims, as in a StatefulSet")
         return
@@ -147,27 +179,9 @@ def _claims(field: str, claims: Any, classes: Collection[str] | None) -> Iterato
         else:
             names.add(name)
         if isinstance(claim.get("spec"), dict):
-            yield from _claim_spec(f"{where}.spec", claim["spec"], classes)
+            yield from check(f"{where}.spec", claim["spec"])
         else:
             yield FieldError(f"{where}.spec", "is missing; say accessModes and resources.requests.storage there")
-
-
-def _claim_spec(field: str, spec: dict[str, Any], classes: Collection[str] | None) -> Iterator[FieldError]:
-    """The operator makes the claims, with rights that a job's user lacks: no claim may take a volume that exists."""
-    for name in ("volumeName", "selector"):
-        if spec.get(name) is not None:
-            yield FieldError(
-                f"{field}.{name}", "chooses a volume that exists; remove it: each replica gets a new one"
-            )
-    chosen = spec.get("storageClassName")
-    if chosen == "":
-        yield FieldError(f"{field}.storageClassName", "is empty; name a class, or leave it out for the default one")
-    elif chosen is not None and classes is not None and chosen not in classes:
-        others = f", or use {' or '.join(map(repr, sorted(classes)))}" if classes else ""
-        yield FieldError(
-            f"{field}.storageClassName",
-            f"is {chosen!r}, which jobs may not use; leave it out for the default{others}",
-        )
 
 
 def _texts(field: str, metadata: dict[str, Any]) -> Iterator[FieldError]:

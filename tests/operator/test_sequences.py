@@ -289,6 +289,23 @@ def test_claims_that_exist_are_no_progress_of_a_large_job_without_pods(operator)
         assert operator.take_turns(limit=10) == 1
 
 
+def test_a_claim_of_a_class_that_jobs_may_not_use_is_not_made_later_either(operator):
+    operator.api.put(KIND, with_claims(1))
+    see_all(operator)
+    operator.take_turns(limit=5)
+    edited = with_claims(2)["spec"]
+    edited["tfReplicaSpecs"]["Worker"]["volumeClaimTemplates"] = [claim("data", storageClassName="gold")]
+    operator.api.put(KIND, {**operator.api.objects[KIND, "mnist"], "spec": edited})
+    for _ in range(3):
+        see_all(operator)
+        operator.take_turns(limit=5)
+        operator.pass_time(61)
+    assert set(operator.api.of(POD)) == {"mnist-worker-0"}
+    assert set(operator.api.of(CLAIM)) == {"data-mnist-worker-0"}
+    created = find(operator.api.objects[KIND, "mnist"]["status"], "Created")
+    assert "'gold', which jobs may not use" in created["message"]
+
+
 def test_a_refused_type_does_not_starve_another_one(operator):
     operator.api.refusal, operator.api.refuses = Forbidden, lambda pod: task_of(pod)[0] == "worker"
     operator.api.put(KIND, job(Worker=4 * SLICE, Evaluator=1))

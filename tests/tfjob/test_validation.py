@@ -7,7 +7,7 @@ import pytest
 from kf_spawner.tfjob.reconcile import decide
 from kf_spawner.tfjob.validation import validate
 from tests.tfjob.builders import claim, job, replica, template
-from tests.tfjob.model import NOW, JobModel
+from tests.tfjob.model import NOW, JobModel, started
 
 SPECS = "spec.tfReplicaSpecs"
 
@@ -130,6 +130,15 @@ def test_a_claim_of_a_storage_class_that_jobs_may_not_use(classes, said):
     assert "'gold', which jobs may not use" in decide(bad, [], [], now=NOW, claim_classes=classes).events[0].message
     assert not validate(bad, claim_classes=("gold",))
     assert not validate(bad), "whoever does not know the classes lets the operator decide"
+
+
+@pytest.mark.parametrize("choice", [{"storageClassName": "gold"}, {"volumeName": "old"}])
+def test_a_job_that_has_its_claims_stays_though_new_ones_may_not_choose_so(choice):
+    model = started(changed(CLAIMS, [claim("a")]))
+    model.job["spec"]["tfReplicaSpecs"]["Worker"]["volumeClaimTemplates"] = [claim("a", **choice)]
+    plan = model.step(claim_classes=())
+    assert "Failed" not in model.true
+    assert not plan.delete
 
 
 def test_a_chief_and_a_master_exclude_each_other():
