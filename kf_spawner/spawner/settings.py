@@ -84,14 +84,14 @@ class SpawnerSettings(Configurable):
             "requests.storage": "200Gi",
             "count/tfjobs.kubeflow.org": "200",
             "count/deployments.apps": "50",
-            "services": "200",
+            "services": "1000",
             "count/configmaps": "300",
         },
         config=True,
         help="""`spec.hard` of the ResourceQuota `kf-spawner`: how much a user's namespace may have in all of servers,
         jobs and endpoints, applied at each start of a server. Amounts by resource, as Kubernetes names them; pods
         that have ended do not count. The value replaces the whole default; empty: no limit. Default: 100 pods with
-        32 cores and 128Gi requested, 20 claims with 200Gi, 200 TFJobs, 50 Deployments, 200 Services, 300
+        32 cores and 128Gi requested, 20 claims with 200Gi, 200 TFJobs, 50 Deployments, 1000 Services, 300
         ConfigMaps.""",
     )
     default_requests = Dict(
