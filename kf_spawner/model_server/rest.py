@@ -14,7 +14,7 @@ from typing import Any
 from aiohttp import web
 
 from .errors import ServingError, invalid, not_found
-from .manager import ModelManager
+from .manager import Model, ModelManager
 from .second_process import LARGE
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,8 @@ class RestApi:
         self._max_body = max_body
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
-        # Large bodies are read one after the other: they must not take all threads while they wait.
+        # Large bodies are read, and large answers written, one after the other: while they wait for the second
+        # process, they must not take the threads that run predictions.
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._in_flight = 0
 
@@ -128,15 +129,25 @@ class RestApi:
     async def _run(self, body: bytes, version: int | None) -> bytes:
         """The model is in use until the thread ends, also after the caller has closed the connection."""
         with self._manager.use(version) as servable:
-            job = asyncio.get_running_loop().run_in_executor(
-                self._one_thread if len(body) > LARGE else self._threads,
-                lambda: servable.model.predict(body, timeout=self._timeout),
-            )
+            job = asyncio.create_task(self._answer(servable.model, body))
             try:
                 return await asyncio.shield(job)
             except asyncio.CancelledError:
                 await asyncio.wait([job])
                 raise
+
+    async def _answer(self, model: Model, body: bytes) -> bytes:
+        """A prediction in a thread of the pool; before and after it what is large, in the thread for that."""
+        in_thread = asyncio.get_running_loop().run_in_executor
+        large = await in_thread(self._one_thread, model.read, body) if len(body) > LARGE else None
+
+        def predict() -> tuple[bytes | None, Any]:
+            inputs = model.read(body) if large is None else large
+            outputs = model.predict(inputs, timeout=self._timeout)
+            return (None, outputs) if outputs.is_large else (model.write(outputs), None)
+
+        answer, outputs = await in_thread(self._threads, predict)
+        return await in_thread(self._one_thread, model.write, outputs) if answer is None else answer
 
     def _too_large(self) -> web.Response:
         return _error(413, f"The request's body is larger than {self._max_body} bytes")

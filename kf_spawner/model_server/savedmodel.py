@@ -19,6 +19,29 @@ from .tensors import Spec, read, to_json
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What a request feeds: the arrays by input name. `rows`: it is answered in row format."""
+
+    signature: str
+    rows: bool
+    arrays: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a prediction gives: the arrays by output name."""
+
+    rows: bool
+    arrays: dict[str, np.ndarray]
+
+    @property
+    def is_large(self) -> bool:
+        """Whether to write them takes more than milliseconds."""
+        arrays = self.arrays.values()
+        return sum(array.size for array in arrays) > MANY or sum(map(_text_bytes, arrays)) > LARGE
+
+
+@dataclass(frozen=True)
 class Signature:
     """What a signature takes, and the graph's tensors behind the names of its inputs and outputs."""
 
@@ -55,18 +78,22 @@ class SavedModel:
                 "it has no signature to call: save it with tf.saved_model.save(model, path, signatures=...) "
                 "or, for Keras, with model.export(path)"
             )
-        # A search for garbage holds all threads while it walks TensorFlow's objects, which stay.
-        gc.collect()
-        gc.freeze()
+        spare_from_search()
 
-    def predict(self, body: bytes, *, timeout: float) -> bytes:
-        """A request's body -> the answer's. Blocks for at most `timeout` seconds; safe from several threads."""
+    def read(self, body: bytes) -> Inputs:
+        """What a request's body feeds. One of more than LARGE bytes waits for the second process."""
         specs = {name: signature.specs for name, signature in self.signatures.items()}
-        name, rows, arrays = self._second.call(read, body, specs) if len(body) > LARGE else read(body, specs)
-        outputs = self._run(self.signatures[name], arrays, timeout)
-        if sum(array.size for array in outputs.values()) > MANY:
-            return self._second.call(to_json, outputs, rows)
-        return to_json(outputs, rows)
+        return Inputs(*(self._second.call(read, body, specs) if len(body) > LARGE else read(body, specs)))
+
+    def predict(self, inputs: Inputs, *, timeout: float) -> Outputs:
+        """Blocks for at most `timeout` seconds; safe from several threads."""
+        return Outputs(inputs.rows, self._run(self.signatures[inputs.signature], inputs.arrays, timeout))
+
+    def write(self, outputs: Outputs) -> bytes:
+        """The answer's body. Large outputs wait for the second process."""
+        if outputs.is_large:
+            return self._second.call(to_json, outputs.arrays, outputs.rows)
+        return to_json(outputs.arrays, outputs.rows)
 
     def metadata(self) -> dict[str, Any]:
         """Each signature's definition by its name, in TF Serving's JSON."""
@@ -83,6 +110,8 @@ class SavedModel:
     def close(self) -> None:
         """Frees the model. No request may use it."""
         self._session.close()
+        del self._session  # its graph is made of cycles
+        spare_from_search()
 
     def _load(self, path: Path) -> dict[str, Any]:
         load = self._tf.compat.v1.saved_model.loader.load
@@ -97,6 +126,21 @@ class SavedModel:
         except Exception as error:
             raise _as_serving_error(error, self._tf, "the prediction failed") from error
         return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def spare_from_search() -> None:
+    """Frees what nothing refers to, and spares the rest from the search for garbage.
+
+    A search holds all threads while it walks TensorFlow's objects, most of which stay. What was spared before may
+    have become garbage: the graph of a model that was closed.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def _text_bytes(array: np.ndarray) -> int:
+    return sum(map(len, array.ravel().tolist())) if array.dtype.kind in "OSU" else 0
 
 
 def _signature(definition: Any, tf: Any) -> Signature:

@@ -31,6 +31,8 @@ class SecondProcess:
     def call(self, work: Callable[..., T], *args: Any) -> T:
         """`work(*args)`, which both processes can import. What it raises is raised."""
         with self._turn:
+            if self._connection is not None and self._connection.poll():
+                self._end()  # it says nothing unasked: it ended while it had nothing to do
             connection = self._connection = self._connection or _start()
             try:
                 connection.send((work, args))
