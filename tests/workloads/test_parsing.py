@@ -25,7 +25,7 @@ MERGED = "a0: &a0 {k: v}\n" + "".join(
 )
 YAML = {
     "no YAML": ("a: [", "is not valid YAML"),
-    "no day": ("a: 2026-13-45", "is not valid YAML: month must be"),
+    "no day": ("a: 2026-13-45", "is not valid YAML: '2026-13-45' is not a date"),
     "a day": ("metadata: {name: 2026-01-02}", "holds a date (2026-01-02): put it in quotes"),
     "bytes": ("a: !!binary aGk=", "holds a bytes"),
     "a set": ("a: !!set {x}", "holds a set"),
@@ -33,8 +33,12 @@ YAML = {
     "a name that YAML takes for true": ("on: x", "has the name True"),
     "no number": ("a: .inf", "holds the number inf"),
     "itself": ("a: &a [*a]", "*a stands for what it is a part of"),
-    "a long number": (f"a: {'1:' * 300_000}1", "a number has 600,001 characters and may have 1,000"),
-    "a long number as base": (f"a: 0x{'1' * 2000}", "a number has 2,002 characters and may have 1,000"),
+    "no whole number": ("a: !!int ''", "is not valid YAML: '' is not a whole number"),
+    "no decimal": ("a: !!float ''", "is not valid YAML: '' is not a number"),
+    "neither true nor false": ("a: !!bool x", "is not valid YAML: 'x' is not true or false"),
+    "no time": ("a: !!timestamp x", "is not valid YAML: 'x' is not a date"),
+    "a long number": (f"a: {'1:' * 300_000}1", "a whole number has 600,001 characters and may have 1,000"),
+    "a long number as base": (f"a: 0x{'1' * 2000}", "a whole number has 2,002 characters and may have 1,000"),
     "many directives": (f"{''.join(f'%TAG !a{n}! tag:x{chr(10)}' for n in range(40_000))}--- x", "more than 10 YAML"),
 }
 YAML_TOO_LARGE = {
