@@ -28,11 +28,25 @@ SAID = [
     (
         'pods "x" is forbidden: [minimum cpu usage per Container is 100m, but request is 1m, maximum memory usage '
         "per Container is 1Gi, but limit is 4Gi]",
-        "it asks for 1m of CPU, and a container may have at least 100m",
+        "it asks for 1m of CPU, and a container may have at least 100m; "
+        "it asks for 4Gi of memory, and a container may have at most 1Gi",
     ),
     (
-        'pods "x" is forbidden: failed quota: kf-spawner: must specify requests.cpu for: tensorflow',
-        "the quota kf-spawner wants each container to set requests.cpu for: tensorflow",
+        'pods "x" is forbidden: maximum cpu usage per Pod is 2.  No limit is specified',
+        "a pod may have at most 2 of CPU",
+    ),
+    (
+        'pods "x" is forbidden: failed quota: kf-spawner: must specify limits.memory for: tensorflow; requests.cpu '
+        "for: tensorflow; requests.memory for: proxy,tensorflow",
+        "the quota kf-spawner wants a limit of memory and a request of CPU in the container tensorflow; "
+        "a request of memory in the containers proxy, tensorflow",
+    ),
+    (
+        "x is forbidden: exceeded quota: q, requested: count/configmaps=1,services=1,count/deployments.apps=1, "
+        "used: count/configmaps=2,services=2,count/deployments.apps=2, "
+        "limited: count/configmaps=2,services=2,count/deployments.apps=2",
+        "it needs 1 more of ConfigMaps, with 2 of 2 in use; 1 more of Services, with 2 of 2 in use; "
+        "1 more of Deployments, with 2 of 2 in use",
     ),
     (
         'pods "x" is forbidden: status unknown for quota: kf-spawner, resources: pods',
