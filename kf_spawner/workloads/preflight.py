@@ -15,9 +15,10 @@ from itertools import islice
 from typing import Any
 
 from kf_spawner.field_table import FieldTable
+from kf_spawner.k8s import quota
 from kf_spawner.k8s.quantities import is_quantity
 from kf_spawner.k8s.resources import Resource
-from kf_spawner.kube import AlreadyExists, Client, Invalid
+from kf_spawner.kube import AlreadyExists, Client, Forbidden, Invalid
 from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS
 from kf_spawner.tfjob.names import CANONICAL_TYPE
@@ -93,21 +94,27 @@ def _claims(where: str, template: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 async def _wrong_template(client: Client, template: dict[str, Any], namespace: str) -> list[FieldError]:
     amounts, body = await asyncio.to_thread(_without_wrong_amounts, template, namespace)
+    error = await _refusal(client, body, namespace, DRY_RUN)
+    if error is None:
+        return amounts
+    unknown = unknown_fields(error)
+    if not unknown:
+        return [*amounts, *_in_template(error)]
+    # The API server names unknown fields before it looks at the known ones.
+    other = await _refusal(client, body, namespace, {**DRY_RUN, "fieldValidation": "Ignore"})
+    return [*amounts, *unknown, *(_in_template(other) if other else ())]
+
+
+async def _refusal(client: Client, body: dict[str, Any], namespace: str, params: dict[str, str]) -> Invalid | None:
+    """What is wrong with the Deployment. None also if a quota leaves no room for one: a job makes no Deployment."""
     try:
-        await client.request("POST", path_of(DEPLOYMENTS, namespace), params=DRY_RUN, body=body)
+        await client.request("POST", path_of(DEPLOYMENTS, namespace), params=params, body=body)
     except Invalid as error:
-        unknown = unknown_fields(error)
-        if not unknown:
-            return [*amounts, *_in_template(error)]
-        # The API server names unknown fields before it looks at the known ones.
-        try:
-            await client.request(
-                "POST", path_of(DEPLOYMENTS, namespace), params={**DRY_RUN, "fieldValidation": "Ignore"}, body=body
-            )
-        except Invalid as other:
-            return [*amounts, *unknown, *_in_template(other)]
-        return [*amounts, *unknown]
-    return amounts
+        return error
+    except Forbidden as error:
+        if quota.read(error.message) is None:
+            raise
+    return None
 
 
 def _without_wrong_amounts(template: dict[str, Any], namespace: str) -> tuple[list[FieldError], dict[str, Any]]:
