@@ -69,7 +69,12 @@ class SpawnerSettings(Configurable):
         config=True,
         help="Path at which the home volume is mounted; empty: there are no home volumes. Default: /home/jovyan.",
     )
-    home_size = Unicode(Limits.home_size, config=True, help="Size of a new home volume, in bytes. Default: 10Gi.")
+    home_size = Unicode(
+        Limits.home_size,
+        config=True,
+        help="""Size of a new home volume, in bytes; at most what `quota` has for `requests.storage`.
+        Default: 10Gi.""",
+    )
     max_home_size = Unicode(
         config=True,
         help="""Largest size of a new home volume and of any other claim in a user's namespace, such as those of
@@ -141,6 +146,8 @@ class SpawnerSettings(Configurable):
         for name, amount in amounts.items():
             if not quantities.is_quantity(amount):
                 raise ValueError(f"{proposal['trait'].name}: {name} has {amount!r}, which is not a quantity")
+        if proposal["trait"].name == "quota":
+            self._check_home_fits(self.home_size, amounts)
         return amounts
 
     @validate("images")
@@ -163,7 +170,19 @@ class SpawnerSettings(Configurable):
         value: str = proposal["value"]
         if value:
             quantities.parse(value)
+        if proposal["trait"].name == "home_size":
+            self._check_home_fits(value, self.quota)
         return value
+
+    def _check_home_fits(self, home_size: str, quota: dict[str, object]) -> None:
+        storage = quota.get("requests.storage")
+        if not (self.home_mount and quantities.is_quantity(home_size) and quantities.is_quantity(storage)):
+            return
+        if quantities.parse(home_size) > quantities.parse(storage):
+            raise ValueError(
+                f"home_size is {home_size}, and quota has {storage} for requests.storage, so that nobody could start "
+                "a server: set a smaller home_size, or a larger requests.storage in quota"
+            )
 
     @property
     def catalogue(self) -> tuple[Image, ...]:

@@ -1,6 +1,7 @@
 """The objects of a user's namespace that a setting decides about."""
 
 import pytest
+from traitlets.config import Config
 
 from kf_spawner.k8s.metadata import POD_SECURITY
 from kf_spawner.spawner import manifests
@@ -41,8 +42,24 @@ def test_how_much_a_namespace_may_have_by_default():
 
 
 def test_a_larger_home_may_be_had_unless_a_maximum_is_set():
-    assert SpawnerSettings(home_size="2Ti").max_home_size == "20Ti"
-    assert SpawnerSettings(home_size="2Ti", max_home_size="").max_home_size == ""
+    assert SpawnerSettings(home_size="200Gi").max_home_size == "2000Gi"
+    assert SpawnerSettings(home_size="200Gi", max_home_size="").max_home_size == ""
+
+
+@pytest.mark.parametrize("given", [{"home_size": "250Gi"}, {"quota": {"requests.storage": "9Gi"}}])
+def test_a_home_that_the_quota_has_no_room_for_is_refused(given):
+    with pytest.raises(ValueError, match=r"home_size is .*, and quota has .* for requests.storage"):
+        SpawnerSettings(**given)
+    with pytest.raises(ValueError, match=r"home_size is .*, and quota has .* for requests.storage"):
+        SpawnerSettings(config=Config(SpawnerSettings=given))
+
+
+def test_a_home_fits_a_quota_that_is_set_with_it():
+    """In whatever order, and where there is no home or no limit."""
+    quota = {"requests.storage": "2Ti"}
+    assert SpawnerSettings(config=Config(SpawnerSettings={"home_size": "1Ti", "quota": quota})).quota == quota
+    assert SpawnerSettings(config=Config(SpawnerSettings={"quota": {}, "home_size": "1Ti"})).home_size == "1Ti"
+    assert SpawnerSettings(home_mount="", home_size="1Ti").home_size == "1Ti"
 
 
 def test_limits_that_are_taken_away_leave_objects_that_limit_nothing():
