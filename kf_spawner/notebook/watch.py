@@ -17,6 +17,7 @@ PATIENCE = 120.0  # seconds without any answer after which a watch gives up
 PACE = 0.2  # seconds over which lines are gathered before they are printed
 RETRY = 1.0  # seconds between two attempts to open a stream
 BATCH = 20000  # items
+LONGEST_LINE = 4 * 1024 * 1024  # characters; of a longer line the parts are told apart
 
 
 def resumed(
@@ -55,11 +56,31 @@ def log_lines(connection: Connection, path: str, query: Dict[str, str], follow: 
         items = resumed(connection, path, dict(query, follow="1"))
     else:
         items = connection.stream(_address(path, query, {}))
-    for item in items:
+    for item in whole_lines(items):
         if item.get("type") == "error":
             raise KfError(item["message"], reason=item["reason"])
         if "line" in item:
             yield item
+
+
+def whole_lines(items: Iterator[Dict[str, Any]]) -> Iterator[Dict[str, Any]]:
+    """The items of a stream with each long log line, which comes in pieces, as one item. Others pass unchanged."""
+    begun: Dict[str, Dict[str, Any]] = {}  # by replica
+    for item in items:
+        if "line" in item:
+            before = begun.pop(item["replica"], None)
+            if before is not None and before["time"] == item["time"]:  # all pieces have the time of their line
+                item = dict(item, line=before["line"] + item["line"])
+            elif before is not None:
+                yield before
+            if item.get("continues") and len(item["line"]) < LONGEST_LINE:
+                begun[item["replica"]] = item
+                continue
+        elif item.get("type") == "end":
+            yield from begun.values()
+            begun = {}
+        yield item
+    yield from begun.values()
 
 
 def _address(path: str, query: Optional[Dict[str, str]], cursors: Dict[str, str]) -> str:
@@ -102,7 +123,7 @@ class JobWatch:
 
     def _read(self) -> None:
         try:
-            for item in resumed(self._connection, self._path, last="end"):
+            for item in whole_lines(resumed(self._connection, self._path, last="end")):
                 if self._is_new(item):
                     self._put(item)
                 if self._ended.is_set():

@@ -122,6 +122,53 @@ def test_an_error_tells_what_the_answer_says(refuse, status, body, reason, messa
     assert message in str(error)
 
 
+def piece(replica, time, line, **more):
+    return {"type": "log", "replica": replica, "time": time, "line": line, **more}
+
+
+def test_a_long_line_is_one_line():
+    """Also among the lines of others, and where its end never came."""
+    end = {"type": "end", "state": "Failed"}
+    items = [
+        piece("w-0", "1", "ab", continues=True),
+        piece("w-1", "1", "other"),
+        piece("w-0", "1", "cd", continues=True),
+        {"type": "ping"},
+        piece("w-0", "1", "ef"),
+        piece("w-0", "1", "ab", continues=True),
+        piece("w-0", "", "(the rest cannot be read)"),
+        piece("w-1", "2", "last", continues=True),
+        end,
+    ]
+    whole = list(watch.whole_lines(iter(items)))
+    assert [item.get("line", item["type"]) for item in whole] == [
+        "other",
+        "ping",
+        "abcdef",
+        "ab",
+        "(the rest cannot be read)",
+        "last",
+        "end",
+    ]
+    assert [item["line"] for item in watch.whole_lines(iter(items[-2:-1]))] == ["last"]
+
+
+def test_a_line_without_end_does_not_fill_the_memory(monkeypatch):
+    monkeypatch.setattr(watch, "LONGEST_LINE", 4)
+    items = [piece("w-0", "1", "abc", continues=True) for _ in range(4)]
+    assert [item["line"] for item in watch.whole_lines(iter(items))] == ["abcabc", "abcabc"]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+def test_the_log_of_a_job_and_of_an_endpoint_has_whole_lines(follow):
+    class Pieces:
+        def stream(self, _address):
+            yield piece("w-0", "1", "ab", continues=True)
+            yield piece("w-0", "1", "cd")
+
+    assert [item["line"] for item in watch.log_lines(Pieces(), "logs", {}, follow)] == ["abcd"]
+
+
 LINES = ["a", "a", "b", "a", "c"]
 """All of one time: nothing but the server's cursors tells them apart."""
 
