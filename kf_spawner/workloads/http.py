@@ -40,7 +40,7 @@ class Answers(web.RequestHandler):
 
     async def answer_with(self, make: Callable[..., Any], *args: Any) -> None:
         """Answers `make(*args)`, which may be long, or take long to make."""
-        body = await self.aside(lambda: "".join(json_pieces(make(*args))).encode())
+        body = await self.aside(lambda: _json(make(*args)).encode())
         self.set_header("Content-Type", "application/json; charset=UTF-8")
         self.finish(body)
 
@@ -110,7 +110,9 @@ class Answers(web.RequestHandler):
         try:
             async with contextlib.aclosing(with_heartbeats(items, every=heartbeat)) as beats:
                 async for item in _until(beats, gone):
-                    self.write(json.dumps(item) + "\n")
+                    # A log's lines are many and short; anything else may be as large as a job is.
+                    text = json.dumps(item) if "line" in item else await self.aside(_json, item)
+                    self.write(text + "\n")
                     await self.flush()
         except StreamClosedError:
             return
@@ -118,6 +120,10 @@ class Answers(web.RequestHandler):
             gone.cancel()
         if not self._hung_up.is_set():
             self.finish()
+
+
+def _json(value: Any) -> str:
+    return "".join(json_pieces(value))
 
 
 def json_pieces(value: Any, *, levels: int = 2) -> Iterator[str]:

@@ -62,7 +62,8 @@ class Jobs:
         job = await self._job(name)
         client = await self._cluster.client()
         pods = await client.list(PODS, self._cluster.namespace, label_selector=job_selector(name))
-        return {**job_view(job, pods["items"]), "manifest": job}
+        view = await asyncio.to_thread(job_view, job, pods["items"])
+        return {**view, "manifest": job}
 
     async def create(self, body: dict[str, Any]) -> JobView:
         """Creates a job from `{"program": options}` or from a TFJob manifest; all of it or nothing."""
@@ -131,9 +132,8 @@ class Jobs:
         client = await self._cluster.client()
         namespace = self._cluster.namespace
         pods = await client.list(PODS, namespace, label_selector=job_selector(name))
-        uids = {obj["metadata"]["uid"] for obj in (job, *pods["items"])}
         found = (await client.list(EVENTS, namespace))["items"]
-        return [event_view(event) for event in events_about(uids, found)]
+        return await asyncio.to_thread(_events, [job, *pods["items"]], found)
 
     async def follow(
         self,
@@ -247,6 +247,11 @@ def no_such_job(name: str, namespace: str) -> RequestError:
         f"there is no TFJob named {name!r} in {namespace}: list_tfjobs() lists them all",
         field="name",
     )
+
+
+def _events(objects: list[dict[str, Any]], events: list[dict[str, Any]]) -> list[EventView]:
+    uids = {obj["metadata"]["uid"] for obj in objects}
+    return [event_view(event) for event in events_about(uids, events)]
 
 
 def _views(jobs: list[dict[str, Any]], pods: list[dict[str, Any]]) -> list[JobView]:

@@ -9,7 +9,8 @@ from .base import Handler, guarded, log_lines
 class Endpoints(Handler):
     @guarded
     async def get(self) -> None:
-        self.answer({"items": await self.endpoints.views()})
+        views = await self.endpoints.views()
+        await self.answer_with(lambda: {"items": views})
 
     @guarded
     async def post(self) -> None:

@@ -10,7 +10,8 @@ from .base import Handler, guarded, log_lines
 class Jobs(Handler):
     @guarded
     async def get(self) -> None:
-        self.answer({"items": await self.jobs.views()})
+        views = await self.jobs.views()
+        await self.answer_with(lambda: {"items": views})
 
     @guarded
     async def post(self) -> None:
@@ -21,7 +22,8 @@ class Jobs(Handler):
 class Job(Handler):
     @guarded
     async def get(self, name: str) -> None:
-        self.answer(await self.jobs.get(name))
+        job = await self.jobs.get(name)
+        await self.answer_with(lambda: job)
 
     @guarded
     async def delete(self, name: str) -> None:
@@ -31,7 +33,8 @@ class Job(Handler):
 class JobEvents(Handler):
     @guarded
     async def get(self, name: str) -> None:
-        self.answer({"items": await self.jobs.events(name)})
+        events = await self.jobs.events(name)
+        await self.answer_with(lambda: {"items": events})
 
 
 class JobWatch(Handler):
