@@ -6,11 +6,14 @@ Pictures of every page go to KF_SCREENSHOTS when it names a folder.
 import contextlib
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, Route, async_playwright, expect
 
+from kf_spawner import dashboard as room
 from kf_spawner.kube import NotFound
 from kf_spawner.tfjob.names import TFJOBS
 from tests.dashboard.running_dashboard import RunningDashboard
@@ -53,6 +56,19 @@ LOOKS = """() => {
   const over = document.documentElement.scrollWidth - innerWidth;
   if (over > 0) faults.push(`wider than the page by ${over} px`);
   return faults;
+}"""
+PIECES = """async () => {
+  const { LogPane } = await import("/pages/detail/log-pane.js");
+  const pane = new LogPane("worker-0", { download: "", alone: true });
+  document.body.append(pane.element);
+  const add = (time, line, more) => pane.add({ replica: "worker-0", time, line, cursor: "", ...more });
+  const drawn = () => new Promise((resolve) => setTimeout(resolve, 200));
+  add("2026-01-01T00:00:01Z", "ab", { continues: true });
+  await drawn();
+  add("2026-01-01T00:00:01Z", "cd");
+  add("2026-01-01T00:00:02Z", "ef", { continues: true });
+  add("", "(the rest cannot be read)");
+  await drawn();
 }"""
 
 
@@ -221,6 +237,26 @@ async def scale(page: Page) -> None:
     await dialog.get_by_label("Worker").fill("3")
     await dialog.get_by_role("button", name="Scale").click()
     await expect(page.get_by_role("row", name="worker-2").get_by_text("Running")).to_be_visible()
+
+
+async def test_a_long_line_of_a_log_has_no_breaks(chromium):
+    """The pane alone: a line of more than 64 KiB comes in pieces."""
+    static = Path(room.__file__).parent / "static"
+    page = await chromium.new_page()
+
+    async def answer(route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        await route.fulfill(
+            **({"path": static / path[1:]} if path != "/" else {"body": "", "content_type": "text/html"})
+        )
+
+    await page.route("http://pane.test/**", answer)
+    await page.goto("http://pane.test/")
+    await page.add_style_tag(content=".time { display: none }")
+    await page.evaluate(PIECES)
+    lines = await page.get_by_role("log").inner_text()
+    await page.close()
+    assert lines.splitlines() == ["abcd", "ef", "(the rest cannot be read)"]
 
 
 async def test_users_see_their_own_jobs_and_admins_all(chromium, dashboard):

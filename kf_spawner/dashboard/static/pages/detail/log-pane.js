@@ -19,6 +19,8 @@ export class LogPane {
   #waiting = [];
   #timer = 0;
   #held = false;
+  /** The time of the last line drawn, if more pieces of it follow. */
+  #begun = "";
   #state = h("span");
   #text;
   #save;
@@ -70,19 +72,27 @@ export class LogPane {
     if (this.#held) return;
     const text = this.#text;
     const atEnd = text.scrollHeight - text.scrollTop - text.clientHeight < NEAR;
-    text.append(...this.#waiting.splice(0).map(lineElement));
+    for (const line of this.#waiting.splice(0)) {
+      text.append(lineElement(line, this.#begun));
+      this.#begun = line.continues ? line.time : "";
+    }
     while (text.childElementCount > MOST) text.firstElementChild?.remove();
     if (atEnd) text.scrollTop = text.scrollHeight;
   }
 }
 
-/** @param {LogLine} line */
-function lineElement({ time, line }) {
+/**
+ * @param {LogLine} line a line or a piece of one
+ * @param {string} begun the time of the piece before it, whose line goes on; else empty
+ */
+function lineElement({ time, line, continues }, begun) {
+  const continued = begun !== "" && begun === time; // all pieces have the time of their line
   const shown = line.replace(ESCAPES, "").replace(/\r$/, "").replace(/^.*\r/, "");
   return h(
     "span",
     { class: time ? null : "note" },
-    time && h("i", { class: "time" }, `${clock(time)} `),
-    `${shown}\n`,
+    begun && !continued && "\n",
+    time && !continued && h("i", { class: "time" }, `${clock(time)} `),
+    continues ? shown : `${shown}\n`,
   );
 }
