@@ -70,23 +70,23 @@ async def test_a_list_of_many_jobs_and_pods(api):
 
 async def test_a_job_of_many_pods_and_events(api):
     labels = {JOB_LABEL: "big", TYPE_LABEL: "worker", INDEX_LABEL: "0"}
-    pods = [{"metadata": {**META, "name": "x", "uid": "u", "labels": labels}, "spec": {}}] * 10_000
+    pods = [{"metadata": {**META, "name": "x", "uid": "u", "labels": labels}, "spec": {}}] * 20_000
     event = {"metadata": META, "involvedObject": {"kind": "Pod", "name": "x", "uid": "u"}, "type": "Normal"}
     namespace = "/api/v1/namespaces/kf-ada"
     path = "/apis/kubeflow.org/v1/namespaces/kf-ada/tfjobs/big"
     api.answers["GET", path] = {"metadata": {**META, "name": "big", "uid": "j"}}
     api.answers["GET", f"{namespace}/pods"] = {"items": pods}
-    api.answers["GET", f"{namespace}/events"] = {"items": [event] * 20_000}
+    api.answers["GET", f"{namespace}/events"] = {"items": [event] * 40_000}
     async with api.client() as client:
         jobs = Jobs(Cluster(client), JobDefaults(image=None, claim=None))
         async with loop_is_never_held():
-            assert len((await jobs.get("big"))["replicas"]) == 10_000
+            assert len((await jobs.get("big"))["replicas"]) == 20_000
         async with loop_is_never_held():
-            assert len(await jobs.events("big")) == 20_000
+            assert len(await jobs.events("big")) == 40_000
 
 
 class Streaming(Answers):
-    ITEM: ClassVar = {"type": "status", "replicas": [{"replica": f"worker-{n}", "at": n / 7} for n in range(100_000)]}
+    ITEM: ClassVar = {"type": "status", "replicas": [{"at": [n / 7] * 100} for n in range(4000)]}
 
     async def get(self):
         async def items():
@@ -101,7 +101,7 @@ async def test_a_large_item_of_a_stream():
     server.add_socket(listener)
     try:
         async with loop_is_never_held():
-            answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/")
+            answer = await AsyncHTTPClient().fetch(f"http://127.0.0.1:{port}/", request_timeout=120)
     finally:
         server.stop()
         await server.close_all_connections()
