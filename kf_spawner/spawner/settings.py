@@ -1,5 +1,6 @@
 """The settings of a deployment: every trait of the spawner, with its unit and default."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from traitlets import Bool, Dict, Float, Integer, List, Unicode, default, validate
@@ -174,7 +175,7 @@ class SpawnerSettings(Configurable):
             self._check_home_fits(value, self.quota)
         return value
 
-    def _check_home_fits(self, home_size: str, quota: dict[str, object]) -> None:
+    def _check_home_fits(self, home_size: str, quota: Mapping[str, Any]) -> None:
         storage = quota.get("requests.storage")
         if not (self.home_mount and quantities.is_quantity(home_size) and quantities.is_quantity(storage)):
             return
