@@ -88,7 +88,6 @@ class SpawnerSettings(Configurable):
             "requests.memory": "128Gi",
             "persistentvolumeclaims": "20",
             "requests.storage": "200Gi",
-            "count/tfjobs.kubeflow.org": "200",
             "count/deployments.apps": "50",
             "services": "1000",
             "count/configmaps": "300",
@@ -96,9 +95,10 @@ class SpawnerSettings(Configurable):
         config=True,
         help="""`spec.hard` of the ResourceQuota `kf-spawner`: how much a user's namespace may have in all of servers,
         jobs and endpoints, applied at each start of a server. Amounts by resource, as Kubernetes names them; pods
-        that have ended do not count. The value replaces the whole default; empty: no limit. Default: 100 pods with
-        32 cores and 128Gi requested, 20 claims with 200Gi, 200 TFJobs, 50 Deployments, 1000 Services, 300
-        ConfigMaps.""",
+        that have ended do not count. A limit of TFJobs (`count/tfjobs.kubeflow.org`) refuses all of them until
+        Kubernetes has counted this kind, up to 30 s after its definition is new. The value replaces the whole
+        default; empty: no limit. Default: 100 pods with 32 cores and 128Gi requested, 20 claims with 200Gi, 50
+        Deployments, 1000 Services, 300 ConfigMaps.""",
     )
     default_requests = Dict(
         default_value={"cpu": "50m", "memory": "256Mi"},

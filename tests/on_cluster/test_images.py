@@ -197,7 +197,7 @@ async def test_the_door_opens(client: Client, namespace: str, kubectl: Kubectl, 
     kubectl("create", "clusterrole", role, "--verb=list,watch", "--resource=pods,services")
     kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:default")
     request.addfinalizer(lambda: kubectl("delete", "clusterrole,clusterrolebinding", role))
-    made = pod(namespace, DOOR)
+    made = pod(namespace, DOOR, KF_DOOR_TOKEN="a-token-of-this-test")
     made["spec"]["automountServiceAccountToken"] = True
     await started(client, made, "Running")
     ask = "import sys; from urllib.request import urlopen; print(urlopen(sys.argv[1]).status)"
