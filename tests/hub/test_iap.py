@@ -92,6 +92,7 @@ async def login(keys: KeyServer, *assertions: str, **headers: str) -> str:
 async def test_a_good_assertion_names_the_user(keys, signer):
     assert await login(keys, signer.sign()) == "ada@example.com"
     assert await login(keys, signer.sign(), **{UNSIGNED: "accounts.google.com:admin"}) == "ada@example.com"
+    assert await login(keys, signer.sign(identity_source="GOOGLE")) == "ada@example.com"
 
 
 async def test_clocks_may_differ_by_half_a_minute(keys, signer):
@@ -133,6 +134,8 @@ BAD = {
     "no email": lambda signer: [signer.sign("email")],
     "an email that is none": lambda signer: [signer.sign(email="admin")],
     "an external identity": lambda signer: [signer.sign(gcip={"sign_in_provider": "password"})],
+    "a workforce identity": lambda signer: [signer.sign(workforce_identity={"workforce_pool_name": "locations/x"})],
+    "another source of identities": lambda signer: [signer.sign(identity_source="WORKFORCE_IDENTITY")],
 }
 
 

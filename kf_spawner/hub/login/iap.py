@@ -25,8 +25,13 @@ ALGORITHM = "ES256"
 LEEWAY = 30.0
 """Seconds by which Google's clock and ours may differ, as Google's page has it."""
 
-EXTERNAL = "gcip"
-"""The claim of users who are not Google's. Their address need not be theirs: some ways to log in do not check it."""
+EXTERNAL = {"gcip", "workforce_identity"}
+"""Claims of users who are not Google's: of Identity Platform, and of workforce identity federation. Their address
+need not be theirs, because another provider chooses it. Source: https://cloud.google.com/docs/authentication/token-types
+"""
+
+GOOGLE = "GOOGLE"
+"""The `identity_source` of Google accounts. Older assertions have none."""
 
 
 class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no types
@@ -108,7 +113,7 @@ def verified(assertion: str, key: jwt.PyJWK, audience: str) -> dict[str, Any]:
 
 def name_in(claims: dict[str, Any]) -> str:
     """The address of the Google account that the claims name. Raises InvalidTokenError."""
-    if EXTERNAL in claims:
+    if EXTERNAL & claims.keys() or claims.get("identity_source", GOOGLE) != GOOGLE:
         raise jwt.InvalidTokenError("it names an external identity; only Google accounts can log in")
     email = claims["email"]
     if not isinstance(email, str) or "@" not in email:
