@@ -8,11 +8,12 @@ the connection.
 import hmac
 from collections.abc import Sequence
 from hashlib import sha256
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 FORWARDED_FOR = "X-Forwarded-For"
 PROOF = "X-Kf-Forwarded-Proof"
 
+Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
@@ -32,28 +33,35 @@ def networks(texts: Sequence[str]) -> list[Network]:
 
 
 def client(forwarded_for: str, proxies: Sequence[Network]) -> str:
-    """The last address in X-Forwarded-For that is not one of the proxies: each hop has added the one before it."""
-    hops = [hop.strip() for hop in forwarded_for.split(",") if hop.strip()]
+    """The last address in X-Forwarded-For that is not one of the proxies: each hop has added the one before it. Empty
+    where a hop is no address."""
+    hops = [parsed(hop) for hop in forwarded_for.split(",") if hop.strip()]
     for hop in reversed(hops):
-        if not _is_in(hop, proxies):
-            return hop
-    return hops[0] if hops else ""
+        if hop is None or not any(hop in network for network in proxies):
+            return str(hop or "")
+    return str(hops[0]) if hops else ""
 
 
 def neighbourhood(address: str) -> str:
-    """What counts as one machine: an IPv4 address, or the 64-bit network of an IPv6 address. Empty: no address."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
+    """What counts as one machine: an IPv4 address, the 48-bit network of an IPv6 address (one customer may
+    have all of it), or all of loopback. Empty: no address."""
+    machine = parsed(address)
+    if machine is None:
         return ""
-    if isinstance(parsed, IPv6Address):
-        return str(parsed.ipv4_mapped or ip_network((parsed, 64), strict=False))
-    return str(parsed)
+    if machine.is_loopback:
+        return "loopback"
+    return str(ip_network((int(machine), 48), strict=False) if isinstance(machine, IPv6Address) else machine)
 
 
-def _is_in(hop: str, proxies: Sequence[Network]) -> bool:
+def parsed(hop: str) -> Address | None:
+    """The address in a hop such as 192.0.2.1, 192.0.2.1:80, 2001:db8::1 or [2001:db8::1]:80. None: no address."""
+    text = hop.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
     try:
-        address = ip_address(hop)
+        address = ip_address(text)
     except ValueError:
-        return False
-    return any(address in network for network in proxies)
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address

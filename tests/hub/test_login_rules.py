@@ -107,6 +107,13 @@ async def test_who_reaches_the_hub_without_its_proxy_cannot_pretend_an_address(g
     assert not await is_braked(guarded, Caller("10.1.1.2"))
 
 
+async def test_where_a_hop_is_no_address_the_one_who_connected_counts(guarded):
+    for _ in range(FREE_OF_SOURCE):
+        await attempt(guarded, Caller("10.1.1.1", "unknown", secret="secret"), "wrong")
+    assert await is_braked(guarded, Caller("10.1.1.1", "unknown", secret="secret"))
+    assert not await is_braked(guarded, Caller("10.1.1.2", "unknown", secret="secret"))
+
+
 async def test_a_browser_with_a_login_has_a_count_of_its_own(guarded):
     known, stranger = Caller("10.1.1.1"), Caller("10.1.1.1")
     assert await attempt(guarded, known, "right") == "ada"

@@ -133,13 +133,11 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
     def _address(self, handler: web.RequestHandler) -> str:
         """The address of the user's machine."""
         request = handler.request
+        connection: Any = request.connection
+        peer = connection.stream.socket.getpeername()[0]
         hops = request.headers.get(forwarded.FORWARDED_FOR, "")
-        if forwarded.is_proven(self.proxy_secret, hops, request.headers.get(forwarded.PROOF, "")):
-            address = forwarded.client(hops, self._proxies)
-        else:
-            connection: Any = request.connection
-            address = connection.stream.socket.getpeername()[0]
-        return forwarded.neighbourhood(address)
+        proven = forwarded.is_proven(self.proxy_secret, hops, request.headers.get(forwarded.PROOF, ""))
+        return forwarded.neighbourhood((proven and forwarded.client(hops, self._proxies)) or peer)
 
     @staticmethod
     def _refuse_strangers(variable: str, host: str) -> None:
