@@ -2,7 +2,17 @@
 
 import pytest
 
-from kf_spawner.hub.login.brake import FORGOTTEN_AFTER, FREE_OF_SOURCE, FREE_OF_USER, LONGEST, Brake, Counts, in_words
+from kf_spawner.hub.login.brake import (
+    FORGOTTEN_AFTER,
+    FREE_OF_SOURCE,
+    FREE_OF_STRANGERS,
+    LONGEST,
+    PAUSE_OF_STRANGERS,
+    ROOM,
+    Brake,
+    Counts,
+    in_words,
+)
 
 
 class Clock:
@@ -22,82 +32,83 @@ def brake(clock):
     return Brake(clock=clock)
 
 
-def guess(brake, clock, source, user, times):
-    """Wrong passwords, each as soon as it is looked at; the seconds that this takes."""
+def guess(brake, clock, source, times):
+    """Wrong passwords of a known browser, each as soon as it is looked at; the seconds that this takes."""
     began = clock.now
     for _ in range(times):
-        clock.now += brake.wait(source, user)
-        brake.wrong(source, user)
+        clock.now += brake.wait(source, stranger=False)
+        brake.wrong(source, stranger=False)
     return clock.now - began
 
 
 def test_a_few_mistakes_cost_nothing(brake, clock):
-    assert guess(brake, clock, "a", "ada", FREE_OF_SOURCE) == 0
-    assert brake.wait("a", "ada") == 1
-    assert brake.wait("a", "grace") == 1, "one machine guesses with many names"
-    assert brake.wait("b", "ada") == 0
+    assert guess(brake, clock, "a", FREE_OF_SOURCE) == 0
+    assert brake.wait("a", stranger=False) == 1
+    assert brake.wait("b", stranger=False) == 0
 
 
 def test_each_further_guess_waits_twice_as_long_up_to_five_minutes(brake, clock):
     waits = []
     for _ in range(FREE_OF_SOURCE + 20):
-        brake.wrong("a", None)
-        waits.append(brake.wait("a", None))
+        brake.wrong("a", stranger=False)
+        waits.append(brake.wait("a", stranger=False))
         clock.now += waits[-1]
     assert waits[FREE_OF_SOURCE - 1 :][:10] == [1, 2, 4, 8, 16, 32, 64, 128, 256, LONGEST]
     assert waits[-1] == LONGEST
 
 
 def test_after_the_wait_the_right_password_clears_the_source(brake, clock):
-    guess(brake, clock, "a", "ada", FREE_OF_SOURCE)
-    clock.now += brake.wait("a", "ada")
-    assert brake.wait("a", "ada") == 0
+    guess(brake, clock, "a", FREE_OF_SOURCE)
+    clock.now += brake.wait("a", stranger=False)
+    assert brake.wait("a", stranger=False) == 0
     brake.right("a")
-    assert guess(brake, clock, "a", "ada", FREE_OF_SOURCE) == 0
+    assert guess(brake, clock, "a", FREE_OF_SOURCE) == 0
 
 
-def test_guesses_from_many_sources_count_for_the_user(brake, clock):
-    """A source without a wrong password of its own is let in: nobody can lock a user out from elsewhere."""
-    for number in range(FREE_OF_USER + 10):
-        assert brake.wait(f"bot {number}", "ada") == 0
-        brake.wrong(f"bot {number}", "ada")
-    assert brake.wait("bot 0", "ada") == LONGEST
-    assert brake.wait("bot 0", "grace") == 0
-    assert brake.wait("ada's laptop", "ada") == 0
-    brake.wrong("ada's laptop", "ada")
-    assert brake.wait("ada's laptop", "ada") == LONGEST
-    brake.wrong("ada's browser", None)
-    assert brake.wait("ada's browser", None) == 0
+def test_a_source_is_free_again_in_an_hour(brake, clock):
+    guess(brake, clock, "a", FREE_OF_SOURCE + 20)
+    clock.now += FORGOTTEN_AFTER
+    assert guess(brake, clock, "a", FREE_OF_SOURCE) == 0
 
 
-def test_a_source_is_free_again_in_an_hour_though_others_go_on_guessing(brake, clock):
-    guess(brake, clock, "ada's laptop", "ada", 1)
-    for number in range(FREE_OF_USER):
-        brake.wrong(f"bot {number}", "ada")
-    clock.now += FORGOTTEN_AFTER - 1
-    brake.wrong("bot", "ada")
-    assert brake.wait("ada's laptop", "ada") > 0
-    clock.now += 1
-    assert brake.wait("ada's laptop", "ada") == 0
+def test_however_many_sources_guess_they_share_one_rate(brake, clock):
+    """Each has an address of its own, and gives its first wrong password."""
+    began = clock.now
+    for number in range(FREE_OF_STRANGERS + 1000):
+        clock.now += brake.wait(f"bot {number}", stranger=True)
+        brake.wrong(f"bot {number}", stranger=True)
+    assert clock.now - began == 1000 * PAUSE_OF_STRANGERS
+    assert brake.wait("ada's new laptop", stranger=True) == PAUSE_OF_STRANGERS
+    assert brake.wait("ada's browser", stranger=False) == 0
+    clock.now += FREE_OF_STRANGERS * PAUSE_OF_STRANGERS
+    for number in range(FREE_OF_STRANGERS):
+        assert brake.wait(f"new bot {number}", stranger=True) == 0
+        brake.wrong(f"new bot {number}", stranger=True)
+    assert brake.wait("new bot", stranger=True) == PAUSE_OF_STRANGERS
+
+
+def test_known_browsers_do_not_use_up_the_rate_of_strangers(brake, clock):
+    for number in range(FREE_OF_STRANGERS):
+        guess(brake, clock, f"browser {number}", 1)
+    assert brake.wait("stranger", stranger=True) == 0
 
 
 def test_memory_is_bounded_and_the_oldest_is_forgotten_first(clock):
-    counts = Counts(1, clock=clock, room=100)
-    counts.add("first")
-    for number in range(99):
-        counts.add(f"source {number}")
-    counts.add("first")  # it goes on
-    for number in range(1000):
-        counts.add(f"other {number}")
-        counts.add("first")
-    assert len(counts) == 100
-    assert "first" in counts
-    assert "source 0" not in counts
+    counts = Counts(clock=clock, room=2)
+    for source in [*["first"] * FREE_OF_SOURCE, *["second"] * FREE_OF_SOURCE, "first", "third"]:
+        counts.add(source)
+    assert len(counts) == 2
+    assert counts.wait("first") > 0
+    assert counts.wait("second") == 0
+
+
+def test_strangers_cannot_make_the_hub_forget_a_source():
+    assert FREE_OF_STRANGERS + FORGOTTEN_AFTER / PAUSE_OF_STRANGERS < ROOM
 
 
 def test_no_number_of_guesses_breaks_it(brake, clock):
-    guess(brake, clock, "a", "ada", 2000)
-    assert brake.wait("a", "ada") == LONGEST
+    guess(brake, clock, "a", 2000)
+    assert brake.wait("a", stranger=False) == LONGEST
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 A source is an address, or a browser in which somebody has logged in before. Two counts:
 
 - by source, because one machine can guess many passwords;
-- by user, because many machines can guess the password of one. This count holds up only sources that gave a wrong
-  password themselves: others' guesses lock nobody out, wherever they come from.
+- one rate for all strangers, because many machines can guess the one password. Strangers are addresses: this rate
+  never holds up a known browser.
 """
 
 import math
@@ -16,8 +16,11 @@ from dataclasses import dataclass
 FREE_OF_SOURCE = 5
 """Wrong passwords of one source in a row until it has to wait."""
 
-FREE_OF_USER = 20
-"""Wrong passwords for one user, from anywhere, until sources with a wrong password have to wait."""
+FREE_OF_STRANGERS = 100
+"""Wrong passwords of all strangers together until each has to wait."""
+
+PAUSE_OF_STRANGERS = 6.0
+"""Seconds until all strangers together may give one more: 14,400 guesses a day, from however many addresses."""
 
 LONGEST = 300.0
 """Seconds of the longest wait. The first is 1 s, each further wrong password doubles it."""
@@ -26,7 +29,8 @@ FORGOTTEN_AFTER = 3600.0
 """Seconds after the last wrong password until a count begins anew."""
 
 ROOM = 10_000
-"""Sources and users that are remembered, each. Beyond it the one with the oldest wrong password is forgotten."""
+"""Sources that are remembered. Beyond it the one with the oldest wrong password is forgotten. All strangers together
+give fewer wrong passwords in `FORGOTTEN_AFTER`, so they cannot make the hub forget one."""
 
 
 @dataclass
@@ -39,60 +43,72 @@ class Count:
 
 
 class Counts:
-    """The counts of one kind of key."""
+    """The counts of all sources."""
 
-    def __init__(self, free: int, *, clock: Callable[[], float], room: int = ROOM) -> None:
-        self._free, self._clock, self._room = free, clock, room
+    def __init__(self, *, clock: Callable[[], float], room: int = ROOM) -> None:
+        self._clock, self._room = clock, room
         self._counts: OrderedDict[str, Count] = OrderedDict()  # the oldest wrong password first
-
-    def __contains__(self, key: str) -> bool:
-        return self._of(key).wrong > 0
 
     def __len__(self) -> int:
         return len(self._counts)
 
-    def wait(self, key: str) -> float:
+    def wait(self, source: str) -> float:
         """Seconds until the next attempt; 0 for now."""
-        return max(0.0, self._of(key).next - self._clock())
+        return max(0.0, self._of(source).next - self._clock())
 
-    def add(self, key: str) -> None:
+    def add(self, source: str) -> None:
         """Counts a wrong password."""
-        count, now = self._of(key), self._clock()
+        count, now = self._of(source), self._clock()
         count.wrong += 1
         count.last = now
-        beyond = count.wrong - self._free
+        beyond = count.wrong - FREE_OF_SOURCE
         count.next = now + min(LONGEST, 2.0 ** min(beyond, 10)) if beyond >= 0 else now
-        self._counts[key] = count
-        self._counts.move_to_end(key)
+        self._counts[source] = count
+        self._counts.move_to_end(source)
         if len(self._counts) > self._room:
             self._counts.popitem(last=False)
 
-    def forget(self, key: str) -> None:
-        self._counts.pop(key, None)
+    def forget(self, source: str) -> None:
+        self._counts.pop(source, None)
 
-    def _of(self, key: str) -> Count:
-        count = self._counts.get(key)
+    def _of(self, source: str) -> Count:
+        count = self._counts.get(source)
         return count if count and self._clock() - count.last < FORGOTTEN_AFTER else Count()
 
 
+class Rate:
+    """`free` wrong passwords at once, and one more each `pause` seconds."""
+
+    def __init__(self, free: int, pause: float, *, clock: Callable[[], float]) -> None:
+        self._pause, self._clock = pause, clock
+        self._ahead = (free - 1) * pause
+        self._paid = -math.inf  # when the pauses of all wrong passwords so far are over
+
+    def wait(self) -> float:
+        """Seconds until the next attempt; 0 for now."""
+        return max(0.0, self._paid - self._clock() - self._ahead)
+
+    def add(self) -> None:
+        """Counts a wrong password."""
+        self._paid = max(self._paid, self._clock()) + self._pause
+
+
 class Brake:
-    """The counts of sources and users. Where the user is None, only the source counts."""
+    """The counts of sources, and the rate of strangers."""
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        self._sources = Counts(FREE_OF_SOURCE, clock=clock)
-        self._users = Counts(FREE_OF_USER, clock=clock)
+        self._sources = Counts(clock=clock)
+        self._strangers = Rate(FREE_OF_STRANGERS, PAUSE_OF_STRANGERS, clock=clock)
 
-    def wait(self, source: str, user: str | None) -> float:
-        """Seconds until this source may try a password of this user; 0 for now."""
-        if source not in self._sources:
-            return 0.0
-        return max(self._sources.wait(source), self._users.wait(user) if user is not None else 0.0)
+    def wait(self, source: str, *, stranger: bool) -> float:
+        """Seconds until this source may try a password; 0 for now."""
+        return max(self._sources.wait(source), self._strangers.wait() if stranger else 0.0)
 
-    def wrong(self, source: str, user: str | None) -> None:
+    def wrong(self, source: str, *, stranger: bool) -> None:
         """Counts a wrong password. One that was not looked at does not count."""
         self._sources.add(source)
-        if user is not None:
-            self._users.add(user)
+        if stranger:
+            self._strangers.add()
 
     def right(self, source: str) -> None:
         """Somebody there knows the password."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyterhub.auth import Authenticator
+from jupyterhub.utils import maybe_future
 from tornado import web
 from traitlets import List, Unicode, default
 
@@ -22,9 +23,6 @@ from .brake import Brake, in_words
 from .known_browser import known, remember
 from .later import Later
 from .unsafe import UnsafeLogin
-
-KEY_LENGTH = 100
-"""Letters of a user's name that count: the login form takes names of any length."""
 
 
 def read_password(path: Path) -> str:
@@ -109,22 +107,32 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
             raise web.HTTPError(400, "the form has no username")
         given: str = data.get("password") or ""
         if self._password is not None:
-            right = self._is_right(given, self._password, handler, data["username"])
+            may_log_in = await self._may_log_in(data["username"])
+            right = self._is_right(given, self._password, handler, may_log_in)
         else:
             self._refuse_foreign_names(handler)
             right = not given or self.any_user
         return data["username"] if right else None
 
-    def _is_right(self, given: str, password: str, handler: web.RequestHandler, name: str) -> bool:
+    async def _may_log_in(self, name: str) -> bool:
+        """Whether JupyterHub will let this user in, with the password."""
+        user = self.normalize_username(name)
+        return (
+            self.validate_username(user)
+            and await maybe_future(self.check_blocked_users(user))
+            and (self.allow_all or await maybe_future(self.check_allowed(user)))
+        )
+
+    def _is_right(self, given: str, password: str, handler: web.RequestHandler, may_log_in: bool) -> bool:
         """Compares the passwords, or raises Later after too many wrong ones. Waits for nothing, so guesses that come
-        at the same time are counted one by one."""
+        at the same time are counted one by one. With a name that may not log in the password is a wrong one, in every
+        respect: else a guesser could tell the right one without a name."""
         browser = known(handler)
-        source = browser or self._address(handler)
-        user = None if browser else self.normalize_username(name)[:KEY_LENGTH]
-        if wait := self._brake.wait(source, user):
+        source, stranger = browser or self._address(handler), browser is None
+        if wait := self._brake.wait(source, stranger=stranger):
             raise Later(429, f"Too many wrong passwords. Try again in {in_words(wait)}.", seconds=wait)
-        if not hmac.compare_digest(given.encode(), password.encode()):
-            self._brake.wrong(source, user)
+        if not (hmac.compare_digest(given.encode(), password.encode()) and may_log_in):
+            self._brake.wrong(source, stranger=stranger)
             return False
         self._brake.right(source)
         remember(handler)
