@@ -9,6 +9,7 @@ from tornado import web
 from kf_spawner.hub.forwarded import FORWARDED_FOR, PROOF, proof
 from kf_spawner.hub.login import AUTHENTICATORS, LocalAuthenticator
 from kf_spawner.hub.login.brake import FREE_OF_SOURCE, FREE_OF_STRANGERS
+from kf_spawner.hub.login.known_browser import COOKIE, known
 from kf_spawner.hub.login.later import Later
 from kf_spawner.hub.login.local import read_password
 from kf_spawner.hub.login.unsafe import UnsafeLogin
@@ -54,7 +55,7 @@ def browser_at(host):
 class Caller:
     """The same where there is a password. `hops` is a value of X-Forwarded-For, which the proxy has signed or not."""
 
-    settings = {"login_url": "/hub/login"}
+    settings = {"login_url": "/hub/login", "cookie_secret": b"cookie secret"}
 
     def __init__(self, peer, hops="", *, secret=None):
         self.cookies = {}
@@ -122,24 +123,40 @@ async def test_where_a_hop_is_no_address_the_one_who_connected_counts(guarded):
 
 
 async def test_a_browser_with_a_login_has_a_count_of_its_own(guarded):
-    known, stranger = Caller("10.1.1.1"), Caller("10.1.1.1")
-    assert await attempt(guarded, known, "right", user="Ada") == "Ada"
+    before, stranger = Caller("10.1.1.1"), Caller("10.1.1.1")
+    assert await attempt(guarded, before, "right", user="Ada") == "Ada"
     for _ in range(FREE_OF_SOURCE):
         await attempt(guarded, stranger, "wrong")
     assert await is_braked(guarded, stranger)
-    assert not await is_braked(guarded, known)
+    assert not await is_braked(guarded, before)
     for _ in range(FREE_OF_SOURCE):
-        await attempt(guarded, known, "wrong")
-    assert await is_braked(guarded, known)
+        await attempt(guarded, before, "wrong")
+    assert await is_braked(guarded, before)
+
+
+async def test_a_browser_that_knew_an_earlier_password_is_a_stranger(guarded):
+    browser = Caller("10.1.1.1")
+    assert await attempt(guarded, browser, "right") == "ada"
+    assert known(browser, "right")
+    assert known(browser, "new") is None
+    browser.settings = {**browser.settings, "cookie_secret": b"another"}
+    assert known(browser, "right") is None, "who has the cookie alone can try passwords on it"
+
+
+async def test_a_cookie_without_a_mark_is_a_strangers(guarded):
+    browser = Caller("10.1.1.1")
+    assert known(browser, "right") is None
+    browser.cookies[COOKIE] = b"0123456789abcdef"
+    assert known(browser, "right") is None
 
 
 async def test_many_addresses_with_invented_names_have_to_wait_and_a_known_browser_does_not(guarded):
-    known = Caller("10.1.1.1")
-    assert await attempt(guarded, known, "right") == "ada"
+    before = Caller("10.1.1.1")
+    assert await attempt(guarded, before, "right") == "ada"
     for number in range(FREE_OF_STRANGERS):
         assert await attempt(guarded, Caller(f"10.1.2.{number}"), "wrong", user=f"user{number}") is None
     assert await is_braked(guarded, Caller("10.1.3.1"))
-    assert not await is_braked(guarded, known)
+    assert not await is_braked(guarded, before)
 
 
 @pytest.mark.parametrize("name", ["invented", "grace", "", "a/b"])

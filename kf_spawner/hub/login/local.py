@@ -127,7 +127,7 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
         """Compares the passwords, or raises Later after too many wrong ones. Waits for nothing, so guesses that come
         at the same time are counted one by one. With a name that may not log in the password is a wrong one, in every
         respect: else a guesser could tell the right one without a name."""
-        browser = known(handler)
+        browser = known(handler, password)
         source, stranger = browser or self._address(handler), browser is None
         if wait := self._brake.wait(source, stranger=stranger):
             raise Later(429, f"Too many wrong passwords. Try again in {in_words(wait)}.", seconds=wait)
@@ -135,7 +135,7 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
             self._brake.wrong(source, stranger=stranger)
             return False
         self._brake.right(source)
-        remember(handler)
+        remember(handler, password)
         return True
 
     def _address(self, handler: web.RequestHandler) -> str:
