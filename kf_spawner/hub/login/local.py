@@ -117,7 +117,7 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
     async def _may_log_in(self, name: str) -> bool:
         """Whether JupyterHub will let this user in, with the password."""
         user = self.normalize_username(name)
-        return (
+        return bool(
             self.validate_username(user)
             and await maybe_future(self.check_blocked_users(user))
             and (self.allow_all or await maybe_future(self.check_allowed(user)))
