@@ -1,6 +1,7 @@
 """Logs of a container: what of them a client gets, through rotation and to the end."""
 
 import asyncio
+import shutil
 import time
 
 import pytest
@@ -115,6 +116,18 @@ async def test_follow_goes_on_where_rotation_overtook_it(containers):
         rest = b"".join([chunk async for chunk in chunks])
     assert rest.endswith(b"line 199\n")
     assert rest.count(b"line 199\n") == 1
+
+
+async def test_follow_ends_with_a_pod_whose_files_are_removed(containers):
+    containers.start(*WHO).feed("stdout", b"first\n")
+    files = containers.log_files(*WHO, False)
+    removed = asyncio.Event()
+    chunks = stream_logs(lambda: files, LogOptions(follow=True), stopped=removed.wait)
+    assert await anext(chunks) == b"first\n"
+    shutil.rmtree(files[-1].parent)
+    asyncio.get_running_loop().call_soon(removed.set)  # runs only if the reader lets the loop continue
+    async with asyncio.timeout(60):
+        assert [chunk async for chunk in chunks] == []
 
 
 @pytest.mark.parametrize(

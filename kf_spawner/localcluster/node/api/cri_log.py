@@ -82,7 +82,8 @@ class LogReader:
             # Rotated: the writer has closed this file, so its content is complete.
             if data := self._read_records(self._file):
                 return data
-            self._advance()
+            if not self._advance():  # removed since it was listed, as all files are when the pod is gone
+                break
         return b""
 
     def close(self) -> None:
