@@ -23,7 +23,10 @@ def need(program: str, *, package: str) -> None:
     print(f"installing {package}", flush=True)
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     run(["apt-get", "update", "-qq"], environ=quiet)
-    run(["apt-get", "install", "-y", "-qq", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", package], environ=quiet)
+    run(
+        ["apt-get", "install", "-y", "-qq", "-oDPkg::Lock::Timeout=300", "--no-install-recommends", package],
+        environ=quiet,
+    )
 
 
 def run(

@@ -54,7 +54,7 @@ def ensure() -> None:
         raise PackagesMissing(f"install {', '.join(packages)} (Debian's names) with this system's package manager")
     print(f"installing {' '.join(packages)}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    install = ["apt-get", "install", "-y", "-qq", "-o", "DPkg::Lock::Timeout=300", "--no-install-recommends", *packages]
+    install = ["apt-get", "install", "-y", "-qq", "-oDPkg::Lock::Timeout=300", "--no-install-recommends", *packages]
     for argv in (["apt-get", "update", "-qq"], install):
         ended = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
         if ended.returncode:

@@ -26,7 +26,7 @@ from tests.tfjob.builders import claim, job
 
 # The same sequences each time; new random ones each time if their number is given.
 GIVEN = os.environ.get("KF_SEQUENCES")
-SEQUENCES = int(GIVEN or 1000)
+SEQUENCES = int(GIVEN or 500)
 STEPS = 40
 
 # Words in the message of a failed job, and what must have happened before.
