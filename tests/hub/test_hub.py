@@ -254,6 +254,18 @@ async def test_no_room_is_named_within_seconds(node, browser, user, resources):
     assert "Insufficient cpu" in last["message"]
 
 
+async def test_an_address_without_a_page_and_an_error_are_told_in_words(browser):
+    status, page = await browser.get("/hub/nothing-here")
+    assert status == 404
+    assert "There is no such page" in page
+    status, page = await browser.get("/hub/oauth_login")  # of a login that this hub does not have
+    assert status == 404
+    assert "None" not in page
+    status, page = await browser.get("/hub/spawn/nobody")
+    assert status in (403, 404)
+    assert "None" not in page
+
+
 async def test_a_quota_is_named(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
