@@ -341,6 +341,12 @@ OF_USERS = [
         "only the hub makes pods with the value singleuser-server",
     ),
     Request(REPLICASETS, "create", labelled_server(pod("default", "other-1"))),
+    Request(REPLICASETS, "create", pod("kf-ada", "digits-1", nodeName="node-1"), "the scheduler chooses the node"),
+    Request(REPLICASETS, "create", pod("default", "other-1", nodeName="node-1")),
+    Request(
+        REPLICASETS, "create", pod("kf-ada", "digits-1", priorityClassName="system-node-critical"), "no priority of"
+    ),
+    Request(REPLICASETS, "create", pod("default", "other-1", priorityClassName="system-node-critical")),
     Request(ADA, "create", {**service("kf-ada"), "metadata": {"name": "digits", "namespace": "kf-ada"}}),
     Request(ADA, "create", service("kf-ada", clusterIP=None, type="NodePort"), "make it a ClusterIP"),
     Request(ADA, "create", service("kf-ada", clusterIP=None, externalIPs=["10.9.8.7"]), "spec.externalIPs"),

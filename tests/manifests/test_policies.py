@@ -109,7 +109,9 @@ def test_what_the_roles_open_the_policies_narrow():
         bound = {
             (group, resource, operation)
             for spec in policies
-            if any(condition["expression"].endswith(f"== '{account}'") for condition in spec["matchConditions"])
+            if any(
+                condition["expression"].endswith(f"== '{account}'") for condition in spec.get("matchConditions", ())
+            )
             for rule in spec["matchConstraints"]["resourceRules"]
             for group in rule["apiGroups"]
             for resource in rule["resources"]
