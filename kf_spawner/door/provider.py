@@ -4,12 +4,13 @@ The configuration holds the token that the hub's proxy knows the door by, so Tra
 everybody on this machine can reach the port.
 """
 
-import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from aiohttp import web
+
+from kf_spawner.same_secret import is_secret
 
 LOOPBACK = "127.0.0.1"
 PATH = "/dynamic"
@@ -45,7 +46,6 @@ class Provider:
         return {"Authorization": f"Bearer {self._secret}"}
 
     async def _get(self, request: web.Request) -> web.Response:
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), self.headers["Authorization"].encode()):
+        if not is_secret(request.headers.get("Authorization", ""), self.headers["Authorization"]):
             raise web.HTTPForbidden
         return web.json_response(await self._configuration())

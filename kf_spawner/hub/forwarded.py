@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from kf_spawner.same_secret import is_secret
+
 FORWARDED_FOR = "X-Forwarded-For"
 PROOF = "X-Kf-Forwarded-Proof"
 
@@ -19,12 +21,13 @@ Network = IPv4Network | IPv6Network
 
 def proof(secret: str, forwarded_for: str) -> str:
     """The proxy's signature of a value of X-Forwarded-For, for the header `PROOF`."""
-    return hmac.new(secret.encode(), forwarded_for.encode(), sha256).hexdigest()
+    # A caller's bytes that are no UTF-8 are no address either, and no error.
+    return hmac.new(secret.encode(), forwarded_for.encode(errors="surrogatepass"), sha256).hexdigest()
 
 
 def is_proven(secret: str, forwarded_for: str, given: str) -> bool:
     """Whether the hub's proxy has sent this value of X-Forwarded-For. Without a secret nothing is proven."""
-    return bool(secret) and hmac.compare_digest(proof(secret, forwarded_for).encode(), given.encode())
+    return bool(secret) and is_secret(given, proof(secret, forwarded_for))
 
 
 def networks(texts: Sequence[str]) -> list[Network]:

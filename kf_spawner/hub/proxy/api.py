@@ -3,13 +3,14 @@
 https://github.com/jupyterhub/configurable-http-proxy#rest-api
 """
 
-import hmac
 import json
 import logging
 from urllib.parse import unquote
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
+
+from kf_spawner.same_secret import is_secret
 
 from .routes import BadRoute, Routes, read_route
 
@@ -23,19 +24,18 @@ class Api:
 
     def __init__(self, routes: Routes, *, token: str) -> None:
         self._routes = routes
-        self._authorization = f"token {token}".encode()
+        self._authorization = f"token {token}"
 
     def application(self) -> web.Application:
         app = web.Application(middlewares=[self._authorize])
         app.router.add_get(PREFIX, self._get)
-        app.router.add_post(PREFIX + "{path:.*}", self._post)
-        app.router.add_delete(PREFIX + "{path:.*}", self._delete)
+        app.router.add_post(PREFIX + "{path:(?s:.*)}", self._post)
+        app.router.add_delete(PREFIX + "{path:(?s:.*)}", self._delete)
         return app
 
     @web.middleware
     async def _authorize(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "")
-        if not hmac.compare_digest(given.encode(), self._authorization):
+        if not is_secret(request.headers.get("Authorization", ""), self._authorization):
             raise web.HTTPForbidden(text="only the hub may call this; it sends the token of CONFIGPROXY_AUTH_TOKEN")
         return await handler(request)
 
@@ -49,14 +49,14 @@ class Api:
             raise web.HTTPBadRequest(text=str(error)) from error
         path = _path(request)
         self._routes.add(path, route)
-        log.info("Route %s -> %s", path, route.origin)
+        log.info("Route %a -> %s", path, route.origin)
         return web.Response(status=201)
 
     async def _delete(self, request: web.Request) -> web.Response:
         path = _path(request)
         if not self._routes.remove(path):
             return web.Response(status=404)
-        log.info("No more route %s", path)
+        log.info("No more route %a", path)
         return web.Response(status=204)
 
 

@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from .conftest import HUB
+from .raw import ask
 
 
 @pytest.fixture
@@ -17,8 +19,8 @@ async def api(new):
 
 async def test_routes_are_added_listed_and_removed(new, api):
     x = {"target": "http://127.0.0.1:1", "user": "x", "server_name": ""}
-    for path, body in (("/user/x%40y", x), ("/", {"target": "http://127.0.0.1:2", "hub": True})):
-        async with api.post(f"/api/routes{path}", json=body, headers=HUB) as answer:
+    for path, body in (("/user/x%40y", x), ("/user/x%0Ay", x), ("/", {"target": "http://127.0.0.1:2", "hub": True})):
+        async with api.post(URL(f"/api/routes{path}", encoded=True), json=body, headers=HUB) as answer:
             assert answer.status == 201
     assert new.routes.complete.is_set()
     async with api.get("/api/routes", headers=HUB) as answer:
@@ -28,8 +30,9 @@ async def test_routes_are_added_listed_and_removed(new, api):
     assert told["/user/x@y"] == x
     assert told["/"]["hub"] is True
     for status in (204, 404):
-        async with api.delete("/api/routes/user/x%40y", headers=HUB) as answer:
-            assert answer.status == status
+        for path in ("x%40y", "x%0Ay"):
+            async with api.delete(URL(f"/api/routes/user/{path}", encoded=True), headers=HUB) as answer:
+                assert answer.status == status
 
 
 async def test_only_the_hub_may_call_it(new, api):
@@ -37,6 +40,8 @@ async def test_only_the_hub_may_call_it(new, api):
         for method in ("GET", "POST", "DELETE"):
             async with api.request(method, "/api/routes", json={"target": "http://x"}, headers=headers) as answer:
                 assert answer.status == 403
+    answer = await ask(new.api_port, "/api/routes", "Authorization: token \xff", "Connection: close", door=False)
+    assert answer.startswith("HTTP/1.1 403 "), "bytes that are no UTF-8"
     assert new.routes.all() == {}
 
 
