@@ -105,9 +105,9 @@ class DoorApp(Application):
     folder = Unicode(".", help="Folder for Traefik's configuration file. Default: . (the current folder).").tag(
         config=True
     )
-    debug = Bool(False, help="Log everything that the door and Traefik do, including paths. Default: false.").tag(
-        config=True
-    )
+    debug = Bool(
+        False, help="Log what the door does, and of Traefik all but its requests and configuration. Default: false."
+    ).tag(config=True)
 
     aliases = {
         **Application.aliases,
@@ -199,7 +199,8 @@ class DoorApp(Application):
             trusted_proxies=self.trusted_proxies,
             tls=TlsPorts(self.tls_port, self.tls_redirect_port) if self.tls_certificate else None,
             grace=Grace(accept=self.accept_grace, answer=self.answer_grace),
-            log_level="DEBUG" if self.debug else "ERROR",
+            # At DEBUG Traefik would write its configuration, which has the secrets of the proxy and of the provider.
+            log_level="INFO" if self.debug else "ERROR",
         )
 
 

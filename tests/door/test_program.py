@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import sys
@@ -130,7 +131,7 @@ class Door:
 
 
 @contextlib.asynccontextmanager
-async def a_door(plane: ControlPlane, folder: Path) -> AsyncIterator[Door]:
+async def a_door(plane: ControlPlane, folder: Path, *flags: str) -> AsyncIterator[Door]:
     """A door whose hub lets everybody through."""
     port, ping = free_ports(2)
     async with listening("127.0.0.1", 0, HUB) as hub:
@@ -142,6 +143,7 @@ async def a_door(plane: ControlPlane, folder: Path) -> AsyncIterator[Door]:
             f"--proxy-url=http://127.0.0.1:{hub}",
             f"--authorize-url=http://127.0.0.1:{hub}/hub/kf/authorize",
             f"--folder={folder}",
+            *flags,
         ]
         async with Process(argv, log=folder / "door.log", cwd=folder, env=TOKEN) as process:
             yield Door(process, port, ping)
@@ -163,6 +165,18 @@ async def test_routes_are_there_when_the_door_is_ready_and_follow_the_cluster(
         await cluster.add_pod(await model_server(stack))
         await door.until(path, MODEL)
         assert (tmp_path / "door.log").read_text() == ""
+
+
+async def test_no_secret_is_in_a_log_that_has_all(plane: ControlPlane, tmp_path: Path) -> None:
+    """Neither the hub's proxy's, which Traefik has in its configuration, nor what Traefik shows for it."""
+    async with a_door(plane, tmp_path, "--debug") as door:
+        await until(door.ping)
+        assert await door.get("/hub/home?token=a-users") == HUB
+    log = (tmp_path / "door.log").read_text()
+    assert "Traefik version" in log
+    shown = json.loads((tmp_path / "static.yaml").read_text())["providers"]["http"]["headers"]["Authorization"]
+    for secret in (TOKEN["KF_DOOR_TOKEN"], shown.removeprefix("Bearer "), "a-users"):
+        assert secret not in log
 
 
 async def test_the_door_ends_with_traefik_and_traefik_with_the_door(plane: ControlPlane, tmp_path: Path) -> None:
