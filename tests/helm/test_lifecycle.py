@@ -89,6 +89,15 @@ def test_install_upgrade_rollback_uninstall(helm, kubectl, plane, tmp_path):
     assert kubectl("get", "persistentvolumeclaims", "-o", "name") == ""
 
 
+def test_a_secret_that_lacks_a_key_is_refused_before_anything_is_changed(helm, kubectl):
+    """As one that was made for a chart without this key."""
+    keys = [f"--from-literal={key}=x" for key in ("password", "cookie-secret", "proxy-token", "dashboard-token")]
+    kubectl("create", "secret", "generic", "own", *keys)
+    with pytest.raises(HelmFailed, match=r"hub\.existingSecret: the Secret own has no key door-token: add it"):
+        helm.run("install", RELEASE, str(CHART), values={"hub": {"existingSecret": "own"}})
+    assert kubectl("get", "deployments", "-o", "name") == ""
+
+
 def test_an_upgrade_brings_the_definition_of_jobs_up_to_date(helm, kubectl):
     """What somebody changed by hand is theirs: helm says so, and takes it back only where it is told to."""
     helm.run("install", RELEASE, str(CHART))

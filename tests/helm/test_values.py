@@ -282,6 +282,7 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer):
     assert app.targets[:2] == ("http://proxy-http:8000", "http://hub:8081/hub/kf/authorize")
     key = {"secretKeyRef": {"name": "hub", "key": "door-token"}}
     assert {"name": "KF_DOOR_TOKEN", "valueFrom": key} in door["env"]
+    key["secretKeyRef"]["optional"] = True  # without it the proxy runs, and says so
     assert {"name": "KF_DOOR_TOKEN", "valueFrom": key} in container(objects, "proxy")["env"]
     assert spec["serviceAccountName"] == "door"
     assert spec["automountServiceAccountToken"] is True

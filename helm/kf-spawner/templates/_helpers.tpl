@@ -58,6 +58,9 @@ app.kubernetes.io/component: {{ .component }}
     secretKeyRef:
       name: {{ include "kf.secretName" .root }}
       key: {{ .key }}
+      {{- if .optional }}
+      optional: true
+      {{- end }}
 {{- end }}
 
 {{- /* Where browsers find the product, as far as the values say; empty where they do not. */ -}}

@@ -16,6 +16,7 @@ from kf_spawner import __version__
 
 from .api import Api
 from .forward import HEAD_LIMIT, Forwarder, client
+from .heads import keep_bytes
 from .routes import Routes
 
 log = logging.getLogger(__name__)
@@ -25,8 +26,6 @@ LAST_ANSWERS = 3.0
 
 PAUSE = 0.01
 """Seconds between two checks whether they have finished."""
-
-SECRETS = ("CONFIGPROXY_AUTH_TOKEN", "KF_DOOR_TOKEN")
 
 
 class _NotOurFault(logging.Filter):
@@ -53,6 +52,7 @@ class Proxy:
         self._tokens = {"door_token": door_token, "api_token": api_token}
         self._error_url = error_url
         self.routes = Routes()
+        keep_bytes()
 
     async def __aenter__(self) -> Self:
         self._session = client()
@@ -142,10 +142,14 @@ class ProxyApp(Application):
             force=True,
         )
         logging.getLogger("aiohttp.server").addFilter(_NotOurFault())
-        for name in SECRETS:
-            if not os.environ.get(name):
-                log.error("%s is not set: give the proxy and its caller the same secret in it", name)
-                self.exit(1)
+        if not os.environ.get("CONFIGPROXY_AUTH_TOKEN"):
+            log.error("CONFIGPROXY_AUTH_TOKEN is not set: give the hub and its proxy the same secret in it")
+            self.exit(1)
+        if not os.environ.get("KF_DOOR_TOKEN"):
+            log.error(
+                "KF_DOOR_TOKEN is not set, so every request is answered with 503: give the door and the hub's proxy "
+                "the same secret in it. With the chart it is the key door-token of the Secret in hub.existingSecret"
+            )
         asyncio.run(self._run())
 
     async def _run(self) -> None:
@@ -157,7 +161,7 @@ class ProxyApp(Application):
             where=(self.host, self.port),
             api=(self.api_host, self.api_port),
             api_token=os.environ["CONFIGPROXY_AUTH_TOKEN"],
-            door_token=os.environ["KF_DOOR_TOKEN"],
+            door_token=os.environ.get("KF_DOOR_TOKEN", ""),
             error_url=self.error_url,
         ) as proxy:
             await stopping.wait()

@@ -2,23 +2,24 @@
 
 import asyncio
 import contextlib
-import hmac
 import logging
 import weakref
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
 
 import aiohttp
 from aiohttp import web
-from multidict import CIMultiDictProxy
+from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from kf_spawner.loopback import host_name
+from kf_spawner.same_secret import is_secret
 from kf_spawner.serving import DOOR_TOKEN_HEADER
 
 from ..forwarded import FORWARDED_FOR, PROOF, proof
-from ..limits import MAX_BODY
+from .bodies import HubBodies
 from .headers import is_web_socket, passed_on, set_web_socket
+from .refusals import FOREIGN_NAME, NO_PATH, NO_TOKEN, NOT_THE_DOOR, Refused
 from .routes import Route, Routes
 from .tunnel import join
 
@@ -38,20 +39,6 @@ HEAD_LIMIT = 64 * 1024
 
 ADDED = ("Content-Type", "Date", "Server")
 """Headers that aiohttp adds to an answer which has none."""
-
-
-class Refusal(NamedTuple):
-    """An answer of the proxy's own."""
-
-    status: int
-    text: str
-
-
-NOT_THE_DOOR = Refusal(403, "Only the door may ask the hub's proxy: open the door's address instead.")
-NO_PATH = Refusal(400, "The target of a request must be a path that begins with a slash, in ASCII.")
-FOREIGN_NAME = Refusal(403, "Without a password, this platform answers at localhost and 127.0.0.1 only.")
-NO_LENGTH = Refusal(411, "No server runs at this path, and the hub takes no body without a Content-Length.")
-TOO_LARGE = Refusal(413, f"No server runs at this path, and the hub takes at most {MAX_BODY // 1024} KiB.")
 
 
 def client() -> aiohttp.ClientSession:
@@ -93,18 +80,19 @@ class _Stream(_Passed, web.StreamResponse):
 
 
 class Forwarder:
-    """Answers the door. `door_token`: what the door is known by; `api_token`: the secret of hub and proxy;
-    `error_url`: where the hub's pages for errors are, below which `/404` and `/503` are asked; `session`: see
+    """Answers the door. `door_token`: what the door is known by, empty for nobody; `api_token`: the secret of hub and
+    proxy; `error_url`: where the hub's pages for errors are, below which `/404` and `/503` are asked; `session`: see
     `client`."""
 
     def __init__(
         self, routes: Routes, *, door_token: str, api_token: str, error_url: str, session: aiohttp.ClientSession
     ) -> None:
         self._routes = routes
-        self._door_token = door_token.encode()
+        self._door_token = door_token
         self._api_token = api_token
         self._error_url = error_url
         self._session = session
+        self._bodies = HubBodies()
         self._asked: weakref.WeakSet[asyncio.BaseTransport] = weakref.WeakSet()
         self.waiting = 0
         """How many requests wait for the hub's own route."""
@@ -115,7 +103,7 @@ class Forwarder:
 
     def application(self) -> web.Application:
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", self.answer)
+        app.router.add_route("*", "/{path:(?s:.*)}", self.answer)  # decoded: it may have a line break
         app.on_response_prepare.append(self._prepared)
         return app
 
@@ -129,36 +117,40 @@ class Forwarder:
         if request.raw_path == HEALTH:
             return web.json_response({"status": "OK"})
         with self._open():
-            if refusal := self._refusal(request):
-                return _refused(refusal)
-            await self._complete(request)
-            if not self._routes.is_own_name(host_name(request.headers.get("Host", ""))):
-                return _refused(FOREIGN_NAME)
-            route = self._routes.find(request.raw_path.partition("?")[0])
-            if route is None:
-                return await self._problem(request, 404, "no route")
-            if route.is_hubs and (refusal := _hubs_refusal(request)):
-                return _refused(refusal)
-            answered = await self._pass_on(request, route)
+            try:
+                route = await self._route(request)
+                if route is None:
+                    return await self._problem(request, 404, "no route")
+                answered = await self._pass_on(request, route)
+            except Refused as refused:
+                if refused.refusal.status == 503:
+                    log.warning("503 %s: %s", _named(request), refused)
+                return refused.refusal.answer()
             if not isinstance(answered, aiohttp.ClientResponse):
                 return answered
         # A WebSocket, which does not count.
         return await self._joined(request, answered, route)
 
-    def _refusal(self, request: web.Request) -> Refusal | None:
-        """Why nobody is asked, whatever the routes are."""
+    async def _route(self, request: web.Request) -> Route | None:
+        """The route that matches, once all are known. Raises Refused where nobody is asked."""
+        if not self._door_token:
+            raise Refused(NO_TOKEN)
         given = request.headers.getall(DOOR_TOKEN_HEADER, ())
-        tokens = [each.encode(errors="surrogateescape") for each in given]
-        if len(tokens) != 1 or not hmac.compare_digest(tokens[0], self._door_token):
-            return NOT_THE_DOOR
+        if len(given) != 1 or not is_secret(given[0], self._door_token):
+            raise Refused(NOT_THE_DOOR)
         target = request.raw_path
-        return None if target.startswith("/") and target.isascii() else NO_PATH
+        if not (target.startswith("/") and target.isascii()):
+            raise Refused(NO_PATH)
+        await self._complete(request)
+        if not self._routes.is_own_name(host_name(request.headers.get("Host", ""))):
+            raise Refused(FOREIGN_NAME)
+        return self._routes.find(target.partition("?")[0])
 
     async def _complete(self, request: web.Request) -> None:
         """Waits until the hub has told its routes: before, a page would be told that there is no such server."""
         if self._routes.complete.is_set():
             return
-        log.debug("Not all routes yet: %s %s waits", request.method, request.path)
+        log.debug("Not all routes yet: %s waits", _named(request))
         self.waiting += 1
         try:
             await asyncio.wait_for(self._routes.complete.wait(), ROUTES_TIMEOUT)
@@ -176,15 +168,9 @@ class Forwarder:
         if is_web_socket(request.headers):
             set_web_socket(headers)
         try:
-            answer = await self._session.request(
-                request.method,
-                upstream(route.origin, request.raw_path),
-                headers=headers,
-                data=request.content if request.body_exists else None,
-                allow_redirects=False,
-            )
+            answer = await self._answer_of_server(request, route, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return await self._problem(request, 503, error)
+            return await self._problem(request, 503, _in_words(error))
         if answer.status == 101 and is_web_socket(request.headers):
             return answer
         try:
@@ -193,6 +179,22 @@ class Forwarder:
             return await self._pass_back(request, answer, route)
         finally:
             answer.close()
+
+    async def _answer_of_server(
+        self, request: web.Request, route: Route, headers: CIMultiDict[str]
+    ) -> aiohttp.ClientResponse:
+        """The server's answer, whose body is still to come. Raises Refused, and what aiohttp raises."""
+        ask = partial(
+            self._session.request,
+            request.method,
+            upstream(route.origin, request.raw_path),
+            headers=headers,
+            allow_redirects=False,
+        )
+        if not route.is_hubs:
+            return await ask(data=request.content if request.body_exists else None)
+        async with self._bodies.whole(request) as body:
+            return await ask(data=body)
 
     async def _pass_back(
         self, request: web.Request, answer: aiohttp.ClientResponse, route: Route
@@ -221,7 +223,7 @@ class Forwarder:
             await response.write_eof()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             # Either the caller has closed, and nobody reads, or the server broke off, and the caller must notice.
-            log.debug("%s %s ended early: %s", request.method, request.path, error)
+            log.debug("%s ended early: %s", _named(request), _in_words(error))
             if request.transport is not None:
                 request.transport.close()
             return False
@@ -236,14 +238,14 @@ class Forwarder:
             assert answer.connection is not None
             await join(request.protocol, answer.connection.protocol, route.touch)
         except ConnectionError as error:
-            log.debug("%s %s ended early: %s", request.method, request.path, error)
+            log.debug("%s ended early: %s", _named(request), _in_words(error))
         finally:
             answer.close()
         return response
 
-    async def _problem(self, request: web.Request, status: int, cause: object) -> web.Response:
+    async def _problem(self, request: web.Request, status: int, cause: str) -> web.Response:
         """The hub's page for an error of the proxy's, or a line where the hub does not give it."""
-        log.warning("%d %s %s: %s", status, request.method, request.path, cause)
+        log.warning("%d %s: %s", status, _named(request), cause)
         if not self._error_url:
             return web.Response(status=status)
         page = URL(self._error_url) / str(status) % {"url": request.path}
@@ -252,7 +254,7 @@ class Forwarder:
                 headers = {"Content-Type": answer.headers.get("Content-Type", "text/html")}
                 return web.Response(status=status, body=await answer.read(), headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            log.warning("The hub gives no page for the error: %s", error)
+            log.warning("The hub gives no page for the error: %s", _in_words(error))
             return web.Response(status=status)
 
     async def _prepared(self, _request: web.Request, response: web.StreamResponse) -> None:
@@ -273,14 +275,12 @@ class Forwarder:
             self.open -= 1
 
 
-def _hubs_refusal(request: web.Request) -> Refusal | None:
-    """Why the hub is not asked."""
-    if not request.body_exists:
-        return None
-    if request.content_length is None:
-        return NO_LENGTH
-    return TOO_LARGE if request.content_length > MAX_BODY else None
+def _named(request: web.Request) -> str:
+    """A request in the log: without its query, which may have a token, and as ASCII on one line."""
+    return f"{request.method} {request.raw_path.partition('?')[0]!a}"
 
 
-def _refused(refusal: Refusal) -> web.Response:
-    return web.Response(status=refusal.status, text=f"{refusal.text}\n")
+def _in_words(error: Exception) -> str:
+    """The same of an error. Those about an answer repeat the URL, and the server's own bytes from the second line."""
+    text = error.message.partition("\n")[0] if isinstance(error, aiohttp.ClientResponseError) else str(error)
+    return ascii(text or type(error).__name__)

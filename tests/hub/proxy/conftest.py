@@ -22,6 +22,8 @@ class Server:
         """Set when a caller of /stream has gone."""
         self.go_on = asyncio.Event()
         """Lets /stream and /slow go on."""
+        self.asked: list[str] = []
+        """The paths that the hub was asked for."""
         self.taken = 0
         """Bytes of bodies that /sink and /slow have read."""
 
@@ -57,6 +59,12 @@ class Server:
         response.headers.add("Set-Cookie", "a=1; Path=/user/")
         response.headers.add("Set-Cookie", "b=2; Path=/user/")
         return response
+
+    async def hub(self, request: web.Request) -> web.Response:
+        self.asked.append(request.path)
+        if "held" in request.query:
+            await self.go_on.wait()
+        return await self.echo(request)
 
     async def redirect(self, _request: web.Request) -> web.Response:
         raise web.HTTPFound("/user/x/elsewhere")
@@ -109,8 +117,8 @@ async def server() -> AsyncIterator[Server]:
     names = ("stream", "broken", "redirect", "nothing", "many", "sink", "slow", "refuse", "sockets")
     for name in names:
         app.router.add_route("*", f"/user/x/{name}", getattr(behind, name))
-    app.router.add_route("*", "/user/x/echo{rest:.*}", behind.echo)
-    app.router.add_route("*", "/{rest:(?!user/).*}", behind.echo)
+    app.router.add_route("*", "/user/x/echo{rest:(?s:.*)}", behind.echo)
+    app.router.add_route("*", "/{rest:(?s:(?!user/).*)}", behind.hub)
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -87,14 +87,29 @@ async def test_the_program_ends_when_it_is_asked_to_whoever_is_connected(server,
     assert "was destroyed" not in said
 
 
-@pytest.mark.parametrize("missing", ["CONFIGPROXY_AUTH_TOKEN", "KF_DOOR_TOKEN"])
-async def test_without_a_secret_the_program_does_not_start(tmp_path, missing):
-    env = {"CONFIGPROXY_AUTH_TOKEN": "a", "KF_DOOR_TOKEN": "b", missing: ""}
+async def test_without_the_hubs_secret_the_program_does_not_start(tmp_path):
     argv = [sys.executable, "-m", "kf_spawner.hub.proxy"]
+    env = {"CONFIGPROXY_AUTH_TOKEN": "", "KF_DOOR_TOKEN": "b"}
     async with Process(argv, log=tmp_path / "proxy.log", cwd=ROOT, env=env) as process:
         assert await process.child.wait() == 1
     (line,) = (tmp_path / "proxy.log").read_text().splitlines()
-    assert f"{missing} is not set" in line
+    assert "CONFIGPROXY_AUTH_TOKEN is not set" in line
+
+
+@pytest.mark.parametrize("token", ["", DOOR["Kf-Door-Token"]])
+async def test_without_the_doors_secret_everybody_is_told_so(tmp_path, token):
+    """As after an upgrade that brought no such secret: to end would leave them without any answer."""
+    port, api = free_ports(2)
+    argv = [sys.executable, "-m", "kf_spawner.hub.proxy", f"--port={port}", f"--api-port={api}"]
+    env = {"CONFIGPROXY_AUTH_TOKEN": "a", "KF_DOOR_TOKEN": ""}
+    log = tmp_path / "proxy.log"
+    async with Process(argv, log=log, cwd=ROOT, env=env), aiohttp.ClientSession() as http:
+        await until(f"http://127.0.0.1:{port}/_chp_healthz")
+        async with http.get(f"http://127.0.0.1:{port}/hub/login", headers={"Kf-Door-Token": token}) as answer:
+            assert answer.status == 503
+            assert "KF_DOOR_TOKEN" in await answer.text()
+    first, *_ = log.read_text().splitlines()
+    assert "the key door-token of the Secret" in first
 
 
 async def _refused(port: int) -> None:

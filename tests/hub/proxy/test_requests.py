@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
@@ -68,30 +69,47 @@ async def test_requests_pass_as_they_are(proxy, http, method):
     assert "Kf-Door-Token" not in told["headers"], "a user's server learns the token"
 
 
+FEW_HEADERS = b"HTTP/1.1 299 Fine so\r\nContent-Length: 2\r\nX-Bytes: \xc3\xa9\r\n\r\nok"
+LATIN_1 = b"HTTP/1.1 200 Bien s\xfbr\r\nX-Both: \xc3\xa9 \xe9\r\nSet-Cookie: caf\xe9=1\r\nContent-Length: 0\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def bare_server(answered: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Answers each request with these bytes, and closes the connection: its URL, and the heads of the requests."""
+    heads = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answered)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", heads
+
+
 async def test_nothing_is_added_or_changed_on_the_way(proxy, server):
     """What no client library leaves out or writes so."""
-    headers = ("Connection: close, X-Hop", "X-Hop: 1", "x-CASE: Kept", "X-Bytes: \xe9")
+    headers = ("Connection: close, X-Hop", "X-Hop: 1", "x-CASE: Kept")
     answer = await ask(proxy.port, "/user/x/echo", *headers)
     told = json.loads(answer.partition("\r\n\r\n")[2])
-    assert set(told["headers"]) == {"Host", "x-CASE", "X-Bytes"}
-    add(proxy, "/bare", f"http://127.0.0.1:{await bare_server()}")
-    answer = await ask(proxy.port, "/bare")
+    assert set(told["headers"]) == {"Host", "x-CASE"}
+    async with bare_server(FEW_HEADERS) as (url, _):
+        add(proxy, "/bare", url)
+        answer = await ask(proxy.port, "/bare")
     head = answer.partition("\r\n\r\n")[0].split("\r\n")
     assert head == ["HTTP/1.1 299 Fine so", "Content-Length: 2", "X-Bytes: \xc3\xa9", "Connection: close"]
 
 
-async def bare_server() -> int:
-    """Answers one request with next to no headers."""
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 299 Fine so\r\nContent-Length: 2\r\nX-Bytes: \xc3\xa9\r\n\r\nok")
-        await writer.drain()
-        writer.close()
-        listening.close()
-
-    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
-    return listening.sockets[0].getsockname()[1]
+@pytest.mark.parametrize("hub", [False, True])
+async def test_bytes_of_heads_that_are_no_utf_8_pass_as_they_are(proxy, hub):
+    """Latin-1, as older programs send it, both ways, beside UTF-8."""
+    sent = ["X-Both: \xc3\xa9 \xe9", f"{FORWARDED_FOR}: caf\xe9"]
+    async with bare_server(LATIN_1) as (url, heads):
+        add(proxy, "/bare", url, hub=hub)
+        answer = await ask(proxy.port, "/bare", *sent, "Connection: close")
+    assert answer.encode("latin-1").startswith(LATIN_1.removesuffix(b"\r\n"))
+    assert {line.encode("latin-1") for line in sent} <= set(heads[0].split(b"\r\n"))
 
 
 async def test_only_the_hub_gets_a_proof_of_where_a_request_comes_from(proxy, http):
@@ -110,6 +128,29 @@ async def test_redirects_and_empty_answers(proxy, http):
         assert response.status == 201
         assert int(response.headers["Content-Length"]) > 100
         assert await response.read() == b""
+
+
+@pytest.mark.parametrize("code", ["0A", "0D", "0D%0A", "00", "09", "20", "7F", "85", "FF", "E2%80%A8"])
+async def test_any_character_of_a_path_can_be_escaped(proxy, code):
+    """It reaches the server that the route leads to, escaped, and splits no line."""
+    for target in (f"/user/x/echo/a%{code}b", f"/hub/a%{code}b"):
+        answer = await ask(proxy.port, target)
+        assert answer.startswith("HTTP/1.1 201 "), answer
+        assert json.loads(answer.partition("\r\n\r\n")[2])["path"] == target
+
+
+async def test_the_log_names_a_request_on_one_line_and_without_its_query(proxy, caplog):
+    proxy.routes.remove("/")
+    add(proxy, "/gone", "http://127.0.0.1:1")
+    async with bare_server(b"no HTTP\r\nat all") as (url, _):
+        add(proxy, "/bad", url)
+        for path, status in (("/nowhere%0A2026-11-30%1B[31m", 404), ("/bad", 503), ("/gone", 503)):
+            answer = await ask(proxy.port, f"{path}?token=s3cret")
+            assert answer.startswith(f"HTTP/1.1 {status} ")
+            lines = [record.getMessage() for record in caplog.records if path in record.getMessage()]
+            assert len(lines) == 1, caplog.text
+            assert lines[0].isprintable()
+    assert "s3cret" not in caplog.text
 
 
 async def test_errors_of_the_proxys_own_have_the_hubs_page(new, http, server):
