@@ -1,6 +1,7 @@
 """Who may log in, on a real hub: with an empty password on loopback, with one from a file, by a proxy's signature."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -57,10 +58,37 @@ async def test_a_password_from_a_file(control_plane, hub_roles, tmp_path, user):
         await browser.login(user, "open sesame")
         assert await cookie_user(browser)
         async with Browser(hub.url) as guesser:
+            await a_page_elsewhere_uses_up_nobodys_attempts(guesser, user, "open sesame")
             await guesses_are_braked(guesser, user)
             await who_has_logged_in_before_does_not_wait(browser, user, "open sesame")
             await until(lambda: logged_in(guesser, user, "open sesame"))
     assert "open sesame" not in hub.log.read_text()
+
+
+JSON = {"Content-Type": "application/json"}
+ELSEWHERE = [
+    ({"Content-Type": "text/plain"}, 415, "Content-Type: application/json"),
+    ({"Content-Type": "application/x-www-form-urlencoded"}, 415, "Content-Type: application/json"),
+    ({**JSON, "Origin": "https://evil.example"}, 403, "another origin"),
+    ({**JSON, "Origin": "null"}, 403, "another origin"),
+]
+"""What a page elsewhere can make its visitor's browser send -> the answer."""
+
+
+async def a_page_elsewhere_uses_up_nobodys_attempts(visitor, user, password):
+    path = f"/hub/api/users/{user}/tokens"
+
+    def body(given):
+        return json.dumps({"auth": {"username": user, "password": given}})
+
+    for headers, expected, words in ELSEWHERE:
+        for _ in range(FREE_OF_SOURCE):
+            status, answer = await visitor.send("POST", path, body("guess"), headers=headers)
+            assert status == expected, answer
+            assert words in answer
+    for headers in (JSON, {**JSON, "Origin": visitor.url}):
+        status, answer = await visitor.send("POST", path, body(password), headers=headers)
+        assert status == 201, answer
 
 
 async def guesses_are_braked(guesser, user):

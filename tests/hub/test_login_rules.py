@@ -180,8 +180,19 @@ async def test_any_user_where_that_is_configured():
 
 @pytest.mark.parametrize("name", ["local", "null"])
 async def test_a_form_without_a_user_is_told_so(name):
-    with pytest.raises(web.HTTPError, match="the form has no username"):
-        await AUTHENTICATORS[name]().authenticate(browser_at("127.0.0.1:8000"), {"password": ""})
+    for data in ({"password": ""}, None, "ada"):
+        with pytest.raises(web.HTTPError, match="the form has no username"):
+            await AUTHENTICATORS[name]().authenticate(browser_at("127.0.0.1:8000"), data)
+
+
+async def test_what_only_json_can_spell_is_no_error(guarded):
+    caller = Caller("10.1.1.1")
+    for data in ({"username": 1}, {"username": "ada\ud800"}, {"username": "ada", "password": ["right"]}):
+        with pytest.raises(web.HTTPError, match="must be texts"):
+            await guarded.authenticate(caller, data)
+    for _ in range(FREE_OF_SOURCE):
+        assert await attempt(guarded, caller, "right\ud800") is None
+    assert await is_braked(guarded, caller)
 
 
 @pytest.mark.parametrize("name", ["local", "null"])

@@ -16,6 +16,7 @@ from kf_spawner.loopback import is_loopback
 
 from .later import Later
 from .signing_keys import PAUSE, KeysUnavailable, SigningKeys
+from .token_requests import HANDLERS
 from .unsafe import UnsafeLogin
 
 HEADER = "X-Goog-IAP-JWT-Assertion"
@@ -72,6 +73,9 @@ class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no
     @default("allow_all")
     def _default_allow_all(self) -> bool:
         return True  # the proxy decides who may come
+
+    def get_handlers(self, app: Any) -> list[tuple[str, type[web.RequestHandler]]]:
+        return [*super().get_handlers(app), *HANDLERS]
 
     async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any] | None = None) -> str:
         assertions = handler.request.headers.get_list(HEADER)

@@ -5,7 +5,6 @@ hub must be loopback, and so must the name in the browser's address (a page on t
 127.0.0.1). With a password, wrong ones are counted.
 """
 
-import hmac
 import os
 import stat
 from pathlib import Path
@@ -17,11 +16,13 @@ from tornado import web
 from traitlets import List, Unicode, default
 
 from kf_spawner.loopback import host_name, is_loopback
+from kf_spawner.same_secret import is_secret
 
 from .. import forwarded
 from .brake import Brake, in_words
 from .known_browser import known, remember
 from .later import Later
+from .token_requests import HANDLERS
 from .unsafe import UnsafeLogin
 
 
@@ -41,6 +42,16 @@ def read_password(path: Path) -> str:
     if not lines or not lines[0].strip():
         raise UnsafeLogin(f"the password file {path} is empty: write a password into its first line")
     return lines[0]
+
+
+def _credentials(data: Any) -> tuple[str, str]:
+    """The name and the password in a form, or in a program's JSON, which may be anything. Raises HTTPError."""
+    if not isinstance(data, dict) or "username" not in data:  # JupyterHub's own page would fail on it
+        raise web.HTTPError(400, "the form has no username")
+    name, password = data["username"], data.get("password") or ""
+    if not (isinstance(name, str) and name.isprintable() and isinstance(password, str)):
+        raise web.HTTPError(400, "username and password must be texts, the username without control characters")
+    return name, password
 
 
 class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no types
@@ -102,17 +113,18 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
         """Whether the password is empty; the login page shows it."""
         return self._password is None
 
-    async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any]) -> str | None:
-        if "username" not in data:  # JupyterHub's own page would fail on it
-            raise web.HTTPError(400, "the form has no username")
-        given: str = data.get("password") or ""
+    def get_handlers(self, app: Any) -> list[tuple[str, type[web.RequestHandler]]]:
+        return [*super().get_handlers(app), *HANDLERS]
+
+    async def authenticate(self, handler: web.RequestHandler, data: Any) -> str | None:
+        name, given = _credentials(data)
         if self._password is not None:
-            may_log_in = await self._may_log_in(data["username"])
+            may_log_in = await self._may_log_in(name)
             right = self._is_right(given, self._password, handler, may_log_in)
         else:
             self._refuse_foreign_names(handler)
             right = not given or self.any_user
-        return data["username"] if right else None
+        return name if right else None
 
     async def _may_log_in(self, name: str) -> bool:
         """Whether JupyterHub will let this user in, with the password."""
@@ -131,7 +143,7 @@ class LocalAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has 
         source, stranger = browser or self._address(handler), browser is None
         if wait := self._brake.wait(source, stranger=stranger):
             raise Later(429, f"Too many wrong passwords. Try again in {in_words(wait)}.", seconds=wait)
-        if not (hmac.compare_digest(given.encode(), password.encode()) and may_log_in):
+        if not (is_secret(given, password) and may_log_in):
             self._brake.wrong(source, stranger=stranger)
             return False
         self._brake.right(source)
