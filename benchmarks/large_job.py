@@ -2,7 +2,7 @@
 
 On a control plane of its own with kwok's nodes. Ada makes one job of many replicas. Bob makes jobs of one replica,
 one after the other: before Ada's job, and while its pods are being made. Each time is from Bob's request until his
-pod is seen. Then Ada deletes her job, and once it is gone, the operator's memory is read again.
+pod is seen. Then all jobs are deleted, and once they are gone, the operator's memory is read again.
 
     make bench-large-job ARGS='--replicas 1500 --json figures.json'
     python -m benchmarks.large_job --operator 'mine=my-operator --kubeconfig {kubeconfig}'
@@ -49,7 +49,7 @@ class Figures:
     peak: float = 0.0
     """The most so far, once Ada's pods are there."""
     after: float = 0.0
-    """Some time after her job and its pods are gone."""
+    """Some time after all jobs and their pods are gone."""
 
     def lines(self) -> Iterator[str]:
         ratio = statistics.median(self.beside) / statistics.median(self.idle)
@@ -81,9 +81,11 @@ async def measure(cluster: clusters.Cluster, operator: Command, replicas: int) -
                 figures.beside.append(await anext(small))
         figures.created = all_there.result() - began
         figures.peak = _memory(running, "VmHWM")
-        await cluster.client.delete(TFJOBS, LARGE, "ada")
-        async with asyncio.timeout(PATIENCE):
-            await ada.until(lambda: not any(ada.present.values()))
+        for namespace, observer in (("ada", ada), ("bob", bob)):
+            for job in (await cluster.client.list(TFJOBS, namespace))["items"]:
+                await cluster.client.delete(TFJOBS, job["metadata"]["name"], namespace)
+            async with asyncio.timeout(PATIENCE):
+                await observer.until(lambda observer=observer: not any(observer.present.values()))
         await asyncio.sleep(SETTLE)
         figures.after = _memory(running, "VmRSS")
     return figures

@@ -1,7 +1,6 @@
 """Carries out a plan: status, children, events, each as requests. May not decide what to do."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from kf_spawner.tfjob.validation import claim_choices
 
 from .adopt import Adopter
 from .metrics import Metrics
+from .pace import Pace
 from .view import CLAIM, POD, POD_GROUP, SERVICE, View
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ A = TypeVar("A")
 B = TypeVar("B")
 CHILD_RESOURCES = {CLAIM: CLAIMS, SERVICE: SERVICES, POD: PODS}
 UNSEEN_AFTER = timedelta(seconds=15)
-AT_ONCE = 1
-"""Requests of a job that does not fit into one plan, at the same time: more delay others', and it is hardly later."""
 
 
 class Outcome(NamedTuple):
@@ -61,12 +59,14 @@ class Applier:
         view: View,
         *,
         clock: Callable[[], datetime],
+        pace: Pace,
         gang: Gang | None = None,
         claim_classes: Collection[str] = (),
     ):
         self._client, self._recorder, self._metrics = client, recorder, metrics
         self._resources = {POD_GROUP: pod_groups_of(gang), **CHILD_RESOURCES} if gang else CHILD_RESOURCES
         self._view, self._clock, self._claim_classes = view, clock, claim_classes
+        self._pace = pace
         self._adopter = Adopter(client, recorder, view, jobs=TFJOBS, children=self._resources)
         self._unseen: dict[str, tuple[str, str, dict[str, Any], datetime]] = {}
 
@@ -80,7 +80,7 @@ class Applier:
         writing = self._write_status(key, job, plan)
         if plan.delete or plan.delete_job:
             await writing  # it remembers what a deletion makes invisible
-            deleted = await _each(lambda child: self._delete(key, job, child), plan.delete, plan)
+            deleted = await self._each(lambda child: self._delete(key, job, child), plan.delete, key, plan)
             for result in deleted:
                 if isinstance(result, BaseException):
                     raise result
@@ -161,7 +161,7 @@ class Applier:
                 for manifest in plan.create
                 if manifest["kind"] == kind and not _needs(manifest) & refusals.keys()
             ]
-            results = await _each(lambda manifest: self._create(key, job, manifest), wave, plan)
+            results = await self._each(lambda manifest: self._create(key, job, manifest), wave, key, plan)
             made = []
             for manifest, result in zip(wave, results, strict=True):
                 name = manifest["metadata"]["name"]
@@ -267,6 +267,14 @@ class Applier:
         except (NotFound, Conflict):
             log.debug("the job was gone already", extra={"job": f"{meta['namespace']}/{meta['name']}"})
 
+    async def _each(
+        self, act: Callable[[A], Awaitable[B]], items: Iterable[A], key: str, plan: Plan
+    ) -> list[B | BaseException]:
+        """What `act` returned or raised for each of `items`: all at once, those of a partial plan at their pace."""
+        if plan.is_partial:
+            return await self._pace.each(key, act, items)
+        return await asyncio.gather(*map(act, items), return_exceptions=True)
+
     def _tell_all(self, job: dict[str, Any], events: Iterable[Event]) -> None:
         for event in events:
             self._recorder.event(job, *event)
@@ -276,17 +284,6 @@ class Applier:
         if names:
             plural = "s" if len(names) > 1 else ""
             self._recorder.event(job, "Normal", reason, f"{what}{plural}: {', '.join(names)}")
-
-
-async def _each(act: Callable[[A], Awaitable[B]], items: Iterable[A], plan: Plan) -> list[B | BaseException]:
-    """What `act` returned or raised for each of `items`: all of them at once, or AT_ONCE if the plan is partial."""
-    gate = asyncio.Semaphore(AT_ONCE) if plan.is_partial else contextlib.nullcontext()
-
-    async def one(item: A) -> B:
-        async with gate:
-            return await act(item)
-
-    return await asyncio.gather(*map(one, items), return_exceptions=True)
 
 
 def pod_groups_of(gang: Gang) -> Resource:

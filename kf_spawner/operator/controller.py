@@ -21,7 +21,9 @@ from kf_spawner.tfjob.pods import digest, late_nodes
 from kf_spawner.tfjob.reconcile import decide
 
 from .apply import UNSEEN_AFTER, Applier, Outcome, pod_groups_of
+from .memory import give_back
 from .metrics import Metrics
+from .pace import Pace
 from .queue import QueueClosed, WorkQueue
 from .trim import trim_pod, trim_service
 from .view import POD, POD_GROUP, SERVICE, View
@@ -56,7 +58,14 @@ class Controller:
         self._claim_classes = claim_classes
         self._view, self._queue = View(), WorkQueue(metrics.queue_seconds.observe)
         self._applier = Applier(
-            client, recorder, metrics, self._view, clock=clock, gang=gang, claim_classes=claim_classes
+            client,
+            recorder,
+            metrics,
+            self._view,
+            clock=clock,
+            pace=Pace(self._queue),
+            gang=gang,
+            claim_classes=claim_classes,
         )
         self._refusals: dict[str, tuple[str, dict[str, Refusal]]] = {}  # by key: the job's uid, and by child
         self._tasks: list[asyncio.Task[None]] = []
@@ -172,6 +181,7 @@ class Controller:
         job = known.job
         if job is None:  # nothing is kept of a job that is gone
             self._queue.forget(key)
+            self._queue.mark(key, is_long=False)
             self._refusals.pop(key, None)
             return
         uid, refusals = self._refusals.pop(key, ("", {}))
@@ -192,6 +202,7 @@ class Controller:
             pod_groups=list(known.pod_groups.values()),
             claim_classes=self._claim_classes,
         )
+        self._queue.mark(key, is_long=plan.is_partial)
         for event in plan.events:
             log.info("%s: %s", event.reason, event.message, extra={"job": key})
         outcome = await self._applier.carry_out(key, job, plan)
@@ -214,9 +225,13 @@ class Controller:
             self._queue.add_after(key, plan.requeue_after)
 
     async def _sweep(self) -> None:
-        """Looks at intervals for children that appeared and disappeared while no informer was watching."""
+        """Looks at intervals for children that appeared and disappeared while no informer was watching.
+
+        It also gives back memory, which is free when a large job is gone.
+        """
         while True:
             await asyncio.sleep(UNSEEN_AFTER.total_seconds())
+            give_back()
             try:
                 for key in await self._applier.check_unseen():
                     self._queue.add(key)

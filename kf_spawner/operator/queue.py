@@ -1,15 +1,20 @@
 """A queue of keys: one worker a key at a time, added twice is worked on once, failures come back later.
 
-Namespaces take turns, one key each, so that the jobs of one user do not hold up those of another.
+Namespaces take turns, one key each, so that the jobs of one user do not hold up those of another. Work on a key can
+be long: it goes on in many turns, and gives way to the short work of other namespaces.
 """
 
 import asyncio
+import contextlib
+import itertools
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
 FIRST_RETRY = 0.05
 LAST_RETRY = 60.0
+RECENT = 10.0
+"""Seconds for which a namespace that had short work may have more."""
 
 
 class QueueClosed(Exception):
@@ -27,9 +32,12 @@ class WorkQueue:
         self._ready: OrderedDict[str, deque[str]] = OrderedDict()  # by namespace; the first has the next turn
         self._wanted: dict[str, float] = {}  # since when
         self._running: set[str] = set()
+        self._long: set[str] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._failures: dict[str, int] = {}
         self._waiters: deque[asyncio.Future[None]] = deque()
+        self._turn_ended = asyncio.Event()
+        self._short_work: OrderedDict[str, float] = OrderedDict()  # by namespace, when it ended; the oldest first
         self._closed = False
 
     def __len__(self) -> int:
@@ -82,8 +90,32 @@ class WorkQueue:
         self._cancel_timer(key)
         return key
 
+    def mark(self, key: str, *, is_long: bool) -> None:
+        """Whether the work on `key` is long, from now on; at first it is short."""
+        if is_long:
+            self._long.add(key)
+        else:
+            self._long.discard(key)
+
+    async def give_way(self, key: str, patience: float) -> None:
+        """Returns once no other namespace has short work that waits or is under way, or after `patience` seconds."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while self._is_short_work_elsewhere(_namespace(key)):
+                    await self._turn_ended.wait()
+
+    def is_shared(self, key: str) -> bool:
+        """Whether another namespace has short work, or had some a moment ago."""
+        namespace, since = _namespace(key), time.monotonic() - RECENT
+        recent = any(ended > since for other, ended in self._short_work.items() if other != namespace)
+        return recent or self._is_short_work_elsewhere(namespace)
+
     def done(self, key: str) -> None:
         self._running.discard(key)
+        if key not in self._long:
+            self._note_short_work(_namespace(key))
+        self._turn_ended.set()
+        self._turn_ended.clear()
         if key in self._wanted and not self._closed:
             self._put(key)
 
@@ -96,8 +128,20 @@ class WorkQueue:
         while self._waiters:
             self._wake()
 
+    def _note_short_work(self, namespace: str) -> None:
+        now = time.monotonic()
+        self._short_work[namespace] = now
+        self._short_work.move_to_end(namespace)
+        while next(iter(self._short_work.values())) < now - RECENT:
+            self._short_work.popitem(last=False)
+
+    def _is_short_work_elsewhere(self, namespace: str) -> bool:
+        waiting = (keys for name, keys in self._ready.items() if name != namespace)
+        running = (key for key in self._running if _namespace(key) != namespace)
+        return any(key not in self._long for key in itertools.chain(running, *waiting))
+
     def _put(self, key: str) -> None:
-        self._ready.setdefault(key.partition("/")[0], deque()).append(key)
+        self._ready.setdefault(_namespace(key), deque()).append(key)
         self._wake()
 
     def _take(self) -> str:
@@ -130,3 +174,7 @@ class WorkQueue:
         timer = self._timers.pop(key, None)
         if timer is not None:
             timer.cancel()
+
+
+def _namespace(key: str) -> str:
+    return key.partition("/")[0]

@@ -19,7 +19,7 @@ from .names import (
 )
 from .ownership import owner_reference
 from .podgroup import Gang
-from .tf_config import cluster_of, tf_config
+from .tf_config import TfConfigs
 
 TF_CONFIG = "TF_CONFIG"
 
@@ -31,9 +31,9 @@ class Children:
         self._spec, self._cluster_domain, self._gang = spec, cluster_domain, gang
 
     @functools.cached_property
-    def _cluster(self) -> dict[str, list[str]]:
-        """The cluster of TF_CONFIG: computed once for all pods, and only if there is a pod to make."""
-        return cluster_of(self._spec, cluster_domain=self._cluster_domain)
+    def _tf_configs(self) -> TfConfigs:
+        """Made once for all pods, and only if there is a pod to make."""
+        return TfConfigs(self._spec, cluster_domain=self._cluster_domain)
 
     def pod(self, replica: Replica, index: int, *, avoid: Collection[str] = ()) -> dict[str, Any]:
         """The manifest of a pod. It prefers other nodes than those in `avoid`."""
@@ -109,7 +109,7 @@ class Children:
         ports = list(container.get("ports") or ())
         if all(port.get("name") != PORT_NAME for port in ports):
             container["ports"] = [*ports, {"name": PORT_NAME, "containerPort": PORT}]
-        value = tf_config(self._spec, replica, index, cluster=self._cluster)
+        value = self._tf_configs.of(replica, index)
         if value is not None:
             env = [entry for entry in container.get("env") or () if entry.get("name") != TF_CONFIG]
             container["env"] = [*env, {"name": TF_CONFIG, "value": value}]

@@ -35,10 +35,11 @@ def adoptions(
         for child in children:
             if child["metadata"]["name"] in but:
                 continue
-            if is_orphan(child, job) and _could_be_replica(child, job):
+            if is_ours(child, job):
+                if not is_labelled(child, job["metadata"]["name"]):
+                    release.append(adoption(kind, child))
+            elif is_orphan(child, job) and _could_be_replica(child, job):
                 adopt.append(adoption(kind, child))
-            elif is_estranged(child, job):
-                release.append(adoption(kind, child))
     return adopt, release
 
 

@@ -3,6 +3,7 @@
 Level-based: the same objects give the same plan, whatever happened before.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -245,12 +246,16 @@ class _Advance:
 
     def _surplus(self, children: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
         """The pods or services that no replica of the job needs."""
-        wanted = {
+        return [child for name, child in children.items() if name not in self._wanted]
+
+    @functools.cached_property
+    def _wanted(self) -> set[str]:
+        """Names of all replicas."""
+        return {
             child_name(self.spec.name, replica.type, index)
             for replica in self.spec.replicas
             for index in range(replica.count)
         }
-        return [child for name, child in children.items() if name not in wanted]
 
     def _remove_surplus(self) -> None:
         for kind, children in (("Pod", self.reconciliation.pods), ("Service", self.reconciliation.services)):

@@ -226,7 +226,7 @@ class Replicas:
 
     def _plan(self, name: str, making: Making, children: Mapping[str, str]) -> None:
         """Plans what `making` makes for the replica `name`; `children`: what to call each of them, by name."""
-        refused = [child for child in children if child in self.refusals]
+        refused = [child for child in children if child in self.refusals] if self.refusals else ()
         self.reconciliation.make(making, refused=min((self._turns[child] for child in refused), default=None))
         for child in refused:
             refusal = self.refusals[child]

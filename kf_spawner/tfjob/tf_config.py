@@ -7,32 +7,41 @@ from .defaults import JobSpec, Replica, port_of
 from .names import EVALUATOR, PS, WORKER, child_name
 
 
-def address(spec: JobSpec, replica: Replica, index: int, *, cluster_domain: str = "") -> str:
-    """`mnist-worker-0.kf-admin.svc:2222`; `cluster_domain` is appended to the host where it is set."""
+def addresses(spec: JobSpec, replica: Replica, *, cluster_domain: str = "") -> list[str]:
+    """`mnist-worker-0.kf-admin.svc:2222` by index; `cluster_domain` is appended to the host where it is set."""
     suffix = f".{cluster_domain}" if cluster_domain else ""
-    return f"{child_name(spec.name, replica.type, index)}.{spec.namespace}.svc{suffix}:{port_of(replica)}"
+    domain = f".{spec.namespace}.svc{suffix}:{port_of(replica)}"
+    return [child_name(spec.name, replica.type, index) + domain for index in range(replica.count)]
 
 
 def cluster_of(spec: JobSpec, *, cluster_domain: str = "") -> dict[str, list[str]]:
-    """Task type to addresses. The evaluator is not in it: TensorFlow wants it to stand outside."""
+    """Task type to addresses, in order of type. TensorFlow wants the evaluator to stand outside."""
     return {
-        replica.key: [address(spec, replica, index, cluster_domain=cluster_domain) for index in range(replica.count)]
-        for replica in spec.replicas
+        replica.key: addresses(spec, replica, cluster_domain=cluster_domain)
+        for replica in sorted(spec.replicas, key=lambda replica: replica.key)
         if replica.type != EVALUATOR
     }
 
 
-def tf_config(spec: JobSpec, replica: Replica, index: int, *, cluster: dict[str, list[str]]) -> str | None:
-    """The value of TF_CONFIG for one replica, with `cluster` from `cluster_of`; None for a job of one replica."""
-    if spec.total == 1:
-        return None
-    task = {"type": replica.key, "index": index}
-    if spec.dynamic_workers and replica.type == WORKER:
-        seen = {**cluster, WORKER.lower(): {str(index): cluster[WORKER.lower()][index]}}
-        seen.setdefault(PS.lower(), [])
-        return _dump({"cluster": seen, "task": task})
-    return _dump({"cluster": cluster, "task": task, "environment": "cloud"})
+class TfConfigs:
+    """Makes the TF_CONFIG of each replica of a job. The text of the cluster, the same for all, is made once."""
+
+    def __init__(self, spec: JobSpec, *, cluster_domain: str = ""):
+        self._spec = spec
+        self._cluster = cluster_of(spec, cluster_domain=cluster_domain)
+        self._text = _dump(self._cluster)
+
+    def of(self, replica: Replica, index: int) -> str | None:
+        """The value of TF_CONFIG; None for a job of one replica."""
+        if self._spec.total == 1:
+            return None
+        task = _dump({"type": replica.key, "index": index})
+        if self._spec.dynamic_workers and replica.type == WORKER:
+            worker, ps = WORKER.lower(), PS.lower()
+            seen = {ps: [], **self._cluster, worker: {str(index): self._cluster[worker][index]}}
+            return f'{{"cluster":{_dump(dict(sorted(seen.items())))},"task":{task}}}'
+        return f'{{"cluster":{self._text},"task":{task},"environment":"cloud"}}'
 
 
 def _dump(value: dict[str, Any]) -> str:
-    return json.dumps({**value, "cluster": dict(sorted(value["cluster"].items()))}, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"))

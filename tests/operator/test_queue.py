@@ -1,10 +1,12 @@
 """The work queue: order by key, no work lost, none done twice."""
 
 import asyncio
+import time
+from unittest import mock
 
 import pytest
 
-from kf_spawner.operator.queue import LAST_RETRY, QueueClosed, WorkQueue
+from kf_spawner.operator.queue import LAST_RETRY, RECENT, QueueClosed, WorkQueue
 
 
 @pytest.fixture
@@ -108,3 +110,60 @@ async def test_a_key_that_is_wanted_again_while_it_closes_does_not_come(queue):
     queue.done("a")
     with pytest.raises(QueueClosed):
         await queue.get()
+
+
+async def begin(queue: WorkQueue, key: str, *, is_long: bool) -> None:
+    queue.add(key)
+    assert await queue.get() == key
+    queue.mark(key, is_long=is_long)
+
+
+async def test_long_work_gives_way_to_short_work_of_other_namespaces(queue):
+    await begin(queue, "ada/long", is_long=True)
+    await begin(queue, "bob/short", is_long=False)
+    queue.add("eve/short")
+    giving_way = asyncio.create_task(queue.give_way("ada/long", patience=60))
+    queue.done("bob/short")
+    assert not await has_ended(giving_way), "a key that waits for its turn counts"
+    assert await queue.get() == "eve/short"
+    queue.done("eve/short")
+    assert await has_ended(giving_way)
+
+
+async def test_nobody_gives_way_to_long_work_or_within_a_namespace(queue):
+    for key in ("ada/long", "bob/long"):
+        await begin(queue, key, is_long=True)
+    await begin(queue, "bob/short", is_long=False)
+    queue.add("bob/waiting")
+    queue.add("bob/long")
+    assert await has_ended(asyncio.create_task(queue.give_way("bob/long", patience=60)))
+    queue.done("bob/short")
+    assert await queue.get() == "bob/waiting"
+    queue.done("bob/waiting")
+    assert await has_ended(asyncio.create_task(queue.give_way("ada/long", patience=60)))
+
+
+async def test_long_work_goes_on_though_others_always_have_some(queue):
+    queue.add("bob/short")
+    await asyncio.wait_for(queue.give_way("ada/long", patience=0.05), 5)
+
+
+async def has_ended(task: asyncio.Task) -> bool:
+    for _ in range(3):
+        await asyncio.sleep(0)
+    return task.done()
+
+
+async def test_the_short_work_of_others_is_remembered_for_a_while(queue):
+    await begin(queue, "ada/long", is_long=True)
+    assert not queue.is_shared("ada/long")
+    for key in ("ada/short", "bob/short"):
+        queue.add(key)
+        assert await queue.get() == key
+        queue.done(key)
+    with mock.patch("time.monotonic", return_value=time.monotonic() + RECENT - 1):
+        assert queue.is_shared("ada/long")
+    with mock.patch("time.monotonic", return_value=time.monotonic() + RECENT + 1):
+        assert not queue.is_shared("ada/long")
+        queue.add("bob/short")
+        assert queue.is_shared("ada/long")

@@ -13,7 +13,7 @@ from hypothesis.stateful import invariant, rule
 
 from kf_spawner.k8s.conditions import find, is_true
 from kf_spawner.kube import Forbidden, Invalid
-from kf_spawner.operator.apply import AT_ONCE
+from kf_spawner.operator.pace import AT_ONCE
 from kf_spawner.tfjob import plan
 from kf_spawner.tfjob.names import CANONICAL_TYPE, KIND
 from kf_spawner.tfjob.plan import SLICE
