@@ -1,7 +1,7 @@
 """A TFJob as the dashboard shows it: a row of the list, and the page of one job. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import yaml
@@ -10,6 +10,7 @@ from kf_spawner.tfjob.children import TF_CONFIG
 from kf_spawner.tfjob.names import CANONICAL_TYPE, CONTAINER, LEADERS, REPLICA_TYPES
 from kf_spawner.workloads.job_view import (
     TERMINAL,
+    by_object,
     event_view,
     events_about,
     job_summary,
@@ -64,7 +65,7 @@ def detail(job: dict[str, Any], pods: list[dict[str, Any]], events: list[dict[st
     ended = has_ended(job)
     return {
         **base,
-        "replicas": _replicas(job, pods, ended=ended),
+        "replicas": _replicas(job, pods, by_object(events), ended=ended),
         "conditions": [_condition(one) for one in (job.get("status") or {}).get("conditions") or []],
         "events": [event_view(event) for event in events],
         "policy": (job.get("spec") or {}).get("runPolicy") or {},
@@ -137,10 +138,12 @@ _Dumper.add_representer(str, _text)
 _FastDumper.add_representer(str, _text)
 
 
-def _replicas(job: dict[str, Any], pods: list[dict[str, Any]], *, ended: bool) -> list[ReplicaDetail]:
+def _replicas(
+    job: dict[str, Any], pods: list[dict[str, Any]], events: Mapping[str, list[dict[str, Any]]], *, ended: bool
+) -> list[ReplicaDetail]:
     """Every replica that the spec wants, and every one that has a pod."""
     tasks = (job.get("status") or {}).get("tasks") or {}
-    found = {name: _with_pod(pod) for pod in pods if (name := replica_name(pod)) is not None}
+    found = {name: _with_pod(pod, events) for pod in pods if (name := replica_name(pod)) is not None}
     for name, kind, index in _wanted(job):
         if name not in found:
             found[name] = _without_pod(kind, index, ended=ended)
@@ -166,14 +169,14 @@ def _order(view: ReplicaDetail) -> tuple[int, int]:
     return (ORDER.index(kind) if kind in ORDER else len(ORDER), view["index"])
 
 
-def _with_pod(pod: dict[str, Any]) -> ReplicaDetail:
+def _with_pod(pod: dict[str, Any], events: Mapping[str, list[dict[str, Any]]]) -> ReplicaDetail:
     status, spec = pod.get("status") or {}, pod["spec"]
     container = next((one for one in spec["containers"] if one["name"] == CONTAINER), spec["containers"][0])
     states = [one.get("state") or {} for one in status.get("containerStatuses") or [] if one["name"] == CONTAINER]
     state = states[0] if states else {}
     at = state.get("terminated") or state.get("running") or {}
     return {
-        **replica_view(pod),
+        **replica_view(pod, events),
         "phase": status.get("phase", "Pending"),
         "node": spec.get("nodeName"),
         "ip": status.get("podIP"),

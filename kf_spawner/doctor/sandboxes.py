@@ -6,26 +6,23 @@ The words matched here are those of the kubelet, containerd, CRI-O and the usual
 import re
 from typing import Any
 
-from .events import newest, unanswered
+from kf_spawner.k8s import pod_reasons
+
+from .events import unanswered
 from .refusals import Trouble
 
-PROGRESS = {"Pulling", "Pulled", "Created", "Started"}
-"""Reasons of events that come after a pod's network and volumes are there."""
-
 _SANDBOX = {"FailedCreatePodSandBox", "FailedCreatePodContainer", "NetworkNotReady"}
-_MOUNT = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
 _PLUGINS = ("calico", "cilium", "flannel", "weave", "antrea", "multus", "aws-cni", "azure", "kindnet", "bridge")
 _CNI = re.compile(r"network for (?:sandbox|pod)|network plugin|networkPlugin|\bcni\b|plugin type=", re.IGNORECASE)
 
 
 def stuck(pod: dict[str, Any], events: list[dict[str, Any]]) -> Trouble | None:
     """From the events of a pod that is assigned to a node, oldest first."""
-    sandbox = unanswered(events, _SANDBOX, until=PROGRESS)
+    sandbox = unanswered(events, _SANDBOX, until=pod_reasons.AFTER_VOLUMES)
     if sandbox:
         return _of_sandbox(pod, sandbox.get("message", ""))
-    if unanswered(events, _MOUNT, until=PROGRESS):
-        return _of_mount(pod, _telling(events))
-    return None
+    missing = pod_reasons.missing_volume(events)
+    return _of_mount(pod, missing.get("message", "")) if missing else None
 
 
 def _of_sandbox(pod: dict[str, Any], message: str) -> Trouble:
@@ -54,12 +51,6 @@ def _of_sandbox(pod: dict[str, Any], message: str) -> Trouble:
     cause = f"Pod {who} is not started: the container runtime of node {node} fails."
     remedy = f"Look at the log of containerd (or CRI-O) on node {node}."
     return Trouble("pod", cause, remedy, f"kubectl describe node {node}", message)
-
-
-def _telling(events: list[dict[str, Any]]) -> str:
-    """The kubelet's message that names the cause, not the one that names what it waits for."""
-    naming = [event for event in events if event.get("reason") in _MOUNT and " not found" in event.get("message", "")]
-    return str((naming[-1] if naming else newest(events, _MOUNT)).get("message", ""))
 
 
 def _of_mount(pod: dict[str, Any], message: str) -> Trouble:

@@ -1,10 +1,10 @@
-"""The reasons in a pod's status, in sets by meaning, and a container's end from its status.
+"""The reasons in a pod's status and events, in sets by meaning, and a container's end from its status.
 
 From the kubelet (pkg/kubelet/images/types.go, pkg/kubelet/eviction) and the CRI (cri-api/pkg/errors).
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 IMAGE = frozenset(
@@ -29,6 +29,12 @@ CONFIG = "CreateContainerConfigError"
 START = frozenset({"CreateContainerError", "RunContainerError"})
 """A container waits: it cannot be started."""
 
+VOLUME = frozenset({"FailedMount", "FailedAttachVolume", "FailedMapVolume"})
+"""Of events: a pod waits for a volume. Its status only says that its containers are being created."""
+
+AFTER_VOLUMES = frozenset({"Pulling", "Pulled", "Created", "Started"})
+"""Of events that come after a pod's network and volumes are there."""
+
 CRASH_LOOP = "CrashLoopBackOff"
 OUT_OF_MEMORY = "OOMKilled"
 EVICTED = "Evicted"
@@ -36,6 +42,7 @@ EVICTED = "Evicted"
 DISRUPTED = frozenset({EVICTED, "NodeLost", "NodeShutdown", "Shutdown", "Terminated", "Preempting"})
 """Reasons of a failed pod's own status: its node or the cluster ended it, not its program."""
 
+_TIMED_OUT = "Unable to attach or mount volumes"
 _LOW = re.compile(r"low on resource: ([\w./-]*\w)")
 
 
@@ -50,6 +57,18 @@ def waiting(container: Mapping[str, Any]) -> tuple[str, str]:
     """(reason, message) of what a container waits for; empty texts if it does not wait."""
     found = (container.get("state") or {}).get("waiting") or {}
     return found.get("reason") or "", found.get("message") or ""
+
+
+def missing_volume(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The event that best says which volume a pod waits for; empty if it waits for none.
+
+    `events` are the pod's, oldest first. Between messages with the cause, the kubelet says that it has timed out.
+    """
+    reasons = [event.get("reason") for event in events]
+    begin = max((place + 1 for place, reason in enumerate(reasons) if reason in AFTER_VOLUMES), default=0)
+    failed = [event for event in events[begin:] if event.get("reason") in VOLUME]
+    naming = [event for event in failed if not event.get("message", "").startswith(_TIMED_OUT)]
+    return next(reversed(naming or failed), {})
 
 
 def ended(container: Mapping[str, Any]) -> dict[str, Any]:

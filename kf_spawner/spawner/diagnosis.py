@@ -41,8 +41,6 @@ class Diagnosis:
     crashed: bool = False
 
 
-_VOLUME_EVENTS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
-_AFTER_MOUNTING = {"Pulling", "Pulled", "Created", "Started"}
 _CLAIM_EVENTS = {"ProvisioningFailed", "FailedBinding"}
 _NEEDS = {
     "disk-pressure": "has run out of disk space",
@@ -236,16 +234,14 @@ def _of_scheduling(status: dict[str, Any]) -> Diagnosis | None:
 
 
 def _of_mounts(events: list[dict[str, Any]]) -> Diagnosis | None:
-    # Events after the mount overrule an older failure to mount.
-    reasons = [event.get("reason") for event in events]
-    last = max((place for place, reason in enumerate(reasons) if reason in _VOLUME_EVENTS), default=None)
-    if last is None or not _AFTER_MOUNTING.isdisjoint(reasons[last:]):
+    missing = pod_reasons.missing_volume(events)
+    if not missing:
         return None
     return Diagnosis(
         Cause.VOLUME,
         "A volume cannot be mounted.",
         "Start without that volume, or ask an administrator: the message says which one and why.",
-        events[last].get("message", ""),
+        missing.get("message", ""),
     )
 
 

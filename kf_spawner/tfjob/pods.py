@@ -1,6 +1,6 @@
 """Reads a pod's status: how its replica ended, how often it restarted, why it does not start."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -116,6 +116,19 @@ def trouble_of(pod: dict[str, Any]) -> Trouble | None:
     message = (scheduled.get("message") or "no node fits").rstrip(" .")
     return Trouble(
         "TFJobUnschedulable", f"cannot be scheduled: {message}. Ask for less, or free what other pods hold."
+    )
+
+
+def trouble_of_volumes(events: Sequence[dict[str, Any]]) -> Trouble | None:
+    """What keeps a pod from its volumes. Only its events, `events`, oldest first, tell: its status does not."""
+    missing = pod_reasons.missing_volume(events)
+    if not missing:
+        return None
+    message = (missing.get("message") or "no details").rstrip(" .")
+    return Trouble(
+        missing["reason"],
+        f"waits for a volume: {message}. "
+        "It starts by itself once that is available; otherwise correct the pod template.",
     )
 
 

@@ -3,20 +3,23 @@
 Pure. Does not decide a job's state: the operator does, in the job's conditions.
 """
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from kf_spawner.k8s import pod_reasons, times
 from kf_spawner.k8s.metadata import selector
 from kf_spawner.tfjob.names import CONTAINER, INDEX_LABEL, JOB_LABEL, TYPE_LABEL
-from kf_spawner.tfjob.pods import trouble_of, why_ended
+from kf_spawner.tfjob.pods import trouble_of, trouble_of_volumes, why_ended
 from kf_spawner.tfjob.status import FAILED, SUCCEEDED
 
 from .wire import EventView, JobSummary, JobView, ReplicaState, ReplicaView
 
 TERMINAL = (SUCCEEDED, FAILED)
+NO_EVENTS: Mapping[str, list[dict[str, Any]]] = {}
+_PREPARED = ("ContainerCreating", "PodInitializing")
 _WORDS = {
     **dict.fromkeys(pod_reasons.IMAGE, "image cannot be pulled"),
+    **dict.fromkeys(pod_reasons.VOLUME, "volume cannot be mounted"),
     pod_reasons.OUT_OF_MEMORY: "out of memory",
     pod_reasons.EVICTED: "evicted",
 }
@@ -35,9 +38,10 @@ def replica_name(pod: dict[str, Any]) -> str | None:
     return f"{kind.lower()}-{index}" if kind and index is not None else None
 
 
-def job_view(job: dict[str, Any], pods: list[dict[str, Any]]) -> JobView:
-    """The job with each replica that has a pod; `pods` are the job's."""
-    replicas = [replica_view(pod) for pod in pods if replica_name(pod) is not None]
+def job_view(job: dict[str, Any], pods: list[dict[str, Any]], events: Iterable[dict[str, Any]] = ()) -> JobView:
+    """The job with each replica that has a pod; `pods` are the job's, `events` may be about anything."""
+    told = by_object(events)
+    replicas = [replica_view(pod, told) for pod in pods if replica_name(pod) is not None]
     return {**job_summary(job), "replicas": sorted(replicas, key=lambda view: (view["type"], view["index"]))}
 
 
@@ -73,11 +77,14 @@ def wanted_replicas(job: dict[str, Any]) -> dict[str, int]:
     return {kind: 1 if count is None else count for kind, count in counts.items()}
 
 
-def replica_view(pod: dict[str, Any]) -> ReplicaView:
-    """One replica: its state in a word and, where something is wrong, reason, message and exit code."""
+def replica_view(pod: dict[str, Any], events: Mapping[str, list[dict[str, Any]]] = NO_EVENTS) -> ReplicaView:
+    """One replica: its state in a word and, where something is wrong, reason, message and exit code.
+
+    `events` as `by_object` gives them.
+    """
     name = replica_name(pod) or pod["metadata"]["name"]
     kind, _, index = name.rpartition("-")
-    state, reason, message = _pod_state(pod)
+    state, reason, message = _pod_state(pod, events)
     container = _main_status(pod)
     return {
         "replica": name,
@@ -92,7 +99,13 @@ def replica_view(pod: dict[str, Any]) -> ReplicaView:
     }
 
 
-def _pod_state(pod: dict[str, Any]) -> tuple[ReplicaState, str, str]:
+def awaits_volumes(pod: dict[str, Any]) -> bool:
+    """Whether a node prepares the pod's containers: its network and volumes, which may never come."""
+    waiting = (_main_status(pod).get("state") or {}).get("waiting") or {}
+    return waiting.get("reason") in _PREPARED
+
+
+def _pod_state(pod: dict[str, Any], events: Mapping[str, list[dict[str, Any]]]) -> tuple[ReplicaState, str, str]:
     """(state, reason, message): from the phase, and from what the container waits for or ended with."""
     status = pod.get("status") or {}
     phase = status.get("phase", "Pending")
@@ -106,12 +119,15 @@ def _pod_state(pod: dict[str, Any]) -> tuple[ReplicaState, str, str]:
         message = terminated.get("message") or status.get("message", "")
         why = why_ended(pod) if phase == FAILED else ""
         return phase, "" if reason == "Completed" else _in_words(reason), f"The pod {why}." if why else message
-    if waiting.get("reason") and waiting["reason"] not in ("ContainerCreating", "PodInitializing"):
+    if waiting.get("reason") and waiting["reason"] not in _PREPARED:
         trouble = trouble_of(pod)
         return "Waiting", _in_words(waiting["reason"]), trouble.message if trouble else waiting.get("message", "")
     trouble = trouble_of(pod)
     if trouble:
         return "Pending", "Unschedulable", trouble.message
+    trouble = trouble_of_volumes(events.get(pod["metadata"].get("uid", ""), [])) if waiting else None
+    if trouble:
+        return "Waiting", _in_words(trouble.reason), trouble.message
     return ("Starting" if waiting else phase), "", ""
 
 
@@ -128,6 +144,14 @@ def _main_status(pod: dict[str, Any]) -> dict[str, Any]:
 def _terminated(container: dict[str, Any]) -> dict[str, Any] | None:
     """How the container last ended."""
     return pod_reasons.ended(container) or None
+
+
+def by_object(events: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """The events about each object, by its uid, oldest first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for event in sorted(events, key=times.of_event):
+        found.setdefault((event.get("involvedObject") or {}).get("uid", ""), []).append(event)
+    return found
 
 
 def events_about(uids: Container[str], events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from kf_spawner.wrong_input import FieldError, WrongInput
 from . import preflight, submission
 from .access import NamespaceAccess
 from .errors import RequestError, is_unknown, wrong_input
-from .job_view import event_view, events_about, job_selector, job_view, replica_name
+from .job_view import awaits_volumes, event_view, events_about, job_selector, job_view, replica_name
 from .log_cursor import Cursor
 from .pod_logs import NameOf
 from .streams import job_stream, read_pods
@@ -61,8 +61,11 @@ class Jobs:
         """The job's view, and its `manifest` as the API has it."""
         job = await self._job(name)
         client = await self._cluster.client()
-        pods = await client.list(PODS, self._cluster.namespace, label_selector=job_selector(name))
-        view = await asyncio.to_thread(job_view, job, pods["items"])
+        pods = (await client.list(PODS, self._cluster.namespace, label_selector=job_selector(name)))["items"]
+        events = []
+        if any(map(awaits_volumes, pods)):
+            events = (await client.list(EVENTS, self._cluster.namespace))["items"]
+        view = await asyncio.to_thread(job_view, job, pods, events)
         return {**view, "manifest": job}
 
     async def create(self, body: dict[str, Any]) -> JobView:

@@ -122,7 +122,7 @@ async def _tell_job(watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Cal
     told: dict[str, int] = {}
     async with contextlib.aclosing(watch.states()) as states:
         async for state in states:
-            view = await asyncio.to_thread(job_view, state.job, state.pods)
+            view = await asyncio.to_thread(job_view, state.job, state.pods, state.events.of_namespace)
             if view != last:
                 await queue.put({"type": "status", **view})
                 last = view
@@ -135,7 +135,9 @@ async def _tell_job(watch: JobWatch, logs: PodLogs, queue: Queue, list_pods: Cal
     await _tell_events(watch.events(), told, queue)
     final = watch.current()
     if final is not None:
-        await queue.put({"type": "end", **await asyncio.to_thread(job_view, final.job, pods)})
+        await queue.put(
+            {"type": "end", **await asyncio.to_thread(job_view, final.job, pods, final.events.of_namespace)}
+        )
     elif last is not None:
         await queue.put({"type": "end", **last, "state": "Deleted"})
 

@@ -104,6 +104,26 @@ async def test_an_image_that_is_not_there_is_said_while_it_is_awaited(live_serve
     await live_server.call("DELETE", "tfjobs/job")
 
 
+async def test_a_volume_that_is_not_there_is_said_while_it_is_awaited(live_server):
+    """A kubelet says it in events alone."""
+    container = {"name": "tensorflow", "image": PLAIN_IMAGE, "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+    pod = {"containers": [container], "volumes": [{"name": "v", "configMap": {"name": "missing"}}]}
+    spec = {"tfReplicaSpecs": {"Worker": {"template": {"spec": pod}}}}
+    manifest = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "metadata": {"name": "job"}, "spec": spec}
+    status, answer = await live_server.call("POST", "tfjobs", json=manifest)
+    assert status == 201, answer
+    words = 'waits for a volume: MountVolume.SetUp failed for volume "v" : configmap "missing" not found.'
+    async with asyncio.timeout(120), contextlib.aclosing(live_server.stream("tfjobs/job/watch")) as items:
+        async for item in items:
+            if item["type"] == "status" and any(words in one["message"] for one in item["replicas"]):
+                break
+    _, view = await live_server.call("GET", "tfjobs/job")
+    (replica,) = view["replicas"]
+    assert (replica["state"], replica["reason"]) == ("Waiting", "volume cannot be mounted")
+    assert words in replica["message"]
+    await live_server.call("DELETE", "tfjobs/job")
+
+
 async def test_a_job_that_is_deleted_ends_its_story(live_server):
     await submit(live_server, count=1000, pause=0.1)
     async with asyncio.timeout(120):
