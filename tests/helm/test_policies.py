@@ -9,8 +9,21 @@ from kf_spawner.spawner import manifests
 from tests.fixtures.helm import only, settings
 
 PARTS = ("door", "proxy", "hub", "operator", "dashboard")
-METADATA = ("169.254.169.254", "168.63.129.16", "100.100.100.200", "fd00:ec2::254")
-"""Of all clouds, of Azure, of Alibaba, of AWS in IPv6."""
+METADATA = {
+    "all clouds": "169.254.169.254",
+    "tasks of ECS": "169.254.170.2",
+    "pods of EKS": "169.254.170.23",
+    "Oracle's storage": "169.254.2.2",
+    "Azure": "168.63.129.16",
+    "Alibaba": "100.100.100.200",
+    "AWS": "fd00:ec2::254",
+    "pods of EKS in IPv6": "fd00:ec2::23",
+    "Google": "fd20:ce::254",
+    "OpenStack": "fe80::a9fe:a9fe",
+    "any link": "febf::1",
+}
+"""Addresses that give a pod its node's identity, or its link's neighbours, by who answers there."""
+EVERYWHERE = METADATA["all clouds"]
 
 
 @dataclass
@@ -146,12 +159,12 @@ def reaches(objects: list[dict], address: str, port: int, protocol: str = "TCP")
 
 def test_a_users_pods_reach_all_but_the_clouds_metadata(renderer):
     objects = renderer.render()
-    assert [address for address in METADATA if reaches(objects, address, 80)] == []
+    assert [who for who, address in METADATA.items() if reaches(objects, address, 80)] == []
     # Names are asked for at that address on some clouds.
-    assert reaches(objects, METADATA[0], 53, "UDP")
-    assert reaches(objects, "10.0.0.7", 5432)
-    assert reaches(objects, "2001:db8::7", 80)
+    assert reaches(objects, EVERYWHERE, 53, "UDP")
+    for near in ("10.0.0.7", "169.253.255.255", "169.255.0.0", "2001:db8::7", "fd00:ec3::1", "fec0::1"):
+        assert reaches(objects, near, 5432)
     (spec,) = policies(objects, "kf-ada")
     assert {"namespaceSelector": {}} in spec["egress"][0]["to"], "a pod is in no block, say some networks"
-    rule = {"to": [{"ipBlock": {"cidr": f"{METADATA[0]}/32"}}]}
-    assert reaches(renderer.render({"singleuser": {"networkPolicy": {"egress": [rule]}}}), METADATA[0], 80)
+    rule = {"to": [{"ipBlock": {"cidr": f"{EVERYWHERE}/32"}}]}
+    assert reaches(renderer.render({"singleuser": {"networkPolicy": {"egress": [rule]}}}), EVERYWHERE, 80)

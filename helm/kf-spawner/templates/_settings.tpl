@@ -133,17 +133,17 @@ ingress:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 egress:
-  # All but the clouds' metadata (all clouds, Azure, Alibaba), where a pod would get its node's identity. Some networks
-  # count pods with no block.
+  # All but the clouds' metadata, where a pod would get its node's identity: link-local addresses, Azure's and Alibaba's,
+  # and in IPv6 AWS's and Google's. Some networks count pods with no block.
   - to:
       - namespaceSelector: {}
       - ipBlock:
           cidr: 0.0.0.0/0
-          except: [169.254.169.254/32, 168.63.129.16/32, 100.100.100.200/32]
+          except: [169.254.0.0/16, 168.63.129.16/32, 100.100.100.200/32]
       - ipBlock:
           cidr: ::/0
-          except: ["fd00:ec2::254/128"]
-  # Names, which some clouds answer at that address, and the API server, whose node some networks count with no block.
+          except: ["fe80::/10", "fd00:ec2::/32", "fd20:ce::/32"]
+  # Names, which some clouds answer at those addresses, and the API server, whose node some networks count with no block.
   - ports:
       - {port: 53, protocol: UDP}
       - {port: 53, protocol: TCP}
