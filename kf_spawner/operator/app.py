@@ -64,8 +64,9 @@ class OperatorApp(Application):
     ).tag(config=True)
     claim_classes = List(
         Unicode(),
-        help="""Storage classes that volumeClaimTemplates of jobs may name in storageClassName. The chart gives the
-        class of home volumes. Default: none, so claims leave it out and get the cluster's default class.""",
+        help="""Storage classes that volumeClaimTemplates and ephemeral volumes of jobs may name in storageClassName.
+        The chart gives the class of home volumes. Default: none, so claims leave it out and get the cluster's default
+        class.""",
     ).tag(config=True)
     leader_elect = Bool(
         False,

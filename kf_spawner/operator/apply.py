@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,7 +14,8 @@ from kf_spawner.tfjob.names import TFJOBS
 from kf_spawner.tfjob.ownership import is_labelled
 from kf_spawner.tfjob.plan import Child, Event, Plan, Refusal
 from kf_spawner.tfjob.podgroup import Gang
-from kf_spawner.tfjob.validation import claim_choices
+from kf_spawner.tfjob.validation import claim_choices, ephemeral_claims, within
+from kf_spawner.wrong_input import FieldError
 
 from .adopt import Adopter
 from .metrics import Metrics
@@ -187,8 +188,8 @@ class Applier:
             existing = await self._find(kind, manifest["metadata"]["name"], job["metadata"]["namespace"])
             if existing is not None:
                 return await self._take(key, job, manifest, existing)
-            for problem in claim_choices("spec", manifest["spec"], classes=self._claim_classes):
-                return Refusal(str(problem))
+        for problem in _wrong_claims(manifest, self._claim_classes):
+            return Refusal(str(problem))
         try:
             child = await self._client.create(self._resources[kind], manifest)
         except AlreadyExists:
@@ -305,6 +306,15 @@ def _needs(manifest: dict[str, Any]) -> set[str]:
     volumes = manifest["spec"].get("volumes") or ()
     claims = {(volume.get("persistentVolumeClaim") or {}).get("claimName") for volume in volumes}
     return {manifest["metadata"]["name"], *filter(None, claims)}
+
+
+def _wrong_claims(manifest: dict[str, Any], classes: Collection[str]) -> Iterator[FieldError]:
+    """Problems with a claim that is to be made, or with those that Kubernetes would make for a pod."""
+    if manifest["kind"] == CLAIM:
+        yield from claim_choices(manifest, classes=classes)
+    elif manifest["kind"] == POD:
+        for field, claim in ephemeral_claims(manifest["spec"]):
+            yield from within(f"spec.{field}", claim_choices(claim, classes=classes))
 
 
 def _is_namespace_ending(error: ApiError) -> bool:

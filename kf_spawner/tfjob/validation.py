@@ -27,8 +27,11 @@ DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 REPLICA_LIMIT = 10_000
 SPECS = "spec.tfReplicaSpecs"
-ClaimCheck = Callable[[str, dict[str, Any]], Iterable[FieldError]]
-"""The problems with a claim's spec, which is at this field."""
+CLASS_ANNOTATION = "volume.beta.kubernetes.io/storage-class"
+"""Kubernetes still heeds it, before the field."""
+
+ClaimCheck = Callable[[dict[str, Any]], Iterable[FieldError]]
+"""The problems with a claim, as `claim_choices`."""
 
 
 def validate(
@@ -36,35 +39,57 @@ def validate(
 ) -> list[FieldError]:
     """The problems of `job`, which may be any JSON object: the first MOST. An empty list for a valid job.
 
-    `claim_classes`: the storage classes that volumeClaimTemplates may name; None: not known here, so any.
+    `claim_classes`: the storage classes that claims may name; None: not known here, so any.
     A job that is not new (`is_new`) may have its claims: `claim_choices` checks those that are yet to be made.
     """
     check = functools.partial(claim_choices, classes=claim_classes) if is_new else _no_problem
     return list(islice(_problems(job, check), MOST))
 
 
-def claim_choices(field: str, spec: dict[str, Any], *, classes: Collection[str] | None) -> Iterator[FieldError]:
-    """Problems with the volume that a claim's `spec` chooses; `classes` as in `validate`.
+def claim_choices(claim: dict[str, Any], *, classes: Collection[str] | None) -> Iterator[FieldError]:
+    """Problems with the volume that `claim` chooses, by fields of the claim; `classes` as in `validate`.
 
-    The operator makes the claims, with rights that a job's user lacks: no claim may take a volume that exists.
+    The operator makes the claims, with rights that a job's user lacks: no claim may take or copy what exists.
     """
+    metadata, spec = claim.get("metadata"), claim["spec"]
     for name in ("volumeName", "selector"):
         if spec.get(name) is not None:
-            yield FieldError(
-                f"{field}.{name}", "chooses a volume that exists; remove it: each replica gets a new one"
-            )
+            yield FieldError(f"spec.{name}", "chooses a volume that exists; remove it: each replica gets a new one")
+    for name in ("dataSource", "dataSourceRef"):
+        if spec.get(name) is not None:
+            yield FieldError(f"spec.{name}", "copies what exists; remove it: each replica gets an empty volume")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    if isinstance(annotations, dict) and CLASS_ANNOTATION in annotations:
+        yield FieldError(
+            "metadata.annotations",
+            f"has {CLASS_ANNOTATION}, which overrides the field; name the class in spec.storageClassName",
+        )
     chosen = spec.get("storageClassName")
     if chosen == "":
-        yield FieldError(f"{field}.storageClassName", "is empty; name a class, or leave it out for the default one")
+        yield FieldError("spec.storageClassName", "is empty; name a class, or leave it out for the default one")
     elif chosen is not None and classes is not None and chosen not in classes:
         others = f", or use {' or '.join(map(repr, sorted(classes)))}" if classes else ""
         yield FieldError(
-            f"{field}.storageClassName",
-            f"is {chosen!r}, which jobs may not use; leave it out for the default{others}",
+            "spec.storageClassName", f"is {chosen!r}, which jobs may not use; leave it out for the default{others}"
         )
 
 
-def _no_problem(_field: str, _spec: dict[str, Any]) -> Iterable[FieldError]:
+def ephemeral_claims(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(field of `spec`, claim) of each generic ephemeral volume of a pod: Kubernetes makes the claim for the pod."""
+    volumes = spec.get("volumes")
+    for index, volume in enumerate(volumes if isinstance(volumes, list) else ()):
+        source = volume.get("ephemeral") if isinstance(volume, dict) else None
+        claim = source.get("volumeClaimTemplate") if isinstance(source, dict) else None
+        if isinstance(claim, dict) and isinstance(claim.get("spec"), dict):
+            yield f"volumes[{index}].ephemeral.volumeClaimTemplate", claim
+
+
+def within(field: str, problems: Iterable[FieldError]) -> Iterator[FieldError]:
+    """The problems with a part of the manifest, which is at `field`."""
+    return (FieldError(f"{field}.{problem.field}", problem.message) for problem in problems)
+
+
+def _no_problem(_claim: dict[str, Any]) -> Iterable[FieldError]:
     return ()
 
 
@@ -149,7 +174,7 @@ def _replica(kind: str, field: str, value: Any, check: ClaimCheck) -> Iterator[F
         yield _choice(f"{field}.restartPolicy", policy, RESTART_POLICIES)
     yield from _whole_number(f"{field}.maxRestarts", value.get("maxRestarts"), least=0)
     yield from _claims(f"{field}.volumeClaimTemplates", value.get("volumeClaimTemplates"), check)
-    yield from _template(f"{field}.template", value.get("template"))
+    yield from _template(f"{field}.template", value.get("template"), check)
 
 
 def _claims(field: str, claims: Any, check: ClaimCheck) -> Iterator[FieldError]:
@@ -179,7 +204,7 @@ def _claims(field: str, claims: Any, check: ClaimCheck) -> Iterator[FieldError]:
         else:
             names.add(name)
         if isinstance(claim.get("spec"), dict):
-            yield from check(f"{where}.spec", claim["spec"])
+            yield from within(where, check(claim))
         else:
             yield FieldError(f"{where}.spec", "is missing; say accessModes and resources.requests.storage there")
 
@@ -190,7 +215,7 @@ def _texts(field: str, metadata: dict[str, Any]) -> Iterator[FieldError]:
             yield FieldError(f"{field}.{part}", "must be an object of texts")
 
 
-def _template(field: str, template: Any) -> Iterator[FieldError]:
+def _template(field: str, template: Any, check: ClaimCheck) -> Iterator[FieldError]:
     spec = template.get("spec") if isinstance(template, dict) else None
     containers = spec.get("containers") if isinstance(spec, dict) else None
     if not isinstance(containers, list) or not containers:
@@ -208,6 +233,8 @@ def _template(field: str, template: Any) -> Iterator[FieldError]:
         yield FieldError(
             f"{field}.spec.containers", f"none is named {CONTAINER!r}; give the one that runs TensorFlow that name"
         )
+    for where, claim in ephemeral_claims(template["spec"]):
+        yield from within(f"{field}.spec.{where}", check(claim))
 
 
 def _container(field: str, container: Any) -> Iterator[FieldError]:

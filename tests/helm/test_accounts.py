@@ -46,11 +46,15 @@ def test_the_policies_are_the_packages_and_bind_the_charts_accounts(renderer):
         "hub": {"serviceAccount": {"create": False, "name": "my-hub"}},
         "operator": {"serviceAccount": {"create": False, "name": "my-operator"}},
     }
-    for values, names in (({}, ("hub", "operator")), (mine, ("my-hub", "my-operator"))):
+    fast = {"singleuser": {"storage": {"dynamic": {"storageClass": "fast"}}}}
+    for values, names, classes in (
+        ({}, ("hub", "operator"), "[]"),
+        (mine | fast, ("my-hub", "my-operator"), "['fast']"),
+    ):
         objects = renderer.render(values)
         for file in MANIFESTS.glob("policy-*.yaml"):
-            text = file.read_text()
-            for part, name in zip(("hub", "operator"), names, strict=True):
+            text = file.read_text().replace("['kf-spawner:home-class']", classes)
+            for part, name in zip(("hub", "operator", "doctor"), (*names, "kf-spawner-doctor"), strict=True):
                 text = text.replace(f"'kf-spawner:{part}'", f"'system:serviceaccount:hubs:{name}'")
             for policy in yaml.safe_load_all(text):
                 assert only(objects, policy["kind"], policy["metadata"]["name"])["spec"] == policy["spec"]

@@ -43,7 +43,14 @@ def control_plane(control_plane_binaries):
 @pytest.fixture(scope="package")
 def hub_roles(control_plane):
     """The hub's identity may do what its manifests say, and nothing else."""
-    for name in ("rbac-hub.yaml", "rbac-notebook.yaml", "policy-hub.yaml", "policy-pods.yaml", "policy-users.yaml"):
+    for name in (
+        "rbac-hub.yaml",
+        "rbac-notebook.yaml",
+        "policy-hub.yaml",
+        "policy-claims.yaml",
+        "policy-pods.yaml",
+        "policy-users.yaml",
+    ):
         done = control_plane.kubectl("apply", "-f", str(MANIFESTS / name))
         assert done.returncode == 0, done.stderr
     done = control_plane.kubectl(

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from kf_spawner.spawner import manifests, token
 from kf_spawner.tfjob import ownership
 from kf_spawner.tfjob.names import JOB_LABEL, OPERATOR_LABEL, OPERATOR_NAME
+from kf_spawner.tfjob.validation import CLASS_ANNOTATION
 
 HUB = "kf-spawner:hub"
 OPERATOR = "kf-spawner:operator"
@@ -14,7 +15,10 @@ ADA = "system:serviceaccount:kf-ada:notebook"
 UID = "4f1c1c1e-0000-4000-8000-000000000000"
 ALLOWED = ""
 LABEL = {"component": "singleuser-server"}
-LEVEL = "pod-security.kubernetes.io/enforce"
+POD_SECURITY = "pod-security.kubernetes.io"
+LEVEL = f"{POD_SECURITY}/enforce"
+NODES = "scheduler.alpha.kubernetes.io/node-selector"
+"""An annotation of a namespace: which nodes its pods get."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +48,20 @@ def nobodys(name: str, **labels: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
 
 
+def annotated(name: str, **annotations: str | None) -> dict[str, Any]:
+    """A patch of a namespace."""
+    return {**nobodys(name), "metadata": {"name": name, "annotations": annotations}}
+
+
+def with_nodes(made: dict[str, Any]) -> dict[str, Any]:
+    """A namespace for whose pods an administrator has chosen nodes."""
+    made["metadata"]["annotations"][NODES] = "disk=slow"
+    return made
+
+
 def of_another(name: str, user: str | None) -> dict[str, Any]:
     """A patch that makes a namespace another user's, or nobody's."""
-    return {**nobodys(name), "metadata": {"name": name, "annotations": {manifests.USER_ANNOTATION: user}}}
+    return annotated(name, **{manifests.USER_ANNOTATION: user})
 
 
 def pod(
@@ -99,10 +114,20 @@ def secret(namespace: str, name: str = "jupyter-ada-0123456789", **fields: Any) 
     return {**made, **fields}
 
 
-def claim(namespace: str, name: str = "claim-ada", **spec: Any) -> dict[str, Any]:
+def claim(namespace: str, name: str = "claim-ada", *, old_class: str | None = None, **spec: Any) -> dict[str, Any]:
+    """`old_class`: a storage class as it was named before there was a field for it."""
     wanted = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **spec}
-    meta = {"name": name, "namespace": namespace}
+    meta: dict[str, Any] = {"name": name, "namespace": namespace}
+    if old_class is not None:
+        meta["annotations"] = {CLASS_ANNOTATION: old_class}
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": wanted}
+
+
+def ephemeral(**choice: Any) -> list[dict[str, Any]]:
+    """Volumes of a pod: for the second, Kubernetes makes a claim."""
+    made = claim("", "", **choice)
+    template = {"metadata": {"annotations": made["metadata"].get("annotations", {})}, "spec": made["spec"]}
+    return [{"name": "first", "emptyDir": {}}, {"name": "second", "ephemeral": {"volumeClaimTemplate": template}}]
 
 
 def service(namespace: str, **spec: Any) -> dict[str, Any]:
@@ -149,11 +174,12 @@ def labelled_server(obj: dict[str, Any]) -> dict[str, Any]:
 
 PLACES = [
     namespace("kf-ada"),
-    namespace("kf-strict", level="restricted"),
+    with_nodes(namespace("kf-strict", level="restricted")),
     namespace("kf-lax", level="privileged"),
     # As an administrator makes one beforehand.
-    {**nobodys("kf-grace"), "metadata": {"name": "kf-grace", "annotations": {manifests.USER_ANNOTATION: "grace"}}},
+    annotated("kf-grace", **{manifests.USER_ANNOTATION: "grace"}),
     nobodys("kf-others"),
+    nobodys("measure", **{LEVEL: "baseline"}),
     nobodys("team", **{"kf-spawner.io/tfjobs": "baseline"}),
     nobodys("trusted", **{"kf-spawner.io/tfjobs": "privileged"}),
 ]
@@ -181,9 +207,21 @@ OBJECTS = [
 ]
 """What is there before the requests, made by an administrator."""
 
+ANOTHER = {"kind": "PersistentVolumeClaim", "name": "data"}
+CHOOSING: list[tuple[dict[str, Any], str]] = [
+    ({"volumeName": "pv-of-grace"}, "volumeName and selector"),
+    ({"selector": {"matchLabels": {"of": "grace"}}}, "volumeName and selector"),
+    ({"dataSource": ANOTHER}, "dataSource and dataSourceRef"),
+    ({"dataSourceRef": ANOTHER}, "dataSource and dataSourceRef"),
+    ({"storageClassName": ""}, "an empty class binds"),
+    ({"old_class": ""}, "an empty class binds"),
+    ({"old_class": "fast", "storageClassName": "slow"}, "an empty class binds"),
+]
+"""Of a claim, what chooses or copies a volume that exists, and what is said of it."""
 HOST_PATH = [{"name": "host", "hostPath": {"path": "/"}}]
 NOT_USERS = "is no user's namespace"
 NOT_THE_HUBS = "is none of the hub's"
+BESIDE = "beside those that it is for"
 NO_LESS = "never less than there was"
 NEVER_WHOSE = "never whose they are"
 NOT_PRIVILEGED = "containers of users are not privileged"
@@ -213,6 +251,13 @@ OF_THE_HUB = [
     Request(HUB, "patch", nobodys("kf-ada", **{LEVEL: "privileged"}), NO_LESS),
     Request(HUB, "patch", nobodys("kf-ada", **{f"{LEVEL}-version": "v1.0"}), NO_LESS),
     Request(HUB, "patch", namespace("kf-strict", level="baseline"), NO_LESS),
+    Request(HUB, "create", namespace("kf-new", **{"example.com/team": "blue", f"{POD_SECURITY}/warn": "restricted"})),
+    Request(HUB, "create", namespace("kf-new", **{"kf-spawner.io/tfjobs": "privileged"}), BESIDE),
+    Request(HUB, "patch", namespace("kf-ada", **{"kf-spawner.io/tfjobs": "privileged"}), BESIDE),
+    Request(HUB, "patch", namespace("kf-ada", **{"scheduler.alpha.kubernetes.io/x": "y"}), BESIDE),
+    Request(HUB, "patch", annotated("kf-ada", **{NODES: "disk=fast"}), BESIDE),
+    Request(HUB, "patch", annotated("kf-strict", **{NODES: None}), BESIDE),
+    Request(HUB, "patch", annotated("kf-ada", team="blue")),
     # Accounts and what they may do
     Request(HUB, "patch", account("kf-ada")),
     Request(HUB, "patch", account("kf-grace")),
@@ -250,15 +295,8 @@ OF_THE_HUB = [
     Request(HUB, "create", pod("kf-ada", serviceAccountName="strong"), "run as the account notebook"),
     Request(HUB, "create", pod("kf-grace", volumes=HOST_PATH), "mount no hostPath"),
     Request(HUB, "create", pod("kf-grace", hostNetwork=True), "no host namespaces"),
-    Request(HUB, "create", pod("kf-grace", hostPID=True), "no host namespaces"),
     Request(HUB, "create", pod("kf-grace", container=secured(privileged=True)), NOT_PRIVILEGED),
     Request(HUB, "create", pod("kf-grace", container=secured(capabilities={"add": ["SYS_ADMIN"]})), NOT_PRIVILEGED),
-    Request(
-        HUB,
-        "create",
-        pod("kf-grace", initContainers=[{"name": "i", "image": "i", **secured(privileged=True)}]),
-        NOT_PRIVILEGED,
-    ),
     Request(HUB, "create", pod("kf-ada", volumes=HOST_PATH), "violates PodSecurity"),
     Request(HUB, "patch", patched(FOREIGN, metadata={"labels": {"a": "b"}}), NOT_USERS),
     Request(HUB, "delete", FOREIGN, NOT_USERS),
@@ -283,8 +321,10 @@ OF_THE_HUB = [
     # Claims
     Request(HUB, "create", claim("kf-ada")),
     Request(HUB, "create", claim("kf-ada", storageClassName="fast")),
+    # As KubeSpawner names a class.
+    Request(HUB, "create", claim("kf-ada", storageClassName="fast", old_class="fast")),
     Request(HUB, "delete", claim("kf-ada", "claim-old")),
-    Request(HUB, "create", claim("kf-ada", volumeName="pv-of-grace"), "choose no existing one"),
+    *(Request(HUB, "create", claim("kf-ada", **choice), says) for choice, says in CHOOSING),
     Request(HUB, "create", claim("kf-ada", "other"), NOT_THE_HUBS),
     Request(HUB, "delete", claim("default", "data"), NOT_USERS),
 ]
@@ -320,15 +360,9 @@ OF_THE_OPERATOR = [
     Request(OPERATOR, "patch", patched(ORPHAN, metadata={"labels": {"a": "b"}}), ONLY_OWNERS),
     Request(OPERATOR, "patch", patched(ORPHAN, metadata={"annotations": {"a": "b"}}), ONLY_OWNERS),
     Request(OPERATOR, "create", child(service("kf-ada", clusterIP=None, type="LoadBalancer")), "is headless"),
-    Request(
-        OPERATOR,
-        "create",
-        child(claim("kf-ada", "d-mnist-worker-0", volumeName="pv-of-grace")),
-        "volumeName and selector",
-    ),
-    Request(OPERATOR, "create", replica("team", volumes=HOST_PATH), "mount no hostPath"),
-    Request(OPERATOR, "create", replica("team", hostIPC=True), "no host namespaces"),
-    Request(OPERATOR, "create", replica("team", container=secured(privileged=True)), NOT_PRIVILEGED),
+    *(Request(OPERATOR, "create", child(claim("team", "d", **choice)), says) for choice, says in CHOOSING),
+    *(Request(OPERATOR, "create", replica("team", volumes=ephemeral(**choice)), says) for choice, says in CHOOSING),
+    Request(OPERATOR, "create", replica("kf-ada", volumes=ephemeral(storageClassName="fast"))),
     Request(OPERATOR, "create", labelled_server(replica("kf-ada")), "only the hub makes pods"),
 ]
 
@@ -347,6 +381,12 @@ OF_USERS = [
         REPLICASETS, "create", pod("kf-ada", "digits-1", priorityClassName="system-node-critical"), "no priority of"
     ),
     Request(REPLICASETS, "create", pod("default", "other-1", priorityClassName="system-node-critical")),
+    Request(REPLICASETS, "create", pod("kf-ada", "digits-1", volumes=ephemeral())),
+    *(
+        Request(REPLICASETS, "create", pod("kf-ada", "digits-1", volumes=ephemeral(**choice)), says)
+        for choice, says in [*CHOOSING, ({"storageClassName": "fast"}, "or that of home volumes")]
+    ),
+    Request(REPLICASETS, "create", pod("default", "other-1", volumes=ephemeral(volumeName="pv-of-grace"))),
     Request(ADA, "create", {**service("kf-ada"), "metadata": {"name": "digits", "namespace": "kf-ada"}}),
     Request(ADA, "create", service("kf-ada", clusterIP=None, type="NodePort"), "make it a ClusterIP"),
     Request(ADA, "create", service("kf-ada", clusterIP=None, externalIPs=["10.9.8.7"]), "spec.externalIPs"),

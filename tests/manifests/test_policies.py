@@ -13,7 +13,18 @@ from kf_spawner.cli.bootstrap import LOCAL_CLUSTER, PLATFORM, manifests
 from kf_spawner.kube import ApiError, Client, NotFound, load_config
 from kf_spawner.kube.paths import path_of
 from kf_spawner.kube.resources import BUILT_IN
-from tests.manifests.request_table import FOREIGN, HUB, LEFT_BEHIND, OBJECTS, OPERATOR, PLACES, TABLE, Request
+from tests.manifests.baseline_table import BEYOND, WITHIN, Pod
+from tests.manifests.request_table import (
+    FOREIGN,
+    HUB,
+    LEFT_BEHIND,
+    OBJECTS,
+    OPERATOR,
+    PLACES,
+    TABLE,
+    Request,
+    replica,
+)
 
 METHODS = {"create": "POST", "patch": "PATCH", "delete": "DELETE"}
 TIMEOUT = 60.0
@@ -45,7 +56,8 @@ async def ask(admin: Client, request: Request) -> str:
     meta = request.obj["metadata"]
     name = None if request.verb == "create" else meta["name"]
     try:
-        await admin.acting_as(request.who).request(
+        client = admin.acting_as(request.who) if request.who else admin
+        await client.request(
             METHODS[request.verb],
             path_of(resource_of(request.obj), meta.get("namespace"), name),
             params={"dryRun": "All"},
@@ -99,6 +111,27 @@ async def test_what_an_account_may_write(world, control_plane, request_: Request
     async with Client(load_config(control_plane.admin_kubeconfig), user_agent="test") as admin:
         said = await ask(admin, request_)
     assert said == "" if not request_.says else request_.says in said, said
+
+
+def with_parts(namespace: str, parts: Pod) -> dict[str, Any]:
+    """A job's new pod with these parts."""
+    made = replica(namespace, **parts.get("spec", {}))
+    return {**made, "metadata": {**made["metadata"], **parts.get("metadata", {})}}
+
+
+@pytest.mark.parametrize(
+    ("parts", "says"), [*BEYOND, *((parts, "") for parts in WITHIN)], ids=lambda value: str(value)[:60]
+)
+async def test_a_jobs_pod_is_held_to_what_pod_security_calls_baseline(world, control_plane, parts: Pod, says: str):
+    """Where the namespace has Pod Security's label, an administrator's pod; where it has ours, the operator's."""
+    async with Client(load_config(control_plane.admin_kubeconfig), user_agent="test") as admin:
+        theirs = await ask(admin, Request("", "create", with_parts("measure", parts)))
+        ours = await ask(admin, Request(OPERATOR, "create", with_parts("team", parts)))
+        free = await ask(admin, Request(OPERATOR, "create", with_parts("trusted", parts)))
+    assert 'violates PodSecurity "baseline:latest"' in theirs if says else theirs == "", theirs
+    assert "ValidatingAdmissionPolicy 'kf-spawner-pods'" in ours if says else ours == "", ours
+    assert says in ours
+    assert free == ""
 
 
 def test_what_the_roles_open_the_policies_narrow():

@@ -93,7 +93,13 @@ def control_plane(control_plane_binaries):
 @pytest.fixture(scope="package")
 def operator_kubeconfig(control_plane) -> Path:
     """The operator's own identity, with the rights that its manifests give it and no more."""
-    for name in ("tfjobs-crd.yaml", "rbac-operator.yaml", "policy-operator.yaml", "policy-pods.yaml"):
+    for name in (
+        "tfjobs-crd.yaml",
+        "rbac-operator.yaml",
+        "policy-operator.yaml",
+        "policy-claims.yaml",
+        "policy-pods.yaml",
+    ):
         kubectl(control_plane, "apply", "-f", str(MANIFESTS / name))
     for version in VERSIONS:
         until_served(control_plane, f"tfjobs.{version}.kubeflow.org")

@@ -27,6 +27,9 @@ def changed(path: str, value) -> dict:
 
 
 CLAIMS = "spec/tfReplicaSpecs/Worker/volumeClaimTemplates"
+OLD_CLASS = {**claim("a"), "metadata": {"name": "a", "annotations": {"volume.beta.kubernetes.io/storage-class": ""}}}
+
+
 CONTAINERS = "spec/tfReplicaSpecs/Worker/template/spec/containers"
 MIN_RESOURCES = "spec/runPolicy/schedulingPolicy/minResources"
 CASES = [
@@ -79,6 +82,14 @@ CASES = [
         f"{SPECS}.Worker.volumeClaimTemplates[0].spec.storageClassName",
         "out",
     ),
+    (
+        CLAIMS,
+        [claim("a", dataSource={})],
+        f"{SPECS}.Worker.volumeClaimTemplates[0].spec.dataSource",
+        "an empty volume",
+    ),
+    (CLAIMS, [claim("a", dataSourceRef={})], f"{SPECS}.Worker.volumeClaimTemplates[0].spec.dataSourceRef", "remove"),
+    (CLAIMS, [OLD_CLASS], f"{SPECS}.Worker.volumeClaimTemplates[0].metadata.annotations", "in spec.storageClassName"),
     ("spec/successPolicy", "AnyWorker", "spec.successPolicy", "'AllWorkers'"),
     ("spec/enableDynamicWorker", "yes", "spec.enableDynamicWorker", "true or false"),
     ("spec/runPolicy", "Never", "spec.runPolicy", "an object"),
@@ -130,6 +141,20 @@ def test_a_claim_of_a_storage_class_that_jobs_may_not_use(classes, said):
     assert "'gold', which jobs may not use" in decide(bad, [], [], now=NOW, claim_classes=classes).events[0].message
     assert not validate(bad, claim_classes=("gold",))
     assert not validate(bad), "whoever does not know the classes lets the operator decide"
+
+
+def test_an_ephemeral_volume_chooses_as_little_as_a_claim():
+    made = {**OLD_CLASS, "spec": claim("a", volumeName="somebodys", storageClassName="gold")["spec"]}
+    volumes = [{"name": "first", "emptyDir": {}}, {"name": "second", "ephemeral": {"volumeClaimTemplate": made}}]
+    bad = changed("spec/tfReplicaSpecs/Worker/template/spec/volumes", volumes)
+    found = {error.field: error.message for error in validate(bad, claim_classes=("fast",))}
+    where = f"{SPECS}.Worker.template.spec.volumes[1].ephemeral.volumeClaimTemplate"
+    said = ("chooses a volume that exists", "overrides the field", "leave it out for the default, or use 'fast'")
+    for field, words in zip(("spec.volumeName", "metadata.annotations", "spec.storageClassName"), said, strict=True):
+        assert words in found.pop(f"{where}.{field}")
+    assert not found
+    volumes[1]["ephemeral"]["volumeClaimTemplate"] = claim("a", storageClassName="fast")
+    assert not validate(changed("spec/tfReplicaSpecs/Worker/template/spec/volumes", volumes), claim_classes=("fast",))
 
 
 @pytest.mark.parametrize("choice", [{"storageClassName": "gold"}, {"volumeName": "old"}])
