@@ -149,7 +149,7 @@ async def test_it_makes_its_probes_and_no_other_pod(cluster: FakeCluster, accoun
         ({"automountServiceAccountToken": True}, "have no token"),
         ({"volumes": [{"name": "v", "secret": {"secretName": "hub"}}]}, "have no token"),
         ({"volumes": [{"name": "v", **MOUNTED}]}, "have no token"),
-        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "have no token"),
+        ({"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}, "denied request: spec"),  # by two policies
         ({"containers": [{**container, "env": FROM_SECRET}]}, "have no token"),
         ({"containers": [{**container, "envFrom": ALL_OF_SECRET}]}, "have no token"),
         ({"initContainers": second(env=FROM_SECRET)}, "have no token"),
