@@ -14,6 +14,7 @@ from kf_spawner.hub.login import AUTHENTICATORS
 from kf_spawner.hub.one_loop import keep_loop_free
 from kf_spawner.hub.pages import TEMPLATES
 from kf_spawner.hub.proxy_routes import OrderedProxy
+from kf_spawner.hub.user_domains import add_user_domains
 from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.serving.address import serving_url
 from kf_spawner.spawner.catalogue import read_folder, reference
@@ -47,6 +48,9 @@ c.JupyterHub.last_activity_interval = 10  # seconds; also how soon a restarted p
 c.JupyterHub.db_url = env.get("KF_HUB_DB", f"sqlite:///{state}/jupyterhub.sqlite")
 c.JupyterHub.upgrade_db = is_copied_before_upgrade(c.JupyterHub.db_url)
 c.JupyterHub.cookie_secret_file = str(state / "cookie_secret")
+
+# A domain for each user
+add_user_domains(c, public_url if flag("KF_SUBDOMAINS", default=False) else "")
 
 # Pages
 c.JupyterHub.template_paths = [TEMPLATES]

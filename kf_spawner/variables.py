@@ -1,5 +1,6 @@
 """Reads the values of deployment variables: lists, flags, choices, addresses, `null` for nothing. Imports no room."""
 
+import ipaddress
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -65,6 +66,15 @@ def address(name: str, *, default: str) -> str:
 def host_of(url: str) -> str:
     """The host in an address that `address` has read."""
     return urlsplit(url).hostname or ""
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def port(name: str, *, default: int) -> int:

@@ -16,6 +16,10 @@ PORTS = ("operator", "door-ping", "proxy", "proxy-api", "hub", "dashboard")
 """Names of the ports that one home directory keeps."""
 
 DASHBOARD_PREFIX = "/services/tfjobs/"
+DASHBOARD = "tfjobs--service"
+"""The dashboard's name below the hub's, where users and services have domains; JupyterHub makes it."""
+LOCALHOST = "localhost"
+"""The hub's name then: browsers find it and all names below it on this machine."""
 
 PASSED_ON = (
     "HOME",
@@ -60,10 +64,16 @@ class Settings:
     ports: Mapping[str, int]
     share: Path
     password_file: Path | None = None
+    subdomains: bool = False
 
     @property
     def url(self) -> str:
         """What a browser opens."""
+        return f"http://{LOCALHOST}:{self.port}" if self.subdomains else self.door_url
+
+    @property
+    def door_url(self) -> str:
+        """The door by its address, which programs find too: not all resolve names below localhost."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{LOOPBACK if self.host in ('0.0.0.0', '::') else host}:{self.port}"
 
@@ -124,16 +134,18 @@ def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: st
         KF_BIND_HOST=settings.host,
         KF_DASHBOARD_TOKEN=dashboard_token,
         KF_DASHBOARD_URL=settings.local_url("dashboard"),
+        KF_DOOR_URL=settings.door_url,
         KF_HUB_DIR=str(settings.home.hub),
         KF_HUB_HOST=LOOPBACK,
         KF_HUB_PORT=str(settings.ports["hub"]),
         KF_IMAGES_DIR=str(settings.share / "images"),
         KF_PROXY_API_URL=settings.local_url("proxy-api"),
         KF_PUBLIC_URL=settings.url,
+        KF_SUBDOMAINS=str(settings.subdomains).lower(),
         KUBECONFIG=str(kubeconfig),
     )
     if by_the_door:
-        env.setdefault("KF_SERVERS_CONNECT_URL", settings.url)
+        env.setdefault("KF_SERVERS_CONNECT_URL", settings.door_url)
     if settings.password_file is not None:
         env["KF_PASSWORD_FILE"] = str(settings.password_file)
     argv = [sys.executable, "-m", "jupyterhub", f"--config={settings.share / 'jupyterhub_config.py'}"]
@@ -143,7 +155,14 @@ def hub(settings: Settings, *, kubeconfig: Path, token: str, dashboard_token: st
 
 def dashboard(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[str, ...]) -> ProcessSpec:
     """The hub service `tfjobs`. `up` does not wait for it: the login page comes first."""
+    public = f"http://{DASHBOARD}.{LOCALHOST}:{settings.port}{DASHBOARD_PREFIX}"
+    domain = {
+        "JUPYTERHUB_HOST": settings.url,
+        "JUPYTERHUB_PUBLIC_URL": public,
+        "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{public}oauth_callback",
+    }
     env = environment(
+        **(domain if settings.subdomains else {}),
         JUPYTERHUB_API_TOKEN=token,
         JUPYTERHUB_API_URL=f"{settings.local_url('hub')}/hub/api",
         JUPYTERHUB_BASE_URL="/",
@@ -179,6 +198,7 @@ def door(settings: Settings, *, kubeconfig: Path, token: str, after: tuple[str, 
         f"--ping-host={LOOPBACK}",
         f"--ping-port={settings.ports['door-ping']}",
         f"--folder={settings.home.door}",
+        *([f"--hub-domain={LOCALHOST}"] if settings.subdomains else []),
     ]
     ready = serving(settings.ports["door-ping"], "/ping")
     return ProcessSpec("door", argv, environment(KF_DOOR_TOKEN=token), ready, after=after)

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TextIO
 
-from traitlets import Integer, Unicode
+from traitlets import Bool, Integer, Unicode
 
 from kf_spawner.installed_files import shared_files
 from kf_spawner.kube import ConfigError, load_config
@@ -23,6 +23,7 @@ from .base import HomeApplication
 from .bootstrap import SetUpError, prepare_named
 from .greeting import ADMIN, greeting
 from .home import HomeError
+from .ready import LOOPBACK
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -45,6 +46,12 @@ class Up(HomeApplication):
         help="""File (mode 0600) that holds the password of the hub's users. Default: none, and an empty password
         logs in.""",
     ).tag(config=True)
+    subdomains = Bool(
+        False,
+        help="""Whether each user's servers have a domain of their own, such as alice.localhost: a page of one user's
+        server then cannot act with another's login. Browsers find these names; they are for this machine alone.
+        Default: false, and all have one origin.""",
+    ).tag(config=True)
     kubeconfig = Unicode(
         "",
         help="""Kubeconfig file of an administrator of a cluster to use. `KUBECONFIG` is never used. Default: none,
@@ -57,6 +64,7 @@ class Up(HomeApplication):
         "password-file": "Up.password_file",
         "kubeconfig": "Up.kubeconfig",
     }
+    flags = {"subdomains": ({"Up": {"subdomains": True}}, subdomains.help)}
 
     def start(self) -> None:
         self._check()
@@ -79,6 +87,12 @@ class Up(HomeApplication):
             self.fail(
                 f"others can reach --host {self.host} and could log in as {ADMIN} with an empty password: "
                 "name a password with --password-file FILE (mode 0600)",
+                2,
+            )
+        if self.subdomains and self.host != LOOPBACK:
+            self.fail(
+                f"--subdomains needs --host {LOOPBACK}, not {self.host}: other machines do not find names below "
+                "localhost. For users on other machines, install into a cluster (docs/user-domains.md)",
                 2,
             )
         if self.password_file and (problem := machine.secret_file_problem(Path(self.password_file))):
@@ -108,6 +122,7 @@ class Up(HomeApplication):
             ports=allocate(home.root, names, replace_busy=True),
             share=shared_files(),
             password_file=Path(self.password_file).resolve() if self.password_file else None,
+            subdomains=self.subdomains,
         )
         facts = {"hub": f"{settings.url}/hub", "kubeconfig": str(self._kubeconfig()), "ready": False}
         home.announce(facts)

@@ -1,7 +1,9 @@
 """The dashboard as a program: settings, signals and parts.
 
 The hub configures a service with the variables JUPYTERHUB_API_TOKEN, JUPYTERHUB_API_URL, JUPYTERHUB_BASE_URL,
-JUPYTERHUB_CLIENT_ID, JUPYTERHUB_SERVICE_NAME and JUPYTERHUB_SERVICE_PREFIX; `jupyterhub.services.auth` reads them.
+JUPYTERHUB_CLIENT_ID, JUPYTERHUB_SERVICE_NAME and JUPYTERHUB_SERVICE_PREFIX; where users and services have domains,
+also with JUPYTERHUB_HOST, JUPYTERHUB_OAUTH_CALLBACK_URL, JUPYTERHUB_PUBLIC_URL and
+JUPYTERHUB_COOKIE_HOST_PREFIX_ENABLED. `jupyterhub.services.auth` reads them.
 """
 
 import asyncio
@@ -130,10 +132,11 @@ class Dashboard(Application):
         """The tornado application; its secrets come from the hub's variables."""
         auth = HubOAuth(parent=self, cache_max_age=max(1, round(self.login_cache)))
         prefix = auth.base_url
+        hub = f"{auth.hub_host}{auth.hub_prefix}"
         page = {
             "base": prefix,
-            "hub": auth.hub_prefix,
-            "logout_url": f"{auth.hub_prefix}logout",
+            "hub": hub,
+            "logout_url": f"{hub}logout",
             "version": __version__,
         }
         return web.Application(

@@ -59,6 +59,12 @@ class DoorApp(Application):
         help="""Secret that the hub's proxy knows the door by. Default: the value of `KF_DOOR_TOKEN`, which must be
         set."""
     ).tag(config=True)
+    hub_domain = Unicode(
+        "",
+        help="""Host name of the hub, where each user has a domain below it. Endpoints are then not served at this
+        name, nor at those below it, except at `serving--service` below it. Default: none, and endpoints are served at
+        every name.""",
+    ).tag(config=True)
     ping_host = Unicode("", help="Address of `/ping`. Default: the same as host.").tag(config=True)
     ping_port = Integer(
         8002, min=1, max=65535, help="TCP port that answers `/ping` once all routes are there. Default: 8002."
@@ -116,6 +122,7 @@ class DoorApp(Application):
         "port": "DoorApp.port",
         "proxy-url": "DoorApp.proxy_url",
         "authorize-url": "DoorApp.authorize_url",
+        "hub-domain": "DoorApp.hub_domain",
         "ping-host": "DoorApp.ping_host",
         "ping-port": "DoorApp.ping_port",
         "trusted-proxies": "DoorApp.trusted_proxies",
@@ -185,7 +192,13 @@ class DoorApp(Application):
 
     def dynamic(self, endpoints: list[Backends] | None) -> dict[str, Any]:
         """Traefik's dynamic configuration, as the settings say."""
-        return dynamic(self.targets, endpoints, certificate=self.certificate, https_in_front=self.https_in_front)
+        return dynamic(
+            self.targets,
+            endpoints,
+            certificate=self.certificate,
+            https_in_front=self.https_in_front,
+            hub_domain=self.hub_domain,
+        )
 
     def static(self, dynamic_url: str, dynamic_headers: Mapping[str, str]) -> dict[str, Any]:
         """Traefik's static configuration, as the settings say."""

@@ -14,6 +14,7 @@ What an endpoint's route promises:
 A path below `/serving/` without a route is answered by the hub (401, 403 or 404) and never reaches the hub's proxy.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -53,27 +54,37 @@ def dynamic(
     *,
     certificate: Certificate | None = None,
     https_in_front: bool = False,
+    hub_domain: str = "",
 ) -> dict[str, Any]:
     """The dynamic configuration. `endpoints` is None until they are known: then `/ping` has no route.
 
     `https_in_front`: the hub is told HTTPS, because browsers speak it to a proxy whose headers are not trusted.
+    `hub_domain`: the hub's host, where each user has a domain below it; endpoints are then served elsewhere.
     """
-    http = _hub(targets)
+    elsewhere = _elsewhere(hub_domain) if hub_domain else ""
+    http = _hub(targets, elsewhere)
     if https_in_front:
         http["middlewares"]["https"] = {"headers": {"customRequestHeaders": {"X-Forwarded-Proto": "https"}}}
         http["routers"]["hub"]["middlewares"].append("https")
     if endpoints is not None:
         http["routers"]["ping"] = {"rule": "Path(`/ping`)", "entryPoints": [PING], "service": "ping@internal"}
         for backends in endpoints:
-            _add_endpoint(http, backends, targets.authorize_url)
+            _add_endpoint(http, backends, targets.authorize_url, elsewhere)
     if certificate is None:
         return {"http": http}
     pair = {"certFile": certificate.certificate, "keyFile": certificate.key}
     return {"http": http, "tls": {"stores": {"default": {"defaultCertificate": pair}}}}
 
 
-def _hub(targets: Targets) -> dict[str, dict[str, Any]]:
-    below = f"Path(`{address.PREFIX}`) || PathPrefix(`{address.PREFIX}/`)"
+def _elsewhere(hub_domain: str) -> str:
+    """The rule for hosts of endpoints, to go before another rule: an answer of a model is a user's, and would have
+    the origin of the hub or of a user's server. At all other names the door has nothing that a login opens."""
+    below = f"HostRegexp(`^[^.]+[.]{re.escape(hub_domain)}[.]?$`)"
+    return f"!Host(`{hub_domain}`) && (!{below} || Host(`{address.host(hub_domain)}`)) && "
+
+
+def _hub(targets: Targets, elsewhere: str) -> dict[str, dict[str, Any]]:
+    below = f"{elsewhere}(Path(`{address.PREFIX}`) || PathPrefix(`{address.PREFIX}/`))"
     return {
         "routers": {
             "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "middlewares": ["token", "patience"], "service": "hub"},
@@ -89,7 +100,7 @@ def _hub(targets: Targets) -> dict[str, dict[str, Any]]:
     }
 
 
-def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize_url: str) -> None:
+def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize_url: str, elsewhere: str) -> None:
     key = f"endpoint-{backends.namespace}.{backends.name}"  # a dot is in no label: two endpoints never share a key
     path = address.path(backends.namespace, backends.name)
     question = f"{authorize_url}/{backends.namespace}/{backends.name}"
@@ -103,7 +114,7 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
         }
     }
     http["routers"][key] = {
-        "rule": f"PathPrefix(`{path}/`)",
+        "rule": f"{elsewhere}PathPrefix(`{path}/`)",
         "middlewares": [f"{key}.authorize", f"{key}.private", f"{key}.prefix"],
         "service": key if backends.addresses else _NOBODY,
     }

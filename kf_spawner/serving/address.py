@@ -23,6 +23,12 @@ def serving_url(door_url: str) -> str:
     return door_url.rstrip("/") + PREFIX if door_url else ""
 
 
+def host(hub_domain: str) -> str:
+    """The host of all endpoints, where each user has a domain below the hub's: no user's name makes it, as JupyterHub
+    puts `--` before the kind of what is not a user's."""
+    return f"serving--service.{hub_domain}"
+
+
 def path(namespace: str, name: str) -> str:
     """An endpoint's path without a slash at the end: `/serving/kf-admin/digits`."""
     return f"{PREFIX}/{namespace}/{name}"

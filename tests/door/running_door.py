@@ -32,6 +32,9 @@ def ready_pod(namespace: str, name: str, address: str, *, ready: bool = True) ->
     }
 
 
+HUB_DOMAIN = "hub.example.com"
+"""Users have domains below it; the door's tests call it by its address."""
+
 AT = web.AppKey("at", str)
 """The address that a backend listens on."""
 
@@ -44,7 +47,7 @@ class Endpoints:
         self.pods: list[dict[str, Any]] = []
 
     def configuration(self, targets: Targets) -> dict[str, Any]:
-        return dynamic(targets, backends(self.services, self.pods))
+        return dynamic(targets, backends(self.services, self.pods), hub_domain=HUB_DOMAIN)
 
 
 async def echo(request: web.Request) -> web.StreamResponse:

@@ -62,6 +62,25 @@ async def test_owner_other_and_nobody(opened: Door) -> None:
     assert json.loads(text)["reason"] == "Unauthorized"
 
 
+async def test_where_users_have_domains_endpoints_have_an_origin_of_their_own(opened: Door) -> None:
+    """What a model answers is a user's: it has neither the hub's origin nor that of a user's server."""
+    alice = await opened.hub.token("alice")
+    served = "127.0.0.1", "door.jhub", "serving--service.hub.example.com", "SERVING--service.hub.example.com:8000"
+    for host in served:
+        assert (await opened.request("GET", PREDICT, alice, headers={"Host": host}))[0] == 200, host
+    for host in (
+        "hub.example.com",
+        "HUB.example.com:8000",
+        "hub.example.com.",
+        "bob.hub.example.com",
+        "BOB.hub.example.com.",
+    ):
+        for token in (alice, None):
+            for path in (PREDICT, "/serving", "/serving/kf-alice/loading/v1", "/serving/none/such"):
+                status, text = await opened.request("GET", path, token, headers={"Host": host})
+                assert (status, text) == (302, ""), (host, path, "is the hub's, which redirects")
+
+
 async def test_the_model_server_never_sees_the_callers_token_or_cookies(opened: Door) -> None:
     alice = await opened.hub.token("alice")
     headers = {"Cookie": "jupyterhub-session-id=secret", "X-Keep": "this"}

@@ -34,6 +34,14 @@ def test_where_requests_go() -> None:
     assert http["routers"]["endpoint-kf-b.x"]["service"] == "noop@internal"
 
 
+def test_where_users_have_domains_an_endpoint_is_at_none_of_them() -> None:
+    http = dynamic(TARGETS, [Backends("kf-a", "x", ())], hub_domain="hub.example.com")["http"]
+    names = "!Host(`hub.example.com`) && (!HostRegexp(`^[^.]+[.]hub\\.example\\.com[.]?$`) || "
+    names += "Host(`serving--service.hub.example.com`)) && "
+    assert http["routers"]["endpoint-kf-a.x"]["rule"] == f"{names}PathPrefix(`/serving/kf-a/x/`)"
+    assert http["routers"]["serving"]["rule"] == f"{names}(Path(`/serving`) || PathPrefix(`/serving/`))"
+
+
 def test_names_that_join_to_the_same_text_do_not_collide() -> None:
     http = dynamic(TARGETS, [Backends("kf-a", "b-c", ()), Backends("kf-a-b", "c", ())])["http"]
     assert len(of_endpoints(http["routers"])) == 2

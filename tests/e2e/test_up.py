@@ -109,6 +109,7 @@ WRONG = [
     (["--password-file", "{tmp}/none"], "--password-file"),
     (["--password-file", "{open_file}"], "chmod 600"),
     (["--password-file", "{tmp}/picture"], "it is not a text file"),
+    (["--subdomains", "--host", "127.0.0.2"], "--subdomains needs --host 127.0.0.1"),
     (["--port", "0"], "port"),
     (["--port", "http"], "port"),
     (["--kubeconfig", "{tmp}/none"], "does not exist"),

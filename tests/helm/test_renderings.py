@@ -48,6 +48,10 @@ COMBINATIONS: dict[str, dict] = {
         "ingress": {"enabled": True, "hosts": ["a.example.com", "b.example.com"], "tls": [{"secretName": "t"}]}
     },
     "gateway": {"httpRoute": {"enabled": True, "hostnames": ["hub.example.com"], "gateway": {"name": "outside"}}},
+    "domains for users": {
+        "hub": {"subdomains": {"enabled": True}},
+        "ingress": {"enabled": True, "hosts": ["hub.example.com"], "tls": [{"secretName": "t"}]},
+    },
     "postgres by url": {"hub": {"db": {"type": "postgres", "url": "postgresql+psycopg2://u:p@db/hub"}}},
     "postgres by secret": {"hub": {"db": {"type": "postgres", "existingSecret": {"name": "db"}}}},
     "nothing kept": {

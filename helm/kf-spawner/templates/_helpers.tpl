@@ -75,6 +75,37 @@ app.kubernetes.io/component: {{ .component }}
 {{- end }}
 {{- end }}
 
+{{- /* The hub's host, where each user has a domain below it; empty where they have none. */ -}}
+{{- define "kf.hubDomain" -}}
+{{- if .Values.hub.subdomains.enabled }}
+{{- $url := include "kf.publicUrl" . }}
+{{- if not $url }}
+{{- fail "hub.subdomains.enabled: users get domains below the hub's name: set hub.publicUrl, or name a host in ingress.hosts or httpRoute.hostnames" }}
+{{- end }}
+{{- $host := (urlParse $url).hostname }}
+{{- if not (regexMatch "^([a-z0-9]([a-z0-9-]*[a-z0-9])?[.])*[a-z]([a-z0-9-]*[a-z0-9])?$" $host) }}
+{{- fail (printf "hub.subdomains.enabled: users get domains below the hub's name, and %s has none: set hub.publicUrl to an address such as https://hub.example.com" $url) }}
+{{- end }}
+{{- $host }}
+{{- end }}
+{{- end }}
+
+{{- /* The address of a service of the platform, which has a domain where users have one. root, name. */ -}}
+{{- define "kf.serviceUrl" -}}
+{{- include "kf.publicUrl" .root | replace "://" (printf "://%s--service." .name) }}
+{{- end }}
+
+{{- /* Hosts for an Ingress or a route: those given, and users' domains; none means all. root, hosts. */ -}}
+{{- define "kf.hosts" -}}
+{{- $hosts := .hosts }}
+{{- with include "kf.hubDomain" .root }}
+{{- if $hosts }}
+{{- $hosts = append $hosts (printf "*.%s" .) | uniq }}
+{{- end }}
+{{- end }}
+{{- $hosts | toJson }}
+{{- end }}
+
 {{- /* Where the cluster's pods find the door. */ -}}
 {{- define "kf.doorUrl" -}}
 http://door.{{ .Release.Namespace }}

@@ -10,26 +10,29 @@ from kf_spawner.workloads.errors import RequestError
 
 from ..caller import Caller, caller_of
 
-POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "font-src 'self'",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "base-uri 'self'",
-        "frame-ancestors 'none'",
-    ]
-)
+
+def policy(hub_host: str) -> str:
+    """What pages may load. `hub_host`: the hub's, which has the logo, where it is not the dashboard's own."""
+    return "; ".join(
+        [
+            "default-src 'none'",
+            "script-src 'self'",
+            "style-src 'self'",
+            f"img-src 'self' data: {hub_host}".rstrip(),
+            "font-src 'self'",
+            "connect-src 'self'",
+            "form-action 'self'",
+            "base-uri 'self'",
+            "frame-ancestors 'none'",
+        ]
+    )
 
 
 class Secured(web.RequestHandler):
     """The headers that every answer has: no foreign scripts, no inline scripts, no frames."""
 
     def set_default_headers(self) -> None:
-        self.set_header("Content-Security-Policy", POLICY)
+        self.set_header("Content-Security-Policy", policy(self.settings["kf_hub_auth"].hub_host))
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "same-origin")
         self.set_header("Cross-Origin-Resource-Policy", "same-origin")
@@ -40,7 +43,7 @@ class Authenticated(HubOAuthenticated, Secured):  # type: ignore[misc]  # Jupyte
     """Finds out who calls before the verb runs, without a blocking request to the hub.
 
     Every request with a cookie needs the XSRF token, reads included, except a page's navigation: a page of a user's
-    server has the same origin and could send them.
+    server may have the same origin and could send them.
     """
 
     caller: Caller

@@ -19,7 +19,7 @@ from kf_spawner.serving import DOOR_TOKEN_HEADER
 from ..forwarded import FORWARDED_FOR, PROOF, proof
 from .bodies import HubBodies
 from .headers import is_web_socket, passed_on, set_web_socket
-from .refusals import FOREIGN_NAME, NO_PATH, NO_TOKEN, NOT_THE_DOOR, Refused
+from .refusals import NO_PATH, NO_TOKEN, NOT_THE_DOOR, Refused, foreign_name, not_running
 from .routes import Route, Routes
 from .tunnel import join
 
@@ -142,9 +142,13 @@ class Forwarder:
         if not (target.startswith("/") and target.isascii()):
             raise Refused(NO_PATH)
         await self._complete(request)
-        if not self._routes.is_own_name(host_name(request.headers.get("Host", ""))):
-            raise Refused(FOREIGN_NAME)
-        return self._routes.find(target.partition("?")[0])
+        host, hub_url = host_name(request.headers.get("Host", "")), self._routes.hub_url
+        if not self._routes.is_own_name(host):
+            raise Refused(foreign_name(hub_url))
+        route = self._routes.find(host, target.partition("?")[0])
+        if route is None and hub_url:
+            raise Refused(not_running(hub_url, target, opens_page=_opens_page(request)))
+        return route
 
     async def _complete(self, request: web.Request) -> None:
         """Waits until the hub has told its routes: before, a page would be told that there is no such server."""
@@ -273,6 +277,12 @@ class Forwarder:
             yield
         finally:
             self.open -= 1
+
+
+def _opens_page(request: web.Request) -> bool:
+    """Whether a browser shows the answer, and no script reads it."""
+    navigates = request.headers.get("Sec-Fetch-Mode", "navigate") == "navigate"
+    return navigates and request.method in ("GET", "HEAD") and not is_web_socket(request.headers)
 
 
 def _named(request: web.Request) -> str:

@@ -260,6 +260,29 @@ async def test_without_a_password_each_request_must_name_this_machine(new, serve
         assert (await ask(new.port, "/x", host=host)).startswith("HTTP/1.1 201 "), host
 
 
+async def test_where_users_have_domains_the_hub_answers_at_its_own_host_alone(new, server):
+    """A page of a user's server could read the hub's pages at the user's domain: they would have its origin."""
+    add(new, "/x.localhost/user/x", server.url, user="x")
+    add(new, "/", server.url, hub=True, url="http://localhost:8000", names=[])
+    for host, path in (("x.localhost:8000", "/user/x/echo"), ("X.LOCALHOST", "/user/x/echo"), ("localhost", "/hub")):
+        answer = await ask(new.port, path, host=host)
+        assert answer.startswith("HTTP/1.1 201 "), (host, answer)
+    for host in ("x.localhost:8000", "y.localhost", "127.0.0.1"):
+        answer = await ask(new.port, "/hub/token?a=%2F/&b", host=host)
+        assert answer.startswith("HTTP/1.1 302 ")
+        assert "\r\nLocation: http://localhost:8000/hub/token?a=%2F/&b\r\n" in answer
+        script = "Sec-Fetch-Mode: cors", "Connection: close"
+        for method, headers in (("GET", script), ("GET", UPGRADE), ("POST", ("Connection: close",))):
+            answer = await ask(new.port, "/hub/token", *headers, method=method, host=host)
+            assert answer.startswith("HTTP/1.1 424 ")
+            assert "Open http://localhost:8000 to start a server" in answer
+    for host in ("evil.example", "x.y.localhost", "x.localhost.evil.example", "", "a b"):
+        for more in ((), UPGRADE):
+            answer = await ask(new.port, "/user/x/echo", *more, host=host)
+            assert answer.startswith("HTTP/1.1 403 "), host
+            assert "at http://localhost:8000 and at the domains of its users only" in answer
+
+
 async def _status(http: aiohttp.ClientSession, url: str) -> int:
     async with http.get(url) as answer:
         return answer.status
