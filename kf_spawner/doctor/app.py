@@ -189,8 +189,10 @@ def made(report: Report, skipped: frozenset[str]) -> set[str]:
 
 def summary(report: Report, *, skipped: frozenset[str]) -> str:
     """What was checked, and what was not and why."""
-    errors = sum(finding.severity == Severity.ERROR for finding in report.findings)
-    parts = [f"{errors} errors, {len(report.findings) - errors} warnings in {len(made(report, skipped))} checks"]
+    errors, warnings = (
+        sum(finding.severity == each for finding in report.findings) for each in (Severity.ERROR, Severity.WARNING)
+    )
+    parts = [f"{errors} errors, {warnings} warnings in {len(made(report, skipped))} checks"]
     if not report.installed:
         parts.append("the platform is not installed in that namespace")
     parts += [f"not checked: {check} ({why})" for check, why in report.passed_over.items()]

@@ -7,10 +7,12 @@ LONGEST = 600  # characters of Kubernetes' own words: a kubelet repeats whole co
 
 
 class Severity(StrEnum):
-    """`error`: something does not work now. `warning`: it will fail later, or for some users."""
+    """`error`: something does not work now. `warning`: it will fail later, or for some users. `note`: nothing is
+    wrong, but not every installation should be so."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ CHECKS = {
     "crd": "the TFJob kind is the one of this version",
     "operator": "somebody acts on TFJobs",
     "platform": "the platform's own pods are ready",
+    "domains": "several users have a domain each",
     "pod": "a pod starts",
     "network": "a pod gets an address and reaches services",
     "dns": "a pod resolves names",
@@ -50,6 +53,10 @@ def error(check: str, cause: str, *, remedy: str, command: str) -> Finding:
 
 def warning(check: str, cause: str, *, remedy: str, command: str) -> Finding:
     return Finding(check, Severity.WARNING, cause, remedy, command)
+
+
+def note(check: str, cause: str, *, remedy: str, command: str) -> Finding:
+    return Finding(check, Severity.NOTE, cause, remedy, command)
 
 
 def quoting(cause: str, message: str) -> str:

@@ -31,7 +31,7 @@ from kf_spawner.kube.resources import (
 from kf_spawner.spawner.manifests import USER_ANNOTATION
 from kf_spawner.tfjob.names import TFJOBS
 
-from . import api, clock, dns, nodes, platform, probe, quota, storage, tfjobs
+from . import api, clock, dns, domains, nodes, platform, probe, quota, storage, tfjobs
 from .findings import CHECKS, Finding, Severity
 from .prober import Patience, Prober
 
@@ -145,8 +145,8 @@ class Run:
             if check not in self._options.skip:
                 async with self._looking(check):
                     await look()
-        if not {"platform", "operator", "crd"} <= self._options.skip:
-            async with self._looking("platform", "operator", "crd"):
+        if not {"platform", "operator", "crd", "domains"} <= self._options.skip:
+            async with self._looking("platform", "operator", "crd", "domains"):
                 await self._platform()
 
     async def _clock(self) -> None:
@@ -189,16 +189,18 @@ class Run:
     async def _quota(self) -> None:
         """All users' namespaces if we may see them, else only the platform's."""
         try:
-            found = await self._list(NAMESPACES)
+            users = await self._users_namespaces()
             quotas = await self._list(RESOURCEQUOTAS)
         except Forbidden:
-            found, quotas = [], await self._list(RESOURCEQUOTAS, self._options.namespace)
-        users = {
+            users, quotas = set(), await self._list(RESOURCEQUOTAS, self._options.namespace)
+        self._add(quota.full(quotas, platform=self._options.namespace, users=users))
+
+    async def _users_namespaces(self) -> set[str]:
+        return {
             item["metadata"]["name"]
-            for item in found
+            for item in await self._list(NAMESPACES)
             if USER_ANNOTATION in (item["metadata"].get("annotations") or {})
         }
-        self._add(quota.full(quotas, platform=self._options.namespace, users=users))
 
     async def _platform(self) -> None:
         place = self._options.namespace
@@ -215,6 +217,9 @@ class Run:
         if "operator" not in self._options.skip:
             async with self._looking("operator"):
                 await self._operator(workloads)
+        if workloads and "domains" not in self._options.skip:
+            async with self._looking("domains"):
+                self._add(domains.shared_origin(workloads, users=len(await self._users_namespaces())))
 
     async def _pods(self, workloads: list[dict[str, Any]]) -> None:
         place = self._options.namespace

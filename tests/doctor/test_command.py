@@ -52,7 +52,7 @@ async def test_silent_and_0_on_a_healthy_cluster(cluster: FakeCluster, control_p
         control_plane.admin_kubeconfig, f"--namespace={cluster.namespace}", f"--probe-namespace={fake_cluster.PROBES}"
     )
     assert (code, out) == (0, "")
-    assert "0 errors, 0 warnings in 15 checks; the platform is not installed" in err
+    assert "0 errors, 0 warnings in 16 checks; the platform is not installed" in err
 
 
 async def test_a_finding_in_words_and_1(cluster: FakeCluster, control_plane):
