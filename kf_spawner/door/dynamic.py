@@ -7,7 +7,7 @@ What an endpoint's route promises:
 
 - the question to the hub names the namespace and endpoint of the *route*, not the path that the caller wrote: no
   spelling of a path can ask about one endpoint and reach another;
-- the caller's token and cookies stop at the door: the model server never sees them;
+- the caller's token, cookies and signed login stop at the door: the model server never sees them;
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
 - an endpoint with no ready pod has a route, too. After the same question the hub answers 503 and says why.
 
@@ -18,7 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kf_spawner.serving import DOOR_HEADER, DOOR_TOKEN_HEADER, Backends, address
+from kf_spawner.serving import DOOR_HEADER, DOOR_TOKEN_HEADER, IAP_HEADER, Backends, address
 
 from .static import PING
 
@@ -109,7 +109,7 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
     # An empty value removes the header. The hub's refusals do not pass this middleware.
     http["middlewares"][f"{key}.private"] = {
         "headers": {
-            "customRequestHeaders": {"Authorization": "", "Cookie": ""},
+            "customRequestHeaders": {"Authorization": "", "Cookie": "", IAP_HEADER: ""},
             "customResponseHeaders": {DOOR_HEADER: ""},
         }
     }

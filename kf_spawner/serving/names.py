@@ -35,3 +35,8 @@ def labels(name: str) -> dict[str, str]:
 def selector(name: str) -> dict[str, str]:
     """Labels that select the endpoint's pods. Never changes for a name: a Deployment's selector is immutable."""
     return {COMPONENT: ENDPOINT, ENDPOINT_LABEL: name}
+
+
+IAP_HEADER = "X-Goog-IAP-JWT-Assertion"
+"""By which Google's Identity-Aware Proxy tells the hub who a browser's user is. Who has its value can log in as this
+user for some minutes, so it reaches no program of a user's."""

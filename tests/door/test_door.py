@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from kf_spawner.door.dynamic import Targets
+from kf_spawner.serving import IAP_HEADER
 from tests.fixtures.bare_hub import DOOR_TOKEN, BareHub, until
 from tests.fixtures.door import running_door
 
@@ -83,12 +84,13 @@ async def test_where_users_have_domains_endpoints_have_an_origin_of_their_own(op
 
 async def test_the_model_server_never_sees_the_callers_token_or_cookies(opened: Door) -> None:
     alice = await opened.hub.token("alice")
-    headers = {"Cookie": "jupyterhub-session-id=secret", "X-Keep": "this"}
+    headers = {"Cookie": "jupyterhub-session-id=secret", IAP_HEADER: "signed", "X-Keep": "this"}
     _, text = await opened.request("GET", PREDICT, alice, headers=headers)
     seen = {name.lower(): value for name, value in json.loads(text)["headers"].items()}
     assert seen["x-keep"] == "this"
     assert "authorization" not in seen
     assert "cookie" not in seen
+    assert IAP_HEADER.lower() not in seen, "by it the endpoint's owner could log in as the caller"
     assert alice not in text
 
 

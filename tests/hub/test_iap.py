@@ -17,9 +17,10 @@ from tornado.httputil import HTTPHeaders
 from tornado.web import HTTPError
 
 from kf_spawner.hub.login import signing_keys
-from kf_spawner.hub.login.iap import HEADER, ISSUER, IapAuthenticator
+from kf_spawner.hub.login.iap import ISSUER, IapAuthenticator
 from kf_spawner.hub.login.signing_keys import LIFETIME, PAUSE, KeysUnavailable, SigningKeys
 from kf_spawner.hub.login.unsafe import UnsafeLogin
+from kf_spawner.serving import IAP_HEADER
 
 AUDIENCE = "/projects/123/global/backendServices/456"
 UNSIGNED = "X-Goog-Authenticated-User-Email"
@@ -83,7 +84,7 @@ async def login(keys: KeyServer, *assertions: str, **headers: str) -> str:
     """The user's name. Raises HTTPError."""
     made = HTTPHeaders(headers)
     for assertion in assertions:
-        made.add(HEADER, assertion)
+        made.add(IAP_HEADER, assertion)
     authenticator = IapAuthenticator(audience=AUDIENCE, keys_url=keys.url)
     answer = await authenticator.get_authenticated_user(SimpleNamespace(request=SimpleNamespace(headers=made)), None)
     return answer["name"]
@@ -144,7 +145,7 @@ async def test_any_other_assertion_is_refused(keys, signer, kind):
     with pytest.raises(HTTPError) as refusal:
         await login(keys, *BAD[kind](signer), **{UNSIGNED: "accounts.google.com:admin"})
     assert refusal.value.status_code == 401
-    assert HEADER in refusal.value.log_message
+    assert IAP_HEADER in refusal.value.log_message
 
 
 async def test_while_the_keys_cannot_be_fetched_nobody_logs_in_and_is_told_why(keys, signer):

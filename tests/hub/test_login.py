@@ -6,7 +6,7 @@ import json
 import pytest
 
 from kf_spawner.hub.login.brake import FREE_OF_SOURCE
-from kf_spawner.hub.login.iap import HEADER
+from kf_spawner.serving import IAP_HEADER
 from tests.fixtures.hub import Browser, ProductHub
 
 from .conftest import until
@@ -129,12 +129,12 @@ async def test_the_signature_of_an_identity_aware_proxy(control_plane, hub_roles
 
 
 async def logs_in_by_a_signature_only(browser, signer):
-    for unsigned in ({}, {UNSIGNED: "accounts.google.com:admin"}, {HEADER: Signer(signer.key_id).sign()}):
+    for unsigned in ({}, {UNSIGNED: "accounts.google.com:admin"}, {IAP_HEADER: Signer(signer.key_id).sign()}):
         status, page = await browser.get("/hub/login", headers=unsigned)
         assert status == 401
-        assert HEADER in page
+        assert IAP_HEADER in page
         assert not await cookie_user(browser)
-    await browser.get("/hub/login", headers={HEADER: signer.sign()})
+    await browser.get("/hub/login", headers={IAP_HEADER: signer.sign()})
     assert await cookie_user(browser)
     _, text = await browser.api("GET", "/user")
     assert '"ada@example.com"' in text

@@ -13,13 +13,13 @@ from tornado import web
 from traitlets import Unicode, default
 
 from kf_spawner.loopback import is_loopback
+from kf_spawner.serving import IAP_HEADER
 
 from .later import Later
 from .signing_keys import PAUSE, KeysUnavailable, SigningKeys
 from .token_requests import HANDLERS
 from .unsafe import UnsafeLogin
 
-HEADER = "X-Goog-IAP-JWT-Assertion"
 ISSUER = "https://cloud.google.com/iap"
 ALGORITHM = "ES256"
 
@@ -78,15 +78,17 @@ class IapAuthenticator(Authenticator):  # type: ignore[misc] # JupyterHub has no
         return [*super().get_handlers(app), *HANDLERS]
 
     async def authenticate(self, handler: web.RequestHandler, data: dict[str, Any] | None = None) -> str:
-        assertions = handler.request.headers.get_list(HEADER)
+        assertions = handler.request.headers.get_list(IAP_HEADER)
         if len(assertions) != 1:
             # None, or a second one that the proxy did not send.
-            raise web.HTTPError(401, f"the identity-aware proxy sent no header {HEADER}: open the hub at its address")
+            raise web.HTTPError(
+                401, f"the identity-aware proxy sent no header {IAP_HEADER}: open the hub at its address"
+            )
         try:
             return await self._user(assertions[0])
         except jwt.PyJWTError as error:
-            self.log.warning("Refused a header %s: %s", HEADER, error)
-            raise web.HTTPError(401, f"the header {HEADER} is not valid: {error}") from error
+            self.log.warning("Refused a header %s: %s", IAP_HEADER, error)
+            raise web.HTTPError(401, f"the header {IAP_HEADER} is not valid: {error}") from error
         except KeysUnavailable as error:
             self.log.error("Nobody can log in: %s", error)
             raise Later(503, f"{error}. Try again in {PAUSE:.0f} seconds", seconds=PAUSE) from error

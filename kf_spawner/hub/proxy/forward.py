@@ -14,7 +14,7 @@ from yarl import URL
 
 from kf_spawner.loopback import host_name
 from kf_spawner.same_secret import is_secret
-from kf_spawner.serving import DOOR_TOKEN_HEADER
+from kf_spawner.serving import DOOR_TOKEN_HEADER, IAP_HEADER
 
 from ..forwarded import FORWARDED_FOR, PROOF, proof
 from .bodies import HubBodies
@@ -169,6 +169,8 @@ class Forwarder:
         if route.is_hubs:
             # The hub believes addresses of its proxy alone: it counts wrong passwords by them.
             headers[PROOF] = proof(self._api_token, ",".join(headers.getall(FORWARDED_FOR, ())))
+        else:
+            headers.popall(IAP_HEADER, None)  # the server's user could log in by it as whoever visits
         if is_web_socket(request.headers):
             set_web_socket(headers)
         try:

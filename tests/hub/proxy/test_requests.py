@@ -11,6 +11,7 @@ from aiohttp import web
 from yarl import URL
 
 from kf_spawner.hub.forwarded import FORWARDED_FOR, PROOF, proof
+from kf_spawner.serving import IAP_HEADER
 
 from .conftest import add
 from .raw import UPGRADE, ask
@@ -67,6 +68,14 @@ async def test_requests_pass_as_they_are(proxy, http, method):
         assert told["headers"][name] == [value]
     assert told["headers"]["Host"] == [f"127.0.0.1:{proxy.port}"]
     assert "Kf-Door-Token" not in told["headers"], "a user's server learns the token"
+
+
+async def test_a_users_server_gets_no_signed_login_of_its_visitors(proxy, http):
+    """By it the server's user could log in at the hub as the visitor."""
+    for path, passed in (("/hub/login", True), ("/user/x/echo", False)):
+        async with http.get(path, headers={IAP_HEADER.upper(): "signed"}) as response:
+            names = {name.lower() for name in (await response.json())["headers"]}
+        assert (IAP_HEADER.lower() in names) == passed, path
 
 
 FEW_HEADERS = b"HTTP/1.1 299 Fine so\r\nContent-Length: 2\r\nX-Bytes: \xc3\xa9\r\n\r\nok"
