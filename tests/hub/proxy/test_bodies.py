@@ -56,8 +56,9 @@ async def test_slow_senders_of_large_bodies_keep_nobody_from_logging_in(proxy, h
         for _ in range(LARGE_ROOM // MAX_BODY):
             await slow.enter_async_context(begun(proxy, MAX_BODY))
         assert (await post(http, "/hub/login", FORM))[0] == 201
-        while (answer := await post(http, "/hub/api", bytes(MAX_BODY)))[0] == 201:
-            pass  # one of them has not reached the proxy yet
+        async with asyncio.timeout(60):
+            while (answer := await post(http, "/hub/api", bytes(MAX_BODY)))[0] == 201:
+                pass  # one of them has not reached the proxy yet
         assert answer[0] == 503
         assert "try again in 10 seconds" in answer[1]
         assert (await post(http, "/hub/login", bytes(SMALL)))[0] == 201
