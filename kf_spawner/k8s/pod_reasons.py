@@ -80,6 +80,20 @@ def ended(container: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def starts_again(pod: Mapping[str, Any]) -> bool:
+    """Whether the kubelet will start a container of the pod again: until then its status says `terminated`.
+
+    By the pod's restart policy:
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restarts
+    """
+    status: Mapping[str, Any] = pod["status"]
+    if pod["metadata"].get("deletionTimestamp") or status.get("phase") != "Running":
+        return False
+    policy = pod["spec"].get("restartPolicy", "Always")
+    ends = [(each.get("state") or {}).get("terminated") for each in status.get("containerStatuses") or ()]
+    return any(end and (policy == "Always" or (policy == "OnFailure" and end["exitCode"])) for end in ends)
+
+
 def is_out_of_memory(pod: Mapping[str, Any]) -> bool:
     """Whether a container of the pod last ended because it used more memory than its limit."""
     return any(ended(container).get("reason") == OUT_OF_MEMORY for container in containers(pod))

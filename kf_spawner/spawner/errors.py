@@ -5,9 +5,10 @@ import re
 from jupyterhub.spawner import SpawnException
 from markupsafe import Markup, escape
 
+from kf_spawner.kube import ApiError, Unauthorized, Unreachable
 from kf_spawner.wrong_input import WrongInput
 
-from .diagnosis import Diagnosis
+from .diagnosis import Cause, Diagnosis, of_refusal
 
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
@@ -40,3 +41,17 @@ def failed(diagnosis: Diagnosis, *, log_tail: str = "") -> SpawnFailed:
         lines.append(f"The end of the log:\n{tail}")
         html += Markup("<pre class='kf-log text-start mt-2'>{}</pre>").format(escape(tail))
     return SpawnFailed(" ".join(lines), reason=diagnosis.cause.value, html=str(html), status_code=424)
+
+
+def of_cluster(error: ApiError) -> Diagnosis:
+    """What an error of the Kubernetes API means for a start."""
+    if isinstance(error, Unreachable):
+        return Diagnosis(Cause.REFUSED, "Kubernetes does not answer.", "Try again in a moment.", error.message)
+    if isinstance(error, Unauthorized):
+        return Diagnosis(
+            Cause.REFUSED,
+            "Kubernetes does not accept the hub's own account.",
+            "Ask an administrator to restart the hub. Running servers are not affected.",
+            error.message,
+        )
+    return of_refusal("what the server needs", error.message)

@@ -17,16 +17,16 @@ from sqlalchemy.orm import object_session
 from traitlets import default
 
 from kf_spawner import __version__, naming
-from kf_spawner.k8s import quantities
+from kf_spawner.k8s import pod_reasons, quantities
 from kf_spawner.k8s.names import GPU, HOME_MOUNT
-from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound, Unauthorized, Unreachable
+from kf_spawner.kube import AlreadyExists, ApiError, Forbidden, Invalid, NotFound
 from kf_spawner.kube.nodes import is_stranded
 from kf_spawner.kube.resources import CLAIMS, PODS, SECRETS
 from kf_spawner.wrong_input import FieldError, WrongInput
 
 from . import cluster_facts, errors, form, manifests, namespace, options, token
 from .cluster import Cluster, PodCache, read_facts
-from .diagnosis import Cause, Diagnosis, of_end, of_refusal
+from .diagnosis import Cause, of_end, of_refusal
 from .progress import Progress
 from .settings import SpawnerSettings
 from .startup import Startup
@@ -137,7 +137,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
             known = await self.ask_cluster()
             cluster = await self._cluster()
         except ApiError as error:
-            return errors.failed(_of_api_error(error)).jupyterhub_html_message
+            return errors.failed(errors.of_cluster(error)).jupyterhub_html_message
         return form.render(
             catalogue=self.catalogue,
             facts=known,
@@ -162,7 +162,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
             raise errors.refused(error) from error
         except ApiError as error:
             self._tried = (shown, ())
-            raise errors.failed(_of_api_error(error)) from error
+            raise errors.failed(errors.of_cluster(error)) from error
         return asked
 
     def _validate(self, asked: Mapping[str, object], known: cluster_facts.ClusterFacts) -> options.Options:
@@ -242,7 +242,7 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
             self._tried = (self.user_options, ())
             self._remember(self._accepted)
             if isinstance(error, ApiError):
-                raise errors.failed(_of_api_error(error)) from error
+                raise errors.failed(errors.of_cluster(error)) from error
             raise
 
     def _remember(self, chosen: dict[str, Any]) -> None:
@@ -342,12 +342,14 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
     async def poll(self) -> int | None:
         """None while the pod runs or may yet. One that was left without its Secret never will: it is removed."""
         cluster = await self._cluster()
-        pod = cluster.pods.get(self._key)
-        if pod is not None and token.is_held(pod):
-            await self.stop(now=True)
-            return 1
-        if pod is not None and await is_stranded(cluster.client, pod):
-            await self.stop(now=True)
+        if pod := cluster.pods.get(self._key):
+            if token.is_held(pod):
+                await self.stop(now=True)
+                return 1
+            if pod_reasons.starts_again(pod):  # KubeSpawner takes it for the pod's end
+                return None
+            if await is_stranded(cluster.client, pod):
+                await self.stop(now=True)
         last = pod or cluster.take_gone(self._key)
         status: int | None = await super().poll()
         if status is not None and last is not None:
@@ -385,16 +387,3 @@ class KubeflowSpawner(SpawnerSettings, KubeSpawner):  # type: ignore[misc] # Kub
 def _listed(configured: list[dict[str, Any]] | dict[str, Any]) -> list[dict[str, Any]]:
     """KubeSpawner takes a list, or a dict whose keys only say in which order."""
     return [configured[key] for key in sorted(configured)] if isinstance(configured, dict) else list(configured)
-
-
-def _of_api_error(error: ApiError) -> Diagnosis:
-    if isinstance(error, Unreachable):
-        return Diagnosis(Cause.REFUSED, "Kubernetes does not answer.", "Try again in a moment.", error.message)
-    if isinstance(error, Unauthorized):
-        return Diagnosis(
-            Cause.REFUSED,
-            "Kubernetes does not accept the hub's own account.",
-            "Ask an administrator to restart the hub. Running servers are not affected.",
-            error.message,
-        )
-    return of_refusal("what the server needs", error.message)

@@ -254,18 +254,6 @@ async def test_no_room_is_named_within_seconds(node, browser, user, resources):
     assert "Insufficient cpu" in last["message"]
 
 
-async def test_an_address_without_a_page_and_an_error_are_told_in_words(browser):
-    status, page = await browser.get("/hub/nothing-here")
-    assert status == 404
-    assert "There is no such page" in page
-    status, page = await browser.get("/hub/oauth_login")  # of a login that this hub does not have
-    assert status == 404
-    assert "None" not in page
-    status, page = await browser.get("/hub/spawn/nobody")
-    assert status in (403, 404)
-    assert "None" not in page
-
-
 async def test_a_quota_is_named(node, browser, user, resources):
     await browser.submit(user, image=CPU_IMAGE, home="none")
     await until(lambda: is_ready(browser, user))
@@ -324,6 +312,21 @@ async def test_a_server_that_was_taken_away_is_told_on_the_form_until_it_runs_ag
     await until(lambda: is_ready(browser, user))
     await stopped(browser, user)
     assert 'id="ended"' not in await browser.form(user)
+
+
+async def test_a_server_stays_between_two_runs_of_its_container(node, browser, user, resources):
+    await browser.submit(user, image=CPU_IMAGE, home="none")
+    await until(lambda: is_ready(browser, user))
+    pod = await resources.pod()
+    [status] = pod["status"]["containerStatuses"]
+    status |= {"ready": False, "state": {"terminated": {"exitCode": 137, "reason": "Error"}}}
+    await resources.client.patch(
+        PODS, resources.pod_name, {"status": pod["status"]}, resources.namespace, subresource="status"
+    )
+    for _ in range(10):  # the hub asks its spawner each time, and may not have seen the status at first
+        await browser.get("/hub/home")
+    assert await is_ready(browser, user)
+    assert (await resources.pod())["metadata"]["uid"] == pod["metadata"]["uid"]
 
 
 async def test_a_server_whose_node_is_lost_ends_when_its_pod_is_given_up(node, browser, user, resources):

@@ -112,3 +112,23 @@ def test_what_a_node_ran_out_of():
     assert resource_words(pod_reasons.low_resource(message)) == "disk space"
     assert pod_reasons.low_resource("Pod ephemeral local storage usage exceeds 1Gi.") == ""
     assert resource_words("example.com/fpga") == "example.com/fpga"
+
+
+@pytest.mark.parametrize(
+    ("policy", "code", "phase", "deleted", "again"),
+    [
+        ("OnFailure", 137, "Running", None, True),
+        ("OnFailure", 0, "Running", None, False),
+        ("Always", 0, "Running", None, True),
+        ("Never", 1, "Running", None, False),
+        ("OnFailure", 137, "Failed", None, False),
+        ("OnFailure", 137, "Running", "2026-01-01T00:00:00Z", False),
+    ],
+)
+def test_a_container_that_ended_starts_again(policy, code, phase, deleted, again):
+    metadata = {"deletionTimestamp": deleted} if deleted else {}
+    container = {"state": {"terminated": {"exitCode": code}}}
+    pod = {"metadata": metadata, "spec": {"restartPolicy": policy}}
+    assert pod_reasons.starts_again({**pod, "status": {"phase": phase, "containerStatuses": [container]}}) is again
+    running = {"phase": phase, "containerStatuses": [{"state": {"running": {}}}]}
+    assert not pod_reasons.starts_again({**pod, "status": running})
