@@ -108,6 +108,9 @@ def _load(path: Path, second: SecondProcess) -> Model:
 
 async def serve(options: argparse.Namespace) -> int:
     """Listens, then loads; returns the exit code: 0 when told to stop, 1 when there is nothing to serve."""
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     second = SecondProcess()
     manager = ModelManager(
         name=options.model_name,
@@ -132,9 +135,6 @@ async def serve(options: argparse.Namespace) -> int:
         return 1
     host, port = runner.addresses[0][:2]
     log.info("listening on http://%s:%d/v1/models/%s", host, port, manager.name)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     code = await _until_stopped(manager, stopped)
     await runner.cleanup()
     await manager.close()
