@@ -1,9 +1,8 @@
-"""The text and the per cent that a user reads for each Kubernetes event while a server starts. Pure."""
+"""The text and the per cent that a user reads while a server starts: of its pod, and of Kubernetes events. Pure."""
 
 import re
 from typing import Any
 
-_SCHEDULED = re.compile(r"to (\S+?)\.?$")
 _PERCENT = re.compile(r"(\d{1,3}) ?%")
 _IMAGE = re.compile(r'[Ii]mage "([^"]+)"')
 
@@ -22,9 +21,18 @@ def sentence(event: dict[str, Any]) -> tuple[int | None, str] | None:
     return (None, message) if message else None
 
 
-def _scheduled(message: str) -> tuple[int, str]:
-    node = _SCHEDULED.search(message)
-    return 20, f"Found a place on node {node[1]}." if node else "Found a place on a node."
+def steps(pod: dict[str, Any], container: str) -> list[tuple[int, str]]:
+    """(per cent, sentence) for each step of the start that `pod` itself shows, in their order.
+
+    Events would tell the same, but Kubernetes may deliver them late, or lose them.
+    """
+    taken: list[tuple[int, str]] = []
+    if node := pod["spec"].get("nodeName"):
+        taken.append((20, f"Found a place on node {node}."))
+    statuses = pod.get("status", {}).get("containerStatuses") or []
+    if any(each["name"] == container and "running" in each.get("state", {}) for each in statuses):
+        taken.append((75, "Starting the notebook server."))
+    return taken
 
 
 def _pulling(message: str) -> tuple[int | None, str]:
@@ -47,12 +55,12 @@ def _named(message: str) -> str:
 
 
 def _nothing(_message: str) -> None:
-    """Events that are not shown: the diagnosis explains them better, or they are not a step of a start."""
+    """Events that are not shown: the pod or the diagnosis says it better, or they are not a step of a start."""
     return
 
 
 _SAID = {
-    "Scheduled": _scheduled,
+    "Scheduled": _nothing,
     "FailedScheduling": _nothing,
     "TriggeredScaleUp": lambda message: (None, "Waiting for a new node to come up."),
     "NotTriggerScaleUp": _nothing,
@@ -69,7 +77,7 @@ _SAID = {
     "NotEnforced": _nothing,
     "Failed": _nothing,
     "BackOff": _nothing,
-    "Started": lambda message: (75, "Starting the notebook server."),
+    "Started": _nothing,
     "Killing": lambda message: (None, "Stopping the server."),
     "FailedMount": _nothing,
     "FailedAttachVolume": _nothing,

@@ -69,6 +69,7 @@ class Startup:
         self._changed = asyncio.Event()
         self._suspected: tuple[Diagnosis, float] | None = None
         self._seen = False
+        self._steps_said: set[str] = set()
 
     async def wait(self) -> dict[str, Any]:
         """The pod, once its server answers. Raises SpawnFailed with the cause."""
@@ -83,6 +84,7 @@ class Startup:
             while True:
                 self._changed.clear()
                 pod = self._cluster.pods.get(f"{self._namespace}/{self._name}")
+                self._say_steps(pod)
                 time_left = await self._check(pod)
                 if answered is None and pod is not None and is_running(pod):
                     self._progress.say("The notebook server's container runs; waiting for its first answer.", 80)
@@ -98,6 +100,14 @@ class Startup:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 await _cancelled(changed)
+
+    def _say_steps(self, pod: dict[str, Any] | None) -> None:
+        if pod is None or pod["metadata"]["uid"] != self._uid:
+            return
+        for percent, text in progress_text.steps(pod, self._container):
+            if text not in self._steps_said:
+                self._steps_said.add(text)
+                self._progress.say(text, percent)
 
     async def _check(self, pod: dict[str, Any] | None) -> float | None:
         """Seconds that the present trouble may still last; None without any. Raises SpawnFailed when it is final."""

@@ -95,7 +95,7 @@ async def main_job(page: Page, person: HubClient) -> None:
     await page.wait_for_url(f"**/user/{person.user}/lab**", timeout=SPAWN_TIMEOUT)
     await expect(page.locator("#jp-main-dock-panel")).to_be_visible()
     for sentence in START_SAYS:
-        assert sentence in "\n".join(progress)
+        assert sentence in "\n".join(progress), progress
     await picture(page, "5-lab")
 
     outputs = await run_quickstart(page, person)

@@ -121,8 +121,6 @@ async def told(node, browser, user, resources) -> list[dict]:
                     await node.event(await resources.claim(), "ExternalProvisioning", "waiting for a volume")
                     await node.event(await resources.pod(), "Pulling", f'Pulling image "{IMAGE}"')
                 case message if message == IMAGE_TOLD:
-                    await node.event(await resources.pod(), "Started", "Started container notebook")
-                case "Starting the notebook server.":
                     await node.run(await resources.pod())
             if entries[-1].get("ready"):
                 return entries

@@ -12,18 +12,16 @@ from kf_spawner.spawner.cluster_facts import ClusterFacts, NodeFacts
 from kf_spawner.spawner.diagnosis import Cause, Diagnosis
 from kf_spawner.spawner.options import Limits
 from kf_spawner.spawner.progress import Progress
-from kf_spawner.spawner.progress_text import sentence
+from kf_spawner.spawner.progress_text import sentence, steps
 from kf_spawner.wrong_input import FieldError, WrongInput
 
 SAID = [
-    ("Scheduled", "Successfully assigned kf-admin/jupyter-admin to laptop", 20, "Found a place on node laptop."),
     ("Pulling", 'Pulling image "kf-spawner/tf:1"', 25, "Getting the image kf-spawner/tf:1."),
     ("Pulling", "downloading tensorflow 50 %", 45, "Getting the image: downloading tensorflow 50 %"),
     ("Pulling", "downloading 250 %", 65, "Getting the image: downloading 250 %"),
     ("Pulling", "Downloading tensorflow (588 MiB)", None, "Getting the image: Downloading tensorflow (588 MiB)"),
     ("Pulled", 'Successfully pulled image "a:1" in 3s', 65, "The image a:1 is ready."),
     ("Pulled", 'Container image "a:1" already present on machine', 65, "The image a:1 is already on the node."),
-    ("Started", "Started container notebook", 75, "Starting the notebook server."),
     ("SomethingNew", "All is well", None, "All is well"),
 ]
 
@@ -38,9 +36,22 @@ def test_a_warning_is_told_and_noise_is_not():
         None,
         "Problem: disk is slow",
     )
+    assert sentence({"reason": "Scheduled", "message": "Successfully assigned a/b to c", "type": "Normal"}) is None
     assert sentence({"reason": "Created", "message": "Created container", "type": "Normal"}) is None
     assert sentence({"reason": "NotEnforced", "message": "no effect: runAsUser", "type": "Normal"}) is None
     assert sentence({"reason": "Quiet", "type": "Normal"}) is None
+
+
+def test_a_pod_shows_its_steps_without_any_event():
+    pod = {"spec": {}, "status": {"containerStatuses": [{"name": "notebook", "state": {"waiting": {}}}]}}
+    assert steps(pod, "notebook") == []
+    pod["spec"]["nodeName"] = "laptop"
+    placed = (20, "Found a place on node laptop.")
+    assert steps(pod, "notebook") == [placed]
+    pod["status"]["containerStatuses"].append({"name": "sidecar", "state": {"running": {}}})
+    assert steps(pod, "notebook") == [placed]
+    pod["status"]["containerStatuses"][0]["state"] = {"running": {"startedAt": "2026-11-30T00:00:00Z"}}
+    assert steps(pod, "notebook") == [placed, (75, "Starting the notebook server.")]
 
 
 async def test_progress_is_followed_by_many_and_never_goes_back():
