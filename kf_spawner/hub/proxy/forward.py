@@ -18,7 +18,7 @@ from kf_spawner.serving import DOOR_TOKEN_HEADER, IAP_HEADER
 
 from ..forwarded import FORWARDED_FOR, PROOF, proof
 from .bodies import HubBodies
-from .headers import is_web_socket, passed_on, set_web_socket
+from .headers import has_control_characters, is_web_socket, passed_on, set_web_socket
 from .refusals import NO_PATH, NO_TOKEN, NOT_THE_DOOR, Refused, foreign_name, not_running
 from .routes import Route, Routes
 from .tunnel import join
@@ -177,6 +177,9 @@ class Forwarder:
             answer = await self._answer_of_server(request, route, headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return await self._problem(request, 503, _in_words(error))
+        if has_control_characters((answer.reason or "", *answer.headers.values())):
+            answer.close()
+            return await self._problem(request, 503, "the head of the server's answer has a control character")
         if answer.status == 101 and is_web_socket(request.headers):
             return answer
         try:

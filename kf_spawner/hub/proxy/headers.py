@@ -1,5 +1,6 @@
 """Which headers a proxy passes on. Pure."""
 
+import re
 from collections.abc import Iterable
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -15,6 +16,13 @@ HOP_BY_HOP = {
     "upgrade",
 }
 """Headers that are about one connection (RFC 9110, 7.6.1)."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def has_control_characters(texts: Iterable[str]) -> bool:
+    """Whether a value or a reason has a control character, which none may have but a tab (RFC 9110, 5.5)."""
+    return any(_CONTROL.search(text) for text in texts)
 
 
 def passed_on(headers: CIMultiDictProxy[str], *, without: Iterable[str] = ()) -> CIMultiDict[str]:

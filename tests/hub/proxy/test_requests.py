@@ -121,6 +121,16 @@ async def test_bytes_of_heads_that_are_no_utf_8_pass_as_they_are(proxy, hub):
     assert {line.encode("latin-1") for line in sent} <= set(heads[0].split(b"\r\n"))
 
 
+@pytest.mark.parametrize(
+    "head", ["200 O\x01K\r\nX: a", "200 OK\r\nX: a\x1bb", "101 S\r\nUpgrade: websocket\r\nX: a\x7fb"]
+)
+async def test_an_answer_with_a_control_character_in_its_head_is_an_error_in_words(proxy, head):
+    async with bare_server(f"HTTP/1.1 {head}\r\nContent-Length: 0\r\n\r\n".encode()) as (url, _):
+        add(proxy, "/bare", url)
+        answer = await ask(proxy.port, "/bare", "Connection: close")
+    assert answer.startswith("HTTP/1.1 503 "), answer
+
+
 async def test_only_the_hub_gets_a_proof_of_where_a_request_comes_from(proxy, http):
     """A caller's own proof goes nowhere: users' servers could keep it, and the hub would believe it."""
     headers = {FORWARDED_FOR: "192.0.2.1", PROOF: "forged"}
