@@ -1,6 +1,7 @@
 """The door as a program: settings, signals and parts.
 
-It follows endpoints, gives Traefik its configuration and runs Traefik as its child.
+It follows endpoints, gives Traefik its configuration, tells Traefik who may call an endpoint, and runs Traefik as its
+child.
 """
 
 import asyncio
@@ -22,8 +23,11 @@ from kf_spawner.kube import Client, ClusterConfig, ConfigError, load_config
 from kf_spawner.serving import Backends
 
 from . import process
+from .authorizer import Authorizer
+from .decisions import Decisions
 from .dynamic import Certificate, Targets, dynamic
 from .endpoints import Endpoints
+from .hub import Hub
 from .provider import Provider
 from .static import ENVIRONMENT, NO_GRACE, Grace, TlsPorts, argv, static
 
@@ -52,8 +56,21 @@ class DoorApp(Application):
     )
     authorize_url = Unicode(
         "http://127.0.0.1:8081/hub/kf/authorize",
-        help="""URL of the hub's handler that authorizes each request to an endpoint. Default:
+        help="""URL of the hub's handler that says who may use an endpoint. Default:
         http://127.0.0.1:8081/hub/kf/authorize.""",
+    ).tag(config=True)
+    keep_decisions = Integer(
+        30,
+        min=0,
+        help="""Seconds for which the hub's answer that a token may use an endpoint is used again. A token that was
+        revoked is refused at the latest then. 0 asks the hub about each request. Default: 30.""",
+    ).tag(config=True)
+    keep_decisions_without_hub = Integer(
+        600,
+        min=0,
+        help="""Seconds for which that answer is used while the hub does not answer, so that predictions go on while
+        it is restarted or upgraded. A token's own end counts all the same. Less than `keep_decisions` counts as
+        much. Default: 600 (10 minutes).""",
     ).tag(config=True)
     proxy_token = Unicode(
         help="""Secret that the hub's proxy knows the door by. Default: the value of `KF_DOOR_TOKEN`, which must be
@@ -168,7 +185,10 @@ class DoorApp(Application):
         async with (
             client,
             Endpoints(client) as endpoints,
-            Provider(lambda: self.configuration(endpoints)) as provider,
+            Hub(self.authorize_url) as hub,
+            self.decisions(hub) as decisions,
+            Authorizer(decisions) as authorizer,
+            Provider(lambda: self.configuration(endpoints, authorizer.url)) as provider,
         ):
             await _first(endpoints.synced(), stopping.wait(), timeout=FIRST_LIST)
             if stopping.is_set():
@@ -178,22 +198,23 @@ class DoorApp(Application):
             traefik = str(Path(sysconfig.get_path("scripts")) / "traefik")
             return await process.run(argv(traefik, str(file)), {**os.environ, **ENVIRONMENT}, stopping)
 
-    async def configuration(self, endpoints: Endpoints) -> dict[str, Any]:
+    async def configuration(self, endpoints: Endpoints, authorizer_url: str) -> dict[str, Any]:
         """In a thread: with thousands of endpoints it takes long."""
-        return await asyncio.to_thread(self.dynamic, await endpoints.backends())
+        targets = Targets(self.proxy_url, authorizer_url, self.proxy_token)
+        return await asyncio.to_thread(self.dynamic, targets, await endpoints.backends())
 
-    @property
-    def targets(self) -> Targets:
-        return Targets(self.proxy_url, self.authorize_url, self.proxy_token)
+    def decisions(self, hub: Hub) -> Decisions:
+        """What the hub says, kept as the settings say."""
+        return Decisions(hub.ask, keep=self.keep_decisions, without_hub=self.keep_decisions_without_hub)
 
     @property
     def certificate(self) -> Certificate | None:
         return Certificate(self.tls_certificate, self.tls_key) if self.tls_certificate else None
 
-    def dynamic(self, endpoints: list[Backends] | None) -> dict[str, Any]:
+    def dynamic(self, targets: Targets, endpoints: list[Backends] | None) -> dict[str, Any]:
         """Traefik's dynamic configuration, as the settings say."""
         return dynamic(
-            self.targets,
+            targets,
             endpoints,
             certificate=self.certificate,
             https_in_front=self.https_in_front,

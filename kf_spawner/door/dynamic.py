@@ -1,17 +1,17 @@
 """Traefik's dynamic configuration: routes to the hub's proxy and to each endpoint.
 
 Pure and deterministic. Does not know how the configuration reaches Traefik, nor who may call an endpoint: Traefik
-asks the hub at `authorize_url` about each request first. Source: https://doc.traefik.io/traefik/reference/.
+asks at `authorize_url` about each request first (`authorizer.py`). Source: https://doc.traefik.io/traefik/reference/.
 
 What an endpoint's route promises:
 
-- the question to the hub names the namespace and endpoint of the *route*, not the path that the caller wrote: no
+- the question names the namespace and endpoint of the *route*, not the path that the caller wrote: no
   spelling of a path can ask about one endpoint and reach another;
 - the caller's token, cookies and signed login stop at the door: the model server never sees them;
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
-- an endpoint with no ready pod has a route, too. After the same question the hub answers 503 and says why.
+- an endpoint with no ready pod has a route, too. After the same question the answer is 503 and says why.
 
-A path below `/serving/` without a route is answered by the hub (401, 403 or 404) and never reaches the hub's proxy.
+A path below `/serving/` without a route gets the door's own answer (401, 403 or 404), never one of the hub's proxy.
 """
 
 import re
@@ -29,7 +29,7 @@ gone.
 """
 
 _NOBODY = "noop@internal"
-"""Traefik's service that answers nothing: for routes whose every request the hub answers itself."""
+"""Traefik's service that answers nothing: for routes whose every request is answered by the question before it."""
 
 
 class Certificate(NamedTuple):
@@ -40,7 +40,7 @@ class Certificate(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """`proxy_url`: the hub's proxy; `authorize_url`: the hub's `/hub/kf/authorize`, without a slash at the end;
+    """`proxy_url`: the hub's proxy; `authorize_url`: the door's authorizer, without a slash at the end;
     `proxy_token`: what the proxy knows the door by."""
 
     proxy_url: str
@@ -94,7 +94,7 @@ def _hub(targets: Targets, elsewhere: str) -> dict[str, dict[str, Any]]:
         "middlewares": {
             "token": {"headers": {"customRequestHeaders": {DOOR_TOKEN_HEADER: targets.proxy_token}}},
             "patience": {"retry": dict(PATIENCE)},
-            "serving-authorize": _ask_hub(targets.authorize_url),
+            "serving-authorize": _ask(targets.authorize_url),
         },
         "services": {"hub": {"loadBalancer": {"servers": [{"url": targets.proxy_url}]}}},
     }
@@ -104,9 +104,9 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
     key = f"endpoint-{backends.namespace}.{backends.name}"  # a dot is in no label: two endpoints never share a key
     path = address.path(backends.namespace, backends.name)
     question = f"{authorize_url}/{backends.namespace}/{backends.name}"
-    http["middlewares"][f"{key}.authorize"] = _ask_hub(question if backends.addresses else f"{question}/unready")
+    http["middlewares"][f"{key}.authorize"] = _ask(question if backends.addresses else f"{question}/unready")
     http["middlewares"][f"{key}.prefix"] = {"stripPrefix": {"prefixes": [path]}}
-    # An empty value removes the header. The hub's refusals do not pass this middleware.
+    # An empty value removes the header. Refusals do not pass this middleware.
     http["middlewares"][f"{key}.private"] = {
         "headers": {
             "customRequestHeaders": {"Authorization": "", "Cookie": "", IAP_HEADER: ""},
@@ -123,8 +123,8 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
         http["services"][key] = {"loadBalancer": {"servers": servers, "passHostHeader": False}}
 
 
-def _ask_hub(question: str) -> dict[str, Any]:
-    """The middleware that asks the hub first. It gets the token only, not the callers' forwarding headers."""
+def _ask(question: str) -> dict[str, Any]:
+    """The middleware that asks first. It gives the token only, not the callers' forwarding headers."""
     return {
         "forwardAuth": {
             "address": question,

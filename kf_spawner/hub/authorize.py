@@ -1,23 +1,19 @@
-"""The door asks here, once for each request, whether the caller may use an endpoint.
+"""The door asks here whether a token may use an endpoint.
 
-Owns the decision and its HTTP answers, at `/hub/kf/authorize`. Knows tokens and scopes (JupyterHub's) and which
-user a namespace belongs to (`naming`). May not know Kubernetes.
+Owns the decision, at `/hub/kf/authorize/NAMESPACE/NAME`. Knows tokens and scopes (JupyterHub's) and which user a
+namespace belongs to (`naming`). May not know Kubernetes, nor which endpoints there are.
 
-The door asks in one of three ways, each with the caller's `Authorization` header and no other header of theirs:
-
-- `GET …/authorize/NAMESPACE/NAME`: may the caller use this endpoint? 200, 401 or 403;
-- `GET …/authorize/NAMESPACE/NAME/unready`: the same for an endpoint without a ready pod: 503 in place of 200;
-- `GET …/authorize`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 401, 403, 404 or 400.
-
-The first two addresses come from the route that matched, so no spelling of the caller's path changes the question. A
-caller who may not act in a namespace gets the same 403 whether or not there is such an endpoint.
+The door sends the caller's `Authorization` header and no other header of theirs. The answer is 200, 401 or 403, and
+depends on nothing but that header and the namespace and name in the address: the door uses it again for some seconds.
+Where the token expires, `Cache-Control: max-age` of a 200 says in how many seconds. A caller who may not act in a
+namespace gets the same 403 whether or not there is such an endpoint.
 
 A caller may use the endpoints of a user's namespace with a token that may access this user's servers
 (`access:servers`): the user's own token, the token of one of the user's servers, or an administrator's. Cookies do
 not count: a page of another server on the same host could send them.
 """
 
-import json
+import math
 from typing import Any
 
 from jupyterhub import orm
@@ -27,19 +23,13 @@ from jupyterhub.scopes import Scope, has_scope
 from tornado import web
 
 from kf_spawner.naming import NAMESPACE_PREFIX, is_label, user_namespace
-from kf_spawner.serving import DOOR_HEADER, address
+from kf_spawner.serving.refusals import Refusal, no_token, refusal, unauthorized
 
-_MESSAGES = {
-    400: f"This path is not {address.FORM}",
-    401: "Send a token of the hub in the header 'Authorization: token …'; make one on the hub's page /hub/token.",
-    403: "This token may not use endpoints in this namespace: use its owner's, with the scope access:servers.",
-    404: "This endpoint does not exist, or its route is not ready yet: check the endpoint's status.",
-    503: "The endpoint has no ready pod: check the endpoint's status.",
-}
+_FORBIDDEN = "This token may not use endpoints in this namespace: use its owner's, with the scope access:servers."
+_MALFORMED = "Ask about …/authorize/NAMESPACE/NAME, both valid names."
 _UNKNOWN = (
     "The hub does not accept this token: it has expired or was revoked. Make a new one on the hub's page /hub/token."
 )
-_REASONS = {400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 503: "EndpointNotReady"}
 
 
 def may_use(namespace: str, *, caller: str | None, scopes: dict[str, Any], db: Any = None) -> bool:
@@ -71,47 +61,33 @@ class AuthorizeHandler(BaseHandler):  # type: ignore[misc] # JupyterHub has no t
     _accept_cookie_auth = False
     _accept_token_auth = True
 
-    async def get(self, namespace: str | None = None, name: str | None = None, unready: str | None = None) -> None:
+    async def get(self, namespace: str, name: str) -> None:
         if self.current_user is None:
-            self.set_header("WWW-Authenticate", 'Bearer realm="kf-spawner"')
-            self._answer(401, _UNKNOWN if self.get_auth_token() else "")
-            return
-        routed = namespace is not None
-        if namespace is None:
-            namespace, name = self._asked_path()
-        if not (is_label(namespace) and is_label(name or "")):
-            self._answer(400)
+            self._refuse(unauthorized(_UNKNOWN) if self.get_auth_token() else no_token())
+        elif not (is_label(namespace) and is_label(name)):
+            self._refuse(refusal(400, "BadRequest", _MALFORMED))
         elif not self._allowed(namespace):
-            self._answer(403)
-        elif not routed:
-            self._answer(404)
-        elif unready:
-            self.set_header("Retry-After", "2")
-            self._answer(503)
+            self._refuse(refusal(403, "Forbidden", _FORBIDDEN))
         else:
-            self.set_status(200)
+            expires_in = self.get_token().expires_in
+            if expires_in is not None:
+                self.set_header("Cache-Control", f"private, max-age={max(0, math.floor(expires_in))}")
             self.finish()
-
-    def _asked_path(self) -> tuple[str, str]:
-        return address.parse(self.request.headers.get("X-Forwarded-Uri", "")) or ("", "")
 
     def _allowed(self, namespace: str) -> bool:
         user = self.current_user
         caller = None if isinstance(user, orm.Service) else user.name
         return may_use(namespace, caller=caller, scopes=self.parsed_scopes, db=self.db)
 
-    def _answer(self, status: int, message: str = "") -> None:
-        self.set_status(status)
-        self._finish_error(_REASONS[status], message or _MESSAGES[status])
-
-    def _finish_error(self, reason: str, message: str) -> None:
-        """The door sends this to the caller as it is. The header tells it from an answer of the model server's."""
-        self.set_header(DOOR_HEADER, reason)
-        self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps({"reason": reason, "message": message}))
+    def _refuse(self, answer: Refusal) -> None:
+        """The door sends this to the caller as it is."""
+        self.set_status(answer.status)
+        for name, value in answer.headers.items():
+            self.set_header(name, value)
+        self.finish(answer.body)
 
     def _log(self) -> None:
-        """Logs each refusal. The many predictions that are let through count in the metrics alone."""
+        """Logs each refusal. What is let through counts in the metrics alone."""
         if self.get_status() == 200:
             prometheus_log_method(self)
         else:
@@ -121,12 +97,9 @@ class AuthorizeHandler(BaseHandler):  # type: ignore[misc] # JupyterHub has no t
         """Answers errors as JSON: the caller is a program and cannot use the hub's HTML page."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         message = error.log_message if isinstance(error, web.HTTPError) and error.log_message else ""
-        self._finish_error(self._reason or "Error", message or self._reason)
+        self._refuse(refusal(status_code, self._reason or "Error", message or self._reason))
 
 
 def handlers() -> list[tuple[str, type[web.RequestHandler]]]:
     """For `c.JupyterHub.extra_handlers`; the hub puts its own `/hub` in front."""
-    return [
-        (r"/kf/authorize", AuthorizeHandler),
-        (r"/kf/authorize/([^/]+)/([^/]+)(?:/(unready))?", AuthorizeHandler),
-    ]
+    return [(r"/kf/authorize/([^/]+)/([^/]+)", AuthorizeHandler)]

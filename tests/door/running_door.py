@@ -10,7 +10,10 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from kf_spawner.door.authorizer import Authorizer
+from kf_spawner.door.decisions import Answer, Decisions
 from kf_spawner.door.dynamic import Targets, dynamic
+from kf_spawner.door.hub import Hub
 from kf_spawner.serving import backends, build
 from tests.fixtures.bare_hub import DOOR_TOKEN, BareHub, Process
 from tests.fixtures.door import RunningDoor, running_door
@@ -88,9 +91,38 @@ async def serve_as_a_pod(stack: AsyncExitStack) -> str:
     raise AssertionError("no free loopback address")
 
 
+class Asked:
+    """An authorizer, the namespace and name of each question that the hub gets from it, and its clock, which goes on
+    when a test says so."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub, self.url, self.time = hub, "", 1000.0
+        self.questions: list[str] = []
+
+    async def ask(self, authorization: str, namespace: str, name: str) -> Answer:
+        self.questions.append(f"{namespace}/{name}")
+        return await self._hub.ask(authorization, namespace, name)
+
+
+@contextlib.asynccontextmanager
+async def authorizer(hub_url: str) -> AsyncIterator[Asked]:
+    """The authorizer of a door whose hub is at this URL, with the settings' defaults."""
+    async with Hub(hub_url) as hub:
+        asked = Asked(hub)
+        async with (
+            Decisions(asked.ask, keep=30, without_hub=600, clock=lambda: asked.time) as decisions,
+            Authorizer(decisions) as made,
+        ):
+            asked.url = made.url
+            yield asked
+
+
 class Door:
-    def __init__(self, hub: BareHub, endpoints: Endpoints, url: str, port: int, process: Process) -> None:
-        self.hub, self.endpoints, self.url, self.port, self.process = hub, endpoints, url, port, process
+    def __init__(
+        self, hub: BareHub, asked: Asked, endpoints: Endpoints, url: str, port: int, process: Process
+    ) -> None:
+        self.hub, self.asked, self.endpoints, self.url, self.port = hub, asked, endpoints, url, port
+        self.process = process
 
     async def request(self, method: str, path: str, token: str | None = None, **kwargs: Any) -> Any:
         headers = dict(kwargs.pop("headers", {}))
@@ -117,6 +149,6 @@ async def door_alone(folder: Path, **settings: Any) -> AsyncIterator[tuple[Runni
     """A door, and the port at which the hub's proxy would be."""
     (proxy,) = free_ports(1)
     address = f"http://127.0.0.1:{proxy}"
-    targets = Targets(address, f"{address}/hub/kf/authorize", DOOR_TOKEN)
+    targets = Targets(address, "http://127.0.0.1:1", DOOR_TOKEN)
     async with running_door(folder, lambda: dynamic(targets, []), **settings) as door:
         yield door, proxy

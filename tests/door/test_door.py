@@ -14,7 +14,7 @@ from kf_spawner.serving import IAP_HEADER
 from tests.fixtures.bare_hub import DOOR_TOKEN, BareHub, until
 from tests.fixtures.door import running_door
 
-from .running_door import Door, Endpoints, endpoint_service, ready_pod, serve_as_a_pod
+from .running_door import Door, Endpoints, authorizer, endpoint_service, ready_pod, serve_as_a_pod
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -36,14 +36,15 @@ async def opened(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Door
             ready_pod("kf-bob", "digits", bob),
             ready_pod("kf-alice", "loading", "127.77.4.1", ready=False),
         ]
-        targets = Targets(hub.proxy_url, hub.authorize_url, DOOR_TOKEN)
+        asked = await stack.enter_async_context(authorizer(hub.authorize_url))
+        targets = Targets(hub.proxy_url, asked.url, DOOR_TOKEN)
         door = await stack.enter_async_context(running_door(folder, lambda: endpoints.configuration(targets)))
         url = door.url
         async with aiohttp.ClientSession() as http, http.get(f"{url}/hub/health") as answer:
             assert answer.status == 200, "a door that answers its ping knows the way to the hub"
         token = await hub.token("alice")
         await until(f"{url}/serving/kf-alice/digits/v1", headers={"Authorization": f"token {token}"})
-        yield Door(hub, endpoints, url, door.port, door.process)
+        yield Door(hub, asked, endpoints, url, door.port, door.process)
         assert door.process.log.read_text() == "", "Traefik has something to complain about"
 
 
@@ -60,7 +61,52 @@ async def test_owner_other_and_nobody(opened: Door) -> None:
     assert (await opened.request("POST", PREDICT, bob, json={}))[0] == 403
     status, text = await opened.request("POST", PREDICT, json={})
     assert status == 401
-    assert json.loads(text)["reason"] == "Unauthorized"
+    refused = json.loads(text)
+    assert refused["reason"] == "Unauthorized"
+    assert refused["error"] == refused["message"], "TensorFlow Serving's clients read this one"
+
+
+async def test_the_hub_is_asked_once_for_a_token_and_an_endpoint(opened: Door) -> None:
+    """Whatever the method, the path below it, the host, the origin and cookies: the hub is told none of them."""
+    dora = await opened.hub.token("dora")
+    opened.endpoints.services += [endpoint_service("kf-dora", name) for name in ("a", "b")]
+    opened.endpoints.pods += [
+        ready_pod("kf-dora", name, opened.endpoints.pods[0]["status"]["podIP"]) for name in "ab"
+    ]
+    await until(f"{opened.url}/serving/kf-dora/b/v1", headers={"Authorization": f"token {dora}"})
+    asked = opened.asked.questions
+    assert asked.count("kf-dora/b") == 1
+    for number, method in enumerate(("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")):
+        headers = {"Host": f"{number}.jhub", "Origin": f"http://{number}", "Cookie": f"_xsrf={number}"}
+        status, _ = await opened.request(method, f"/serving/kf-dora/a/v{number}?q={number}", dora, headers=headers)
+        assert status == 200, method
+    assert asked.count("kf-dora/a") == 1
+    alice, known = await opened.hub.token("alice"), len(asked)
+    for path in ("/serving/kf-dora/a/v1", "/serving/kf-dora/b/v1"):
+        assert (await opened.request("POST", path, dora))[0] == 200
+        assert (await opened.request("POST", path, alice))[0] == 403, "allowed is allowed to one token"
+        assert (await opened.request("POST", path, dora[:-1]))[0] == 401
+        assert (await opened.request("POST", path))[0] == 401
+    assert (await opened.request("POST", PREDICT, dora))[0] == 403, "and to one endpoint"
+    assert asked[known:] == ["kf-dora/a", "kf-dora/a", "kf-dora/b", "kf-dora/b", "kf-alice/digits"]
+
+
+async def test_a_revoked_token_is_refused_when_its_answer_is_old(opened: Door) -> None:
+    token = await opened.hub.token("alice")
+    assert (await opened.request("POST", PREDICT, token))[0] == 200
+    await opened.hub.revoke("alice", token)
+    opened.asked.time += 30
+    assert (await opened.request("POST", PREDICT, token))[0] == 401
+
+
+async def test_a_token_is_refused_when_its_time_is_over(opened: Door) -> None:
+    """At once, and not when its answer is old."""
+    token = await opened.hub.token("alice", expires_in=10)
+    assert (await opened.request("POST", PREDICT, token))[0] == 200
+    known = len(opened.asked.questions)
+    opened.asked.time += 10
+    await opened.request("POST", PREDICT, token)
+    assert len(opened.asked.questions) == known + 1
 
 
 async def test_where_users_have_domains_endpoints_have_an_origin_of_their_own(opened: Door) -> None:

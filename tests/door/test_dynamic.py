@@ -5,8 +5,8 @@ from typing import Any
 from kf_spawner.door.dynamic import Certificate, Targets, dynamic
 from kf_spawner.serving import Backends
 
-HUB = "http://127.0.0.1:8081/hub/kf/authorize"
-TARGETS = Targets("http://127.0.0.1:8001", HUB, "door-secret")
+ASKED = "http://127.0.0.1:8004"
+TARGETS = Targets("http://127.0.0.1:8001", ASKED, "door-secret")
 
 
 def of_endpoints(part: dict[str, Any]) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def test_every_route_asks_about_itself_first() -> None:
     for key, router in of_endpoints(http["routers"]).items():
         first = http["middlewares"][router["middlewares"][0]]
         asked[key] = first["forwardAuth"]["address"]
-    assert asked == {"endpoint-kf-a.x": f"{HUB}/kf-a/x", "endpoint-kf-b.x": f"{HUB}/kf-b/x/unready"}
+    assert asked == {"endpoint-kf-a.x": f"{ASKED}/kf-a/x", "endpoint-kf-b.x": f"{ASKED}/kf-b/x/unready"}
 
 
 def test_where_requests_go() -> None:

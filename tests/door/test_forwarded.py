@@ -24,7 +24,7 @@ async def received(folder: Path, *, trusted: list[str], https_in_front: bool) ->
     """These headers of a request that pretends all of them, as the hub's proxy receives them."""
     async with AsyncExitStack() as stack:
         proxy = await serve(stack, echo, "127.0.0.1", free_ports(1)[0])
-        targets = Targets(f"http://127.0.0.1:{proxy}", "http://127.0.0.1:1/hub/kf/authorize", DOOR_TOKEN)
+        targets = Targets(f"http://127.0.0.1:{proxy}", "http://127.0.0.1:1", DOOR_TOKEN)
         configuration = dynamic(targets, [], https_in_front=https_in_front)
         door = await stack.enter_async_context(running_door(folder, lambda: configuration, trusted_proxies=trusted))
         async with (

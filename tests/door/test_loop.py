@@ -29,7 +29,11 @@ async def test_routes_to_many_endpoints():
         async with api.client() as client, contextlib.AsyncExitStack() as stack, loop_is_never_held():
             endpoints = await stack.enter_async_context(Endpoints(client))
             await endpoints.synced()
-            provider = await stack.enter_async_context(Provider(lambda: DoorApp().configuration(endpoints)))
+
+            async def configuration() -> dict:
+                return await DoorApp().configuration(endpoints, "http://127.0.0.1:1")
+
+            provider = await stack.enter_async_context(Provider(configuration))
             async with aiohttp.ClientSession() as http, http.get(provider.url, headers=provider.headers) as answer:
                 text = await answer.text()
     assert text.count('"stripPrefix"') == MANY

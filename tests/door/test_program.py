@@ -109,13 +109,15 @@ async def model_server(stack: AsyncExitStack) -> str:
 
 
 class Door:
-    def __init__(self, process: Process, port: int, ping: int) -> None:
-        self.process = process
+    def __init__(self, process: Process, port: int, ping: int, hub: AsyncExitStack) -> None:
+        self.process, self.hub = process, hub
         self.url, self.ping = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{ping}/ping"
 
-    async def get(self, path: str) -> str:
-        async with aiohttp.ClientSession() as http, http.get(self.url + path) as answer:
-            return await answer.text()
+    async def get(self, path: str, token: str = "alice") -> str:
+        """The answer's text; of a refusal its reason."""
+        headers = {"Authorization": f"token {token}"}
+        async with aiohttp.ClientSession(headers=headers) as http, http.get(self.url + path) as answer:
+            return answer.headers.get("Kf-Door") or await answer.text()
 
     async def until(self, path: str, text: str) -> None:
         async with asyncio.timeout(60):
@@ -132,9 +134,10 @@ class Door:
 
 @contextlib.asynccontextmanager
 async def a_door(plane: ControlPlane, folder: Path, *flags: str) -> AsyncIterator[Door]:
-    """A door whose hub lets everybody through."""
+    """A door whose hub lets everybody through, until `door.hub` is closed."""
     port, ping = free_ports(2)
-    async with listening("127.0.0.1", 0, HUB) as hub:
+    async with AsyncExitStack() as stack:
+        hub = await stack.enter_async_context(listening("127.0.0.1", 0, HUB))
         argv = [
             *(sys.executable, "-m", "kf_spawner.door"),
             f"--kubeconfig={plane.kubeconfig('kf-spawner:door')}",
@@ -146,7 +149,7 @@ async def a_door(plane: ControlPlane, folder: Path, *flags: str) -> AsyncIterato
             *flags,
         ]
         async with Process(argv, log=folder / "door.log", cwd=folder, env=TOKEN) as process:
-            yield Door(process, port, ping)
+            yield Door(process, port, ping, stack)
 
 
 async def test_routes_are_there_when_the_door_is_ready_and_follow_the_cluster(
@@ -161,10 +164,32 @@ async def test_routes_are_there_when_the_door_is_ready_and_follow_the_cluster(
         assert await door.get(path) == MODEL
         assert await door.get("/hub/home") == HUB
         await cluster.remove_pod(pod)
-        await door.until(path, "")  # Traefik's own nobody: the hub of this test lets the question pass
+        await door.until(path, "EndpointNotReady")
         await cluster.add_pod(await model_server(stack))
         await door.until(path, MODEL)
         assert (tmp_path / "door.log").read_text() == ""
+
+
+async def test_without_the_hub_who_was_let_in_stays_and_nobody_else_comes(
+    plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    path = f"/serving/{cluster.namespace}/digits/v1"
+    async with AsyncExitStack() as stack:
+        await cluster.add_endpoint()
+        await cluster.add_pod(await model_server(stack))
+        door = await stack.enter_async_context(a_door(plane, tmp_path, "--DoorApp.keep_decisions=0"))
+        await until(door.ping)
+        assert await door.get(path) == MODEL
+        await door.hub.aclose()
+        for _ in range(3):
+            assert await door.get(path) == MODEL
+            assert await door.get(path, "bob") == "HubAway"
+        async with aiohttp.ClientSession(headers={"Authorization": "token bob"}) as http:
+            answer = await http.get(door.url + path)
+            assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+            assert "Try again" in (await answer.json())["error"]
+        (line,) = (tmp_path / "door.log").read_text().splitlines()
+        assert "The hub does not say who may use endpoints: " in line
 
 
 async def test_no_secret_is_in_a_log_that_has_all(plane: ControlPlane, tmp_path: Path) -> None:

@@ -1,0 +1,91 @@
+"""The loopback HTTP server that Traefik asks about each request to an endpoint.
+
+It says who may pass from what the hub has said (`decisions`), and answers what needs no hub: a request without a
+token, a path of no endpoint, an endpoint without a ready pod. It holds no secret, and tells nobody more than the hub
+would.
+
+Traefik asks with the caller's `Authorization` header and no other header of theirs, at
+
+- `/NAMESPACE/NAME`: may the caller use this endpoint? 200, or the hub's 401 or 403;
+- `/NAMESPACE/NAME/unready`: the same for an endpoint without a ready pod: 503 in place of 200;
+- `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 400, 401, 403 or 404.
+
+The first two addresses come from the route that matched, so no spelling of the caller's path changes the question.
+"""
+
+from aiohttp import web
+
+from kf_spawner.naming import is_label
+from kf_spawner.serving import address
+from kf_spawner.serving.refusals import Refusal, no_token, refusal
+
+from .decisions import Decisions, HubAway
+
+LOOPBACK = "127.0.0.1"
+LONGEST_HEADER = 2**16
+"""Bytes, as the hub takes."""
+
+BAD_PATH = refusal(400, "BadRequest", f"This path is not {address.FORM}")
+NOT_FOUND = refusal(
+    404, "NotFound", "This endpoint does not exist, or its route is not ready yet: check the endpoint's status."
+)
+NOT_READY = refusal(
+    503, "EndpointNotReady", "The endpoint has no ready pod: check the endpoint's status.", Retry_After="2"
+)
+HUB_AWAY = refusal(
+    503,
+    "HubAway",
+    "The hub does not answer, so this token cannot be checked. Try again in some seconds.",
+    Retry_After="2",
+)
+
+
+class Authorizer:
+    """Use as an async context manager."""
+
+    def __init__(self, decisions: Decisions) -> None:
+        self._decisions = decisions
+        # Without routes and middlewares of an application: this is in the way of every prediction.
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None, max_field_size=LONGEST_HEADER, keepalive_timeout=90.0),
+            shutdown_timeout=1.0,
+        )
+
+    async def __aenter__(self) -> "Authorizer":
+        await self._runner.setup()
+        await web.TCPSite(self._runner, LOOPBACK, 0).start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self._runner.cleanup()
+
+    @property
+    def url(self) -> str:
+        """What Traefik asks, on a free port; without a slash at the end."""
+        return f"http://{LOOPBACK}:{self._runner.addresses[0][1]}"
+
+    async def _handle(self, request: web.BaseRequest) -> web.Response:
+        answer = await self._answer(request)
+        if answer is None:
+            return web.Response()
+        return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
+
+    async def _answer(self, request: web.BaseRequest) -> Refusal | None:
+        authorization = ", ".join(request.headers.getall("Authorization", ()))
+        if not authorization:
+            return no_token()
+        asked = request.raw_path.split("/")[1:]
+        match asked:
+            case [namespace, name]:
+                otherwise = None
+            case [namespace, name, "unready"]:
+                otherwise = NOT_READY
+            case _:
+                namespace, name = address.parse(request.headers.get("X-Forwarded-Uri", "")) or ("", "")
+                otherwise = NOT_FOUND
+        if not (is_label(namespace) and is_label(name)):
+            return BAD_PATH
+        try:
+            return await self._decisions.decide(authorization, namespace, name) or otherwise
+        except HubAway:
+            return HUB_AWAY
