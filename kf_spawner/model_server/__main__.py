@@ -125,7 +125,7 @@ async def serve(options: argparse.Namespace) -> int:
         timeout=options.request_timeout,
         threads=options.threads,
     )
-    runner = web.AppRunner(api.application(), access_log=None, shutdown_timeout=STOP_TIMEOUT)
+    runner = api.runner(shutdown_timeout=STOP_TIMEOUT)
     await runner.setup()
     try:
         await web.TCPSite(runner, options.rest_api_host, options.rest_api_port).start()

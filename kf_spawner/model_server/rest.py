@@ -13,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from .content_encoding import PLAIN, Body, known, measured
 from .errors import ServingError, invalid, not_found
 from .manager import Model, ModelManager
 from .second_process import LARGE
@@ -47,6 +48,13 @@ class RestApi:
         app.router.add_route("*", "/{path:.*}", self._handle)
         return app
 
+    def runner(self, shutdown_timeout: float) -> web.AppRunner:
+        """Listens for the application. `shutdown_timeout`: seconds that running requests get when it ends."""
+        # Bodies come as they were sent: aiohttp would decompress on the event loop, and count bytes afterwards.
+        return web.AppRunner(
+            self.application(), auto_decompress=False, access_log=None, shutdown_timeout=shutdown_timeout
+        )
+
     def close(self) -> None:
         self._threads.shutdown()
         self._one_thread.shutdown()
@@ -57,9 +65,11 @@ class RestApi:
         except ServingError as error:
             return _error(error.http_status, error.message)
         except web.HTTPRequestEntityTooLarge:
-            return self._too_large()
-        except asyncio.CancelledError:
-            raise
+            return _last(_error(413, f"The request's body is larger than {self._max_body} bytes"))
+        except web.RequestPayloadError as error:
+            return _last(_error(400, f"The request's body cannot be read: {error}"))
+        except (asyncio.CancelledError, ConnectionError):
+            raise  # the server ends, or the caller has gone
         except Exception:
             log.exception("%s %s failed", request.method, request.path)
             return _error(500, "The model server failed: its log has the details")
@@ -109,8 +119,9 @@ class RestApi:
     async def _predict(self, request: web.Request, verb: str | None, version: int | None) -> web.Response:
         if verb != "predict":
             raise ServingError("UNIMPLEMENTED", f":{verb} is not served here: use :predict")
+        encoding = known(request.headers.get("Content-Encoding"))
         if request.content_length is not None and request.content_length > self._max_body:
-            return self._too_large()
+            raise web.HTTPRequestEntityTooLarge(self._max_body, request.content_length)
         if self._in_flight >= MAX_IN_FLIGHT:
             raise ServingError(
                 "RESOURCE_EXHAUSTED", f"More than {MAX_IN_FLIGHT} requests at one time: try again later"
@@ -118,15 +129,24 @@ class RestApi:
         self._in_flight += 1
         try:
             try:
-                body = await asyncio.wait_for(request.read(), self._timeout)
+                sent = await asyncio.wait_for(request.read(), self._timeout)
             except TimeoutError:
-                return _error(408, f"The request's body did not arrive within {self._timeout:g} s")
-            answer = await self._run(body, version)
+                return _last(_error(408, f"The request's body did not arrive within {self._timeout:g} s"))
+            answer = await self._run(await self._measured(sent, encoding), version)
         finally:
             self._in_flight -= 1
         return web.Response(body=answer, content_type="application/json")
 
-    async def _run(self, body: bytes, version: int | None) -> bytes:
+    async def _measured(self, sent: bytes, encoding: str) -> Body:
+        body = measured(sent, encoding, LARGE)
+        if body.size > LARGE and encoding != PLAIN:
+            in_thread = asyncio.get_running_loop().run_in_executor
+            body = await in_thread(self._one_thread, measured, sent, encoding, self._max_body)
+        if body.size > self._max_body:
+            raise web.HTTPRequestEntityTooLarge(self._max_body, body.size)
+        return body
+
+    async def _run(self, body: Body, version: int | None) -> bytes:
         """The model is in use until the thread ends, also after the caller has closed the connection."""
         with self._manager.use(version) as servable:
             job = asyncio.create_task(self._answer(servable.model, body))
@@ -136,21 +156,25 @@ class RestApi:
                 await asyncio.wait([job])
                 raise
 
-    async def _answer(self, model: Model, body: bytes) -> bytes:
+    async def _answer(self, model: Model, body: Body) -> bytes:
         """A prediction in a thread of the pool; before and after it what is large, in the thread for that."""
         in_thread = asyncio.get_running_loop().run_in_executor
-        large = await in_thread(self._one_thread, model.read, body) if len(body) > LARGE else None
+
+        def read() -> Any:
+            try:
+                return model.read(body.decoded())
+            except ServingError as error:
+                raise error.with_traceback(None)  # noqa: B904 - whose frames hold the decoded body
+
+        large = await in_thread(self._one_thread, read) if body.size > LARGE else None
 
         def predict() -> tuple[bytes | None, Any]:
-            inputs = model.read(body) if large is None else large
+            inputs = read() if large is None else large
             outputs = model.predict(inputs, timeout=self._timeout)
             return (None, outputs) if outputs.is_large else (model.write(outputs), None)
 
         answer, outputs = await in_thread(self._threads, predict)
         return await in_thread(self._one_thread, model.write, outputs) if answer is None else answer
-
-    def _too_large(self) -> web.Response:
-        return _error(413, f"The request's body is larger than {self._max_body} bytes")
 
 
 def _json(document: Any, status: int = 200) -> web.Response:
@@ -159,3 +183,9 @@ def _json(document: Any, status: int = 200) -> web.Response:
 
 def _error(status: int, message: str) -> web.Response:
     return _json({"error": message}, status)
+
+
+def _last(answer: web.Response) -> web.Response:
+    """The last answer of its connection, which it says: the request's end is not known, or too far away."""
+    answer.force_close()
+    return answer

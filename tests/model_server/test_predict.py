@@ -2,9 +2,12 @@
 
 import asyncio
 import base64
+import gzip
 import json
 import math
+import zlib
 from collections.abc import AsyncIterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from tests.model_server.conftest import Serve, Server
+from tests.model_server.fuzzed_bodies import fuzzed, send
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -208,6 +212,37 @@ async def test_a_body_over_the_limit_is_413(kinds: Server) -> None:
 
     assert (await kinds.request("POST", ":predict", data=chunks()))[0] == 413
     assert await ok(kinds, "upper", instances=["still there"]) == ["STILL THERE"]
+
+
+async def test_a_body_that_is_not_what_it_says_leaves_its_connection_usable(kinds: Server) -> None:
+    body = b'{"signature_name": "upper", "instances": ["a"]}'
+    connections: list[object] = []
+
+    async def made(*each: object) -> None:
+        connections.append(each)
+
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(made)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as http:
+        for sent, encoding, status in (
+            (body, "gzip", 400),
+            (gzip.compress(body), "gzip", 200),
+            (gzip.compress(body)[:-3], "gzip", 400),
+            (b" " * 100_000, "zstd", 400),
+            (zlib.compress(body), "deflate", 200),
+        ):
+            assert await send(http, kinds.url, sent, {"Content-Encoding": encoding}) == status
+        assert len(connections) == 1
+        bomb, headers = gzip.compress(bytes(2**25)), {"Content-Encoding": "gzip"}
+        async with http.post(f"{kinds.url}:predict", data=bomb, headers=headers) as answer:
+            assert (answer.status, answer.headers["Connection"]) == (413, "close")
+
+
+async def test_fuzzed_bodies(kinds: Server) -> None:
+    async with aiohttp.ClientSession() as http:
+        statuses = [await send(http, kinds.url, *each) for each in islice(fuzzed(seed=7), 100)]
+    assert set(statuses) == {200, 400}
+    assert "Traceback" not in kinds.log.read_text()
 
 
 async def test_a_large_body_and_answer_go_through_a_second_process(kinds: Server) -> None:
