@@ -6,11 +6,12 @@ import os
 import socket
 import sys
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Callable, Dict, Iterator, List, Optional
 from urllib import error as urlerror
 from urllib import parse, request
 
 from .errors import KfError
+from .values import jsonable
 
 API = "kf/api/v1/"
 TIMEOUT = 90.0
@@ -41,22 +42,23 @@ class Connection:
         body: Optional[bytes] = None,
         content_type: str = "application/json",
         timeout: float = TIMEOUT,
+        object_hook: Optional[Callable[[Dict[str, Any]], Any]] = None,
     ) -> Dict[str, Any]:
-        """The server's JSON answer. Raises KfError if it refuses or does not answer."""
+        """The server's JSON answer; `object_hook` as in `json.loads`. KfError if it refuses or does not answer."""
         with self._open(method, path, body, content_type, timeout) as response:
             try:
-                answer: Dict[str, Any] = json.loads(response.read().decode("utf-8"))
+                answer: Dict[str, Any] = json.loads(response.read().decode("utf-8"), object_hook=object_hook)
                 return answer
             except (OSError, ValueError) as problem:
                 raise Unreachable("the notebook server's answer broke off (%s): try again" % problem)
 
-    def post(self, path: str, value: Any, timeout: float = TIMEOUT) -> Dict[str, Any]:
-        """`call` with a JSON body; takes numpy arrays and bytes as TensorFlow Serving does."""
+    def post(self, path: str, value: Any, **options: Any) -> Dict[str, Any]:
+        """`call` with a JSON body and `options`; takes what `values.jsonable` takes."""
         try:
-            body = json.dumps(value, default=_jsonable).encode("utf-8")
+            body = json.dumps(value, default=jsonable).encode("utf-8")
         except (TypeError, ValueError) as problem:
             raise KfError("cannot be sent as JSON: %s" % problem, reason="BadRequest")
-        return self.call("POST", path, body, timeout=timeout)
+        return self.call("POST", path, body, **options)
 
     def stream(self, path: str) -> Iterator[Dict[str, Any]]:
         """The items of a stream, until the server ends it. Unreachable when it breaks off."""
@@ -167,14 +169,3 @@ def _error_of(status: int, body: bytes) -> KfError:
     kind = Unreachable if status in (502, 503, 504) else KfError
     reason = reason or "HTTP%d" % status
     return kind(message, field=answer.get("field"), reason=reason, about=answer.get("name") or "")
-
-
-def _jsonable(value: Any) -> Any:
-    """numpy's arrays and numbers as lists and numbers, bytes in TensorFlow Serving's way."""
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if isinstance(value, bytes):
-        import base64
-
-        return {"b64": base64.b64encode(value).decode("ascii")}
-    raise TypeError("a %s is not a JSON value" % type(value).__name__)

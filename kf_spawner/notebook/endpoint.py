@@ -2,9 +2,9 @@
 
 import os
 import time
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterator, Optional
 
-from . import display
+from . import display, values
 from .connection import Unreachable, connect, quoted
 from .errors import EndpointFailed, KfError, PredictFailed
 from .watch import log_lines
@@ -106,17 +106,32 @@ class Endpoint:
                 raise EndpointFailed(self._failure(view, timeout if late else None), reason=view["state"])
             time.sleep(POLL)
 
-    def predict(self, instances: Any, signature_name: Optional[str] = None) -> List[Any]:
-        """The model's answers, one for each of `instances`: a list or numpy array; bytes are sent as base64."""
-        body: Dict[str, Any] = {"instances": instances}
-        if signature_name is not None:
-            body["signature_name"] = signature_name
+    def predict(self, instances: Any, signature_name: Optional[str] = None) -> Any:
+        """The model's answer for `instances`, which say by their form how the inputs are given.
+
+        - A list, array, tensor, or pandas frame or series: the rows of the model's one input. A frame is its table of
+          numbers; `dict(frame)` gives each column to the input of its name.
+        - A list of dicts: a row each, with its inputs by name.
+        - A dict: whole inputs by name (columns).
+        - A number, text, or bytes: the one input, without rows.
+
+        An array, tensor or frame, also as a column, is answered with numpy arrays: one, or a dict of them if the
+        signature has several outputs. Everything else is answered with plain values: for a list, a value a row, or a
+        dict a row with several outputs; for a dict, the values of the one output, or a dict of outputs. Outputs that
+        have no rows come whole. JSON knows no types: arrays are of int64, float64, bool, or objects (text, bytes).
+
+        Bytes may be anywhere; outputs whose names end in `_bytes` come back as bytes. Raises PredictFailed.
+        """
         try:
-            answer = self._connection.post("endpoints/%s/predict" % quoted(self.name), body, timeout=PREDICT_TIMEOUT)
+            answered = self._connection.post(
+                "endpoints/%s/predict" % quoted(self.name),
+                values.question(instances, signature_name),
+                timeout=PREDICT_TIMEOUT,
+                object_hook=values.from_json,
+            )
         except KfError as problem:
             raise PredictFailed(str(problem), reason=problem.reason)
-        predictions: List[Any] = answer["predictions"]
-        return predictions
+        return values.answer(answered, instances)
 
     def lines(self, follow: bool = False) -> Iterator[Dict[str, Any]]:
         """The model servers' log as dicts with replica (the pod), time and line."""

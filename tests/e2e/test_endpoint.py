@@ -17,6 +17,7 @@ from kf_spawner.notebook import deploy
 endpoint = deploy("double", "~/models/double", replace=True)
 print("url", endpoint.url)
 print("predicted", endpoint.predict([1.0, 2.5]))
+print("tensor", endpoint.predict(tf.constant([1.0, 2.5])), "columns", endpoint.predict({"x": [1.0, 2.5]}))
 """
 NO_MODEL = """
 from kf_spawner.notebook import deploy
@@ -41,6 +42,7 @@ async def test_who_may_call(product, kubectl):
             async with owner.kernel() as kernel:
                 shown = await kernel.run(MODEL)
                 assert "predicted [2.0, 5.0]" in shown
+                assert "tensor [2. 5.] columns [2.0, 5.0]" in shown
                 assert f"{owner.url}/serving/kf-admin/double" in shown
                 assert await ask(owner, owner.token) == (200, {"predictions": [2.0, 5.0]})
                 assert (await ask(owner, other.token))[0] == 403
