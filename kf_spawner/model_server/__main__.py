@@ -100,10 +100,10 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return convert
 
 
-def _load(path: Path, second: SecondProcess) -> Model:
+def _load(path: Path, second: SecondProcess, timeout: float) -> Model:
     from .savedmodel import SavedModel  # imports TensorFlow, which takes seconds: not for --help
 
-    return SavedModel(path, second)
+    return SavedModel(path, second, timeout=timeout)
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -115,7 +115,7 @@ async def serve(options: argparse.Namespace) -> int:
     manager = ModelManager(
         name=options.model_name,
         base=options.model_base_path,
-        loader=lambda path: _load(path, second),
+        loader=lambda path: _load(path, second, options.request_timeout),
         poll_interval=options.poll_interval,
         wait_for_model=options.wait_for_model,
     )

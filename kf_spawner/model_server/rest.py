@@ -170,7 +170,7 @@ class RestApi:
 
         def predict() -> tuple[bytes | None, Any]:
             inputs = read() if large is None else large
-            outputs = model.predict(inputs, timeout=self._timeout)
+            outputs = model.predict(inputs)
             return (None, outputs) if outputs.is_large else (model.write(outputs), None)
 
         answer, outputs = await in_thread(self._threads, predict)

@@ -13,9 +13,11 @@ from typing import Any, cast
 
 import numpy as np
 
+from .answers import to_json
 from .errors import ServingError, invalid
 from .second_process import LARGE, MANY, SecondProcess
-from .tensors import Spec, read, to_json
+from .signature import callable_signature
+from .tensors import read
 
 
 @dataclass(frozen=True)
@@ -41,22 +43,13 @@ class Outputs:
         return sum(array.size for array in arrays) > MANY or sum(map(_text_bytes, arrays)) > LARGE
 
 
-@dataclass(frozen=True)
-class Signature:
-    """What a signature takes, and the graph's tensors behind the names of its inputs and outputs."""
-
-    specs: dict[str, Spec]
-    inputs: dict[str, str]
-    outputs: dict[str, str]
-
-
 class SavedModel:
     """Loads on construction, which takes seconds: call it in a thread. Raises `ServingError`.
 
-    `second` reads large bodies and writes large answers.
+    `second` reads large bodies and writes large answers; `timeout`: seconds that a prediction may run.
     """
 
-    def __init__(self, path: Path, second: SecondProcess) -> None:
+    def __init__(self, path: Path, second: SecondProcess, *, timeout: float) -> None:
         # TensorFlow imports Keras for its optimizers, which is half of its import. A graph needs none of it.
         sys.modules.setdefault("keras", cast(ModuleType, None))
         import tensorflow as tf
@@ -66,12 +59,14 @@ class SavedModel:
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
             self._definitions = self._load(path)
+            # A definition without a method name is internal to TensorFlow, such as the initialiser.
+            own = {name: definition for name, definition in self._definitions.items() if definition.method_name}
+            self.signatures = {
+                name: callable_signature(definition, self._session, timeout, tf) for name, definition in own.items()
+            }
         except Exception as error:
             self._session.close()
             raise _as_serving_error(error, tf, "it cannot be loaded") from error
-        # A definition without a method name is internal to TensorFlow, such as the initialiser.
-        own = {name: definition for name, definition in self._definitions.items() if definition.method_name}
-        self.signatures = {name: _signature(definition, tf) for name, definition in own.items()}
         if not self.signatures:
             self._session.close()
             raise invalid(
@@ -82,12 +77,15 @@ class SavedModel:
 
     def read(self, body: bytes) -> Inputs:
         """What a request's body feeds. One of more than LARGE bytes waits for the second process."""
-        specs = {name: signature.specs for name, signature in self.signatures.items()}
-        return Inputs(*(self._second.call(read, body, specs) if len(body) > LARGE else read(body, specs)))
+        dtypes = {name: signature.dtypes for name, signature in self.signatures.items()}
+        return Inputs(*(self._second.call(read, body, dtypes) if len(body) > LARGE else read(body, dtypes)))
 
-    def predict(self, inputs: Inputs, *, timeout: float) -> Outputs:
-        """Blocks for at most `timeout` seconds; safe from several threads."""
-        return Outputs(inputs.rows, self._run(self.signatures[inputs.signature], inputs.arrays, timeout))
+    def predict(self, inputs: Inputs) -> Outputs:
+        """Blocks for at most the time-out; safe from several threads."""
+        try:
+            return Outputs(inputs.rows, self.signatures[inputs.signature](inputs.arrays))
+        except Exception as error:
+            raise _as_serving_error(error, self._tf, "the prediction failed") from error
 
     def write(self, outputs: Outputs) -> bytes:
         """The answer's body. Large outputs wait for the second process."""
@@ -110,6 +108,7 @@ class SavedModel:
     def close(self) -> None:
         """Frees the model. No request may use it."""
         self._session.close()
+        self.signatures = {}
         del self._session  # its graph is made of cycles
         spare_from_search()
 
@@ -117,15 +116,6 @@ class SavedModel:
         load = self._tf.compat.v1.saved_model.loader.load
         with self._session.graph.as_default():
             return dict(load(self._session, [self._tf.saved_model.SERVING], str(path)).signature_def)
-
-    def _run(self, signature: Signature, arrays: dict[str, np.ndarray], timeout: float) -> dict[str, np.ndarray]:
-        feed = {signature.inputs[name]: array for name, array in arrays.items()}
-        options = self._tf.compat.v1.RunOptions(timeout_in_ms=int(timeout * 1000))
-        try:
-            outputs: dict[str, np.ndarray] = self._session.run(signature.outputs, feed, options=options)
-        except Exception as error:
-            raise _as_serving_error(error, self._tf, "the prediction failed") from error
-        return {name: np.asarray(value) for name, value in outputs.items()}
 
 
 def spare_from_search() -> None:
@@ -141,19 +131,6 @@ def spare_from_search() -> None:
 
 def _text_bytes(array: np.ndarray) -> int:
     return sum(map(len, array.ravel().tolist())) if array.dtype.kind in "OSU" else 0
-
-
-def _signature(definition: Any, tf: Any) -> Signature:
-    return Signature(
-        specs={name: _spec(info, tf) for name, info in definition.inputs.items()},
-        inputs={name: info.name for name, info in definition.inputs.items()},
-        outputs={name: info.name for name, info in definition.outputs.items()},
-    )
-
-
-def _spec(info: Any, tf: Any) -> Spec:
-    shape = None if info.tensor_shape.unknown_rank else tuple(dim.size for dim in info.tensor_shape.dim)
-    return Spec(tf.as_dtype(info.dtype).name, shape)
 
 
 def _as_serving_error(error: Exception, tf: Any, what: str) -> ServingError:

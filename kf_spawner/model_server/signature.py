@@ -1,0 +1,46 @@
+"""One signature of a loaded SavedModel, as a function: arrays by input name -> arrays by output name."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Signature:
+    """Made by `callable_signature`. `dtypes`: TensorFlow's names of the inputs' types."""
+
+    dtypes: dict[str, str]
+    _feeds: dict[str, str]
+    _fetches: dict[str, str]
+    _call: Any
+
+    def __call__(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Runs it; safe from several threads. `arrays` holds every input. Raises TensorFlow's errors."""
+        by_tensor = {tensor: arrays[name] for name, tensor in self._feeds.items()}
+        fetched = _unique(self._fetches, without=by_tensor)
+        by_tensor.update(zip(fetched, self._call(*by_tensor.values()), strict=True))
+        return {name: np.asarray(by_tensor[tensor]) for name, tensor in self._fetches.items()}
+
+
+def callable_signature(definition: Any, session: Any, timeout: float, tf: Any) -> Signature:
+    """The signature of a SignatureDef, whose graph is in `session`. A call ends after `timeout` seconds.
+
+    It is a callable of the session's: `Session.run` refuses arrays that do not have the placeholder's static shape.
+    TensorFlow itself, and TF Serving with it, looks only at what the operations can take. A callable also takes a
+    quarter less of the processor.
+    """
+    from tensorflow.core.protobuf.config_pb2 import CallableOptions  # TensorFlow has no public name for it
+
+    feeds = {name: info.name for name, info in definition.inputs.items()}
+    fetches = {name: info.name for name, info in definition.outputs.items()}
+    fed = _unique(feeds)
+    options = CallableOptions(feed=fed, fetch=_unique(fetches, without=dict.fromkeys(fed)))
+    options.run_options.timeout_in_ms = int(timeout * 1000)
+    dtypes = {name: tf.as_dtype(info.dtype).name for name, info in definition.inputs.items()}
+    return Signature(dtypes, feeds, fetches, session._make_callable_from_options(options))
+
+
+def _unique(tensors: dict[str, str], without: dict[str, Any] | None = None) -> list[str]:
+    """A callable takes each tensor once, and gives none that it takes."""
+    return [tensor for tensor in dict.fromkeys(tensors.values()) if tensor not in (without or {})]
