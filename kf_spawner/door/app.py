@@ -28,8 +28,9 @@ from .decisions import Decisions
 from .dynamic import Certificate, Targets, dynamic
 from .endpoints import Endpoints
 from .hub import Hub
+from .listeners import Listeners
 from .provider import Provider
-from .static import ENVIRONMENT, NO_GRACE, Grace, TlsPorts, argv, static
+from .static import CLOSED_AT_START, ENTRY_POINT, ENVIRONMENT, NO_GRACE, Grace, TlsPorts, addresses, argv, static
 
 log = logging.getLogger(__name__)
 
@@ -195,8 +196,33 @@ class DoorApp(Application):
                 return 0
             file = Path(self.folder) / "static.yaml"
             write_private(file, json.dumps(self.static(provider.url, provider.headers)))  # JSON is YAML
-            traefik = str(Path(sysconfig.get_path("scripts")) / "traefik")
-            return await process.run(argv(traefik, str(file)), {**os.environ, **ENVIRONMENT}, stopping)
+            return await self._traefik(file, stopping)
+
+    async def _traefik(self, file: Path, stopping: asyncio.Event) -> int:
+        program = str(Path(sysconfig.get_path("scripts")) / "traefik")
+        try:
+            listeners = Listeners(addresses(**self.where), looked_at=ENTRY_POINT, closed=CLOSED_AT_START)
+        except OSError as error:
+            log.error("%s", error.strerror)
+            return 1
+        with listeners:
+            letting_in = asyncio.create_task(listeners.let_in())
+            try:
+                return await process.run(argv(program, str(file)), ENVIRONMENT, stopping, listeners.sockets)
+            finally:
+                letting_in.cancel()
+                await asyncio.gather(letting_in, return_exceptions=True)
+
+    @property
+    def where(self) -> dict[str, Any]:
+        """What `static.addresses` and `static` take alike."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "ping_host": self.ping_host or self.host,
+            "ping_port": self.ping_port,
+            "tls": TlsPorts(self.tls_port, self.tls_redirect_port) if self.tls_certificate else None,
+        }
 
     async def configuration(self, endpoints: Endpoints, authorizer_url: str) -> dict[str, Any]:
         """In a thread: with thousands of endpoints it takes long."""
@@ -224,14 +250,10 @@ class DoorApp(Application):
     def static(self, dynamic_url: str, dynamic_headers: Mapping[str, str]) -> dict[str, Any]:
         """Traefik's static configuration, as the settings say."""
         return static(
-            host=self.host,
-            port=self.port,
-            ping_host=self.ping_host or self.host,
-            ping_port=self.ping_port,
+            **self.where,
             dynamic_url=dynamic_url,
             dynamic_headers=dynamic_headers,
             trusted_proxies=self.trusted_proxies,
-            tls=TlsPorts(self.tls_port, self.tls_redirect_port) if self.tls_certificate else None,
             grace=Grace(accept=self.accept_grace, answer=self.answer_grace),
             # At DEBUG Traefik would write its configuration, which has the secrets of the proxy and of the provider.
             log_level="INFO" if self.debug else "ERROR",

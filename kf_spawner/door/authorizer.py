@@ -8,9 +8,11 @@ Traefik asks with the caller's `Authorization` header and no other header of the
 
 - `/NAMESPACE/NAME`: may the caller use this endpoint? 200, or the hub's 401 or 403;
 - `/NAMESPACE/NAME/unready`: the same for an endpoint without a ready pod: 503 in place of 200;
-- `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 400, 401, 403 or 404.
+- `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 400, 401, 403 or 404;
+- `/starting`: for each path below `/serving/` until endpoints are known: 503.
 
-The first two addresses come from the route that matched, so no spelling of the caller's path changes the question.
+The address comes from the route that matched, so no spelling of the caller's path changes the question, and what has
+no route yet is never said not to exist.
 """
 
 from aiohttp import web
@@ -31,6 +33,12 @@ NOT_FOUND = refusal(
 )
 NOT_READY = refusal(
     503, "EndpointNotReady", "The endpoint has no ready pod: check the endpoint's status.", Retry_After="2"
+)
+STARTING = refusal(
+    503,
+    "DoorStarting",
+    "The door has just started and does not know the endpoints yet. Try again in some seconds.",
+    Retry_After="2",
 )
 HUB_AWAY = refusal(
     503,
@@ -71,10 +79,12 @@ class Authorizer:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     async def _answer(self, request: web.BaseRequest) -> Refusal | None:
+        asked = request.raw_path.split("/")[1:]
+        if asked == ["starting"]:
+            return STARTING
         authorization = ", ".join(request.headers.getall("Authorization", ()))
         if not authorization:
             return no_token()
-        asked = request.raw_path.split("/")[1:]
         match asked:
             case [namespace, name]:
                 otherwise = None

@@ -11,7 +11,8 @@ What an endpoint's route promises:
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
 - an endpoint with no ready pod has a route, too. After the same question the answer is 503 and says why.
 
-A path below `/serving/` without a route gets the door's own answer (401, 403 or 404), never one of the hub's proxy.
+A path below `/serving/` without a route gets the door's own answer (401, 403 or 404; 503 until endpoints are known),
+never one of the hub's proxy.
 """
 
 import re
@@ -56,13 +57,15 @@ def dynamic(
     https_in_front: bool = False,
     hub_domain: str = "",
 ) -> dict[str, Any]:
-    """The dynamic configuration. `endpoints` is None until they are known: then `/ping` has no route.
+    """The dynamic configuration. `endpoints` is None until they are known: then `/ping` has no route, and no endpoint
+    is said not to exist.
 
     `https_in_front`: the hub is told HTTPS, because browsers speak it to a proxy whose headers are not trusted.
     `hub_domain`: the hub's host, where each user has a domain below it; endpoints are then served elsewhere.
     """
     elsewhere = _elsewhere(hub_domain) if hub_domain else ""
-    http = _hub(targets, elsewhere)
+    unrouted = targets.authorize_url if endpoints is not None else f"{targets.authorize_url}/starting"
+    http = _hub(targets, elsewhere, unrouted)
     if https_in_front:
         http["middlewares"]["https"] = {"headers": {"customRequestHeaders": {"X-Forwarded-Proto": "https"}}}
         http["routers"]["hub"]["middlewares"].append("https")
@@ -83,7 +86,7 @@ def _elsewhere(hub_domain: str) -> str:
     return f"!Host(`{hub_domain}`) && (!{below} || Host(`{address.host(hub_domain)}`)) && "
 
 
-def _hub(targets: Targets, elsewhere: str) -> dict[str, dict[str, Any]]:
+def _hub(targets: Targets, elsewhere: str, unrouted: str) -> dict[str, dict[str, Any]]:
     below = f"{elsewhere}(Path(`{address.PREFIX}`) || PathPrefix(`{address.PREFIX}/`))"
     return {
         "routers": {
@@ -94,7 +97,7 @@ def _hub(targets: Targets, elsewhere: str) -> dict[str, dict[str, Any]]:
         "middlewares": {
             "token": {"headers": {"customRequestHeaders": {DOOR_TOKEN_HEADER: targets.proxy_token}}},
             "patience": {"retry": dict(PATIENCE)},
-            "serving-authorize": _ask(targets.authorize_url),
+            "serving-authorize": _ask(unrouted),
         },
         "services": {"hub": {"loadBalancer": {"servers": [{"url": targets.proxy_url}]}}},
     }

@@ -7,8 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 ENTRY_POINT = "door"
+SECURE, REDIRECT = "secure", "redirect"
 PING = "ping"
 """The entry point that answers `/ping`; its route is in the dynamic configuration."""
+
+CLOSED_AT_START = frozenset({ENTRY_POINT, SECURE, REDIRECT})
+"""The entry points at which nobody may come before there are routes."""
 
 ENVIRONMENT: Mapping[str, str] = {
     # A door that is mostly idle: collect garbage early, to save memory.
@@ -35,6 +39,16 @@ class Grace(NamedTuple):
 NO_GRACE = Grace(accept=0, answer=3)
 
 
+def addresses(
+    *, host: str, port: int, ping_host: str, ping_port: int, tls: TlsPorts | None = None
+) -> dict[str, tuple[str, int]]:
+    """The host and TCP port of each entry point, by its name."""
+    made = {ENTRY_POINT: (host, port), PING: (ping_host, ping_port)}
+    if tls is not None:
+        made |= {SECURE: (host, tls.port), REDIRECT: (host, tls.redirect_port)}
+    return made
+
+
 def static(
     *,
     host: str,
@@ -54,13 +68,15 @@ def static(
     configuration from `dynamic_url`, once a second, with `dynamic_headers`. `trusted_proxies`: networks of proxies in
     front, whose X-Forwarded-… headers hold. `tls`: HTTPS beside the plain port, default none.
     """
+    where = addresses(host=host, port=port, ping_host=ping_host, ping_port=ping_port, tls=tls)
+    at = {name: _address(*each) for name, each in where.items()}
     made: dict[str, Any] = {
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         # No access log, which would write paths, and no dashboard or API at all.
         "log": {"level": log_level},
         "entryPoints": {
-            ENTRY_POINT: _entry_point(host, port, trusted_proxies, grace),
-            PING: {"address": _address(ping_host, ping_port), "transport": _transport(grace)},
+            ENTRY_POINT: _entry_point(at[ENTRY_POINT], trusted_proxies, grace),
+            PING: {"address": at[PING], "transport": _transport(grace)},
         },
         "ping": {"manualRouting": True},
         "providers": {
@@ -74,12 +90,12 @@ def static(
         },
     }
     if tls is not None:
-        secure = _entry_point(host, tls.port, trusted_proxies, grace)
-        made["entryPoints"]["secure"] = {**secure, "http": {"tls": {}}}
+        secure = _entry_point(at[SECURE], trusted_proxies, grace)
+        made["entryPoints"][SECURE] = {**secure, "http": {"tls": {}}}
         # A port, not the entry point: outside, HTTPS is at its usual port.
         redirect = {"entryPoint": {"to": ":443", "scheme": "https", "permanent": True}}
-        made["entryPoints"]["redirect"] = {
-            "address": _address(host, tls.redirect_port),
+        made["entryPoints"][REDIRECT] = {
+            "address": at[REDIRECT],
             "transport": _transport(grace),
             "http": {"redirections": redirect},
         }
@@ -95,9 +111,9 @@ def _address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _entry_point(host: str, port: int, trusted_proxies: Sequence[str], grace: Grace) -> dict[str, Any]:
+def _entry_point(at: str, trusted_proxies: Sequence[str], grace: Grace) -> dict[str, Any]:
     return {
-        "address": _address(host, port),
+        "address": at,
         "asDefault": True,
         **({"forwardedHeaders": {"trustedIPs": list(trusted_proxies)}} if trusted_proxies else {}),
         "transport": {

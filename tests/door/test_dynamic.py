@@ -51,6 +51,8 @@ def test_until_endpoints_are_known_the_hub_is_there_and_ping_is_not() -> None:
     unknown, none = dynamic(TARGETS, None)["http"], dynamic(TARGETS, [])["http"]
     assert set(unknown["routers"]) == {"hub", "serving"}
     assert set(none["routers"]) == {"hub", "serving", "ping"}
+    asked = [each["middlewares"]["serving-authorize"]["forwardAuth"]["address"] for each in (unknown, none)]
+    assert asked == [f"{ASKED}/starting", ASKED], "no endpoint is said not to exist before all are known"
     assert none["routers"]["ping"]["entryPoints"] == ["ping"]
 
 

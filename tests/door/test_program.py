@@ -170,6 +170,38 @@ async def test_routes_are_there_when_the_door_is_ready_and_follow_the_cluster(
         assert (tmp_path / "door.log").read_text() == ""
 
 
+async def test_whoever_comes_while_the_door_starts_is_not_told_that_there_is_nothing(
+    plane: ControlPlane, cluster: Cluster, tmp_path: Path
+) -> None:
+    """Traefik answers 404 until it has a configuration."""
+    path = f"/serving/{cluster.namespace}/digits/v1"
+    seen = []
+
+    async def come(door: Door) -> None:
+        with contextlib.suppress(aiohttp.ClientConnectionError):
+            seen.append(await door.get(path))
+
+    async with AsyncExitStack() as stack:
+        await cluster.add_endpoint()
+        await cluster.add_pod(await model_server(stack))
+        door = await stack.enter_async_context(a_door(plane, tmp_path))
+        async with asyncio.timeout(60), asyncio.TaskGroup() as callers:
+            while MODEL not in seen:
+                callers.create_task(come(door))
+                await asyncio.sleep(0.005)
+        assert set(seen) == {MODEL}
+
+
+async def test_a_port_that_is_taken_ends_the_door_in_one_line(plane: ControlPlane, tmp_path: Path) -> None:
+    log = tmp_path / "door.log"
+    async with listening("127.0.0.1", 0, HUB) as taken:
+        argv = [sys.executable, "-m", "kf_spawner.door", f"--kubeconfig={plane.kubeconfig('kf-spawner:door')}"]
+        async with Process([*argv, f"--port={taken}"], log=log, cwd=tmp_path, env=TOKEN) as process:
+            assert await asyncio.wait_for(process.child.wait(), 60) == 1
+    (line,) = log.read_text().splitlines()
+    assert line.endswith(f"cannot listen on 127.0.0.1:{taken}: Address already in use")
+
+
 async def test_without_the_hub_who_was_let_in_stays_and_nobody_else_comes(
     plane: ControlPlane, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -237,6 +269,7 @@ async def test_without_the_api_server_routes_stay_and_the_hub_is_there(
         other = await stack.enter_async_context(a_door(plane, late))
         await until(f"{other.url}/hub/home")
         await until(other.ping, 404)  # it has no endpoints: it is not ready
+        assert await other.get(path) == "DoorStarting", "whether the endpoint exists is not known yet"
         for _ in range(20):
             assert await door.get(path) == MODEL
             await asyncio.sleep(0.1)
