@@ -5,11 +5,17 @@ SavedModel.
 """
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from kf_spawner.k8s.names import HOME_MOUNT
 from kf_spawner.workloads.errors import RequestError
+
+from . import other_model
+
+# An address, also one whose slashes pathlib has joined. A single letter is no scheme.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,13 @@ def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelF
         raise _path_error(400, "BadRequest", "is missing: give the folder of a SavedModel, such as ~/models/digits")
     if "\0" in path:
         raise _path_error(400, "BadRequest", "holds a null character: give the folder of a SavedModel")
+    if elsewhere := _ADDRESS.match(path):
+        raise _path_error(
+            422,
+            "NotOnVolume",
+            f"{path} is not on the home volume, and models cannot be read from {elsewhere[1]}:// yet: copy the model "
+            "to a folder on the home volume first, and give that folder",
+        )
     if not home or not claim:
         raise _path_error(
             422,
@@ -49,17 +62,13 @@ def _on_volume(path: str, home: str, claim: str) -> ModelFolder:
             422, "OutsideVolume", f"{path} is not on the home volume ({home}): export the model to a folder below it"
         )
     if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise _path_error(422, "NoSavedModel", f"{path} {what}: give the folder that the model was exported to")
+        missing = "does not exist: give the folder that the model was exported to"
+        what = other_model.of_file(folder) if folder.exists() else missing
+        raise _path_error(422, "NoSavedModel", f"{path} {what}")
     if folder == root:
         raise _path_error(422, "NoSavedModel", f"{path} is the home directory: move the model to a folder below it")
     if not _holds_model(folder, root):
-        raise _path_error(
-            422,
-            "NoSavedModel",
-            f"{path} holds no SavedModel: neither saved_model.pb nor a version folder such as 1/saved_model.pb; "
-            "export one with tf.saved_model.save(model, path + '/1')",
-        )
+        raise _path_error(422, "NoSavedModel", f"{path} {other_model.of_folder(folder)}")
     return ModelFolder(claim=claim, sub_path=str(folder.relative_to(root)))
 
 

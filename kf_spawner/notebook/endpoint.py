@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any, Dict, Iterator, Optional
+from typing import Any, Dict, Iterator, Optional, Union
 
 from . import display, values
 from .connection import Unreachable, connect, quoted
@@ -18,7 +18,7 @@ FAILED_POLLS = 4
 
 def deploy(
     name: str,
-    path: str,
+    path: "Union[str, os.PathLike[str]]",
     replace: bool = False,
     wait: bool = True,
     timeout: float = 600.0,
@@ -30,16 +30,16 @@ def deploy(
 ) -> "Endpoint":
     """Serves the SavedModel in `path` at an endpoint, and shows its state until it answers.
 
-    `path` is a folder on the home volume with `saved_model.pb`, or with numbered versions of it (`1/saved_model.pb`).
-    The newest version is served, also one that comes later. `replace` first deletes an endpoint of this name; `cpu`
-    and `memory` (Kubernetes quantities) are for each of `replicas` (default 1); `timeout` in seconds. Raises KfError
-    (nothing was created) or EndpointFailed (it does not become ready).
+    `path`, text or a Path, is a folder on the home volume with `saved_model.pb`, or with numbered versions of it
+    (`1/saved_model.pb`). The newest version is served, also one that comes later. `replace` first deletes an endpoint
+    of this name; `cpu` and `memory` (Kubernetes quantities) are for each of `replicas` (default 1); `timeout` in
+    seconds. Raises KfError (nothing was created) or EndpointFailed (it does not become ready).
     """
     requests = {key: value for key, value in (("cpu", cpu), ("memory", memory)) if value is not None}
     limits = {"memory": memory} if memory is not None else {}
     options = {
         "name": name,
-        "path": os.path.abspath(os.path.expanduser(path)) if isinstance(path, str) and path else path,
+        "path": _absolute(path),
         "replicas": replicas,
         "image": image,
         "env": env,
@@ -169,6 +169,14 @@ class Endpoint:
             parts.append("    (its log cannot be read)")
         parts.append("It is kept for you to look at: Endpoint(%r).delete() deletes it." % self.name)
         return "\n".join(parts)
+
+
+def _absolute(path: Any) -> Any:
+    """The path as the server sees it. Addresses, and what is no path, stay as they are: the server refuses them."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        return path
+    text = os.fsdecode(path)
+    return os.path.abspath(os.path.expanduser(text)) if text and ":/" not in text else text
 
 
 def list_endpoints() -> display.Listing:

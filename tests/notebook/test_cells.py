@@ -169,6 +169,8 @@ BAD_CELLS = {
     "a folder without a model": ("deploy('a', '~')", "path", "home directory"),
     "a replica number that is none": ("deploy('a', '~/model', replicas=0)", "replicas", "out of range"),
     "a path that is not text": ("deploy('a', 3)", "path", "SavedModel"),
+    "a Path": ("from pathlib import Path\ndeploy('a', Path('~/nothing'))", "/nothing does not exist", "exported"),
+    "an address": ("deploy('a', 's3://bucket/model')", "s3://bucket/model", "copy the model"),
 }
 
 
