@@ -9,7 +9,8 @@ Traefik asks with the caller's `Authorization` header and no other header of the
 - `/NAMESPACE/NAME`: may the caller use this endpoint? 200, or the hub's 401 or 403;
 - `/NAMESPACE/NAME/unready`: the same for an endpoint without a ready pod: 503 in place of 200;
 - `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 400, 401, 403 or 404;
-- `/starting`: for each path below `/serving/` until endpoints are known: 503.
+- `/starting`: for each path below `/serving/` until endpoints are known: 503;
+- `/unanswered`: for a request that no pod has answered: the text of Traefik's 502 or 504.
 
 The address comes from the route that matched, so no spelling of the caller's path changes the question, and what has
 no route yet is never said not to exist.
@@ -40,6 +41,14 @@ STARTING = refusal(
     "The door has just started and does not know the endpoints yet. Try again in some seconds.",
     Retry_After="2",
 )
+UNANSWERED = refusal(
+    502,
+    "EndpointUnanswered",
+    "No pod of the endpoint took this request, or the one that did ended before it answered. Check the endpoint's "
+    "status, and try again in some seconds.",
+    Retry_After="2",
+)
+WITHOUT_QUESTION = {"/starting": STARTING, "/unanswered": UNANSWERED}
 HUB_AWAY = refusal(
     503,
     "HubAway",
@@ -79,13 +88,12 @@ class Authorizer:
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     async def _answer(self, request: web.BaseRequest) -> Refusal | None:
-        asked = request.raw_path.split("/")[1:]
-        if asked == ["starting"]:
-            return STARTING
+        if request.raw_path in WITHOUT_QUESTION:
+            return WITHOUT_QUESTION[request.raw_path]
         authorization = ", ".join(request.headers.getall("Authorization", ()))
         if not authorization:
             return no_token()
-        match asked:
+        match request.raw_path.split("/")[1:]:
             case [namespace, name]:
                 otherwise = None
             case [namespace, name, "unready"]:

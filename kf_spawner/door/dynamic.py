@@ -9,6 +9,8 @@ What an endpoint's route promises:
   spelling of a path can ask about one endpoint and reach another;
 - the caller's token, cookies and signed login stop at the door: the model server never sees them;
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
+- a request is sent again where no pod took the connection, and only then: scaling, a new version and a killed pod
+  fail no request that another pod can take. An answer 502 or 504 is the door's own, as JSON (`authorizer.py`);
 - an endpoint with no ready pod has a route, too. After the same question the answer is 503 and says why.
 
 A path below `/serving/` without a route gets the door's own answer (401, 403 or 404; 503 until endpoints are known),
@@ -28,6 +30,14 @@ PATIENCE: Mapping[str, Any] = {"attempts": 60, "initialInterval": "500ms"}
 as long): about a minute, in which a pod is replaced. After a 502, an open notebook would report that its kernel is
 gone.
 """
+
+AGAIN: Mapping[str, Any] = {"attempts": 30, "initialInterval": "50ms"}
+"""How often Traefik tries an endpoint's pods where it got no connection, each time the next one: about two seconds,
+longer than a pod that has ended keeps its route. A request of which a pod has received anything is never sent again.
+"""
+
+DIAL = "2s"
+"""How long a connection to a pod may take to be made: the address of a lost node answers nothing."""
 
 _NOBODY = "noop@internal"
 """Traefik's service that answers nothing: for routes whose every request is answered by the question before it."""
@@ -98,8 +108,21 @@ def _hub(targets: Targets, elsewhere: str, unrouted: str) -> dict[str, dict[str,
             "token": {"headers": {"customRequestHeaders": {DOOR_TOKEN_HEADER: targets.proxy_token}}},
             "patience": {"retry": dict(PATIENCE)},
             "serving-authorize": _ask(unrouted),
+            "serving-again": {"retry": dict(AGAIN)},
+            "serving-unanswered": {
+                "errors": {
+                    "status": ["502", "504"],
+                    "service": "authorizer",
+                    "query": "/unanswered",
+                    "errorRequestHeaders": ["Accept"],  # not the token
+                }
+            },
         },
-        "services": {"hub": {"loadBalancer": {"servers": [{"url": targets.proxy_url}]}}},
+        "services": {
+            "hub": {"loadBalancer": {"servers": [{"url": targets.proxy_url}]}},
+            "authorizer": {"loadBalancer": {"servers": [{"url": targets.authorize_url}]}},
+        },
+        "serversTransports": {"pods": {"maxIdleConnsPerHost": 200, "forwardingTimeouts": {"dialTimeout": DIAL}}},
     }
 
 
@@ -118,12 +141,16 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
     }
     http["routers"][key] = {
         "rule": f"{elsewhere}PathPrefix(`{path}/`)",
-        "middlewares": [f"{key}.authorize", f"{key}.private", f"{key}.prefix"],
+        "middlewares": [
+            *("serving-unanswered", f"{key}.authorize", f"{key}.private", f"{key}.prefix", "serving-again"),
+        ],
         "service": key if backends.addresses else _NOBODY,
     }
     if backends.addresses:
         servers = [{"url": f"http://{_host(each)}:{backends.port}"} for each in backends.addresses]
-        http["services"][key] = {"loadBalancer": {"servers": servers, "passHostHeader": False}}
+        http["services"][key] = {
+            "loadBalancer": {"servers": servers, "passHostHeader": False, "serversTransport": "pods"}
+        }
 
 
 def _ask(question: str) -> dict[str, Any]:

@@ -41,6 +41,9 @@ HUB_DOMAIN = "hub.example.com"
 AT = web.AppKey("at", str)
 """The address that a backend listens on."""
 
+RECEIVED = web.AppKey("received", list[str])
+"""The body of each request that the backend got."""
+
 
 class Endpoints:
     """The services and pods of the endpoints behind the door."""
@@ -62,6 +65,9 @@ async def echo(request: web.Request) -> web.StreamResponse:
             await socket_.send_str(message.data)
         return socket_
     body = await request.text()
+    request.app[RECEIVED].append(body)
+    if "drop" in request.query:
+        request.transport.abort()
     seen = {"at": request.app[AT], "method": request.method, "path": request.raw_path, "body": body}
     status = int(request.query.get("answer", 200))
     return web.json_response(
@@ -69,9 +75,10 @@ async def echo(request: web.Request) -> web.StreamResponse:
     )
 
 
-async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int) -> int:
+async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int, received: list[str] | None = None) -> int:
     app = web.Application(client_max_size=2**24)
     app[AT] = host
+    app[RECEIVED] = [] if received is None else received
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
@@ -81,12 +88,12 @@ async def serve(stack: AsyncExitStack, handler: Any, host: str, port: int) -> in
     return runner.addresses[0][1]
 
 
-async def serve_as_a_pod(stack: AsyncExitStack) -> str:
+async def serve_as_a_pod(stack: AsyncExitStack, received: list[str] | None = None) -> str:
     """The address of 127/8 at which a new echo listens, on the model server's port."""
     for last in range(2, 250):
         address = f"127.77.3.{last}"
         with contextlib.suppress(OSError):  # somebody is there
-            await serve(stack, echo, address, 8501)
+            await serve(stack, echo, address, 8501, received)
             return address
     raise AssertionError("no free loopback address")
 

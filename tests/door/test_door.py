@@ -274,6 +274,53 @@ async def test_endpoints_come_and_go_while_the_door_serves(opened: Door) -> None
     await until(path, 404, headers=headers)
 
 
+DEAD = "127.77.4.2"
+"""An address at which nobody takes a connection."""
+
+
+async def test_a_pod_that_takes_no_connection_fails_no_request_while_another_does(opened: Door) -> None:
+    erin = await opened.hub.token("erin")
+    received: list[str] = []
+    async with AsyncExitStack() as stack:
+        alive = await serve_as_a_pod(stack, received)
+        opened.endpoints.services.append(endpoint_service("kf-erin", "two"))
+        opened.endpoints.pods += [ready_pod("kf-erin", "two", address) for address in (DEAD, alive)]
+        await until(f"{opened.url}/serving/kf-erin/two/v1", headers={"Authorization": f"token {erin}"})
+        received.clear()
+        bodies = [f"{number} " + "x" * 100_000 for number in range(10)]
+        for body in bodies:
+            assert (await opened.request("POST", "/serving/kf-erin/two/v1", erin, data=body))[0] == 200
+        assert received == bodies, "each once, and whole"
+
+
+async def test_a_request_that_reached_a_pod_is_never_sent_again(opened: Door) -> None:
+    frank = await opened.hub.token("frank")
+    received: list[str] = []
+    async with AsyncExitStack() as stack:
+        pods = [await serve_as_a_pod(stack, received) for _ in range(2)]
+        opened.endpoints.services.append(endpoint_service("kf-frank", "two"))
+        opened.endpoints.pods += [ready_pod("kf-frank", "two", address) for address in pods]
+        path = "/serving/kf-frank/two/v1"
+        await until(opened.url + path, headers={"Authorization": f"token {frank}"})
+        for method in ("POST", "PUT"):
+            received.clear()
+            status, text = await opened.request(method, f"{path}?drop", frank, data="x")
+            assert (status, received) == (502, ["x"])
+            assert json.loads(text)["reason"] == "EndpointUnanswered"
+
+
+async def test_an_endpoint_whose_pods_take_no_connection_says_so_in_json(opened: Door) -> None:
+    gina = await opened.hub.token("gina")
+    opened.endpoints.services.append(endpoint_service("kf-gina", "dead"))
+    opened.endpoints.pods.append(ready_pod("kf-gina", "dead", DEAD))
+    path = f"{opened.url}/serving/kf-gina/dead/v1"
+    headers = {"Authorization": f"token {gina}"}
+    await until(path, 502, headers=headers)
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(path) as answer:
+        assert (answer.headers["Kf-Door"], answer.headers["Retry-After"]) == ("EndpointUnanswered", "2")
+        assert (await answer.json())["error"].startswith("No pod of the endpoint")
+
+
 async def test_no_endpoints_at_all_is_a_configuration_that_traefik_takes(opened: Door) -> None:
     kept = opened.endpoints.services
     alice = {"Authorization": f"token {await opened.hub.token('alice')}"}

@@ -17,8 +17,9 @@ def test_every_route_asks_about_itself_first() -> None:
     http = dynamic(TARGETS, [Backends("kf-a", "x", ("10.0.0.1",)), Backends("kf-b", "x", ())])["http"]
     asked = {}
     for key, router in of_endpoints(http["routers"]).items():
-        first = http["middlewares"][router["middlewares"][0]]
-        asked[key] = first["forwardAuth"]["address"]
+        # Before the question there is only what replaces the text of an answer.
+        assert router["middlewares"][0] == "serving-unanswered"
+        asked[key] = http["middlewares"][router["middlewares"][1]]["forwardAuth"]["address"]
     assert asked == {"endpoint-kf-a.x": f"{ASKED}/kf-a/x", "endpoint-kf-b.x": f"{ASKED}/kf-b/x/unready"}
 
 
@@ -28,6 +29,7 @@ def test_where_requests_go() -> None:
     servers = {key: one["loadBalancer"]["servers"] for key, one in http["services"].items()}
     assert servers == {
         "hub": [{"url": "http://127.0.0.1:8001"}],
+        "authorizer": [{"url": ASKED}],
         "endpoint-kf-a.x": [{"url": "http://10.0.0.1:8501"}, {"url": "http://[fd00::1]:8501"}],
     }
     assert http["routers"]["endpoint-kf-a.x"]["rule"] == "PathPrefix(`/serving/kf-a/x/`)"
