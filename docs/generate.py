@@ -23,7 +23,7 @@ from traitlets.config import Application
 
 import kf_spawner
 from kf_spawner import notebook
-from kf_spawner.model_server.__main__ import arguments
+from kf_spawner.model_server.flags import arguments
 from kf_spawner.notebook import magic
 
 DOCS = Path(__file__).resolve().parent

@@ -5,23 +5,24 @@ slow runs on the event loop.
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 import re
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
 
+from .bodies import Bodies, too_large
 from .content_encoding import PLAIN, Body, known, measured
 from .errors import ServingError, invalid, not_found
 from .manager import Model, ModelManager
 from .second_process import LARGE
 
 log = logging.getLogger(__name__)
-
-MAX_IN_FLIGHT = 128
-"""Predictions that are read or run at one time. More are refused with 429, to limit memory."""
 
 _MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,19}))?"
 _STATUS = re.compile(_MODEL)
@@ -32,19 +33,25 @@ _PREDICT = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)")
 class RestApi:
     """The aiohttp application. `close()` ends its threads once no request is left."""
 
-    def __init__(self, manager: ModelManager, *, max_body: int, timeout: float, threads: int) -> None:
-        """`max_body`: bytes of a request's body; `timeout`: seconds to read it, and again to run it."""
+    def __init__(
+        self, manager: ModelManager, *, max_body: int, body_timeout: float, timeout: float, threads: int, queue: int
+    ) -> None:
+        """`max_body`: bytes of a request's body; `body_timeout`: seconds between two pieces of it; `timeout`: seconds
+        to read it, and again to wait; `queue`: requests that wait for one of the `threads`."""
         self._manager = manager
         self._max_body = max_body
+        self._bodies = Bodies(largest=max_body, stall=body_timeout, timeout=timeout)
         self._timeout = timeout
+        self._most = threads + queue
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="predict")
         # Large bodies are read, and large answers written, one after the other: while they wait for the second
         # process, they must not take the threads that run predictions.
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._in_flight = 0
+        """Requests whose bodies are complete, and that are not answered."""
 
     def application(self) -> web.Application:
-        app = web.Application(client_max_size=self._max_body)
+        app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._handle)
         return app
 
@@ -64,8 +71,8 @@ class RestApi:
             return await self._dispatch(request)
         except ServingError as error:
             return _error(error.http_status, error.message)
-        except web.HTTPRequestEntityTooLarge:
-            return _last(_error(413, f"The request's body is larger than {self._max_body} bytes"))
+        except web.HTTPException as error:
+            return _last(_error(error.status, error.text or error.reason))
         except web.RequestPayloadError as error:
             return _last(_error(400, f"The request's body cannot be read: {error}"))
         except (asyncio.CancelledError, ConnectionError):
@@ -120,22 +127,22 @@ class RestApi:
         if verb != "predict":
             raise ServingError("UNIMPLEMENTED", f":{verb} is not served here: use :predict")
         encoding = known(request.headers.get("Content-Encoding"))
-        if request.content_length is not None and request.content_length > self._max_body:
-            raise web.HTTPRequestEntityTooLarge(self._max_body, request.content_length)
-        if self._in_flight >= MAX_IN_FLIGHT:
-            raise ServingError(
-                "RESOURCE_EXHAUSTED", f"More than {MAX_IN_FLIGHT} requests at one time: try again later"
-            )
+        async with self._bodies.read(request) as sent:
+            with self._place():
+                body = await self._measured(sent, encoding)
+                answer = await self._run(body, version, lambda: request.transport is not None)
+        return web.Response(body=answer, content_type="application/json")
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        """A place among those that run or wait. Raises `ServingError` if there is none."""
+        if self._in_flight >= self._most:
+            raise ServingError("RESOURCE_EXHAUSTED", f"{self._in_flight} requests wait already: try again later")
         self._in_flight += 1
         try:
-            try:
-                sent = await asyncio.wait_for(request.read(), self._timeout)
-            except TimeoutError:
-                return _last(_error(408, f"The request's body did not arrive within {self._timeout:g} s"))
-            answer = await self._run(await self._measured(sent, encoding), version)
+            yield
         finally:
             self._in_flight -= 1
-        return web.Response(body=answer, content_type="application/json")
 
     async def _measured(self, sent: bytes, encoding: str) -> Body:
         body = measured(sent, encoding, LARGE)
@@ -143,24 +150,27 @@ class RestApi:
             in_thread = asyncio.get_running_loop().run_in_executor
             body = await in_thread(self._one_thread, measured, sent, encoding, self._max_body)
         if body.size > self._max_body:
-            raise web.HTTPRequestEntityTooLarge(self._max_body, body.size)
+            raise too_large(self._max_body)
         return body
 
-    async def _run(self, body: Body, version: int | None) -> bytes:
+    async def _run(self, body: Body, version: int | None, is_wanted: Callable[[], bool]) -> bytes:
         """The model is in use until the thread ends, also after the caller has closed the connection."""
         with self._manager.use(version) as servable:
-            job = asyncio.create_task(self._answer(servable.model, body))
+            job = asyncio.create_task(self._answer(servable.model, body, is_wanted))
             try:
                 return await asyncio.shield(job)
             except asyncio.CancelledError:
-                await asyncio.wait([job])
+                await asyncio.gather(job, return_exceptions=True)
                 raise
 
-    async def _answer(self, model: Model, body: Body) -> bytes:
+    async def _answer(self, model: Model, body: Body, is_wanted: Callable[[], bool]) -> bytes:
         """A prediction in a thread of the pool; before and after it what is large, in the thread for that."""
         in_thread = asyncio.get_running_loop().run_in_executor
+        end = time.monotonic() + self._timeout
 
         def read() -> Any:
+            if not is_wanted():
+                raise ServingError("CANCELLED", "The caller has gone")
             try:
                 return model.read(body.decoded())
             except ServingError as error:
@@ -170,6 +180,8 @@ class RestApi:
 
         def predict() -> tuple[bytes | None, Any]:
             inputs = read() if large is None else large
+            if time.monotonic() > end:
+                raise ServingError("DEADLINE_EXCEEDED", f"No thread was free for it within {self._timeout:g} s")
             outputs = model.predict(inputs)
             return (None, outputs) if outputs.is_large else (model.write(outputs), None)
 
@@ -182,7 +194,10 @@ def _json(document: Any, status: int = 200) -> web.Response:
 
 
 def _error(status: int, message: str) -> web.Response:
-    return _json({"error": message}, status)
+    answer = _json({"error": message}, status)
+    if status == 429:
+        answer.headers["Retry-After"] = "1"
+    return answer
 
 
 def _last(answer: web.Response) -> web.Response:

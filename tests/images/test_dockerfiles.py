@@ -7,7 +7,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from kf_spawner.model_server.__main__ import arguments
+from kf_spawner.model_server.flags import arguments
 from kf_spawner.serving.names import REST_PORT
 from scripts.images.recipe import BASES, recipes
 

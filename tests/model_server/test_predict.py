@@ -232,15 +232,6 @@ async def test_a_large_body_and_answer_go_through_a_second_process(kinds: Server
     assert any(each.read_text().split() for each in threads)
 
 
-async def test_a_body_that_does_not_arrive_is_408(hasty: Server) -> None:
-    host, port = hasty.url.split("/")[2].split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"POST /v1/models/m:predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
-    answer = await asyncio.wait_for(reader.readline(), 60)
-    writer.close()
-    assert b" 408 " in answer
-
-
 async def test_a_prediction_over_time_is_504_and_does_not_block_others(hasty: Server) -> None:
     slow = asyncio.create_task(refused(hasty, {"signature_name": "slow", "instances": [10**12]}))
     meanwhile = 0

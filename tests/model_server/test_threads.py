@@ -6,6 +6,7 @@ import threading
 import weakref
 from contextlib import asynccontextmanager, contextmanager
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,11 +32,13 @@ class Model:
     def __init__(self) -> None:
         self.may_write = threading.Event()
         self.both = threading.Barrier(2)
+        self.predicted: list[bytes] = []
 
     def read(self, body: bytes) -> bytes:
         return body
 
     def predict(self, inputs: bytes) -> SimpleNamespace:
+        self.predicted.append(inputs)
         if inputs.startswith(b"both"):
             self.both.wait(60)
         return SimpleNamespace(body=inputs, is_large=inputs.startswith(b"long"))
@@ -47,12 +50,13 @@ class Model:
 
 
 @asynccontextmanager
-async def served(model: Model, threads: int):
+async def served(model: Model, threads: int = 1, **limits: float):
     @contextmanager
     def use(_version):
         yield SimpleNamespace(model=model)
 
-    api = RestApi(SimpleNamespace(name="m", use=use), max_body=2**20, timeout=10, threads=threads)
+    set_limits: Any = {"max_body": 2**20, "body_timeout": 60, "timeout": 60, "queue": 1000, **limits}
+    api = RestApi(SimpleNamespace(name="m", use=use), threads=threads, **set_limits)
     async with TestClient(TestServer(api.application())) as client:
         yield client
     api.close()

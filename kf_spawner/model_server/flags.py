@@ -1,0 +1,100 @@
+"""The model server's command line."""
+
+import argparse
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+LEAST_THREADS = 4
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="kf-model-server",
+        description="Serves one SavedModel over TF Serving's REST API.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--model-name", required=True, help="Name in the API's paths: /v1/models/NAME. Required.")
+    add("--model-base-path", required=True, type=Path, help="Folder of versions, or of one SavedModel. Required.")
+    add(
+        "--rest-api-host",
+        default="127.0.0.1",
+        help="Address to listen on. The API does not ask who calls: keep it behind the door. Default: %(default)s.",
+    )
+    add(
+        "--rest-api-port",
+        default=8501,
+        type=_whole(0, 65535),
+        help="TCP port; 0 takes a free one and logs it. Default: %(default)s.",
+    )
+    add(
+        "--poll-interval",
+        default=1,
+        type=_whole(1, 3600),
+        help="Seconds between looks for new versions. Default: %(default)s.",
+    )
+    add(
+        "--wait-for-model",
+        default=60,
+        type=_whole(0, 86400),
+        help="Seconds to wait for a first version in an empty folder. Default: %(default)s.",
+    )
+    _add_limits(parser)
+    return parser
+
+
+def _add_limits(parser: argparse.ArgumentParser) -> None:
+    threads = max(LEAST_THREADS, os.cpu_count() or 1)
+    add = parser.add_argument
+    add(
+        "--max-body-mib",
+        default=64,
+        type=_whole(1, 1024),
+        help="Largest body of a request, in MiB. Default: %(default)s.",
+    )
+    add(
+        "--request-timeout",
+        default=300,
+        type=_whole(1, 3600),
+        help="Seconds that a body may take to arrive, then wait, then be predicted. Default: %(default)s.",
+    )
+    add(
+        "--body-timeout",
+        default=30,
+        type=_whole(1, 3600),
+        help="Seconds without a byte of a body under way; the request is then refused. Default: %(default)s.",
+    )
+    add(
+        "--queue",
+        default=1000,
+        type=_whole(0, 100_000),
+        help="Requests that wait for a thread. More are refused with 429. Default: %(default)s.",
+    )
+    add(
+        "--threads",
+        default=threads,
+        type=_whole(1, 256),
+        help=f"Predictions that run at the same time. Default: the machine's CPUs, at least {LEAST_THREADS}.",
+    )
+
+
+def parse_arguments(argv: list[str]) -> argparse.Namespace:
+    """The options; ends the process with a message and code 2 if they are wrong."""
+    parser = arguments()
+    options = parser.parse_args(argv)
+    if not options.model_name or set("/:?#%") & set(options.model_name):
+        parser.error(f"argument --model-name: {options.model_name!r} cannot stand in a path")
+    return options
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def convert(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{value} is out of range: from {low} to {high}")
+        return value
+
+    convert.__name__ = "whole number"
+    return convert
