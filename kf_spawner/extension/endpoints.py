@@ -90,8 +90,11 @@ class Endpoints:
         return self._view(deployment, pods["items"])
 
     async def create(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Creates an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing."""
-        options = await self._valid(body)
+        """Creates an endpoint from `name`, `path` and options of `serving.build`; all of it or nothing.
+
+        The view has `warnings` besides: what may keep the model from being loaded.
+        """
+        options, warning = await self._valid(body)
         deployment, service = build(options, namespace=self._cluster.namespace)
         client = await self._cluster.client()
         try:
@@ -113,10 +116,14 @@ class Endpoints:
         except Invalid as error:
             errors = IN_REQUEST.translate(PATHS.translate(field_errors(error)))
             raise wrong_input(WrongInput(errors), status=422) from error
-        return self._view(stored, [])
+        # Which ops an image has that the user chose is the user's to know.
+        return {**self._view(stored, []), "warnings": [warning] if warning and not body.get("image") else []}
 
-    async def _valid(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The options of `serving.build` for this body. Raises RequestError with every problem of it."""
+    async def _valid(self, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
+        """The options of `serving.build` for this body, and a warning about the model or nothing.
+
+        Raises RequestError with every problem of it.
+        """
         options = {
             key: value for key, value in body.items() if key in OPTIONS and key != "path" and value is not None
         }
@@ -125,11 +132,11 @@ class Endpoints:
             FieldError(name, f"is not known; the options are {', '.join(OPTIONS)}")
             for name in sorted(set(body) - set(OPTIONS))
         ]
-        path_error = None
+        path_error, warning = None, ""
         try:
             defaults = self._defaults
             folder = await asyncio.to_thread(model_folder, body.get("path"), home=defaults.home, claim=defaults.claim)
-            options = {**options, "claim": folder.claim, "sub_path": folder.sub_path}
+            options, warning = {**options, "claim": folder.claim, "sub_path": folder.sub_path}, folder.warning
             await self._check_claim(folder.claim)
         except RequestError as error:
             path_error = error
@@ -141,7 +148,7 @@ class Endpoints:
             errors.append(FieldError("path", path_error.message))
         if errors:
             raise wrong_input(WrongInput(IN_REQUEST.in_order(errors)))
-        return options
+        return options, warning
 
     async def delete(self, name: str) -> dict[str, Any]:
         """Begins the deletion. The endpoint stays visible, as `deleting`, until its pods are gone."""

@@ -1,7 +1,7 @@
 """Paths in the notebook -> places on the user's home claim: what a model server's pod can mount.
 
 Reads the file system only. Refuses a path that, with symbolic links followed, is not on the claim or has no
-SavedModel.
+SavedModel that can be served.
 """
 
 import os
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kf_spawner.k8s.names import HOME_MOUNT
+from kf_spawner.serving import saved_model
 from kf_spawner.workloads.errors import RequestError
 
-from . import other_model
+from . import other_model, saved_model_file
 
 # An address, also one whose slashes pathlib has joined. A single letter is no scheme.
 _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
@@ -20,10 +21,14 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """A folder with a SavedModel or with numbered versions of one: `sub_path` is relative to the root of `claim`."""
+    """A folder with a SavedModel or with numbered versions of one: `sub_path` is relative to the root of `claim`.
+
+    `warning` says what may keep a model server from loading it; mostly empty.
+    """
 
     claim: str
     sub_path: str
+    warning: str = ""
 
 
 def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelFolder:
@@ -67,9 +72,18 @@ def _on_volume(path: str, home: str, claim: str) -> ModelFolder:
         raise _path_error(422, "NoSavedModel", f"{path} {what}")
     if folder == root:
         raise _path_error(422, "NoSavedModel", f"{path} is the home directory: move the model to a folder below it")
-    if not _holds_model(folder, root):
+    models = _models(folder, root)
+    if not models:
         raise _path_error(422, "NoSavedModel", f"{path} {other_model.of_folder(folder)}")
-    return ModelFolder(claim=claim, sub_path=str(folder.relative_to(root)))
+    problems = {}
+    for model in models:
+        problem, warning = _judged(model)
+        if not problem:
+            return ModelFolder(claim=claim, sub_path=str(folder.relative_to(root)), warning=warning)
+        problems[model] = problem
+    newest = models[0]
+    which = "it" if newest == folder else f"version {newest.name}"
+    raise _path_error(422, "NotServable", f"{path} cannot be served: {which} {problems[newest]}")
 
 
 def _under_home(path: str, home: str) -> str:
@@ -81,10 +95,25 @@ def _under_home(path: str, home: str) -> str:
     return os.path.join(home, path)
 
 
-def _holds_model(folder: Path, root: Path) -> bool:
-    """Whether `folder` is a SavedModel, or holds numbered versions of one."""
-    versions = (child for child in folder.iterdir() if child.name.isdecimal())
-    return _is_saved_model(folder, root) or any(_is_saved_model(version, root) for version in versions)
+def _models(folder: Path, root: Path) -> list[Path]:
+    """The SavedModels that a model server finds in `folder`: numbered versions, the highest first, or itself."""
+    versions = [child for child in folder.iterdir() if child.name.isdecimal() and _is_saved_model(child, root)]
+    if not versions and _is_saved_model(folder, root):
+        return [folder]
+    return sorted(versions, key=lambda version: int(version.name), reverse=True)
+
+
+def _judged(model: Path) -> tuple[str, str]:
+    """Why it cannot be served, else what to beware of. Both are empty for what is not judged here."""
+    try:
+        graphs = saved_model_file.read(model / "saved_model.pb")
+    except FileNotFoundError:  # saved_model.pbtxt
+        return "", ""
+    except saved_model_file.TooLargeError:
+        return "", ""
+    except saved_model_file.DamagedError as error:
+        return f"is damaged or not complete ({error}): copy or export it again", ""
+    return saved_model.problem(graphs), saved_model.foreign_ops(graphs)
 
 
 def _is_saved_model(folder: Path, root: Path) -> bool:

@@ -48,12 +48,14 @@ def deploy(
     body = {key: value for key, value in options.items() if value is not None}
     endpoint = Endpoint(name)
     try:
-        endpoint._connection.post("endpoints", body)
+        made = endpoint._connection.post("endpoints", body)
     except KfError as problem:
         if not replace or problem.reason != "NameInUse":
             raise
         endpoint.delete()
-        endpoint._connection.post("endpoints", body)
+        made = endpoint._connection.post("endpoints", body)
+    for warning in made.get("warnings", ()):
+        print("Warning: " + warning)
     if wait:
         endpoint.wait(timeout)
     return endpoint

@@ -24,6 +24,10 @@ from kf_spawner.notebook import deploy
 os.makedirs(os.path.expanduser("~/empty"), exist_ok=True)
 deploy("nothing", "~/empty")
 """
+NO_SIGNATURE = """
+tf.saved_model.save(tf.Module(), os.path.expanduser("~/mute/1"))
+deploy("nothing", "~/mute")
+"""
 
 
 async def ask(client: HubClient, token: str | None) -> tuple[int, dict]:
@@ -49,6 +53,8 @@ async def test_who_may_call(product, kubectl):
                 assert (await ask(owner, None))[0] == 401
                 with pytest.raises(CellFailed, match="no SavedModel"):
                     await kernel.run(NO_MODEL)
+                with pytest.raises(CellFailed, match="version 1 has no signature to call"):
+                    await kernel.run(NO_SIGNATURE)
                 assert "nothing" not in kubectl("get", "deployments,services", "-o", "name")
                 await kernel.run("endpoint.delete()")
             assert "double" not in kubectl("get", "deployments,services", "-o", "name")

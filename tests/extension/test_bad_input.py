@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from tests.fixtures.jupyter_server import IMAGE, run_server
+from tests.fixtures.saved_model import saved_model
 
 PROGRAM = "print('hello')\n"
 
@@ -160,7 +161,7 @@ def folders(workspace, tmp_path):
     for folder in (workspace.home / "empty", workspace.home / "model" / "1", workspace.home / "linked", outside):
         folder.mkdir(parents=True)
     for folder in (workspace.home / "model" / "1", outside):
-        (folder / "saved_model.pb").write_bytes(b"\0")
+        (folder / "saved_model.pb").write_bytes(saved_model())
     (workspace.home / "link").symlink_to(outside)
     (workspace.home / "linked" / "1").symlink_to(outside)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from kf_spawner.kube.resources import DEPLOYMENTS, PODS, SERVICES
 from tests.fixtures.jupyter_server import HUB_TOKEN, run_server
+from tests.fixtures.saved_model import saved_model
 from tests.fixtures.user_namespace import CLAIM
 
 
@@ -15,7 +16,7 @@ from tests.fixtures.user_namespace import CLAIM
 def model(workspace):
     folder = workspace.home / "models" / "digits"
     (folder / "1").mkdir(parents=True)
-    (folder / "1" / "saved_model.pb").write_bytes(b"\0")
+    (folder / "1" / "saved_model.pb").write_bytes(saved_model())
     return folder
 
 
@@ -43,6 +44,16 @@ async def test_an_endpoint_is_a_deployment_and_a_service_of_the_models_folder(
     assert [one["uid"] for one in service["metadata"]["ownerReferences"]] == [deployment["metadata"]["uid"]]
     status, listed = await server.call("GET", "endpoints")
     assert [(one["name"], one["state"]) for one in listed["items"]] == [("digits", "Pending")]
+
+
+async def test_ops_of_other_packages_are_told_at_once(server, model):
+    (model / "1" / "saved_model.pb").write_bytes(saved_model(ops=["MatMul", "Addons>Gelu"]))
+    body = {"name": "digits", "path": "~/models/digits"}
+    status, view = await server.call("POST", "endpoints", json=body)
+    assert status == 201, view
+    assert "(tensorflow-addons): Addons>Gelu." in view["warnings"][0]
+    status, view = await server.call("POST", "endpoints", json={**body, "name": "own", "image": "mine:1"})
+    assert (status, view["warnings"]) == (201, [])
 
 
 async def test_the_real_path_of_the_home_is_understood(server, workspace, model):

@@ -6,6 +6,7 @@ import pytest
 
 from kf_spawner.extension.model_folder import ModelFolder, model_folder
 from kf_spawner.workloads.errors import RequestError
+from tests.fixtures.saved_model import saved_model
 
 FILES = {
     "keras/model.keras": ("~/keras", "model.keras is a Keras file", "model.export(path + '/1')"),
@@ -50,5 +51,5 @@ def test_an_address_is_not_supported_yet(path, tmp_path):
 
 def test_a_folder_that_only_looks_like_an_address_is_one(tmp_path):
     (tmp_path / "a:b" / "1").mkdir(parents=True)
-    (tmp_path / "a:b" / "1" / "saved_model.pb").touch()
+    (tmp_path / "a:b" / "1" / "saved_model.pb").write_bytes(saved_model())
     assert model_folder("~/a:b", home=str(tmp_path), claim="home") == ModelFolder("home", "a:b")

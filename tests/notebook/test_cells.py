@@ -5,6 +5,7 @@ import signal
 import textwrap
 
 from kf_spawner.tfjob.names import TFJOBS
+from tests.fixtures.saved_model import saved_model
 
 LOAD = "%load_ext kf_spawner.notebook"
 IMPORT = "from kf_spawner.notebook import *"
@@ -170,6 +171,7 @@ BAD_CELLS = {
     "a replica number that is none": ("deploy('a', '~/model', replicas=0)", "replicas", "out of range"),
     "a path that is not text": ("deploy('a', 3)", "path", "SavedModel"),
     "a Path": ("from pathlib import Path\ndeploy('a', Path('~/nothing'))", "/nothing does not exist", "exported"),
+    "a model without a signature": ("deploy('a', '~/mute')", "path: ", "no signature to call"),
     "an address": ("deploy('a', 's3://bucket/model')", "s3://bucket/model", "copy the model"),
 }
 
@@ -177,7 +179,9 @@ BAD_CELLS = {
 async def test_bad_input_names_what_is_wrong_and_leaves_nothing(shell, live_workspace, subtests):
     (live_workspace.home / "text.py").write_text("x = 1\n")
     (live_workspace.home / "model" / "1").mkdir(parents=True)
-    (live_workspace.home / "model" / "1" / "saved_model.pb").write_bytes(b"\0")
+    (live_workspace.home / "model" / "1" / "saved_model.pb").write_bytes(saved_model())
+    (live_workspace.home / "mute").mkdir()
+    (live_workspace.home / "mute" / "saved_model.pb").write_bytes(saved_model(signatures=[]))
     cells = await shell.run(LOAD, IMPORT, *(cell for cell, _, _ in BAD_CELLS.values()))
     for (what, (_, field, words)), cell in zip(BAD_CELLS.items(), cells[2:], strict=True):
         with subtests.test(what):
