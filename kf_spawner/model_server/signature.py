@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from .composite import parts
+
 
 @dataclass(frozen=True)
 class Signature:
@@ -32,12 +34,13 @@ def callable_signature(definition: Any, session: Any, timeout: float, tf: Any) -
     """
     from tensorflow.core.protobuf.config_pb2 import CallableOptions  # TensorFlow has no public name for it
 
-    feeds = {name: info.name for name, info in definition.inputs.items()}
-    fetches = {name: info.name for name, info in definition.outputs.items()}
+    inputs, outputs = parts(definition.inputs, tf), parts(definition.outputs, tf)
+    feeds = {name: part.tensor for name, part in inputs.items()}
+    fetches = {name: part.tensor for name, part in outputs.items()}
     fed = _unique(feeds)
     options = CallableOptions(feed=fed, fetch=_unique(fetches, without=dict.fromkeys(fed)))
     options.run_options.timeout_in_ms = int(timeout * 1000)
-    dtypes = {name: tf.as_dtype(info.dtype).name for name, info in definition.inputs.items()}
+    dtypes = {name: tf.as_dtype(part.dtype).name for name, part in inputs.items()}
     return Signature(dtypes, feeds, fetches, session._make_callable_from_options(options))
 
 

@@ -67,6 +67,14 @@ class Kinds(tf.Module):
     def complex(self, x):
         return {"out": tf.math.real(x)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="s")])
+    def ragged(self, s):
+        return {"words": tf.strings.split(s), "letters": tf.strings.unicode_split(tf.strings.split(s), "UTF-8")}
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 3], FLOAT, name="x")])
+    def sparse(self, x):
+        return {"y": tf.sparse.from_dense(x)}
+
     @tf.function(input_signature=[tf.TensorSpec([1], INT, name="steps")])
     def slow(self, steps):
         return {
@@ -108,6 +116,8 @@ def main(base: Path) -> None:
         "uneven",
         "inverse",
         "complex",
+        "ragged",
+        "sparse",
         "slow",
     )
     signatures = {name: getattr(kinds, name) for name in names}

@@ -115,6 +115,23 @@ async def test_a_model_may_take_other_shapes_than_its_signature_says(kinds: Serv
     assert await ok(kinds, "two", inputs={"x": [[1, 2, 3]], "k": [1, 2]}) == {"sum": [6.0], "twice": [2, 4]}
 
 
+async def test_sparse_and_ragged_outputs_come_by_their_parts(kinds: Server) -> None:
+    assert await ok(kinds, "sparse", inputs=[[0, 1.5, 0], [0, 0, 2]]) == {
+        "y.values": [1.5, 2.0],
+        "y.indices": [[0, 1], [1, 2]],
+        "y.dense_shape": [2, 3],
+    }
+    assert await ok(kinds, "ragged", inputs=["to be", "or"]) == {
+        "words.values": ["to", "be", "or"],
+        "words.row_splits": [0, 2, 3],
+        "letters.values": list("tobeor"),
+        "letters.row_splits.0": [0, 2, 3],
+        "letters.row_splits.1": [0, 2, 4, 6],
+    }
+    status, message = await refused(kinds, {"signature_name": "sparse", "instances": [[0, 1, 0]]})
+    assert (status, "column format" in message) == (400, True)
+
+
 async def test_numbers_come_back_as_short_as_they_are(kinds: Server) -> None:
     async with aiohttp.ClientSession() as http:
         body = {"signature_name": "two", "inputs": {"x": [[0.2, 0.0], [1e10, 0], [1, 0]], "k": [1, 2, 3]}}
