@@ -4,23 +4,30 @@ A request in row format is answered with `{"predictions": [...]}`, one in column
 Outputs whose name ends in `_bytes` are written as `{"b64": "..."}`; `NaN`, `Infinity` and `-Infinity` as bare words.
 """
 
-import base64
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
+from . import results
 from .errors import invalid
+from .plain import plain
 
 
-def to_json(outputs: Mapping[str, np.ndarray], rows: bool) -> bytes:
-    """The answer's body. With one output its name is left out, as TF Serving does."""
+def to_json(outputs: Mapping[str, np.ndarray], form: str) -> bytes:
+    """The answer's body. `form`: `instances` or `inputs`, as the request had it, or `classify` or `regress`."""
+    if form in ("instances", "inputs"):
+        return _of_predict(outputs, rows=form == "instances")
+    return results.to_json(form, outputs)
+
+
+def _of_predict(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
+    """With one output its name is left out, as TF Serving does."""
     if not outputs:
         raise invalid("Cannot convert empty tensor map to JSON: the signature has no outputs")
     if rows:
         _check_rows(outputs)
-    values = {name: _plain(name, array) for name, array in sorted(outputs.items())}
+    values = {name: plain(name, array) for name, array in sorted(outputs.items())}
     if len(values) == 1:
         answer = next(iter(values.values()))
     elif rows:
@@ -41,33 +48,3 @@ def _check_rows(outputs: Mapping[str, np.ndarray]) -> None:
                 "use the column format ('inputs')"
             )
         size = array.shape[0]
-
-
-def _plain(name: str, array: np.ndarray) -> Any:
-    """An array as lists that `json` can write."""
-    if array.dtype.name == "bfloat16":  # not one of NumPy's own
-        array = array.astype(np.float32)
-    if array.dtype.kind in "OSU":
-        write = _b64 if name.endswith("_bytes") else lambda value: _text(name, value)
-        written = np.empty(array.size, dtype=object)
-        written[:] = [write(value) for value in array.ravel().tolist()]
-        return written.reshape(array.shape).tolist()
-    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
-        # Through its own shortest text: 0.2 in 32 bits is written 0.2, not 0.20000000298023224.
-        return array.astype(str).astype(np.float64).tolist()
-    if array.dtype.kind in "biuf":
-        return array.tolist()
-    raise invalid(f"Failed to write JSON value for tensor type: {array.dtype.name}")
-
-
-def _b64(value: bytes) -> dict[str, str]:
-    return {"b64": base64.b64encode(value).decode("ascii")}
-
-
-def _text(name: str, value: bytes) -> str:
-    try:
-        return value.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise invalid(
-            f"Output '{name}' holds bytes that are not text: give it a name that ends in _bytes to get them as b64"
-        ) from error

@@ -124,13 +124,12 @@ class RestApi:
             return _json({"model_spec": spec, "metadata": {"signature_def": signatures}})
 
     async def _predict(self, request: web.Request, verb: str | None, version: int | None) -> web.Response:
-        if verb != "predict":
-            raise ServingError("UNIMPLEMENTED", f":{verb} is not served here: use :predict")
+        assert verb is not None
         encoding = known(request.headers.get("Content-Encoding"))
         async with self._bodies.read(request) as sent:
             with self._place():
                 body = await self._measured(sent, encoding)
-                answer = await self._run(body, version, lambda: request.transport is not None)
+                answer = await self._run(verb, body, version, lambda: request.transport is not None)
         return web.Response(body=answer, content_type="application/json")
 
     @contextlib.contextmanager
@@ -153,17 +152,17 @@ class RestApi:
             raise too_large(self._max_body)
         return body
 
-    async def _run(self, body: Body, version: int | None, is_wanted: Callable[[], bool]) -> bytes:
+    async def _run(self, verb: str, body: Body, version: int | None, is_wanted: Callable[[], bool]) -> bytes:
         """The model is in use until the thread ends, also after the caller has closed the connection."""
         with self._manager.use(version) as servable:
-            job = asyncio.create_task(self._answer(servable.model, body, is_wanted))
+            job = asyncio.create_task(self._answer(servable.model, verb, body, is_wanted))
             try:
                 return await asyncio.shield(job)
             except asyncio.CancelledError:
                 await asyncio.gather(job, return_exceptions=True)
                 raise
 
-    async def _answer(self, model: Model, body: Body, is_wanted: Callable[[], bool]) -> bytes:
+    async def _answer(self, model: Model, verb: str, body: Body, is_wanted: Callable[[], bool]) -> bytes:
         """A prediction in a thread of the pool; before and after it what is large, in the thread for that."""
         in_thread = asyncio.get_running_loop().run_in_executor
         end = time.monotonic() + self._timeout
@@ -172,7 +171,7 @@ class RestApi:
             if not is_wanted():
                 raise ServingError("CANCELLED", "The caller has gone")
             try:
-                return model.read(body.decoded())
+                return model.read(verb, body.decoded())
             except ServingError as error:
                 raise error.with_traceback(None)  # noqa: B904 - whose frames hold the decoded body
 

@@ -6,6 +6,7 @@ be called, calls from several threads run side by side, and `close` gives the me
 
 import gc
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -13,19 +14,19 @@ from typing import Any, cast
 
 import numpy as np
 
+from . import examples, results, tensors
 from .answers import to_json
 from .errors import ServingError, invalid
 from .second_process import LARGE, MANY, SecondProcess
 from .signature import callable_signature
-from .tensors import read
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a request feeds: the arrays by input name. `rows`: it is answered in row format."""
+    """What a request feeds: the arrays by input name. `form` is that of the answer: see `answers.to_json`."""
 
     signature: str
-    rows: bool
+    form: str
     arrays: dict[str, np.ndarray]
 
 
@@ -33,7 +34,7 @@ class Inputs:
 class Outputs:
     """What a prediction gives: the arrays by output name."""
 
-    rows: bool
+    form: str
     arrays: dict[str, np.ndarray]
 
     @property
@@ -75,23 +76,53 @@ class SavedModel:
             )
         spare_from_search()
 
-    def read(self, body: bytes) -> Inputs:
-        """What a request's body feeds. One of more than LARGE bytes waits for the second process."""
+    def read(self, verb: str, body: bytes) -> Inputs:
+        """What a request's body feeds. One of more than LARGE bytes waits for the second process.
+
+        `verb`: `predict`, `classify` or `regress`.
+        """
+        call = self._second.call if len(body) > LARGE else _call
+        if verb != "predict":
+            return self._of_examples(verb, call(examples.read, body))
         dtypes = {name: signature.dtypes for name, signature in self.signatures.items()}
-        return Inputs(*(self._second.call(read, body, dtypes) if len(body) > LARGE else read(body, dtypes)))
+        return Inputs(*call(tensors.read, body, dtypes))
+
+    def _of_examples(self, verb: str, request: examples.ExampleRequest) -> Inputs:
+        name = request.signature_name or tensors.DEFAULT_SIGNATURE
+        if name not in self.signatures:
+            known = ", ".join(sorted(self.signatures))
+            raise invalid(f"No signature was found with the name: {name}; there are: {known}")
+        signature = self.signatures[name]
+        results.check_signature(verb, signature.dtypes, signature.fetches)
+        # As TF Serving does it: of two messages one after the other, the later one's features win.
+        context = self._serialized(request.context)
+        serialized = [context + self._serialized(example) for example in request.examples]
+        return Inputs(name, verb, {results.INPUT: np.array(serialized, dtype=object)})
+
+    def _serialized(self, features: examples.Features) -> bytes:
+        train = self._tf.train
+        made = {
+            name: train.Feature(**({kind: {"value": values}} if kind else {}))
+            for name, (kind, values) in features.items()
+        }
+        serialized: bytes = train.Example(features=train.Features(feature=made)).SerializeToString()
+        return serialized
 
     def predict(self, inputs: Inputs) -> Outputs:
         """Blocks for at most the time-out; safe from several threads."""
         try:
-            return Outputs(inputs.rows, self.signatures[inputs.signature](inputs.arrays))
+            arrays = self.signatures[inputs.signature](inputs.arrays)
         except Exception as error:
             raise _as_serving_error(error, self._tf, "the prediction failed") from error
+        if inputs.form in ("classify", "regress"):
+            results.check_outputs(inputs.form, arrays, len(inputs.arrays[results.INPUT]))
+        return Outputs(inputs.form, arrays)
 
     def write(self, outputs: Outputs) -> bytes:
         """The answer's body. Large outputs wait for the second process."""
         if outputs.is_large:
-            return self._second.call(to_json, outputs.arrays, outputs.rows)
-        return to_json(outputs.arrays, outputs.rows)
+            return self._second.call(to_json, outputs.arrays, outputs.form)
+        return to_json(outputs.arrays, outputs.form)
 
     def metadata(self) -> dict[str, Any]:
         """Each signature's definition by its name, in TF Serving's JSON."""
@@ -116,6 +147,10 @@ class SavedModel:
         load = self._tf.compat.v1.saved_model.loader.load
         with self._session.graph.as_default():
             return dict(load(self._session, [self._tf.saved_model.SERVING], str(path)).signature_def)
+
+
+def _call(work: Callable[..., Any], *args: Any) -> Any:
+    return work(*args)
 
 
 def spare_from_search() -> None:

@@ -10,19 +10,23 @@ from .composite import parts
 
 @dataclass(frozen=True)
 class Signature:
-    """Made by `callable_signature`. `dtypes`: TensorFlow's names of the inputs' types."""
+    """Made by `callable_signature`.
+
+    `dtypes`: TensorFlow's names of the inputs' types. `feeds` and `fetches`: the graph's tensors behind the names of
+    inputs and outputs.
+    """
 
     dtypes: dict[str, str]
-    _feeds: dict[str, str]
-    _fetches: dict[str, str]
+    feeds: dict[str, str]
+    fetches: dict[str, str]
     _call: Any
 
     def __call__(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs it; safe from several threads. `arrays` holds every input. Raises TensorFlow's errors."""
-        by_tensor = {tensor: arrays[name] for name, tensor in self._feeds.items()}
-        fetched = _unique(self._fetches, without=by_tensor)
+        by_tensor = {tensor: arrays[name] for name, tensor in self.feeds.items()}
+        fetched = _unique(self.fetches, without=by_tensor)
         by_tensor.update(zip(fetched, self._call(*by_tensor.values()), strict=True))
-        return {name: np.asarray(by_tensor[tensor]) for name, tensor in self._fetches.items()}
+        return {name: np.asarray(by_tensor[tensor]) for name, tensor in self.fetches.items()}
 
 
 def callable_signature(definition: Any, session: Any, timeout: float, tf: Any) -> Signature:

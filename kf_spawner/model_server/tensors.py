@@ -24,8 +24,8 @@ class _WrongError(Exception):
     """A value makes no array of its type; `faults` says why."""
 
 
-def read(body: bytes, signatures: Mapping[str, Mapping[str, str]]) -> tuple[str, bool, dict[str, np.ndarray]]:
-    """The signature that a body names, whether it is in row format, and the arrays to feed by input name.
+def read(body: bytes, signatures: Mapping[str, Mapping[str, str]]) -> tuple[str, str, dict[str, np.ndarray]]:
+    """The signature that a body names, its format as the key `instances` or `inputs`, and the arrays by input name.
 
     `signatures` has the inputs of each, with TensorFlow's name of their type. Raises `ServingError`.
     """
@@ -39,9 +39,9 @@ def read(body: bytes, signatures: Mapping[str, Mapping[str, str]]) -> tuple[str,
         raise invalid("Missing 'inputs' or 'instances' key")
     if len(given) == 2:
         raise invalid("Not formatted correctly expecting only one of 'inputs' or 'instances' keys to exist")
-    rows = given == ["instances"]
-    values, dtypes = document[given[0]], signatures[name]
-    return name, rows, (_from_rows if rows else _from_columns)(values, dtypes)
+    (form,) = given
+    from_json = _from_rows if form == "instances" else _from_columns
+    return name, form, from_json(document[form], signatures[name])
 
 
 def _from_rows(rows: object, dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:

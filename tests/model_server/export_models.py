@@ -67,6 +67,22 @@ class Kinds(tf.Module):
     def complex(self, x):
         return {"out": tf.math.real(x)}
 
+    @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="inputs")])
+    def regress(self, inputs):
+        x = tf.io.parse_example(
+            inputs, {"x": tf.io.FixedLenFeature([1], FLOAT), "add": tf.io.FixedLenFeature([1], INT, 3)}
+        )
+        return {"outputs": x["x"] / 2 + tf.cast(x["add"], FLOAT)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="inputs")])
+    def classify(self, inputs):
+        x = tf.io.parse_example(inputs, {"words": tf.io.FixedLenFeature([2], TEXT)})["words"]
+        return {"classes": tf.strings.upper(x), "scores": tf.cast(tf.strings.length(x), FLOAT) / 10}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="inputs")])
+    def scores(self, inputs):
+        return {"scores": tf.zeros([tf.size(inputs), 1])}
+
     @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="s")])
     def ragged(self, s):
         return {"words": tf.strings.split(s), "letters": tf.strings.unicode_split(tf.strings.split(s), "UTF-8")}
@@ -116,6 +132,9 @@ def main(base: Path) -> None:
         "uneven",
         "inverse",
         "complex",
+        "regress",
+        "classify",
+        "scores",
         "ragged",
         "sparse",
         "slow",

@@ -132,6 +132,39 @@ async def test_sparse_and_ragged_outputs_come_by_their_parts(kinds: Server) -> N
     assert (status, "column format" in message) == (400, True)
 
 
+async def test_classify_and_regress_take_examples(kinds: Server) -> None:
+    body: dict[str, Any] = {"signature_name": "regress", "examples": [{"x": 1.0}, {"x": [2.0], "add": 1}]}
+    assert await kinds.predict(body, ":regress") == (200, {"results": [3.5, 2.0]})
+    body["context"] = {"add": 2}
+    assert await kinds.predict(body, ":regress") == (200, {"results": [2.5, 2.0]})  # the example's own wins
+    body = {"signature_name": "classify", "examples": [{"words": ["car", {"b64": "YmlrZQ=="}]}]}
+    assert await kinds.predict(body, ":classify") == (200, {"results": [[["CAR", 0.3], ["BIKE", 0.4]]]})
+    body = {"signature_name": "scores", "examples": [{}, {}]}
+    assert await kinds.predict(body, "/versions/1:classify") == (200, {"results": [[["", 0.0]], [["", 0.0]]]})
+    words = ["x" * 50, "y"]
+    body = {"signature_name": "classify", "examples": [{"words": words}] * 10_000}
+    status, answer = await kinds.predict(body, ":classify")  # large: by the second process
+    assert (status, len(answer["results"])) == (200, 10_000), answer
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "says"),
+    [
+        ("regress", {"examples": [{}]}, "No signature was found with the name: serving_default"),
+        ("regress", {"signature_name": "two", "examples": [{}]}, "Expected one input Tensor."),
+        ("regress", {"signature_name": "upper", "examples": [{}]}, "No regression inputs found in SignatureDef"),
+        ("regress", {"signature_name": "classify", "examples": [{}]}, "Expected one output Tensor."),
+        ("classify", {"signature_name": "regress", "examples": [{}]}, 'at least one of "classes" or "scores"'),
+        ("regress", {"signature_name": "regress", "examples": [{"x": 1}]}, "Data types don't match"),
+        ("regress", {"signature_name": "regress", "examples": [{}]}, "Feature: x (data type: float) is required"),
+        ("classify", {"signature_name": "classify"}, "key 'examples' is expected and was not found"),
+    ],
+)
+async def test_what_is_no_example_is_refused(kinds: Server, verb: str, body: Any, says: str) -> None:
+    status, message = await refused(kinds, body, f":{verb}")
+    assert (status, says in message) == (400, True), message
+
+
 async def test_numbers_come_back_as_short_as_they_are(kinds: Server) -> None:
     async with aiohttp.ClientSession() as http:
         body = {"signature_name": "two", "inputs": {"x": [[0.2, 0.0], [1e10, 0], [1, 0]], "k": [1, 2, 3]}}
@@ -193,7 +226,6 @@ async def test_paths_and_methods(kinds: Server) -> None:
     assert (await kinds.get(":predict"))[0] == 405
     assert (await kinds.predict({}, ""))[0] == 405
     assert (await kinds.get(":explain"))[0] == 400
-    assert (await kinds.predict({}, ":classify"))[0] == 501
     assert (await kinds.get("/versions/x"))[0] == 400
 
 

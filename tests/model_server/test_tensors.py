@@ -146,8 +146,8 @@ UNWRITABLE = [
 
 @pytest.mark.parametrize(("dtypes", "body", "expected"), [row[1:] for row in TAKEN], ids=[row[0] for row in TAKEN])
 def test_what_is_fed(dtypes: dict[str, str], body: dict[str, Any], expected: dict[str, Any]) -> None:
-    _, rows, arrays = read(json.dumps(body).encode(), {"serving_default": dtypes})
-    assert rows is ("instances" in body)
+    _, form, arrays = read(json.dumps(body).encode(), {"serving_default": dtypes})
+    assert form in body
     assert arrays.keys() == expected.keys()
     for name, array in arrays.items():
         assert array.dtype == (object if dtypes[name] == "string" else dtypes[name])
@@ -167,4 +167,4 @@ def test_what_is_refused_in_tf_servings_words(dtypes: dict[str, str], body: Any,
 @pytest.mark.parametrize(("outputs", "words"), [row[1:] for row in UNWRITABLE])
 def test_what_cannot_be_written_in_rows(outputs: dict[str, Any], words: str) -> None:
     with pytest.raises(ServingError, match=words):
-        to_json({name: np.asarray(value) for name, value in outputs.items()}, True)
+        to_json({name: np.asarray(value) for name, value in outputs.items()}, "instances")

@@ -34,7 +34,7 @@ class Model:
         self.both = threading.Barrier(2)
         self.predicted: list[bytes] = []
 
-    def read(self, body: bytes) -> bytes:
+    def read(self, verb: str, body: bytes) -> bytes:
         return body
 
     def predict(self, inputs: bytes) -> SimpleNamespace:
@@ -90,7 +90,7 @@ async def test_large_answers_that_wait_leave_the_threads_to_others():
 @pytest.mark.parametrize("name", SIZES)
 def test_how_large_outputs_are(name):
     arrays, is_large = SIZES[name]
-    assert Outputs(True, {str(number): array for number, array in enumerate(arrays)}).is_large is is_large
+    assert Outputs("instances", {str(number): array for number, array in enumerate(arrays)}).is_large is is_large
 
 
 def test_a_closed_model_leaves_nothing_behind():
