@@ -18,7 +18,7 @@ from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError
 from kf_spawner.field_table import FieldTable
 from kf_spawner.kube import AlreadyExists, Invalid, NotFound
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, PODS, SERVICES
-from kf_spawner.serving import DOOR_HEADER, ENDPOINT_LABEL, SELECTOR, address, build, status
+from kf_spawner.serving import DOOR_HEADER, ENDPOINT_LABEL, SELECTOR, address, build, scaled, status
 from kf_spawner.serving.options import PATHS, problems
 from kf_spawner.serving.status import READY
 from kf_spawner.workloads import submission
@@ -150,6 +150,16 @@ class Endpoints:
             raise wrong_input(WrongInput(IN_REQUEST.in_order(errors)))
         return options, warning
 
+    async def change(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Changes the number of `replicas`. The view is that of the moment after."""
+        client = await self._cluster.client()
+        try:
+            patch = scaled(await self._deployment(name), body)
+        except WrongInput as error:
+            raise wrong_input(error) from error
+        await client.patch(DEPLOYMENTS, name, patch, self._cluster.namespace)
+        return await self.get(name)
+
     async def delete(self, name: str) -> dict[str, Any]:
         """Begins the deletion. The endpoint stays visible, as `deleting`, until its pods are gone."""
         client = await self._cluster.client()
@@ -180,14 +190,26 @@ class Endpoints:
         )
 
     async def predict(self, name: str, body: bytes) -> HTTPResponse:
-        """The model server's answer to a `:predict` body, whatever its status.
+        """The model server's answer to a `:predict` body, whatever its status."""
+        return await self._answered(name, ":predict", body)
+
+    async def metadata(self, name: str) -> HTTPResponse:
+        """The model server's answer about its signatures."""
+        return await self._answered(name, "/metadata")
+
+    async def versions(self, name: str) -> HTTPResponse:
+        """The model server's answer about the state of its versions."""
+        return await self._answered(name, "")
+
+    async def _answered(self, name: str, below: str, body: bytes | None = None) -> HTTPResponse:
+        """The model server's answer for what is `below` its model.
 
         The door learns of an endpoint shortly after it is ready. Until then only a model server's answer is final.
         """
         await self._cluster.client()
         deadline = time.monotonic() + ROUTE_PATIENCE
         while True:
-            answer = await self._ask(name, body)
+            answer = await self._ask(name, below, body)
             if not _is_doors_own(answer):
                 return answer
             view = await self.get(name)
@@ -197,7 +219,7 @@ class Endpoints:
                 return answer
             await asyncio.sleep(RETRY_EVERY)
 
-    async def _ask(self, name: str, body: bytes) -> HTTPResponse:
+    async def _ask(self, name: str, below: str, body: bytes | None) -> HTTPResponse:
         door, token = self._defaults.door, self._defaults.token
         if not door or not token:
             raise RequestError(
@@ -206,8 +228,8 @@ class Endpoints:
                 "KF_SERVING_URL is not set, so endpoints cannot be reached: no hub started this server",
             )
         request = HTTPRequest(
-            f"{address.model_url(door, self._cluster.namespace, name)}:predict",
-            method="POST",
+            address.model_url(door, self._cluster.namespace, name) + below,
+            method="GET" if body is None else "POST",
             body=body,
             headers={"Authorization": f"token {token}", "Content-Type": "application/json"},
             connect_timeout=CONNECT_TIMEOUT,

@@ -52,13 +52,13 @@ class Connection:
             except (OSError, ValueError) as problem:
                 raise Unreachable("the notebook server's answer broke off (%s): try again" % problem)
 
-    def post(self, path: str, value: Any, **options: Any) -> Dict[str, Any]:
+    def post(self, path: str, value: Any, method: str = "POST", **options: Any) -> Dict[str, Any]:
         """`call` with a JSON body and `options`; takes what `values.jsonable` takes."""
         try:
             body = json.dumps(value, default=jsonable).encode("utf-8")
         except (TypeError, ValueError) as problem:
             raise KfError("cannot be sent as JSON: %s" % problem, reason="BadRequest")
-        return self.call("POST", path, body, **options)
+        return self.call(method, path, body, **options)
 
     def stream(self, path: str) -> Iterator[Dict[str, Any]]:
         """The items of a stream, until the server ends it. Unreachable when it breaks off."""

@@ -18,6 +18,13 @@ COLOURS = {
     "Deleted": "#616161",
 }
 OTHER_COLOUR = "#ef6c00"
+VERSION_STATES = {
+    "START": "waits to be loaded",
+    "LOADING": "is being loaded",
+    "AVAILABLE": "is served",
+    "UNLOADING": "is being unloaded",
+    "END": "is not served",
+}
 
 
 class Card:
@@ -146,7 +153,8 @@ def job_html(view: Dict[str, Any], warning: Optional[str] = None) -> str:
 
 
 def endpoint_text(view: Dict[str, Any]) -> str:
-    return "Endpoint %s: %s%s" % (view["name"], view["state"], _because(view))
+    lines = ["Endpoint %s: %s%s" % (view["name"], view["state"], _because(view))]
+    return "\n".join(lines + ["  " + line for line in version_lines(view)])
 
 
 def endpoint_html(view: Dict[str, Any]) -> str:
@@ -155,7 +163,17 @@ def endpoint_html(view: Dict[str, Any]) -> str:
         parts.append("<br><small>%s</small>" % html.escape(view["message"]))
     if view.get("url"):
         parts.append("<br><small><code>%s:predict</code></small>" % html.escape(view["url"]))
+    parts.extend("<br><small>%s</small>" % html.escape(line) for line in version_lines(view))
     return "".join(parts)
+
+
+def version_lines(view: Dict[str, Any]) -> List[str]:
+    """What is known of an endpoint's versions; those that were unloaded in good order are left out."""
+    return [
+        "version %d %s" % (one["version"], VERSION_STATES.get(one["state"], one["state"])) + _because(one)
+        for one in view.get("versions") or []
+        if one["state"] != "END" or one["message"]
+    ]
 
 
 def _because(view: Dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import time
-from typing import Any, Dict, Iterator, Optional, Union
+from typing import Any, Dict, Iterator, List, Optional, Union
 
 from . import display, values
 from .connection import Unreachable, connect, quoted
@@ -11,6 +11,7 @@ from .watch import log_lines
 
 POLL = 0.5
 PREDICT_TIMEOUT = 330.0
+VERSIONS_TIMEOUT = 10.0
 TAIL = 20
 # Failed this often in a row: it is not just a moment between two states.
 FAILED_POLLS = 4
@@ -67,21 +68,28 @@ class Endpoint:
     def __init__(self, name: str) -> None:
         self.name = name
         self._connection = connect()
+        self._path = "endpoints/" + quoted(name)
 
     def status(self) -> Dict[str, Any]:
-        """The endpoint's state, message, replicas, number of ready replicas (`ready`) and `url`."""
-        return self._connection.call("GET", "endpoints/" + quoted(self.name))
+        """The endpoint's state, message, replicas, number of ready replicas (`ready`), `url` and `versions`.
+
+        `versions` is a list of dicts of version (a number), state (START, LOADING, AVAILABLE, UNLOADING or END) and
+        message, the newest first, as one of the replicas tells them; empty while none answers.
+        """
+        view = self._view()
+        view["versions"] = self._versions() if view["ready"] else []
+        return view
 
     @property
     def state(self) -> str:
         """Pending, Progressing, Ready or Failed."""
-        state: str = self.status()["state"]
+        state: str = self._view()["state"]
         return state
 
     @property
     def url(self) -> str:
         """The model's address; append `:predict`. It requires a token: send `Authorization: token …`."""
-        url: str = self.status()["url"]
+        url: str = self._view()["url"]
         return url
 
     def wait(self, timeout: float = 600.0, quiet: bool = False) -> "Endpoint":
@@ -91,7 +99,7 @@ class Endpoint:
         failed = 0
         while True:
             try:
-                view = self.status()
+                view = self._view()
             except Unreachable:
                 if time.monotonic() > deadline:
                     raise
@@ -126,7 +134,7 @@ class Endpoint:
         """
         try:
             answered = self._connection.post(
-                "endpoints/%s/predict" % quoted(self.name),
+                self._path + "/predict",
                 values.question(instances, signature_name),
                 timeout=PREDICT_TIMEOUT,
                 object_hook=values.from_json,
@@ -135,9 +143,21 @@ class Endpoint:
             raise PredictFailed(str(problem), reason=problem.reason)
         return values.answer(answered, instances)
 
+    def metadata(self) -> Dict[str, Any]:
+        """The served version and its signatures, with the names, types and shapes of inputs and outputs.
+
+        As TensorFlow Serving gives them: `{"model_spec": …, "metadata": {"signature_def": {"signature_def": …}}}`.
+        """
+        return self._connection.call("GET", self._path + "/metadata")
+
+    def scale(self, replicas: int, wait: bool = True, timeout: float = 600.0) -> "Endpoint":
+        """Changes the number of replicas (1 to 32); shows the state until all answer. `timeout` in seconds."""
+        self._connection.post(self._path, {"replicas": replicas}, method="PATCH")
+        return self.wait(timeout) if wait else self
+
     def lines(self, follow: bool = False) -> Iterator[Dict[str, Any]]:
         """The model servers' log as dicts with replica (the pod), time and line."""
-        return log_lines(self._connection, "endpoints/%s/logs" % quoted(self.name), {}, follow)
+        return log_lines(self._connection, self._path + "/logs", {}, follow)
 
     def logs(self, follow: bool = False) -> None:
         """Prints the log."""
@@ -146,7 +166,7 @@ class Endpoint:
 
     def delete(self, wait: bool = True) -> None:
         """Deletes the endpoint; returns when it is gone. No error if it is gone already."""
-        self._connection.delete("endpoints/" + quoted(self.name), wait)
+        self._connection.delete(self._path, wait)
 
     def __repr__(self) -> str:
         try:
@@ -159,6 +179,24 @@ class Endpoint:
             return display.endpoint_html(self.status())
         except KfError:
             return None
+
+    def _view(self) -> Dict[str, Any]:
+        return self._connection.call("GET", self._path)
+
+    def _versions(self) -> List[Dict[str, Any]]:
+        try:
+            answer = self._connection.call("GET", self._path + "/versions", timeout=VERSIONS_TIMEOUT)
+        except KfError:  # its pods may have ended meanwhile
+            return []
+        versions = [
+            {
+                "version": int(one["version"]),
+                "state": one["state"],
+                "message": one.get("status", {}).get("error_message", ""),
+            }
+            for one in answer.get("model_version_status", ())
+        ]
+        return sorted(versions, key=lambda one: -one["version"])
 
     def _failure(self, view: Dict[str, Any], waited: Optional[float]) -> str:
         lead = "endpoint %s is %s" % (self.name, view["state"])

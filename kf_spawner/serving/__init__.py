@@ -7,7 +7,7 @@ An endpoint NAME in a namespace is a Deployment and a Service of that name. Its 
 """
 
 from .backends import Backends, backends
-from .endpoint import build
+from .endpoint import build, scaled
 from .names import DOOR_HEADER, DOOR_TOKEN_HEADER, ENDPOINT_LABEL, IAP_HEADER, REST_PORT, SELECTOR
 from .status import status
 
@@ -21,5 +21,6 @@ __all__ = [
     "Backends",
     "backends",
     "build",
+    "scaled",
     "status",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .names import REST_PORT, labels, selector
-from .options import Options, parse
+from .options import Options, parse, replicas_of
 
 CONTAINER = "model-server"
 VOLUME = "model"
@@ -28,6 +28,11 @@ def build(options: Mapping[str, Any], *, namespace: str) -> list[dict[str, Any]]
     """
     parsed = parse(options)
     return [_deployment(parsed, namespace), _service(parsed.name, namespace)]
+
+
+def scaled(deployment: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """The merge patch for the `replicas` of a change. It fits this Deployment alone. Raises `WrongInput`."""
+    return {"metadata": {"uid": deployment["metadata"]["uid"]}, "spec": {"replicas": replicas_of(change)}}
 
 
 def _deployment(options: Options, namespace: str) -> dict[str, Any]:

@@ -80,6 +80,21 @@ def problems(raw: Mapping[str, Any]) -> list[FieldError]:
     return [*unknown, *(error for name, check in _CHECKS.items() for error in check(name, raw.get(name)))]
 
 
+def replicas_of(change: Mapping[str, Any]) -> int:
+    """The `replicas` of a change of an endpoint: the only option that may change. Raises WrongInput."""
+    errors = [
+        FieldError(str(name), "cannot be changed: delete the endpoint and make it again (replace=True does)")
+        for name in change
+        if name != "replicas"
+    ]
+    replicas = change.get("replicas")
+    if replicas is None:
+        errors.append(FieldError("replicas", f"is missing: give a number from 1 to {MAX_REPLICAS}"))
+    if errors := [*errors, *_check_replicas("replicas", replicas)]:
+        raise WrongInput(errors)
+    return int(change["replicas"])
+
+
 def _clean(path: str) -> str:
     return "" if path in ("", ".") else PurePosixPath(path).as_posix()
 

@@ -19,6 +19,12 @@ print("url", endpoint.url)
 print("predicted", endpoint.predict([1.0, 2.5]))
 print("tensor", endpoint.predict(tf.constant([1.0, 2.5])), "columns", endpoint.predict({"x": [1.0, 2.5]}))
 """
+MORE = """
+print("signatures", *sorted(endpoint.metadata()["metadata"]["signature_def"]["signature_def"]))
+endpoint.scale(1)
+status = endpoint.status()
+print("replicas", status["ready"], "versions", [(one["version"], one["state"]) for one in status["versions"]])
+"""
 NO_MODEL = """
 from kf_spawner.notebook import deploy
 os.makedirs(os.path.expanduser("~/empty"), exist_ok=True)
@@ -49,6 +55,9 @@ async def test_who_may_call(product, kubectl):
                 assert "tensor [2. 5.] columns [2.0, 5.0]" in shown
                 assert f"{owner.url}/serving/kf-admin/double" in shown
                 assert await ask(owner, owner.token) == (200, {"predictions": [2.0, 5.0]})
+                more = await kernel.run(MORE)
+                assert "signatures __saved_model_init_op serving_default" in more
+                assert "replicas 1 versions [(1, 'AVAILABLE')]" in more
                 assert (await ask(owner, other.token))[0] == 403
                 assert (await ask(owner, None))[0] == 401
                 with pytest.raises(CellFailed, match="no SavedModel"):

@@ -75,6 +75,23 @@ async def test_deleting_frees_the_name(server, workspace, model):
     assert (await server.call("POST", "endpoints", json=body))[0] == 201
 
 
+async def test_the_number_of_replicas_can_be_changed_and_nothing_else(server, workspace, model):
+    assert (await server.call("PATCH", "endpoints/digits", json={"replicas": 2}))[0] == 404
+    await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
+    status, view = await server.call("PATCH", "endpoints/digits", json={"replicas": 3})
+    assert (status, view["replicas"]) == (200, 3)
+    for body, field, words in (
+        ({"replicas": 33}, "replicas", "33 is out of range: use 1 to 32"),
+        ({"replicas": None}, "replicas", "is missing: give a number from 1 to 32"),
+        ({"replicas": 1, "image": "b"}, "image", "cannot be changed: delete the endpoint"),
+    ):
+        status, answer = await server.call("PATCH", "endpoints/digits", json=body)
+        assert (status, answer["field"]) == (400, field)
+        assert words in answer["message"]
+    deployment = await workspace.admin.get(DEPLOYMENTS, "digits", workspace.namespace)
+    assert deployment["spec"]["replicas"] == 3
+
+
 async def test_another_deployment_is_neither_shown_nor_touched(server, workspace, model):
     foreign = {
         "apiVersion": "apps/v1",
@@ -92,6 +109,7 @@ async def test_another_deployment_is_neither_shown_nor_touched(server, workspace
     await workspace.admin.create(DEPLOYMENTS, foreign, workspace.namespace)
     assert (await server.call("GET", "endpoints/digits"))[0] == 404
     assert (await server.call("DELETE", "endpoints/digits"))[0] == 404
+    assert (await server.call("PATCH", "endpoints/digits", json={"replicas": 1}))[0] == 404
     status, answer = await server.call("POST", "endpoints", json={"name": "digits", "path": "~/models/digits"})
     assert (status, answer["reason"]) == (409, "NameInUse")
     assert await workspace.leftovers() == {"deployments": ["digits"]}
@@ -103,7 +121,8 @@ async def door():
     seen, answers = [], []
 
     async def answer(request: web.Request) -> web.Response:
-        seen.append((request.path, request.headers.get("Authorization"), await request.json()))
+        sent = await request.json() if request.can_read_body else None
+        seen.append((request.path, request.headers.get("Authorization"), sent))
         status, body = answers.pop(0) if len(answers) > 1 else answers[0]
         if isinstance(body, str):  # the door's own
             return web.json_response({"reason": body}, status=status, headers={"Kf-Door": body})
@@ -130,6 +149,9 @@ async def test_a_prediction_goes_through_the_door_with_the_servers_own_token(wor
         assert seen == [(path, f"token {HUB_TOKEN}", body)]
         answers[:] = [(400, {"error": "shapes differ"})]
         assert await server.call("POST", "endpoints/digits/predict", json=body) == (400, {"error": "shapes differ"})
+        for what, below in (("metadata", "/metadata"), ("versions", "")):
+            assert await server.call("GET", f"endpoints/digits/{what}") == (400, {"error": "shapes differ"})
+            assert seen[-1] == (path.replace(":predict", below), f"token {HUB_TOKEN}", None)
 
 
 async def test_users_are_told_another_address_than_the_server_uses(workspace, model, tmp_path, door):

@@ -172,6 +172,7 @@ BAD_CELLS = {
     "a path that is not text": ("deploy('a', 3)", "path", "SavedModel"),
     "a Path": ("from pathlib import Path\ndeploy('a', Path('~/nothing'))", "/nothing does not exist", "exported"),
     "a model without a signature": ("deploy('a', '~/mute')", "path: ", "no signature to call"),
+    "a scale of nothing": ("Endpoint('a').scale(2)", "name", "there is no endpoint named 'a'"),
     "an address": ("deploy('a', 's3://bucket/model')", "s3://bucket/model", "copy the model"),
 }
 

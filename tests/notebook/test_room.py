@@ -10,7 +10,7 @@ from urllib import parse
 
 import pytest
 
-from kf_spawner.notebook import KfError, connection, watch
+from kf_spawner.notebook import KfError, connection, display, watch
 
 ROOM = Path(connection.__file__).parent
 
@@ -120,6 +120,23 @@ def test_an_error_tells_what_the_answer_says(refuse, status, body, reason, messa
     error = refuse(status, body)
     assert error.reason == reason
     assert message in str(error)
+
+
+def test_an_endpoint_shows_its_versions_but_not_those_that_had_their_time():
+    versions = [
+        {"version": 4, "state": "LOADING", "message": ""},
+        {"version": 3, "state": "END", "message": "it has no <signature>"},
+        {"version": 2, "state": "AVAILABLE", "message": ""},
+        {"version": 1, "state": "END", "message": ""},
+    ]
+    view = {"name": "digits", "state": "Ready", "message": "", "versions": versions}
+    assert display.endpoint_text(view).splitlines() == [
+        "Endpoint digits: Ready",
+        "  version 4 is being loaded",
+        "  version 3 is not served - it has no <signature>",
+        "  version 2 is served",
+    ]
+    assert "version 3 is not served - it has no &lt;signature&gt;" in display.endpoint_html(view)
 
 
 def piece(replica, time, line, **more):

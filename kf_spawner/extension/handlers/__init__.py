@@ -15,4 +15,6 @@ ROUTES = [
     (rf"{API}/endpoints/{NAME}", endpoints.Endpoint),
     (rf"{API}/endpoints/{NAME}/logs", endpoints.EndpointLogs),
     (rf"{API}/endpoints/{NAME}/predict", endpoints.EndpointPredict),
+    (rf"{API}/endpoints/{NAME}/metadata", endpoints.EndpointMetadata),
+    (rf"{API}/endpoints/{NAME}/versions", endpoints.EndpointVersions),
 ]
