@@ -6,7 +6,7 @@ The only file that reads deployment variables; docs/hub-variables.md has each un
 import os
 
 from kf_spawner import __version__
-from kf_spawner.hub.authorize import handlers
+from kf_spawner.hub.authorize import add_scope, handlers
 from kf_spawner.hub.config_folder import apply_folder
 from kf_spawner.hub.dashboard_service import add_dashboard
 from kf_spawner.hub.database import is_copied_before_upgrade, keep_private
@@ -67,6 +67,9 @@ c.LocalAuthenticator.password_file = env.get("KF_PASSWORD_FILE", "")
 c.LocalAuthenticator.proxy_secret = env.get("CONFIGPROXY_AUTH_TOKEN", "")
 c.LocalAuthenticator.trusted_proxies = sorted(names("KF_TRUSTED_PROXIES", default=""))
 c.IapAuthenticator.audience = env.get("KF_IAP_AUDIENCE", "")
+
+# Who may call endpoints
+add_scope(c)
 
 # The TFJob dashboard
 add_dashboard(c, url=env.get("KF_DASHBOARD_URL", ""), token=env.get("KF_DASHBOARD_TOKEN", ""))

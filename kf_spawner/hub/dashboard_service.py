@@ -22,4 +22,5 @@ def add_dashboard(config: Config, *, url: str, token: str) -> None:
     }
     config.JupyterHub.services = [service]
     config.JupyterHub.service_check_interval = 0
-    config.JupyterHub.load_roles = [{"name": "user", "scopes": ["self", f"access:services!service={NAME}"]}]
+    scopes = config.JupyterHub.get("extra_user_scopes", ())
+    config.JupyterHub.extra_user_scopes = {*scopes, f"access:services!service={NAME}"}

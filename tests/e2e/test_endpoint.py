@@ -43,6 +43,23 @@ async def ask(client: HubClient, token: str | None) -> tuple[int, dict]:
         return answer.status, await answer.json()
 
 
+async def make_endpoint_token(owner: HubClient) -> str:
+    """As docs/serving.md says."""
+    body = {"note": "for a friend", "expires_in": 3600, "scopes": ["custom:kf-endpoint:predict!server=admin/double"]}
+    headers = {"Authorization": f"token {owner.token}"}
+    async with owner.session.post(f"{owner.url}/hub/api/users/admin/tokens", json=body, headers=headers) as answer:
+        assert answer.status == 201, await answer.text()
+        return (await answer.json())["token"]
+
+
+async def opens(owner: HubClient, token: str, method: str, path: str) -> bool:
+    """Whether the token opens something in the owner's notebook server."""
+    headers = {"Authorization": f"token {token}"}
+    url = f"{owner.url}/user/admin/api/{path}"
+    async with owner.session.request(method, url, json={}, headers=headers) as answer:
+        return answer.status < 400
+
+
 async def test_who_may_call(product, kubectl):
     async with HubClient(product.hub) as owner, HubClient(product.hub, "alice") as other:
         await owner.make_token()
@@ -58,6 +75,11 @@ async def test_who_may_call(product, kubectl):
                 more = await kernel.run(MORE)
                 assert "signatures __saved_model_init_op serving_default" in more
                 assert "replicas 1 versions [(1, 'AVAILABLE')]" in more
+                given = await make_endpoint_token(owner)
+                assert await ask(owner, given) == (200, {"predictions": [2.0, 5.0]})
+                for method, path in (("POST", "kernels"), ("GET", "contents")):
+                    assert await opens(owner, owner.token, method, path)
+                    assert not await opens(owner, given, method, path)
                 assert (await ask(owner, other.token))[0] == 403
                 assert (await ask(owner, None))[0] == 401
                 with pytest.raises(CellFailed, match="no SavedModel"):

@@ -90,6 +90,63 @@ async def test_a_narrow_token_is_refused(hub: BareHub) -> None:
     assert await status(hub, "/kf-alice/digits", narrow) == 403
 
 
+@pytest.mark.parametrize(
+    ("scope", "allowed"),
+    [
+        ("custom:kf-endpoint:predict!user=alice", {"kf-alice/digits", "kf-alice/other"}),
+        ("custom:kf-endpoint:predict!user", {"kf-alice/digits", "kf-alice/other"}),
+        ("custom:kf-endpoint:predict!server=alice/digits", {"kf-alice/digits"}),
+    ],
+)
+async def test_a_token_for_endpoints_predicts_there_and_opens_nothing_else(
+    hub: BareHub, scope: str, allowed: set[str]
+) -> None:
+    token = await hub.token("alice", [scope])
+    endpoints = {"kf-alice/digits", "kf-alice/other", "kf-alice/digits-2", "kf-bob/digits", "kf-root/digits"}
+    for endpoint in endpoints:
+        expected = 200 if endpoint in allowed or (len(allowed) > 1 and endpoint.startswith("kf-alice/")) else 403
+        assert await status(hub, f"/{endpoint}", token) == expected, endpoint
+    requests = [
+        ("POST", "users/alice/server"),
+        ("POST", "users/alice/tokens"),
+        ("POST", "users/alice/servers/digits"),
+        ("GET", "users"),
+    ]
+    headers = {"Authorization": f"token {token}"}
+    async with aiohttp.ClientSession(headers=headers, base_url=f"{hub.hub_url}/api/") as http:
+        for method, path in requests:
+            async with http.request(method, path, json={}) as answer:
+                assert answer.status == 403, path
+
+
+async def test_a_user_gives_away_endpoints_of_their_own_only(hub: BareHub) -> None:
+    alice = await hub.token("alice")
+    headers = {"Authorization": f"token {alice}"}
+    async with aiohttp.ClientSession(headers=headers, base_url=f"{hub.hub_url}/api/") as http:
+        for scope, expected in (("!user=alice", 201), ("!server=alice/x", 201), ("!server=bob/x", 400), ("", 400)):
+            body = {"scopes": [f"custom:kf-endpoint:predict{scope}"]}
+            async with http.post("users/alice/tokens", json=body) as answer:
+                assert answer.status == expected, (scope, await answer.text())
+
+
+@pytest.mark.parametrize(
+    ("scopes", "allowed"),
+    [
+        ({"user": {"bob"}}, {"kf-bob/a", "kf-bob/b"}),
+        ({"server": {"bob/a"}}, {"kf-bob/a"}),
+        ({"server": {"bob/"}}, set()),
+        ({"group": {"class"}}, set()),
+    ],
+)
+async def test_an_endpoint_may_be_anothers(scopes: dict, allowed: set[str]) -> None:
+    """A role gives it to a user, a group or a service."""
+    endpoints = {f"kf-{user}/{name}" for user in ("alice", "bob") for name in "ab"}
+    for caller in ("alice", None):
+        held = {"custom:kf-endpoint:predict": scopes}
+        found = {each for each in endpoints if may_use(*each.split("/"), caller=caller, scopes=held)}
+        assert found == allowed
+
+
 async def test_an_administrator_may_use_users_namespaces_and_no_others(hub: BareHub) -> None:
     root = await hub.token("root")
     assert await status(hub, "/kf-alice/digits", root) == 200
@@ -142,11 +199,11 @@ async def test_users_whose_names_look_alike_do_not_share() -> None:
     names = ["alice", "Alice", "alice.", "a-lice", "kf-alice", "älice"]
     for caller in names:
         scopes = {"access:servers": {"user": {caller}}}
-        allowed = [other for other in names if may_use(user_namespace(other), caller=caller, scopes=scopes)]
+        allowed = [other for other in names if may_use(user_namespace(other), "x", caller=caller, scopes=scopes)]
         assert allowed == [caller]
 
 
 async def test_a_share_of_anothers_server_is_not_a_share_of_their_endpoints() -> None:
     scopes = {"access:servers": {"server": {"bob/"}}}
-    assert not may_use("kf-bob", caller="alice", scopes=scopes)
-    assert not may_use("kf-alice", caller="alice", scopes=scopes)
+    assert not may_use("kf-bob", "x", caller="alice", scopes=scopes)
+    assert not may_use("kf-alice", "x", caller="alice", scopes=scopes)
