@@ -22,7 +22,7 @@ from traitlets import Bool, Dict, Float, HasTraits, Int, List, TraitType, Unicod
 from traitlets.config import Application
 
 import kf_spawner
-from kf_spawner import notebook
+from kf_spawner import model_server, notebook
 from kf_spawner.model_server.flags import arguments
 from kf_spawner.notebook import magic
 
@@ -52,7 +52,8 @@ def outputs() -> dict[Path, str]:
 def our_classes() -> Iterator[type[HasTraits]]:
     """Every class of this package with traits, in the order of its modules' names."""
     for module in sorted(pkgutil.walk_packages(kf_spawner.__path__, "kf_spawner."), key=lambda found: found.name):
-        if module.name.startswith(notebook.__name__) or module.name.endswith("__main__"):
+        # Both rooms run in environments of their own, and have no traits.
+        if module.name.startswith((notebook.__name__, model_server.__name__)) or module.name.endswith("__main__"):
             continue
         for _, value in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(value, HasTraits) and value.__module__ == module.name:

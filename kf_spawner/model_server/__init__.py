@@ -1,5 +1,5 @@
-"""Serves one SavedModel over TF Serving's REST API, where TF Serving's own image cannot run.
+"""Serves one SavedModel over TF Serving's REST and gRPC APIs, where TF Serving's own image cannot run.
 
-Needs TensorFlow, NumPy and aiohttp, and no other room: it runs alone in its image. TensorFlow is imported in
-`savedmodel` only, in a thread, after the server listens.
+Needs TensorFlow, NumPy, aiohttp, grpcio and tensorflow-serving-api, and no other room: it runs alone in its image.
+TensorFlow is imported in a thread, after the server listens.
 """

@@ -7,14 +7,20 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from .flags import parse_arguments
+from .import_tensorflow import tensorflow
 from .manager import Model, ModelManager, ModelUnavailableError
 from .rest import RestApi
 from .second_process import SecondProcess
+
+if TYPE_CHECKING:
+    from .grpc_api import GrpcApi
 
 log = logging.getLogger("kf_spawner.model_server")
 
@@ -59,16 +65,40 @@ async def serve(options: argparse.Namespace) -> int:
         return 1
     host, port = runner.addresses[0][:2]
     log.info("listening on http://%s:%d/v1/models/%s", host, port, manager.name)
-    code = await _until_stopped(manager, stopped)
-    await runner.cleanup()
+    grpc_apis: list[GrpcApi] = []
+    code = await _until_stopped(_load_and_serve(manager, api, options, grpc_apis), stopped)
+    await asyncio.gather(runner.cleanup(), *(each.stop(STOP_TIMEOUT) for each in grpc_apis))
     await manager.close()
     api.close()
     second.close()
     return code
 
 
-async def _until_stopped(manager: ModelManager, stopped: asyncio.Event) -> int:
-    watching = asyncio.create_task(manager.run())
+async def _load_and_serve(
+    manager: ModelManager, api: RestApi, options: argparse.Namespace, started: list["GrpcApi"]
+) -> None:
+    """Adds the gRPC API to `started` if one is wanted, then loads models until cancelled."""
+    if options.port:
+        grpc_api = (await asyncio.to_thread(_grpc_api))(
+            manager,
+            max_body=options.max_body_mib * 2**20,
+            threads=api.threads,
+            most=options.threads + options.queue,
+        )
+        await grpc_api.start(options.rest_api_host, options.port)
+        started.append(grpc_api)
+    await manager.run()
+
+
+def _grpc_api() -> type["GrpcApi"]:
+    tensorflow()
+    from .grpc_api import GrpcApi  # whose stubs import TensorFlow
+
+    return GrpcApi
+
+
+async def _until_stopped(serving: Coroutine[Any, Any, None], stopped: asyncio.Event) -> int:
+    watching = asyncio.create_task(serving)
     stopping = asyncio.create_task(stopped.wait())
     await asyncio.wait([watching, stopping], return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
@@ -82,6 +112,8 @@ async def _until_stopped(manager: ModelManager, stopped: asyncio.Event) -> int:
         watching.result()
     except ModelUnavailableError as error:
         log.error("there is nothing to serve: %s", error)
+    except OSError as error:
+        log.error("cannot serve gRPC: %s", error)
     return 1
 
 

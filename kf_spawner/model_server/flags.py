@@ -12,7 +12,7 @@ def arguments() -> argparse.ArgumentParser:
     """The parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="kf-model-server",
-        description="Serves one SavedModel over TF Serving's REST API.",
+        description="Serves one SavedModel over TF Serving's REST and gRPC APIs.",
         allow_abbrev=False,
     )
     add = parser.add_argument
@@ -21,13 +21,19 @@ def arguments() -> argparse.ArgumentParser:
     add(
         "--rest-api-host",
         default="127.0.0.1",
-        help="Address to listen on. The API does not ask who calls: keep it behind the door. Default: %(default)s.",
+        help="Address of both APIs. They do not ask who calls: keep them behind the door. Default: %(default)s.",
     )
     add(
         "--rest-api-port",
         default=8501,
         type=_whole(0, 65535),
         help="TCP port; 0 takes a free one and logs it. Default: %(default)s.",
+    )
+    add(
+        "--port",
+        default=8500,
+        type=_whole(0, 65535),
+        help="TCP port of the gRPC API; 0: no gRPC. Default: %(default)s.",
     )
     add(
         "--poll-interval",
@@ -52,7 +58,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         "--max-body-mib",
         default=64,
         type=_whole(1, 1024),
-        help="Largest body of a request, in MiB. Default: %(default)s.",
+        help="Largest body of a request or gRPC message, in MiB. Default: %(default)s.",
     )
     add(
         "--request-timeout",

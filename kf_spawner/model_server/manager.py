@@ -26,10 +26,13 @@ log = logging.getLogger(__name__)
 
 
 class Model(Protocol):
-    """What a loader returns."""
+    """What a loader returns. `definitions`: its SignatureDefs by name."""
+
+    definitions: dict[str, Any]
 
     def read(self, verb: str, body: bytes) -> Any: ...
     def predict(self, inputs: Any) -> Any: ...
+    def predict_arrays(self, signature: str, arrays: dict[str, Any]) -> dict[str, Any]: ...
     def write(self, outputs: Any) -> bytes: ...
     def metadata(self) -> dict[str, Any]: ...
     def close(self) -> None: ...
@@ -101,6 +104,11 @@ class ModelManager:
             self._serving = None
         await asyncio.gather(*self._retiring)
         self._thread.shutdown()
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether a version is loaded."""
+        return self._serving is not None
 
     @contextlib.contextmanager
     def use(self, version: int | None = None) -> Iterator[Servable]:

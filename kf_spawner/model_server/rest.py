@@ -11,7 +11,7 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 from aiohttp import web
@@ -49,6 +49,11 @@ class RestApi:
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="large")
         self._in_flight = 0
         """Requests whose bodies are complete, and that are not answered."""
+
+    @property
+    def threads(self) -> Executor:
+        """Those that run predictions."""
+        return self._threads
 
     def application(self) -> web.Application:
         app = web.Application()

@@ -1,22 +1,21 @@
-"""One loaded SavedModel: its signatures, its metadata and its predictions. The only file that imports TensorFlow.
+"""One loaded SavedModel: its signatures, its metadata and its predictions.
 
 A model runs in a graph and session of its own, as in TF Serving: every signature of models of TensorFlow 1 and 2 can
 be called, calls from several threads run side by side, and `close` gives the memory back.
 """
 
 import gc
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from . import examples, results, tensors
 from .answers import to_json
 from .errors import ServingError, invalid
+from .import_tensorflow import tensorflow
 from .second_process import LARGE, MANY, SecondProcess
 from .signature import callable_signature
 
@@ -51,17 +50,14 @@ class SavedModel:
     """
 
     def __init__(self, path: Path, second: SecondProcess, *, timeout: float) -> None:
-        # TensorFlow imports Keras for its optimizers, which is half of its import. A graph needs none of it.
-        sys.modules.setdefault("keras", cast(ModuleType, None))
-        import tensorflow as tf
-
+        tf = tensorflow()
         tf.get_logger().setLevel("ERROR")  # the loader's deprecation warning does not help a reader of the log
         self._tf, self._second = tf, second
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            self._definitions = self._load(path)
+            self.definitions = self._load(path)
             # A definition without a method name is internal to TensorFlow, such as the initialiser.
-            own = {name: definition for name, definition in self._definitions.items() if definition.method_name}
+            own = {name: definition for name, definition in self.definitions.items() if definition.method_name}
             self.signatures = {
                 name: callable_signature(definition, self._session, timeout, tf) for name, definition in own.items()
             }
@@ -110,13 +106,19 @@ class SavedModel:
 
     def predict(self, inputs: Inputs) -> Outputs:
         """Blocks for at most the time-out; safe from several threads."""
-        try:
-            arrays = self.signatures[inputs.signature](inputs.arrays)
-        except Exception as error:
-            raise _as_serving_error(error, self._tf, "the prediction failed") from error
+        arrays = self.predict_arrays(inputs.signature, inputs.arrays)
         if inputs.form in ("classify", "regress"):
             results.check_outputs(inputs.form, arrays, len(inputs.arrays[results.INPUT]))
         return Outputs(inputs.form, arrays)
+
+    def predict_arrays(self, signature: str, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """`predict` for a caller who has the arrays."""
+        if signature not in self.signatures:
+            raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{signature}" not found.')
+        try:
+            return self.signatures[signature](arrays)
+        except Exception as error:
+            raise _as_serving_error(error, self._tf, "the prediction failed") from error
 
     def write(self, outputs: Outputs) -> bytes:
         """The answer's body. Large outputs wait for the second process."""
@@ -134,7 +136,7 @@ class SavedModel:
             )
             return made
 
-        return {name: written(definition) for name, definition in sorted(self._definitions.items())}
+        return {name: written(definition) for name, definition in sorted(self.definitions.items())}
 
     def close(self) -> None:
         """Frees the model. No request may use it."""

@@ -6,7 +6,7 @@ Pure. The same options always give the same manifests, so that applying them aga
 from collections.abc import Mapping
 from typing import Any
 
-from .names import REST_PORT, labels, selector
+from .names import GRPC_PORT, REST_PORT, labels, selector
 from .options import Options, parse, replicas_of
 
 CONTAINER = "model-server"
@@ -17,6 +17,8 @@ USER_ID = 1000
 
 GROUP_ID = 100
 """The group of a notebook's files (users)."""
+
+_PORTS = (("rest", REST_PORT), ("grpc", GRPC_PORT))
 
 
 def build(options: Mapping[str, Any], *, namespace: str) -> list[dict[str, Any]]:
@@ -88,9 +90,10 @@ def _container(options: Options) -> dict[str, Any]:
             *("--model-base-path", folder),
             *("--rest-api-host", "0.0.0.0"),
             *("--rest-api-port", str(REST_PORT)),
+            *("--port", str(GRPC_PORT)),
         ],
         "env": [{"name": name, "value": value} for name, value in sorted(options.env.items())],
-        "ports": [{"name": "rest", "containerPort": REST_PORT, "protocol": "TCP"}],
+        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in _PORTS],
         "resources": {kind: amounts for kind, amounts in resources.items() if amounts},
         "volumeMounts": [mount],
         # The status says why a model could not be loaded: the end of the model server's log is the cause.
@@ -122,6 +125,6 @@ def _service(name: str, namespace: str) -> dict[str, Any]:
         "spec": {
             "type": "ClusterIP",
             "selector": selector(name),
-            "ports": [{"name": "rest", "port": REST_PORT, "targetPort": REST_PORT, "protocol": "TCP"}],
+            "ports": [{"name": name, "port": port, "targetPort": port, "protocol": "TCP"} for name, port in _PORTS],
         },
     }

@@ -13,6 +13,9 @@ ENDPOINT = "endpoint"
 REST_PORT = 8501
 """TF Serving's REST port, on which every model server pod listens."""
 
+GRPC_PORT = 8500
+"""TF Serving's gRPC port, on which every model server pod listens once it has imported TensorFlow."""
+
 DOOR_HEADER = "Kf-Door"
 """Header of an answer to a request to an endpoint that is the door's own, not the model server's. Its value is the
 `reason` in the answer's body. The door removes it from a model server's answer."""

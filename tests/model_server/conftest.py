@@ -97,7 +97,9 @@ def serve(python: Path, tmp_path_factory: pytest.TempPathFactory) -> Serve:
     async def start(folder: Path, *options: str, name: str = "m") -> AsyncIterator[Server]:
         where = tmp_path_factory.mktemp("server")
         argv = [str(python), "-m", "kf_spawner.model_server", "--model-name", name, "--model-base-path", str(folder)]
-        async with Server([*argv, "--rest-api-port", "0", *options], log=where / "log", cwd=where) as server:
+        async with Server(
+            [*argv, "--rest-api-port", "0", "--port", "0", *options], log=where / "log", cwd=where
+        ) as server:
             await server.listening()
             yield server
 

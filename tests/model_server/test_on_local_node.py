@@ -16,7 +16,8 @@ import yaml
 
 from kf_spawner.kube import Client, load_config
 from kf_spawner.kube.resources import CLAIMS, DEPLOYMENTS, NAMESPACES, PODS, SERVICES, STORAGECLASSES
-from kf_spawner.serving import SELECTOR, backends, build, status
+from kf_spawner.serving import SELECTOR, Backends, backends, build, status
+from kf_spawner.serving.names import GRPC_PORT
 from tests.fixtures.control_plane import ControlPlane
 from tests.fixtures.image_python import ROOT
 
@@ -90,15 +91,21 @@ async def until(
         pytest.fail("\n".join(said))
 
 
-async def predict(client: Client, name: str) -> Any:
-    """What the pod that the door would choose answers; None while it would choose none."""
+async def backend(client: Client, name: str) -> Backends | None:
+    """The pod that the door would choose; None while it would choose none."""
     services = (await client.list(SERVICES, NAMESPACE, label_selector=SELECTOR))["items"]
     pods = (await client.list(PODS, NAMESPACE))["items"]
     found = [one for one in backends(services, pods) if (one.namespace, one.name) == (NAMESPACE, name)]
-    if not found or not found[0].addresses:
+    return found[0] if found and found[0].addresses else None
+
+
+async def predict(client: Client, name: str) -> Any:
+    """What that pod answers, if there is one."""
+    found = await backend(client, name)
+    if found is None:
         return None
-    (address,) = found[0].addresses
-    url = f"http://{address}:{found[0].port}/v1/models/{name}:predict"
+    (address,) = found.addresses
+    url = f"http://{address}:{found.port}/v1/models/{name}:predict"
     async with aiohttp.ClientSession() as http, http.post(url, json={"instances": [0]}) as answer:
         return (await answer.json())["predictions"]
 
@@ -108,6 +115,15 @@ async def until_predicted(client: Client, name: str, wanted: list[float]) -> Non
     async with asyncio.timeout(120):
         while await predict(client, name) != wanted:
             await asyncio.sleep(0.1)
+
+
+async def speaks_http2(address: str, port: int) -> bool:
+    """Whether it answers the preface of a gRPC client's connection with its SETTINGS (RFC 9113, 3.4)."""
+    reader, writer = await asyncio.open_connection(address, port)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0")
+    frame = await asyncio.wait_for(reader.readexactly(9), 60)
+    writer.close()
+    return frame[3] == 4
 
 
 async def test_an_endpoint_from_manifests_to_predictions(client: Client, node: Path, models: Path) -> None:
@@ -123,6 +139,9 @@ async def test_an_endpoint_from_manifests_to_predictions(client: Client, node: P
 
     assert (await until(client, "half", lambda seen: seen["state"] == "Ready"))["ready"] == 1
     await until_predicted(client, "half", [1.0])
+    chosen = await backend(client, "half")
+    assert chosen is not None
+    assert await speaks_http2(chosen.addresses[0], GRPC_PORT)
 
     shutil.copytree(models / "half" / "2", home / "models" / "half" / "2")
     await until_predicted(client, "half", [2.0])

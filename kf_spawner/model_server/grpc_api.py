@@ -1,0 +1,187 @@
+"""TF Serving's gRPC API over one model: PredictionService, ModelService and gRPC's health service.
+
+Knows neither how models are found nor how they predict. Messages are converted and predictions run in a pool of
+threads: nothing slow runs on the event loop. The stubs import TensorFlow: import this module in a thread, after
+`import_tensorflow.tensorflow`. The services:
+https://github.com/tensorflow/serving/tree/2.19.1/tensorflow_serving/apis and
+https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Executor
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tensorflow_serving.apis import (
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    model_service_pb2_grpc,
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
+from .errors import ServingError, invalid, not_found
+from .manager import Model, ModelManager
+from .tensor_protos import to_arrays, to_protos
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SIGNATURE = "serving_default"
+WATCH_INTERVAL = 1.0
+"""Seconds between two looks at the model's state for a caller who watches its health."""
+
+_Handler = Callable[[Any, Any, grpc.aio.ServicerContext], Coroutine[Any, Any, Any]]
+
+
+class GrpcApi:
+    """A gRPC server. `start()` listens; `stop()` ends it."""
+
+    def __init__(self, manager: ModelManager, *, max_body: int, threads: Executor, most: int) -> None:
+        """`max_body`: bytes of a message; `threads` run the predictions; `most`: calls at one time."""
+        # Answers may be larger than requests, as in TF Serving.
+        options = [("grpc.max_receive_message_length", max_body), ("grpc.max_send_message_length", -1)]
+        self._server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)], maximum_concurrent_rpcs=most)
+        predictions = _PredictionService(manager, max_body, threads)
+        prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, self._server)
+        model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(manager), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(_Health(manager), self._server)
+
+    async def start(self, host: str, port: int) -> None:
+        """Listens, without TLS. Raises OSError."""
+        try:
+            self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        except RuntimeError as error:
+            raise OSError(f"it cannot listen on {host}:{port}") from error
+        await self._server.start()
+        log.info("gRPC: listening on %s:%d", host, port)
+
+    async def stop(self, grace: float) -> None:
+        """Takes no more calls, and waits up to `grace` seconds for those that run."""
+        await self._server.stop(grace)
+
+
+def _in_words(handler: _Handler) -> _Handler:
+    """The handler, whose ServingError becomes gRPC's status; the log alone gets what is not the caller's fault."""
+
+    async def handle(service: Any, request: Any, context: grpc.aio.ServicerContext) -> Any:
+        try:
+            return await handler(service, request, context)
+        except ServingError as error:
+            await context.abort(getattr(grpc.StatusCode, error.code), error.message)
+        except Exception:
+            log.exception("%s failed", handler.__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, "The model server failed: its log has the details")
+
+    return handle
+
+
+class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
+    def __init__(self, manager: ModelManager, max_body: int, threads: Executor) -> None:
+        self._manager, self._max_body, self._threads = manager, max_body, threads
+
+    @_in_words
+    async def Predict(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
+        version = _asked(request.model_spec, self._manager.name)
+        with self._manager.use(version) as servable:
+            work = asyncio.get_running_loop().run_in_executor(self._threads, self._predicted, servable.model, request)
+            try:
+                answer = await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])  # the model is in use until the thread ends
+                raise
+            answer.model_spec.version.value = servable.version.number
+        return answer
+
+    def _predicted(self, model: Model, request: Any) -> Any:
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        definition = model.definitions.get(name)
+        if definition is None:
+            raise ServingError("FAILED_PRECONDITION", f'Serving signature key "{name}" not found.')
+        arrays = to_arrays(request.inputs, definition, largest=self._max_body)
+        outputs = model.predict_arrays(name, arrays)
+        answer = predict_pb2.PredictResponse()
+        for output, proto in to_protos(outputs, request.output_filter).items():
+            answer.outputs[output].CopyFrom(proto)
+        answer.model_spec.name, answer.model_spec.signature_name = self._manager.name, name
+        return answer
+
+    @_in_words
+    async def GetModelMetadata(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+        version = _asked(request.model_spec, self._manager.name)
+        if not request.metadata_field:
+            raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+        for field in request.metadata_field:
+            if field != "signature_def":
+                raise invalid(f"Metadata field {field} is not supported")
+        with self._manager.use(version) as servable:
+            signatures = get_model_metadata_pb2.SignatureDefMap()
+            for name, definition in servable.model.definitions.items():
+                signatures.signature_def[name].CopyFrom(definition)
+            packed = AnyMessage()
+            packed.Pack(signatures)
+            answer = get_model_metadata_pb2.GetModelMetadataResponse(metadata={"signature_def": packed})
+            answer.model_spec.name = self._manager.name
+            answer.model_spec.version.value = servable.version.number
+        return answer
+
+
+class _ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]
+    def __init__(self, manager: ModelManager) -> None:
+        self._manager = manager
+
+    @_in_words
+    async def GetModelStatus(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+        spec = request.model_spec
+        if not spec.name:
+            raise invalid("Missing ModelSpec")
+        if spec.name != self._manager.name:
+            raise not_found(f"Could not find any versions of model {spec.name}")
+        version = spec.version.value if spec.HasField("version") else None
+        answer = get_model_status_pb2.GetModelStatusResponse()
+        for number, state in self._manager.states(version).items():
+            one = answer.model_version_status.add(
+                version=number, state=get_model_status_pb2.ModelVersionStatus.State.Value(state.state)
+            )
+            one.status.error_code = grpc.StatusCode[state.code].value[0]
+            one.status.error_message = state.message
+        return answer
+
+
+class _Health(health_pb2_grpc.HealthServicer):  # type: ignore[misc]
+    """Of the server and of each service alike: whether a version is loaded."""
+
+    def __init__(self, manager: ModelManager) -> None:
+        self._manager = manager
+
+    async def Check(self, _request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+        return self._state()
+
+    async def Watch(self, _request: Any, _context: grpc.aio.ServicerContext) -> AsyncIterator[Any]:  # noqa: N802
+        told = None
+        while True:
+            state = self._state()
+            if state != told:
+                told = state
+                yield state
+            await asyncio.sleep(WATCH_INTERVAL)
+
+    def _state(self) -> Any:
+        states = health_pb2.HealthCheckResponse
+        return states(status=states.SERVING if self._manager.is_serving else states.NOT_SERVING)
+
+
+def _asked(spec: Any, name: str) -> int | None:
+    """The version that a ModelSpec names; None if it names none. Raises `ServingError` if it is not this model's."""
+    if not spec.name:
+        raise invalid("Missing ModelSpec")
+    if spec.version_label:
+        raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+    version: int | None = spec.version.value if spec.HasField("version") else None
+    if spec.name != name:
+        which = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
+        raise not_found(f"Servable not found for request: {which}")
+    return version
