@@ -17,15 +17,18 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
 
 from .errors import ServingError, invalid, not_found
 from .manager import Model, ModelManager
+from .results import classifications
 from .tensor_protos import to_arrays, to_protos
 
 log = logging.getLogger(__name__)
@@ -85,15 +88,29 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     @_in_words
     async def Predict(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
-        version = _asked(request.model_spec, self._manager.name)
-        with self._manager.use(version) as servable:
-            work = asyncio.get_running_loop().run_in_executor(self._threads, self._predicted, servable.model, request)
+        return await self._run(self._predicted, request)
+
+    @_in_words
+    async def Classify(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+        return await self._run(_classified, request)
+
+    @_in_words
+    async def Regress(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
+        return await self._run(_regressed, request)
+
+    async def _run(self, answered: Callable[[Model, Any], Any], request: Any) -> Any:
+        """The answer that `answered` makes in a thread, with what served it."""
+        spec = request.model_spec
+        with self._manager.use(_asked(spec, self._manager.name)) as servable:
+            work = asyncio.get_running_loop().run_in_executor(self._threads, answered, servable.model, request)
             try:
                 answer = await asyncio.shield(work)
             except asyncio.CancelledError:
                 await asyncio.wait([work])  # the model is in use until the thread ends
                 raise
-            answer.model_spec.version.value = servable.version.number
+        answer.model_spec.name = self._manager.name
+        answer.model_spec.signature_name = spec.signature_name or DEFAULT_SIGNATURE
+        answer.model_spec.version.value = servable.version.number
         return answer
 
     def _predicted(self, model: Model, request: Any) -> Any:
@@ -106,7 +123,6 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         answer = predict_pb2.PredictResponse()
         for output, proto in to_protos(outputs, request.output_filter).items():
             answer.outputs[output].CopyFrom(proto)
-        answer.model_spec.name, answer.model_spec.signature_name = self._manager.name, name
         return answer
 
     @_in_words
@@ -127,6 +143,34 @@ class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             answer.model_spec.name = self._manager.name
             answer.model_spec.version.value = servable.version.number
         return answer
+
+
+def _classified(model: Model, request: Any) -> Any:
+    outputs = model.predict(model.of_examples("classify", request.model_spec.signature_name, _examples(request)))
+    answer = classification_pb2.ClassificationResponse()
+    for classes in classifications(outputs.arrays):
+        one = answer.result.classifications.add()
+        for label, score in classes:
+            one.classes.add(label=label, score=score)
+    return answer
+
+
+def _regressed(model: Model, request: Any) -> Any:
+    outputs = model.predict(model.of_examples("regress", request.model_spec.signature_name, _examples(request)))
+    answer = regression_pb2.RegressionResponse()
+    for value in outputs.arrays["outputs"].ravel().tolist():
+        answer.result.regressions.add(value=value)
+    return answer
+
+
+def _examples(request: Any) -> list[bytes]:
+    """The request's `tf.Example`s, serialized, each after the context if there is one."""
+    kind = request.input.WhichOneof("kind")
+    given = getattr(request.input, kind) if kind else None
+    if given is None or not given.examples:
+        raise invalid("Input is empty.")
+    context = given.context.SerializeToString() if kind == "example_list_with_context" else b""
+    return [context + example.SerializeToString() for example in given.examples]
 
 
 class _ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignore[misc]

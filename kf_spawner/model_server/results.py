@@ -71,14 +71,18 @@ def _check_regression(array: np.ndarray, examples: int) -> None:
 
 
 def to_json(verb: str, arrays: Mapping[str, np.ndarray]) -> bytes:
-    """The answer's body, of outputs that `check_outputs` took. Without classes the labels are empty."""
+    """The answer's body, of outputs that `check_outputs` took."""
     if verb == "regress":
         return json.dumps({"results": plain("outputs", arrays["outputs"].ravel())}).encode()
+    return json.dumps({"results": classifications(arrays)}).encode()
+
+
+def classifications(arrays: Mapping[str, np.ndarray]) -> list[list[tuple[str, float]]]:
+    """For each example its labels and scores. Without classes the labels are empty, without scores all are 0."""
     shape = next(arrays[name] for name in ("classes", "scores") if name in arrays).shape
     labels = plain("classes", arrays.get("classes", np.full(shape, b"", dtype=object)))
     scores = plain("scores", arrays.get("scores", np.zeros(shape)))
-    pairs = [list(zip(*each, strict=True)) for each in zip(labels, scores, strict=True)]
-    return json.dumps({"results": pairs}).encode()
+    return [list(zip(*each, strict=True)) for each in zip(labels, scores, strict=True)]
 
 
 def _show(array: np.ndarray) -> str:

@@ -79,20 +79,22 @@ class SavedModel:
         """
         call = self._second.call if len(body) > LARGE else _call
         if verb != "predict":
-            return self._of_examples(verb, call(examples.read, body))
+            request = call(examples.read, body)
+            # As TF Serving does it: of two messages one after the other, the later one's features win.
+            context = self._serialized(request.context)
+            serialized = [context + self._serialized(example) for example in request.examples]
+            return self.of_examples(verb, request.signature_name, serialized)
         dtypes = {name: signature.dtypes for name, signature in self.signatures.items()}
         return Inputs(*call(tensors.read, body, dtypes))
 
-    def _of_examples(self, verb: str, request: examples.ExampleRequest) -> Inputs:
-        name = request.signature_name or tensors.DEFAULT_SIGNATURE
+    def of_examples(self, verb: str, signature_name: str, serialized: list[bytes]) -> Inputs:
+        """What these `tf.Example`s feed to a signature; to the default one if its name is empty."""
+        name = signature_name or tensors.DEFAULT_SIGNATURE
         if name not in self.signatures:
             known = ", ".join(sorted(self.signatures))
             raise invalid(f"No signature was found with the name: {name}; there are: {known}")
         signature = self.signatures[name]
         results.check_signature(verb, signature.dtypes, signature.fetches)
-        # As TF Serving does it: of two messages one after the other, the later one's features win.
-        context = self._serialized(request.context)
-        serialized = [context + self._serialized(example) for example in request.examples]
         return Inputs(name, verb, {results.INPUT: np.array(serialized, dtype=object)})
 
     def _serialized(self, features: examples.Features) -> bytes:

@@ -9,7 +9,13 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2, predict_pb2
+from tensorflow_serving.apis import (
+    classification_pb2,
+    get_model_metadata_pb2,
+    get_model_status_pb2,
+    predict_pb2,
+    regression_pb2,
+)
 from tensorflow_serving.apis.model_service_pb2_grpc import ModelServiceStub
 from tensorflow_serving.apis.prediction_service_pb2_grpc import PredictionServiceStub
 
@@ -55,6 +61,37 @@ def predict(made: Any) -> Any:
 def told(array: np.ndarray) -> Any:
     values = array.tolist()
     return json.loads(json.dumps(values, default=lambda each: each.decode("latin-1")))
+
+
+def examples(signature: str, *features: dict[str, Any], context: dict[str, Any] | None = None) -> Any:
+    made = (
+        classification_pb2.ClassificationRequest() if signature == "classify" else regression_pb2.RegressionRequest()
+    )
+    made.model_spec.name, made.model_spec.signature_name = "m", signature
+    if context is None:
+        made.input.example_list.examples.extend(map(example, features))
+    else:
+        made.input.example_list_with_context.context.CopyFrom(example(context))
+        made.input.example_list_with_context.examples.extend(map(example, features))
+    if signature == "classify":
+        classified = predictions.Classify(made, timeout=TIMEOUT).result.classifications
+        return [[[each.label, round(each.score, 6)] for each in one.classes] for one in classified]
+    answer = predictions.Regress(made, timeout=TIMEOUT)
+    return [answer.model_spec.version.value, [each.value for each in answer.result.regressions]]
+
+
+def example(features: dict[str, Any]) -> Any:
+    train = tf.train
+    kinds = {
+        float: ("float_list", train.FloatList),
+        int: ("int64_list", train.Int64List),
+        bytes: ("bytes_list", train.BytesList),
+    }
+    made = {}
+    for name, values in features.items():
+        field, of = kinds[type(values[0])]
+        made[name] = train.Feature(**{field: of(value=values)})
+    return train.Example(features=train.Features(feature=made))
 
 
 def filtered(made: Any, *names: str) -> Any:
@@ -112,6 +149,12 @@ CALLS = {
     "a wrong type": lambda: predict(request("two", x=proto([[1, 2]], tf.int32), k=K)),
     "a wrong shape": lambda: predict(request("inverse", x=proto([[1.0, 2.0]], tf.float32))),
     "no such output": lambda: predict(filtered(request("two", x=X, k=K), "thrice")),
+    "classify": lambda: examples("classify", {"words": [b"car", b"bike"]}, {"words": [b"bus", b"tram"]}),
+    "regress": lambda: examples("regress", {"x": [1.0]}, {"x": [2.0], "add": [1]}),
+    "regress with a context": lambda: examples("regress", {"add": [1]}, {"x": [2.0]}, context={"x": [4.0]}),
+    "no examples": lambda: examples("regress"),
+    "an example without its feature": lambda: examples("regress", {}),
+    "a signature that cannot classify": lambda: examples("two", {}),
     "metadata": lambda: metadata("signature_def"),
     "no metadata field": lambda: metadata(""),
     "another metadata field": lambda: metadata("weights"),
