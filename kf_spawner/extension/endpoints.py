@@ -94,7 +94,7 @@ class Endpoints:
 
         The view has `warnings` besides: what may keep the model from being loaded.
         """
-        options, warning = await self._valid(body)
+        options, warnings = await self._valid(body)
         deployment, service = build(options, namespace=self._cluster.namespace)
         client = await self._cluster.client()
         try:
@@ -116,11 +116,10 @@ class Endpoints:
         except Invalid as error:
             errors = IN_REQUEST.translate(PATHS.translate(field_errors(error)))
             raise wrong_input(WrongInput(errors), status=422) from error
-        # Which ops an image has that the user chose is the user's to know.
-        return {**self._view(stored, []), "warnings": [warning] if warning and not body.get("image") else []}
+        return {**self._view(stored, []), "warnings": warnings}
 
-    async def _valid(self, body: dict[str, Any]) -> tuple[dict[str, Any], str]:
-        """The options of `serving.build` for this body, and a warning about the model or nothing.
+    async def _valid(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The options of `serving.build` for this body, and warnings about the model.
 
         Raises RequestError with every problem of it.
         """
@@ -132,11 +131,14 @@ class Endpoints:
             FieldError(name, f"is not known; the options are {', '.join(OPTIONS)}")
             for name in sorted(set(body) - set(OPTIONS))
         ]
-        path_error, warning = None, ""
+        path_error = None
+        warnings: list[str] = []
         try:
             defaults = self._defaults
             folder = await asyncio.to_thread(model_folder, body.get("path"), home=defaults.home, claim=defaults.claim)
-            options, warning = {**options, "claim": folder.claim, "sub_path": folder.sub_path}, folder.warning
+            options = {**options, "claim": folder.claim, "sub_path": folder.sub_path}
+            # Which ops an image has that the user chose is the user's to know.
+            warnings = [text for text in (folder.skipped, "" if body.get("image") else folder.foreign_ops) if text]
             await self._check_claim(folder.claim)
         except RequestError as error:
             path_error = error
@@ -148,7 +150,7 @@ class Endpoints:
             errors.append(FieldError("path", path_error.message))
         if errors:
             raise wrong_input(WrongInput(IN_REQUEST.in_order(errors)))
-        return options, warning
+        return options, warnings
 
     async def change(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
         """Changes the number of `replicas`. The view is that of the moment after."""

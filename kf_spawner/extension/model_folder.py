@@ -23,12 +23,14 @@ _ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 class ModelFolder:
     """A folder with a SavedModel or with numbered versions of one: `sub_path` is relative to the root of `claim`.
 
-    `warning` says what may keep a model server from loading it; mostly empty.
+    Both sentences are mostly empty: `skipped` says why a version is served that is not the newest, `foreign_ops` what
+    the image of the model server must have.
     """
 
     claim: str
     sub_path: str
-    warning: str = ""
+    skipped: str = ""
+    foreign_ops: str = ""
 
 
 def model_folder(path: object, *, home: str | None, claim: str | None) -> ModelFolder:
@@ -75,15 +77,14 @@ def _on_volume(path: str, home: str, claim: str) -> ModelFolder:
     models = _models(folder, root)
     if not models:
         raise _path_error(422, "NoSavedModel", f"{path} {other_model.of_folder(folder)}")
-    problems = {}
+    newest = ""
     for model in models:
-        problem, warning = _judged(model)
+        problem, foreign_ops = _judged(model)
         if not problem:
-            return ModelFolder(claim=claim, sub_path=str(folder.relative_to(root)), warning=warning)
-        problems[model] = problem
-    newest = models[0]
-    which = "it" if newest == folder else f"version {newest.name}"
-    raise _path_error(422, "NotServable", f"{path} cannot be served: {which} {problems[newest]}")
+            skipped = f"{newest}. So version {model.name} is served" if newest else ""
+            return ModelFolder(claim, str(folder.relative_to(root)), skipped, foreign_ops)
+        newest = newest or f"{'it' if model == folder else f'version {model.name}'} {problem}"
+    raise _path_error(422, "NotServable", f"{path} cannot be served: {newest}")
 
 
 def _under_home(path: str, home: str) -> str:
@@ -104,7 +105,7 @@ def _models(folder: Path, root: Path) -> list[Path]:
 
 
 def _judged(model: Path) -> tuple[str, str]:
-    """Why it cannot be served, else what to beware of. Both are empty for what is not judged here."""
+    """Why it cannot be served, and the ops of it that TensorFlow does not have. Empty for what is not judged here."""
     try:
         graphs = saved_model_file.read(model / "saved_model.pb")
     except FileNotFoundError:  # saved_model.pbtxt

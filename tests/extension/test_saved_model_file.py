@@ -29,7 +29,8 @@ def read(tmp_path, content):
 def check(home):
     """What is said of the model in `home/m`: the refusal, else the warning."""
     try:
-        return model_folder("~/m", home=str(home), claim="home").warning
+        found = model_folder("~/m", home=str(home), claim="home")
+        return found.skipped or found.foreign_ops
     except RequestError as error:
         return error.message
 
@@ -82,10 +83,12 @@ def test_a_model_that_cannot_be_served_is_refused_and_foreign_ops_are_named(tmp_
     assert words in said if words else said == ""
 
 
-def test_an_older_version_that_can_be_served_is_enough(tmp_path):
+def test_an_older_version_that_can_be_served_is_enough_and_told(tmp_path):
     write(tmp_path / "m" / "10", saved_model(signatures=[]))
     write(tmp_path / "m" / "9", saved_model())
-    assert check(tmp_path) == ""
+    said = check(tmp_path)
+    assert said.startswith("version 10 has no signature to call")
+    assert said.endswith(". So version 9 is served")
 
 
 def test_what_is_not_read_is_left_to_the_model_server(tmp_path, monkeypatch):
