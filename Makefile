@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help run test test-faults cluster cluster-down test-cluster check format lock chart docs reference browser-types dist
 .PHONY: images clean
 .PHONY: check-format check-lint check-types check-layers check-shell check-javascript
-.PHONY: bench bench-large-job bench-operator bench-proxy bench-spawn run-venv test-venv
+.PHONY: bench bench-door bench-large-job bench-operator bench-proxy bench-spawn run-venv test-venv
 
 help: ## this list
 	@awk -F ': .*## ' '/^[a-z-]+:.* ## / { name = $$1; sub(/^[^#]*## /, ""); printf "make %-14s %s\n", name, $$0 }' Makefile
@@ -122,6 +122,9 @@ bench-operator: test-venv ## measure the operator beside the Go operator and the
 
 bench-proxy: test-venv ## measure the hub's proxy beside configurable-http-proxy [ARGS='--rounds 10']
 	@exec $(BIN)/python -m benchmarks.proxy $(ARGS)
+
+bench-door: test-venv ## measure what the door adds to a prediction, and what it costs the hub [ARGS='--rounds 5']
+	@exec $(BIN)/python -m benchmarks.door $(ARGS)
 
 bench-large-job: test-venv ## measure one user's large job beside another's small ones [ARGS='--replicas 1500']
 	@exec $(BIN)/python -m benchmarks.large_job $(ARGS)

@@ -35,10 +35,10 @@ class Load(NamedTuple):
     slow: float
 
 
-def requests(port: int, *, connections: int, seconds: float) -> Load:
-    """Small requests: each connection sends its next one when it has its answer."""
+def requests(port: int, *, connections: int, seconds: float, target: str = "/user/x/small", more: str = "") -> Load:
+    """Small requests: each connection sends its next one when it has its answer. `more`: header lines."""
     sockets = [_connected(port) for _ in range(connections)]
-    return _round_trips(sockets, _request("/user/x/small"), [_Answer() for _ in sockets], seconds)
+    return _round_trips(sockets, _request(target, more=more), [_Answer() for _ in sockets], seconds)
 
 
 def messages(port: int, *, connections: int, seconds: float, size: int) -> Load:

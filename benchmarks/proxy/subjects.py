@@ -33,9 +33,8 @@ class Subject:
     port: int
 
     def cpu(self) -> float:
-        """Seconds of CPU used so far (proc(5), stat: utime and stime of all threads)."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Seconds of CPU used so far."""
+        return cpu(self.pid)
 
     def memory(self) -> float:
         """Proportional set size in MB."""
@@ -48,6 +47,12 @@ class Subject:
         forget_peak(self.pid)
         yield
         into.append(max(0.0, proc_value(self.pid, "status", "VmHWM") - before))
+
+
+def cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used so far (proc(5), stat: utime and stime of all threads)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def install_peer() -> str:
