@@ -1,4 +1,4 @@
-"""The model server's command line."""
+"""The model server's command line: flags of `tensorflow_model_server`, with `-` or `_` in names, and our own."""
 
 import argparse
 import os
@@ -6,6 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 LEAST_THREADS = 4
+
+_BATCHING = "requests are not batched: leave it out"
+_NOT_HONOURED = {
+    "--model-config-file": "one model is served: give --model-name and --model-base-path",
+    "--enable-batching": _BATCHING,
+    "--batching-parameters-file": _BATCHING,
+    "--monitoring-config-file": "figures are always at /monitoring/prometheus/metrics: leave it out",
+    "--ssl-config-file": "TLS ends at the door: leave it out",
+    "--rest-api-timeout-in-ms": "give --request-timeout, in seconds",
+}
+"""Flags of `tensorflow_model_server` that change what it does, and what to do here."""
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -37,6 +48,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     add(
         "--poll-interval",
+        "--file-system-poll-wait-seconds",
         default=1,
         type=_whole(1, 3600),
         help="Seconds between looks for new versions. Default: %(default)s.",
@@ -80,6 +92,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--threads",
+        "--rest-api-num-threads",
         default=threads,
         type=_whole(1, 256),
         help=f"Predictions that run at the same time. Default: the machine's CPUs, at least {LEAST_THREADS}.",
@@ -89,10 +102,19 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
     """The options; ends the process with a message and code 2 if they are wrong."""
     parser = arguments()
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args([_with_dashes(argument) for argument in argv])
+    for argument in unknown:
+        name, _, value = argument.partition("=")
+        if (name, value) != ("--enable-batching", "false"):
+            parser.error(f"{name} is not honoured: {_NOT_HONOURED.get(name, 'leave it out; --help lists what is')}")
     if not options.model_name or set("/:?#%") & set(options.model_name):
         parser.error(f"argument --model-name: {options.model_name!r} cannot stand in a path")
     return options
+
+
+def _with_dashes(argument: str) -> str:
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value if name.startswith("--") else argument
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from . import metrics
 from .bodies import Bodies, too_large
 from .content_encoding import PLAIN, Body, known, measured
 from .errors import ServingError, invalid, not_found
@@ -24,9 +25,12 @@ from .second_process import LARGE
 
 log = logging.getLogger(__name__)
 
-_MODEL = r"/v1/models/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,19}))?"
+_MODEL = r"/(?:v1/models|model)/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,19}))?"
+"""`/model/` is that of Kubeflow's first HTTP proxy in front of TF Serving."""
 _STATUS = re.compile(_MODEL)
 _METADATA = re.compile(rf"{_MODEL}/metadata")
+_ALIVE = ("/", "/healthz", "/v2/health/live")
+_READY = "/v2/health/ready"
 _PREDICT = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)")
 
 
@@ -47,6 +51,7 @@ class RestApi:
         # Large bodies are read, and large answers written, one after the other: while they wait for the second
         # process, they must not take the threads that run predictions.
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="large")
+        self._metrics = metrics.Metrics(manager.name, lambda: self._in_flight)
         self._in_flight = 0
         """Requests whose bodies are complete, and that are not answered."""
 
@@ -103,9 +108,21 @@ class RestApi:
                 raise not_found(f"Servable not found for request: Latest({matched['name']})")
             version = int(matched["version"]) if matched["version"] else None
             return await handler(request, matched.groupdict().get("verb"), version)
+        if request.method in ("GET", "HEAD") and (answer := self._monitoring(request.path)):
+            return answer
         if request.path.startswith("/v1/"):
             raise invalid(f"Malformed request: {request.method} {request.path}")
         raise not_found(f"There is nothing at {request.path}: the model is at /v1/models/{self._manager.name}")
+
+    def _monitoring(self, path: str) -> web.Response | None:
+        if path in _ALIVE:
+            return _json({"status": "alive"})
+        if path == _READY:
+            is_ready = self._manager.is_serving
+            return _json({"ready": is_ready}, 200 if is_ready else 503)
+        if path == metrics.PATH:
+            return web.Response(body=self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
+        return None
 
     async def _status(self, _: web.Request, __: str | None, version: int | None) -> web.Response:
         statuses = [
@@ -132,7 +149,7 @@ class RestApi:
         assert verb is not None
         encoding = known(request.headers.get("Content-Encoding"))
         async with self._bodies.read(request) as sent:
-            with self._place():
+            with self._metrics.request(verb), self._place():
                 body = await self._measured(sent, encoding)
                 answer = await self._run(verb, body, version, lambda: request.transport is not None)
         return web.Response(body=answer, content_type="application/json")

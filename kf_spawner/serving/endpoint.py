@@ -102,14 +102,14 @@ def _container(options: Options) -> dict[str, Any]:
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},
         },
-        **_probes(options.name),
+        **_probes(),
     }
 
 
-def _probes(name: str) -> dict[str, Any]:
-    """The server listens before its model is loaded; the metadata answers 200 once a version is AVAILABLE."""
+def _probes() -> dict[str, Any]:
+    """The server listens before its model is loaded; it is ready once a version is AVAILABLE."""
     alive = {"tcpSocket": {"port": REST_PORT}}
-    ready = {"httpGet": {"path": f"/v1/models/{name}/metadata", "port": REST_PORT}}
+    ready = {"httpGet": {"path": "/v2/health/ready", "port": REST_PORT}}
     return {
         "startupProbe": {**alive, "periodSeconds": 1, "timeoutSeconds": 2, "failureThreshold": 120},
         "readinessProbe": {**ready, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 3},

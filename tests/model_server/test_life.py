@@ -32,11 +32,18 @@ async def bias(server: Server) -> float:
     return answer["predictions"][0]
 
 
+async def readiness(server: Server) -> int:
+    url = server.url.partition("/v1/")[0] + "/v2/health/ready"
+    async with aiohttp.ClientSession() as http, http.get(url) as answer:
+        return answer.status
+
+
 async def test_it_listens_and_says_so_before_the_model_is_loaded(serve: Serve, models: Path, folder: Path) -> None:
     base = folder / "comes-later"
     async with serve(base) as server:
         assert await server.versions() == {}
         assert (await server.get("/metadata"))[0] == 404, "ready too early"
+        assert await readiness(server) == 503
         assert (await server.predict({"instances": [0]}))[0] == 404
         base.symlink_to(models / "half")
         async with asyncio.timeout(120):
@@ -44,6 +51,7 @@ async def test_it_listens_and_says_so_before_the_model_is_loaded(serve: Serve, m
                 await asyncio.sleep(0.02)
         assert (await server.versions())["3"][0] == "AVAILABLE", "ready too early"
         assert (await server.get("/metadata"))[0] == 200
+        assert await readiness(server) == 200
         assert list(await server.versions()) == ["3"], "the latest version only"
 
 
@@ -210,7 +218,10 @@ def test_a_port_that_is_taken(python: Path, tmp_path: Path) -> None:
         (["--model-name", "a/b", "--model-base-path", "/x"], "cannot stand in a path"),
         (["--model-name", "m", "--model-base-path", "/x", "--rest-api-port", "99999"], "out of range"),
         (["--model-name", "m", "--model-base-path", "/x", "--max-body-mib", "x"], "whole number"),
-        (["--model-name", "m", "--model-base-path", "/x", "--nope"], "--nope"),
+        (["--model_name=m", "--model_base_path=/x", "--rest_api_port=99999"], "out of range"),
+        (["--model-name", "m", "--model-base-path", "/x", "--nope"], "--nope is not honoured: leave it out"),
+        (["--model_name=m", "--model_base_path=/x", "--model_config_file=/y"], "give --model-name"),
+        (["--model_name=m", "--model_base_path=/x", "--enable_batching"], "--enable-batching is not honoured"),
     ],
 )
 def test_wrong_options_are_told_without_tensorflow(

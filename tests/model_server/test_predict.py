@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.model_server.conftest import Serve, Server
 from tests.model_server.fuzzed_bodies import fuzzed, send
@@ -31,7 +32,7 @@ async def kinds(serve: Serve, models: Path) -> AsyncIterator[Server]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def hasty(serve: Serve, models: Path) -> AsyncIterator[Server]:
     """A server that waits for nothing longer than 3 s: too short for a test that is not about it."""
-    async with serve(models / "kinds", "--request-timeout", "3") as server:
+    async with serve(models / "kinds", "--request_timeout=3", "--enable_batching=false") as server:
         await server.available(1)
         yield server
 
@@ -227,6 +228,44 @@ async def test_paths_and_methods(kinds: Server) -> None:
     assert (await kinds.predict({}, ""))[0] == 405
     assert (await kinds.get(":explain"))[0] == 400
     assert (await kinds.get("/versions/x"))[0] == 400
+
+
+async def test_paths_of_health_and_of_the_older_proxy(kinds: Server) -> None:
+    async with aiohttp.ClientSession() as http:
+
+        async def get(path: str, method: str = "GET", **sent: Any) -> tuple[int, Any]:
+            async with http.request(method, kinds.url.partition("/v1/")[0] + path, **sent) as answer:
+                return answer.status, await answer.json()
+
+        for path in ("/", "/healthz", "/v2/health/live"):
+            assert await get(path) == (200, {"status": "alive"})
+        assert await get("/v2/health/ready") == (200, {"ready": True})
+        body = {"signature_name": "upper", "instances": ["a"]}
+        assert await get("/model/m:predict", "POST", json=body) == (200, {"predictions": ["A"]})
+        assert (await get("/model/other:predict", "POST", json=body))[0] == 404
+        assert (await get("/v2/models/m"))[0] == 404
+
+
+async def test_figures_by_tf_servings_names(kinds: Server) -> None:
+    async def figures() -> dict[str, float]:
+        url = kinds.url.partition("/v1/")[0] + "/monitoring/prometheus/metrics"
+        async with aiohttp.ClientSession() as http, http.get(url) as answer:
+            families = list(text_string_to_metric_families(await answer.text()))
+        samples = [sample for family in families for sample in family.samples]
+        return {f"{each.name} {sorted(each.labels.items())}": each.value for each in samples}
+
+    counted = ":tensorflow:serving:request_count [('model_name', 'm'), ('status', '%s')]"
+    took = ":tensorflow:serving:request_latency_%s [('API', 'predict'), ('entrypoint', 'REST'), ('model_name', 'm')]"
+    await ok(kinds, "upper", instances=["a"])
+    await refused(kinds, {})
+    before = await figures()
+    await ok(kinds, "upper", instances=["a"])
+    await refused(kinds, {})
+    after = await figures()
+    for name in (counted % "OK", counted % "INVALID_ARGUMENT", took % "count"):
+        assert after[name] == before[name] + 1
+    assert after[took % "sum"] > before[took % "sum"]
+    assert after["kf_model_server_requests []"] == 0
 
 
 async def test_a_body_over_the_limit_is_413(kinds: Server) -> None:

@@ -1,0 +1,75 @@
+"""The model server's figures for Prometheus: TF Serving's by their names and labels, and its own."""
+
+import contextlib
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import UnknownMetricFamily
+from prometheus_client.registry import Collector
+
+from .errors import ServingError
+
+PATH = "/monitoring/prometheus/metrics"
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+_MICROSECONDS = tuple(round(10 * 1.8**step) for step in range(33))
+"""TF Serving's buckets."""
+
+
+class Metrics(Collector):
+    """All figures of one server, in a registry of their own."""
+
+    def __init__(self, model: str, in_flight: Callable[[], int]) -> None:
+        """`in_flight`: how many requests wait or run."""
+        disable_created_metrics()  # type: ignore[no-untyped-call] # TF Serving has none
+        self._model = model
+        self._counts: Counter[str] = Counter()
+        self._registry = CollectorRegistry()
+        self._latency = Histogram(
+            ":tensorflow:serving:request_latency",
+            "Microseconds from a complete body to its answer, of requests that were answered 200",
+            ["model_name", "API", "entrypoint"],
+            buckets=_MICROSECONDS,
+            registry=self._registry,
+        )
+        gauge = Gauge("kf_model_server_requests", "Requests that wait or run", registry=self._registry)
+        gauge.set_function(in_flight)
+        ProcessCollector(registry=self._registry)
+        self._registry.register(self)
+
+    @contextlib.contextmanager
+    def request(self, api: str) -> Iterator[None]:
+        """Counts one request, and measures it if it succeeds. `api`: such as `predict`."""
+        began, code = time.monotonic(), "INTERNAL"
+        try:
+            yield
+            code = "OK"
+            microseconds = (time.monotonic() - began) * 1e6
+            self._latency.labels(self._model, api, "REST").observe(microseconds)
+        except ServingError as error:
+            code = error.code
+            raise
+        finally:
+            self._counts[code] += 1
+
+    def collect(self) -> Iterator[UnknownMetricFamily]:
+        """The count, which Prometheus' own counters would write with `_total` after its name."""
+        family = UnknownMetricFamily(
+            ":tensorflow:serving:request_count", "Requests with a complete body", labels=["model_name", "status"]
+        )
+        for code, count in sorted(self._counts.items()):
+            family.add_metric([self._model, code], count)
+        yield family
+
+    def text(self) -> bytes:
+        """All figures in Prometheus' format."""
+        return generate_latest(self._registry)
