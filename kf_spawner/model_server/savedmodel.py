@@ -18,6 +18,8 @@ from .errors import ServingError, invalid
 from .import_tensorflow import tensorflow
 from .second_process import LARGE, MANY, SecondProcess
 from .signature import callable_signature
+from .warm_up import warm_up
+from .writes import Writes
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class SavedModel:
         self._tf, self._second = tf, second
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            self.definitions = self._load(path)
+            graph = self._load(path)
+            self.definitions = dict(graph.signature_def)
             # A definition without a method name is internal to TensorFlow, such as the initialiser.
             own = {name: definition for name, definition in self.definitions.items() if definition.method_name}
             self.signatures = {
@@ -70,6 +73,7 @@ class SavedModel:
                 "it has no signature to call: save it with tf.saved_model.save(model, path, signatures=...) "
                 "or, for Keras, with model.export(path)"
             )
+        warm_up(path, self.signatures, self._session.graph, Writes(graph.graph_def), tf)
         spare_from_search()
 
     def read(self, verb: str, body: bytes) -> Inputs:
@@ -147,10 +151,11 @@ class SavedModel:
         del self._session  # its graph is made of cycles
         spare_from_search()
 
-    def _load(self, path: Path) -> dict[str, Any]:
+    def _load(self, path: Path) -> Any:
+        """Loads it into the session; returns its MetaGraphDef."""
         load = self._tf.compat.v1.saved_model.loader.load
         with self._session.graph.as_default():
-            return dict(load(self._session, [self._tf.saved_model.SERVING], str(path)).signature_def)
+            return load(self._session, [self._tf.saved_model.SERVING], str(path))
 
 
 def _call(work: Callable[..., Any], *args: Any) -> Any:

@@ -21,7 +21,15 @@ class Half(tf.Module):
 
 
 class Kinds(tf.Module):
-    """Signatures of many shapes and types."""
+    """Signatures of many shapes and types. `count` counts its own calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = tf.Variable(0)
+
+    @tf.function(input_signature=[])
+    def count(self):
+        return {"calls": self.calls.assign_add(1)}
 
     @tf.function(input_signature=[tf.TensorSpec([None, 2], FLOAT, name="x"), tf.TensorSpec([None], INT, name="k")])
     def two(self, x, k):
@@ -101,7 +109,7 @@ class Kinds(tf.Module):
 
 
 class Lookup(tf.Module):
-    """A table that has to be initialised from an asset file."""
+    """A table that has to be initialised from an asset file. `count` counts what it was given."""
 
     def __init__(self, vocabulary: str) -> None:
         super().__init__()
@@ -109,10 +117,37 @@ class Lookup(tf.Module):
             vocabulary, TEXT, tf.lookup.TextFileIndex.WHOLE_LINE, INT, tf.lookup.TextFileIndex.LINE_NUMBER
         )
         self.table = tf.lookup.StaticHashTable(source, -1)
+        self.seen = tf.Variable(0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="inputs")])
+    def count(self, inputs):
+        seen = self.seen.assign_add(tf.size(inputs) + tf.reduce_sum(tf.strings.length(inputs)))
+        return {"outputs": tf.fill([tf.size(inputs)], tf.cast(seen, FLOAT))}
 
     @tf.function(input_signature=[tf.TensorSpec([None], TEXT, name="word")])
     def find(self, word):
         return {"index": self.table.lookup(word)}
+
+
+def record(model: Path) -> None:
+    """Requests to warm the model up: one of each kind, and one for a signature that is not there."""
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
+
+    predict, classify, regress, wrong = (PredictionLog() for _ in range(4))
+    asked = predict.predict_log.request
+    asked.model_spec.signature_name = "count"
+    asked.inputs["inputs"].CopyFrom(tf.make_tensor_proto([b"", b""]))
+    classify.classify_log.request.model_spec.signature_name = "count"
+    classify.classify_log.request.input.example_list.examples.add()
+    regress.regress_log.request.model_spec.signature_name = "count"
+    with_context = regress.regress_log.request.input.example_list_with_context
+    with_context.context.features.feature["a"].int64_list.value.append(1)
+    with_context.examples.add()
+    wrong.predict_log.request.model_spec.signature_name = "nope"
+    (model / "assets.extra").mkdir()
+    with tf.io.TFRecordWriter(str(model / "assets.extra" / "tf_serving_warmup_requests")) as file:
+        for log in (predict, wrong, classify, regress):
+            file.write(log.SerializeToString())
 
 
 def main(base: Path) -> None:
@@ -121,6 +156,7 @@ def main(base: Path) -> None:
         tf.saved_model.save(model, str(base / "half" / str(version)), signatures=model.half)
     kinds = Kinds()
     names = (
+        "count",
         "two",
         "binary",
         "upper",
@@ -145,7 +181,9 @@ def main(base: Path) -> None:
     words = base / "words.txt"
     words.write_text("zero\none\ntwo\n")
     lookup = Lookup(str(words))
-    tf.saved_model.save(lookup, str(base / "lookup" / "1"), signatures=lookup.find)
+    signatures = {"serving_default": lookup.find, "count": lookup.count}
+    tf.saved_model.save(lookup, str(base / "lookup" / "1"), signatures=signatures)
+    record(base / "lookup" / "1")
     words.unlink()  # the model carries its own copy
     dense = tf.keras.Sequential([tf.keras.Input((4,), name="pixels"), tf.keras.layers.Dense(3, activation="softmax")])
     dense.export(str(base / "keras" / "1"), verbose=False)

@@ -339,7 +339,11 @@ async def test_many_at_once(kinds: Server) -> None:
     assert answers == [n + 1.0 for n in range(60)]
 
 
-async def test_a_keras_model_and_one_with_a_table(serve: Serve, models: Path) -> None:
+async def test_a_warm_up_does_not_change_a_model(kinds: Server) -> None:
+    assert await ok(kinds, "count", inputs={}) == 1
+
+
+async def test_a_keras_model_and_one_with_a_table_and_warm_up_requests(serve: Serve, models: Path) -> None:
     async with serve(models / "keras") as keras, serve(models / "lookup") as lookup:
         await keras.available(1)
         status, answer = await keras.predict({"instances": [[1, 2, 3, 4], [0, 0, 0, 0]]})
@@ -347,3 +351,10 @@ async def test_a_keras_model_and_one_with_a_table(serve: Serve, models: Path) ->
         assert [math.isclose(sum(row), 1, rel_tol=1e-5) for row in answer["predictions"]] == [True, True]
         await lookup.available(1)
         assert await lookup.predict({"instances": ["two", "none"]}) == (200, {"predictions": [2, -1]})
+        # Warmed up by two empty texts, by an empty example, and by one with a context of 14 bytes.
+        seen = 2 + 1 + (1 + 14)
+        assert await lookup.predict({"signature_name": "count", "instances": [""]}) == (
+            200,
+            {"predictions": [seen + 1]},
+        )
+        assert "there is no signature nope" in lookup.log.read_text()
