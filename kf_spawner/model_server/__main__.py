@@ -28,10 +28,10 @@ STOP_TIMEOUT = 20.0
 """Seconds that running requests get after SIGTERM."""
 
 
-def _load(path: Path, second: SecondProcess, timeout: float) -> Model:
+def _load(path: Path, second: SecondProcess, options: argparse.Namespace) -> Model:
     from .savedmodel import SavedModel  # imports TensorFlow, which takes seconds: not for --help
 
-    return SavedModel(path, second, timeout=timeout)
+    return SavedModel(path, second, timeout=options.request_timeout, tags=options.saved_model_tags)
 
 
 async def serve(options: argparse.Namespace) -> int:
@@ -43,7 +43,7 @@ async def serve(options: argparse.Namespace) -> int:
     manager = ModelManager(
         name=options.model_name,
         base=options.model_base_path,
-        loader=lambda path: _load(path, second, options.request_timeout),
+        loader=lambda path: _load(path, second, options),
         poll_interval=options.poll_interval,
         wait_for_model=options.wait_for_model,
     )

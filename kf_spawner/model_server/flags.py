@@ -30,6 +30,11 @@ def arguments() -> argparse.ArgumentParser:
     add("--model-name", required=True, help="Name in the API's paths: /v1/models/NAME. Required.")
     add("--model-base-path", required=True, type=Path, help="Folder of versions, or of one SavedModel. Required.")
     add(
+        "--saved-model-tags",
+        type=_tags,
+        help="Tags of the graph to serve, with commas between. Default: serve, or else the first with serve in it.",
+    )
+    add(
         "--rest-api-host",
         default="127.0.0.1",
         help="Address of both APIs. They do not ask who calls: keep them behind the door. Default: %(default)s.",
@@ -115,6 +120,10 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
 def _with_dashes(argument: str) -> str:
     name, equals, value = argument.partition("=")
     return name.replace("_", "-") + equals + value if name.startswith("--") else argument
+
+
+def _tags(text: str) -> list[str]:
+    return [tag.strip() for tag in text.split(",") if tag.strip()]
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:

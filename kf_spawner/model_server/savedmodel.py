@@ -18,6 +18,7 @@ from .errors import ServingError, invalid
 from .import_tensorflow import tensorflow
 from .second_process import LARGE, MANY, SecondProcess
 from .signature import callable_signature
+from .tags import choose
 from .warm_up import warm_up
 from .writes import Writes
 
@@ -48,16 +49,17 @@ class Outputs:
 class SavedModel:
     """Loads on construction, which takes seconds: call it in a thread. Raises `ServingError`.
 
-    `second` reads large bodies and writes large answers; `timeout`: seconds that a prediction may run.
+    `second` reads large bodies and writes large answers; `timeout`: seconds that a prediction may run; `tags`: see
+    `tags.choose`.
     """
 
-    def __init__(self, path: Path, second: SecondProcess, *, timeout: float) -> None:
+    def __init__(self, path: Path, second: SecondProcess, *, timeout: float, tags: list[str] | None = None) -> None:
         tf = tensorflow()
         tf.get_logger().setLevel("ERROR")  # the loader's deprecation warning does not help a reader of the log
         self._tf, self._second = tf, second
         self._session = tf.compat.v1.Session(graph=tf.Graph())
         try:
-            graph = self._load(path)
+            graph = self._load(path, tags)
             self.definitions = dict(graph.signature_def)
             # A definition without a method name is internal to TensorFlow, such as the initialiser.
             own = {name: definition for name, definition in self.definitions.items() if definition.method_name}
@@ -151,11 +153,11 @@ class SavedModel:
         del self._session  # its graph is made of cycles
         spare_from_search()
 
-    def _load(self, path: Path) -> Any:
+    def _load(self, path: Path, tags: list[str] | None) -> Any:
         """Loads it into the session; returns its MetaGraphDef."""
         load = self._tf.compat.v1.saved_model.loader.load
         with self._session.graph.as_default():
-            return load(self._session, [self._tf.saved_model.SERVING], str(path))
+            return load(self._session, choose(path, tags, self._tf), str(path))
 
 
 def _call(work: Callable[..., Any], *args: Any) -> Any:
@@ -182,6 +184,8 @@ def _as_serving_error(error: Exception, tf: Any, what: str) -> ServingError:
     if isinstance(error, tf.errors.OpError):
         codes = {getattr(tf.errors, name): name for name in dir(tf.errors) if name.isupper()}
         code, message = codes.get(error.error_code, "UNKNOWN"), error.message
+    elif isinstance(error, ServingError):
+        code, message = error.code, error.message
     elif isinstance(error, ValueError | TypeError | OSError):
         code, message = "INVALID_ARGUMENT", str(error)
     else:

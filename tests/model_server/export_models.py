@@ -129,6 +129,16 @@ class Lookup(tf.Module):
         return {"index": self.table.lookup(word)}
 
 
+def tag(model: Path, name: str) -> None:
+    """Adds a tag to the model's graph."""
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    file = model / "saved_model.pb"
+    saved = SavedModel.FromString(file.read_bytes())
+    saved.meta_graphs[0].meta_info_def.tags.append(name)
+    file.write_bytes(saved.SerializeToString())
+
+
 def record(model: Path) -> None:
     """Requests to warm the model up: one of each kind, and one for a signature that is not there."""
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
@@ -187,6 +197,7 @@ def main(base: Path) -> None:
     words.unlink()  # the model carries its own copy
     dense = tf.keras.Sequential([tf.keras.Input((4,), name="pixels"), tf.keras.layers.Dense(3, activation="softmax")])
     dense.export(str(base / "keras" / "1"), verbose=False)
+    tag(base / "keras" / "1", "gpu")
 
 
 main(Path(sys.argv[1]))
