@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("kf_spawner.model_server")
 
-STOP_TIMEOUT = 20.0
-"""Seconds that running requests get after SIGTERM."""
-
 
 def _load(path: Path, second: SecondProcess, options: argparse.Namespace) -> Model:
     from .savedmodel import SavedModel  # imports TensorFlow, which takes seconds: not for --help
@@ -34,11 +31,22 @@ def _load(path: Path, second: SecondProcess, options: argparse.Namespace) -> Mod
     return SavedModel(path, second, timeout=options.request_timeout, tags=options.saved_model_tags)
 
 
+class Stop:
+    """What signals ask for: to stop, and then not to wait any longer for requests that come."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.asked_again = asyncio.Event()
+
+    def ask(self) -> None:
+        (self.asked_again if self.asked.is_set() else self.asked).set()
+
+
 async def serve(options: argparse.Namespace) -> int:
     """Listens, then loads; returns the exit code: 0 when told to stop, 1 when there is nothing to serve."""
-    stopped = asyncio.Event()
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.ask)
     second = SecondProcess()
     manager = ModelManager(
         name=options.model_name,
@@ -55,7 +63,7 @@ async def serve(options: argparse.Namespace) -> int:
         threads=options.threads,
         queue=options.queue,
     )
-    runner = api.runner(shutdown_timeout=STOP_TIMEOUT)
+    runner = api.runner(shutdown_timeout=options.answer_grace)
     await runner.setup()
     try:
         await web.TCPSite(runner, options.rest_api_host, options.rest_api_port).start()
@@ -66,8 +74,9 @@ async def serve(options: argparse.Namespace) -> int:
     host, port = runner.addresses[0][:2]
     log.info("listening on http://%s:%d/v1/models/%s", host, port, manager.name)
     grpc_apis: list[GrpcApi] = []
-    code = await _until_stopped(_load_and_serve(manager, api, options, grpc_apis), stopped)
-    await asyncio.gather(runner.cleanup(), *(each.stop(STOP_TIMEOUT) for each in grpc_apis))
+    serving = _load_and_serve(manager, api, options, grpc_apis)
+    code = await _until_stopped(serving, manager, stop, options.accept_grace)
+    await asyncio.gather(runner.cleanup(), *(each.stop(options.answer_grace) for each in grpc_apis))
     await manager.close()
     api.close()
     second.close()
@@ -97,13 +106,17 @@ def _grpc_api() -> type["GrpcApi"]:
     return GrpcApi
 
 
-async def _until_stopped(serving: Coroutine[Any, Any, None], stopped: asyncio.Event) -> int:
+async def _until_stopped(
+    serving: Coroutine[Any, Any, None], manager: ModelManager, stop: Stop, accept_grace: float
+) -> int:
+    """`accept_grace`: seconds in which requests are still served after the first signal, before a second one."""
     watching = asyncio.create_task(serving)
-    stopping = asyncio.create_task(stopped.wait())
-    await asyncio.wait([watching, stopping], return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
+    await _first(watching, stop.asked.wait())
     if not watching.done():
         log.info("stopping")
+        manager.is_ending = True
+        await _first(watching, stop.asked_again.wait(), timeout=accept_grace)
+    if not watching.done():
         watching.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await watching
@@ -115,6 +128,13 @@ async def _until_stopped(serving: Coroutine[Any, Any, None], stopped: asyncio.Ev
     except OSError as error:
         log.error("cannot serve gRPC: %s", error)
     return 1
+
+
+async def _first(task: asyncio.Task[None], event: Coroutine[Any, Any, Any], timeout: float | None = None) -> None:
+    """Returns when one of the two has ended, or after `timeout` seconds. The event is then not waited for."""
+    waiting = asyncio.create_task(event)
+    await asyncio.wait([task, waiting], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
 
 
 def main() -> None:

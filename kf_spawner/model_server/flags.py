@@ -65,6 +65,7 @@ def arguments() -> argparse.ArgumentParser:
         help="Seconds to wait for a first version in an empty folder. Default: %(default)s.",
     )
     _add_limits(parser)
+    _add_graces(parser)
     return parser
 
 
@@ -101,6 +102,22 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
         default=threads,
         type=_whole(1, 256),
         help=f"Predictions that run at the same time. Default: the machine's CPUs, at least {LEAST_THREADS}.",
+    )
+
+
+def _add_graces(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--accept-grace",
+        default=0,
+        type=_whole(0, 3600),
+        help="Seconds after SIGTERM in which requests are still accepted while /v2/health/ready answers 503. "
+        "Endpoints set 3, so that the door learns that the pod ends. Default: %(default)s.",
+    )
+    parser.add_argument(
+        "--answer-grace",
+        default=20,
+        type=_whole(0, 3600),
+        help="Seconds after --accept-grace in which running requests may end. Default: %(default)s.",
     )
 
 

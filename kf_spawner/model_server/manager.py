@@ -80,6 +80,8 @@ class ModelManager:
         self._loader = loader
         self._poll_interval = poll_interval
         self._wait_for_model = wait_for_model
+        self.is_ending = False
+        """Whether the process was told to stop. Requests are still served."""
         self._serving: Servable | None = None
         self._states: dict[int, State] = {}
         self._seen: dict[int, Version] = {}
@@ -108,8 +110,8 @@ class ModelManager:
 
     @property
     def is_serving(self) -> bool:
-        """Whether a version is loaded."""
-        return self._serving is not None
+        """Whether a version is loaded, and will be for a while."""
+        return self._serving is not None and not self.is_ending
 
     @contextlib.contextmanager
     def use(self, version: int | None = None) -> Iterator[Servable]:

@@ -77,6 +77,11 @@ class RestApi:
         self._one_thread.shutdown()
 
     async def _handle(self, request: web.Request) -> web.Response:
+        answer = await self._in_words(request)
+        # A caller that sends its next request just when the process ends gets none.
+        return _last(answer) if self._manager.is_ending else answer
+
+    async def _in_words(self, request: web.Request) -> web.Response:
         try:
             return await self._dispatch(request)
         except ServingError as error:

@@ -12,6 +12,9 @@ from .options import Options, parse, replicas_of
 CONTAINER = "model-server"
 VOLUME = "model"
 
+ACCEPT_GRACE = 3
+"""Seconds that a pod that ends still takes requests: the door learns of its end up to a second later."""
+
 USER_ID = 1000
 """The user that notebooks run and write models as (jovyan)."""
 
@@ -64,7 +67,7 @@ def _pod_spec(options: Options) -> dict[str, Any]:
             "runAsGroup": GROUP_ID,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        # Longer than the model server's own grace for requests that are under way (20 s).
+        # Longer than the model server's own graces: ACCEPT_GRACE, and 20 s for requests that are under way.
         "terminationGracePeriodSeconds": 30,
         "containers": [_container(options)],
         "volumes": [
@@ -90,6 +93,7 @@ def _container(options: Options) -> dict[str, Any]:
             *("--model-base-path", folder),
             *("--rest-api-host", "0.0.0.0"),
             *("--rest-api-port", str(REST_PORT)),
+            *("--accept-grace", str(ACCEPT_GRACE)),
             *("--port", str(GRPC_PORT)),
         ],
         "env": [{"name": name, "value": value} for name, value in sorted(options.env.items())],

@@ -180,8 +180,8 @@ def work_of(server: Server) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def test_told_to_stop_it_ends_what_it_began(serve: Serve, models: Path) -> None:
-    async with serve(models / "kinds") as server:
+async def test_told_to_stop_it_still_accepts_and_ends_what_it_began(serve: Serve, models: Path) -> None:
+    async with serve(models / "kinds", "--accept-grace", "600") as server:
         await server.available(1)
         body = {"signature_name": "slow", "instances": [STEPS]}
         before = work_of(server)
@@ -191,6 +191,15 @@ async def test_told_to_stop_it_ends_what_it_began(serve: Serve, models: Path) ->
                 await asyncio.sleep(0.01)
         assert not last.done(), "the prediction is too quick for this test"
         server.child.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(60):
+            while await readiness(server) == 200:
+                await asyncio.sleep(0.01)
+        async with aiohttp.ClientSession() as http:
+            body = {"signature_name": "upper", "instances": ["a"]}
+            async with http.post(f"{server.url}:predict", json=body) as answer:
+                assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        assert not last.done(), "the prediction is too quick for this test"
+        server.child.send_signal(signal.SIGTERM)  # the second one does not wait for more requests
         assert await last == (200, {"predictions": [STEPS]})
         assert (await ends(server))[0] == 0
 

@@ -56,7 +56,7 @@ async def served(model: Model, threads: int = 1, **limits: float):
         yield SimpleNamespace(model=model)
 
     set_limits: Any = {"max_body": 2**20, "body_timeout": 60, "timeout": 60, "queue": 1000, **limits}
-    api = RestApi(SimpleNamespace(name="m", use=use), threads=threads, **set_limits)
+    api = RestApi(SimpleNamespace(name="m", use=use, is_ending=False), threads=threads, **set_limits)
     async with TestClient(TestServer(api.application())) as client:
         yield client
     api.close()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kf_spawner.model_server.flags import parse_arguments
 from kf_spawner.serving import build
 from kf_spawner.serving.options import PATHS, problems
 from kf_spawner.wrong_input import FieldError, WrongInput
@@ -45,6 +46,13 @@ def test_a_deployment_and_a_service_of_the_endpoints_name() -> None:
             "app.kubernetes.io/managed-by": "kf-spawner",
             "kf-spawner.io/endpoint": "digits",
         }
+
+
+def test_a_pod_has_time_to_end_as_its_server_does() -> None:
+    pod = deployment()["spec"]["template"]["spec"]
+    options = parse_arguments(pod["containers"][0]["args"])
+    assert options.accept_grace > 0
+    assert options.accept_grace + options.answer_grace < pod["terminationGracePeriodSeconds"]
 
 
 def test_both_selectors_pick_the_pods() -> None:
