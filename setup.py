@@ -53,6 +53,7 @@ setup(
         "extension": ["jupyter-server>=2.14"],
         "docs": ["furo>=2025.12", "myst-parser>=5", "sphinx>=9"],
         "test": [
+            "grpcio>=1.80",
             "hypothesis>=6.100",
             "import-linter>=2",
             "jupyter-server>=2.14",

@@ -4,11 +4,12 @@ It says who may pass from what the hub has said (`decisions`), and answers what 
 token, a path of no endpoint, an endpoint without a ready pod. It holds no secret, and tells nobody more than the hub
 would.
 
-Traefik asks with the caller's `Authorization` header and no other header of theirs, at
+Traefik asks with the caller's `Authorization` header and, of a gRPC call, `Content-Type` and `Kf-Endpoint`, at
 
 - `/NAMESPACE/NAME`: may the caller use this endpoint? 200, or the hub's 401 or 403;
 - `/NAMESPACE/NAME/unready`: the same for an endpoint without a ready pod: 503 in place of 200;
-- `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`: 400, 401, 403 or 404;
+- `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`, or a gRPC call to none: 400, 401, 403
+  or 404;
 - `/starting`: for each path below `/serving/` until endpoints are known: 503;
 - `/unanswered`: for a request that no pod has answered: the text of Traefik's 502 or 504.
 
@@ -19,8 +20,8 @@ no route yet is never said not to exist.
 from aiohttp import web
 
 from kf_spawner.naming import is_label
-from kf_spawner.serving import address
-from kf_spawner.serving.refusals import Refusal, no_token, refusal
+from kf_spawner.serving import ENDPOINT_HEADER, address
+from kf_spawner.serving.refusals import Refusal, in_grpc, no_token, refusal
 
 from .decisions import Decisions, HubAway
 
@@ -29,6 +30,9 @@ LONGEST_HEADER = 2**16
 """Bytes, as the hub takes."""
 
 BAD_PATH = refusal(400, "BadRequest", f"This path is not {address.FORM}")
+NO_ENDPOINT = refusal(
+    400, "BadRequest", f"Say which endpoint in the call's metadata: {ENDPOINT_HEADER.lower()}: NAMESPACE/NAME"
+)
 NOT_FOUND = refusal(
     404, "NotFound", "This endpoint does not exist, or its route is not ready yet: check the endpoint's status."
 )
@@ -55,6 +59,18 @@ HUB_AWAY = refusal(
     "The hub does not answer, so this token cannot be checked. Try again in some seconds.",
     Retry_After="2",
 )
+
+
+def _is_grpc(request: web.BaseRequest) -> bool:
+    return request.headers.get("Content-Type", "").startswith("application/grpc")
+
+
+def _wanted(request: web.BaseRequest) -> tuple[str, str]:
+    """The namespace and name that the caller wrote; empty ones if it is no endpoint's."""
+    if _is_grpc(request):
+        namespace, _, name = request.headers.get(ENDPOINT_HEADER, "").partition("/")
+        return namespace, name
+    return address.parse(request.headers.get("X-Forwarded-Uri", "")) or ("", "")
 
 
 class Authorizer:
@@ -85,6 +101,8 @@ class Authorizer:
         answer = await self._answer(request)
         if answer is None:
             return web.Response()
+        if _is_grpc(request):
+            answer = in_grpc(answer)
         return web.Response(status=answer.status, headers=answer.headers, body=answer.body)
 
     async def _answer(self, request: web.BaseRequest) -> Refusal | None:
@@ -99,10 +117,10 @@ class Authorizer:
             case [namespace, name, "unready"]:
                 otherwise = NOT_READY
             case _:
-                namespace, name = address.parse(request.headers.get("X-Forwarded-Uri", "")) or ("", "")
+                namespace, name = _wanted(request)
                 otherwise = NOT_FOUND
         if not (is_label(namespace) and is_label(name)):
-            return BAD_PATH
+            return NO_ENDPOINT if _is_grpc(request) else BAD_PATH
         try:
             return await self._decisions.decide(authorization, namespace, name) or otherwise
         except HubAway:

@@ -11,17 +11,26 @@ What an endpoint's route promises:
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
 - a request is sent again where no pod took the connection, and only then: scaling, a new version and a killed pod
   fail no request that another pod can take. An answer 502 or 504 is the door's own, as JSON (`authorizer.py`);
+- a gRPC call names its endpoint in the header `Kf-Endpoint`, asks the same question and loses the same headers;
 - an endpoint with no ready pod has a route, too. After the same question the answer is 503 and says why.
 
-A path below `/serving/` without a route gets the door's own answer (401, 403 or 404; 503 until endpoints are known),
-never one of the hub's proxy.
+A path below `/serving/`, or of a gRPC service, without a route gets the door's own answer (401, 403 or 404; 503 until
+endpoints are known), never one of the hub's proxy.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from kf_spawner.serving import DOOR_HEADER, DOOR_TOKEN_HEADER, IAP_HEADER, Backends, address
+from kf_spawner.serving import (
+    DOOR_HEADER,
+    DOOR_TOKEN_HEADER,
+    ENDPOINT_HEADER,
+    GRPC_PORT,
+    IAP_HEADER,
+    Backends,
+    address,
+)
 
 from .static import PING
 
@@ -38,6 +47,9 @@ longer than a pod that has ended keeps its route. A request of which a pod has r
 
 DIAL = "2s"
 """How long a connection to a pod may take to be made: the address of a lost node answers nothing."""
+
+_GRPC = "(PathPrefix(`/tensorflow.serving.`) || PathPrefix(`/grpc.health.v1.`))"
+"""The paths of the services that a model server has."""
 
 _NOBODY = "noop@internal"
 """Traefik's service that answers nothing: for routes whose every request is answered by the question before it."""
@@ -103,11 +115,18 @@ def _hub(targets: Targets, elsewhere: str, unrouted: str) -> dict[str, dict[str,
             "hub": {"rule": "PathPrefix(`/`)", "priority": 1, "middlewares": ["token", "patience"], "service": "hub"},
             # Longer rules win: an endpoint's own route has a higher priority than this.
             "serving": {"rule": below, "priority": 2, "middlewares": ["serving-authorize"], "service": _NOBODY},
+            "grpc": {
+                "rule": f"{elsewhere}{_GRPC}",
+                "priority": 2,
+                "middlewares": ["grpc-authorize"],
+                "service": _NOBODY,
+            },
         },
         "middlewares": {
             "token": {"headers": {"customRequestHeaders": {DOOR_TOKEN_HEADER: targets.proxy_token}}},
             "patience": {"retry": dict(PATIENCE)},
             "serving-authorize": _ask(unrouted),
+            "grpc-authorize": _ask(unrouted, grpc=True),
             "serving-again": {"retry": dict(AGAIN)},
             "serving-unanswered": {
                 "errors": {
@@ -130,7 +149,9 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
     key = f"endpoint-{backends.namespace}.{backends.name}"  # a dot is in no label: two endpoints never share a key
     path = address.path(backends.namespace, backends.name)
     question = f"{authorize_url}/{backends.namespace}/{backends.name}"
-    http["middlewares"][f"{key}.authorize"] = _ask(question if backends.addresses else f"{question}/unready")
+    question = question if backends.addresses else f"{question}/unready"
+    http["middlewares"][f"{key}.authorize"] = _ask(question)
+    http["middlewares"][f"{key}.grpc.authorize"] = _ask(question, grpc=True)
     http["middlewares"][f"{key}.prefix"] = {"stripPrefix": {"prefixes": [path]}}
     # An empty value removes the header. Refusals do not pass this middleware.
     http["middlewares"][f"{key}.private"] = {
@@ -146,20 +167,30 @@ def _add_endpoint(http: dict[str, dict[str, Any]], backends: Backends, authorize
         ],
         "service": key if backends.addresses else _NOBODY,
     }
+    grpc = f"{key}.grpc"
+    http["routers"][grpc] = {
+        "rule": f"{elsewhere}{_GRPC} && Header(`{ENDPOINT_HEADER}`, `{backends.namespace}/{backends.name}`)",
+        "middlewares": [f"{grpc}.authorize", f"{key}.private", "serving-again"],
+        "service": grpc if backends.addresses else _NOBODY,
+    }
     if backends.addresses:
-        servers = [{"url": f"http://{_host(each)}:{backends.port}"} for each in backends.addresses]
-        http["services"][key] = {
-            "loadBalancer": {"servers": servers, "passHostHeader": False, "serversTransport": "pods"}
-        }
+        http["services"][key] = _pods(backends, "http", backends.port)
+        http["services"][grpc] = _pods(backends, "h2c", GRPC_PORT)
 
 
-def _ask(question: str) -> dict[str, Any]:
-    """The middleware that asks first. It gives the token only, not the callers' forwarding headers."""
+def _pods(backends: Backends, scheme: str, port: int) -> dict[str, Any]:
+    servers = [{"url": f"{scheme}://{_host(each)}:{port}"} for each in backends.addresses]
+    return {"loadBalancer": {"servers": servers, "passHostHeader": False, "serversTransport": "pods"}}
+
+
+def _ask(question: str, *, grpc: bool = False) -> dict[str, Any]:
+    """The middleware that asks first. It gives the token only, not the callers' forwarding headers; of a gRPC call
+    also what tells that it is one, and the endpoint."""
     return {
         "forwardAuth": {
             "address": question,
             "trustForwardHeader": False,
-            "authRequestHeaders": ["Authorization"],
+            "authRequestHeaders": ["Authorization", *(["Content-Type", ENDPOINT_HEADER] if grpc else [])],
         }
     }
 

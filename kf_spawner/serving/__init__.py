@@ -8,13 +8,24 @@ An endpoint NAME in a namespace is a Deployment and a Service of that name. Its 
 
 from .backends import Backends, backends
 from .endpoint import build, scaled
-from .names import DOOR_HEADER, DOOR_TOKEN_HEADER, ENDPOINT_LABEL, IAP_HEADER, REST_PORT, SELECTOR
+from .names import (
+    DOOR_HEADER,
+    DOOR_TOKEN_HEADER,
+    ENDPOINT_HEADER,
+    ENDPOINT_LABEL,
+    GRPC_PORT,
+    IAP_HEADER,
+    REST_PORT,
+    SELECTOR,
+)
 from .status import status
 
 __all__ = [
     "DOOR_HEADER",
     "DOOR_TOKEN_HEADER",
+    "ENDPOINT_HEADER",
     "ENDPOINT_LABEL",
+    "GRPC_PORT",
     "IAP_HEADER",
     "REST_PORT",
     "SELECTOR",

@@ -16,6 +16,10 @@ REST_PORT = 8501
 GRPC_PORT = 8500
 """TF Serving's gRPC port, on which every model server pod listens once it has imported TensorFlow."""
 
+ENDPOINT_HEADER = "Kf-Endpoint"
+"""Header, or metadata, of a gRPC call that goes through the door: `NAMESPACE/NAME` of its endpoint. The paths of gRPC
+services are fixed, and cannot say it."""
+
 DOOR_HEADER = "Kf-Door"
 """Header of an answer to a request to an endpoint that is the door's own, not the model server's. Its value is the
 `reason` in the answer's body. The door removes it from a model server's answer."""

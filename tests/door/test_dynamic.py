@@ -18,9 +18,15 @@ def test_every_route_asks_about_itself_first() -> None:
     asked = {}
     for key, router in of_endpoints(http["routers"]).items():
         # Before the question there is only what replaces the text of an answer.
-        assert router["middlewares"][0] == "serving-unanswered"
-        asked[key] = http["middlewares"][router["middlewares"][1]]["forwardAuth"]["address"]
-    assert asked == {"endpoint-kf-a.x": f"{ASKED}/kf-a/x", "endpoint-kf-b.x": f"{ASKED}/kf-b/x/unready"}
+        before = [] if key.endswith(".grpc") else ["serving-unanswered"]
+        assert router["middlewares"][: len(before)] == before
+        asked[key] = http["middlewares"][router["middlewares"][len(before)]]["forwardAuth"]["address"]
+    assert asked == {
+        "endpoint-kf-a.x": f"{ASKED}/kf-a/x",
+        "endpoint-kf-a.x.grpc": f"{ASKED}/kf-a/x",
+        "endpoint-kf-b.x": f"{ASKED}/kf-b/x/unready",
+        "endpoint-kf-b.x.grpc": f"{ASKED}/kf-b/x/unready",
+    }
 
 
 def test_where_requests_go() -> None:
@@ -31,6 +37,7 @@ def test_where_requests_go() -> None:
         "hub": [{"url": "http://127.0.0.1:8001"}],
         "authorizer": [{"url": ASKED}],
         "endpoint-kf-a.x": [{"url": "http://10.0.0.1:8501"}, {"url": "http://[fd00::1]:8501"}],
+        "endpoint-kf-a.x.grpc": [{"url": "h2c://10.0.0.1:8500"}, {"url": "h2c://[fd00::1]:8500"}],
     }
     assert http["routers"]["endpoint-kf-a.x"]["rule"] == "PathPrefix(`/serving/kf-a/x/`)"
     assert http["routers"]["endpoint-kf-b.x"]["service"] == "noop@internal"
@@ -46,15 +53,16 @@ def test_where_users_have_domains_an_endpoint_is_at_none_of_them() -> None:
 
 def test_names_that_join_to_the_same_text_do_not_collide() -> None:
     http = dynamic(TARGETS, [Backends("kf-a", "b-c", ()), Backends("kf-a-b", "c", ())])["http"]
-    assert len(of_endpoints(http["routers"])) == 2
+    assert len(of_endpoints(http["routers"])) == 4  # one for REST and one for gRPC each
 
 
 def test_until_endpoints_are_known_the_hub_is_there_and_ping_is_not() -> None:
     unknown, none = dynamic(TARGETS, None)["http"], dynamic(TARGETS, [])["http"]
-    assert set(unknown["routers"]) == {"hub", "serving"}
-    assert set(none["routers"]) == {"hub", "serving", "ping"}
-    asked = [each["middlewares"]["serving-authorize"]["forwardAuth"]["address"] for each in (unknown, none)]
-    assert asked == [f"{ASKED}/starting", ASKED], "no endpoint is said not to exist before all are known"
+    assert set(unknown["routers"]) == {"hub", "serving", "grpc"}
+    assert set(none["routers"]) == {"hub", "serving", "grpc", "ping"}
+    for asks in ("serving-authorize", "grpc-authorize"):
+        asked = [each["middlewares"][asks]["forwardAuth"]["address"] for each in (unknown, none)]
+        assert asked == [f"{ASKED}/starting", ASKED], "no endpoint is said not to exist before all are known"
     assert none["routers"]["ping"]["entryPoints"] == ["ping"]
 
 

@@ -1,7 +1,9 @@
 """An endpoint through the one door: its owner gets an answer, another user 403, nobody 401, and a folder without a
 model is refused before anything is made."""
 
+import grpc
 import pytest
+from yarl import URL
 
 from .client import CellFailed, HubClient
 
@@ -43,6 +45,14 @@ async def ask(client: HubClient, token: str | None) -> tuple[int, dict]:
         return answer.status, await answer.json()
 
 
+async def health(client: HubClient, token: str) -> bytes:
+    """What the endpoint answers to gRPC's Health.Check, as bytes."""
+    metadata = [("authorization", f"Bearer {token}"), ("kf-endpoint", "kf-admin/double")]
+    async with grpc.aio.insecure_channel(URL(client.url).authority) as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        return await check(b"", metadata=metadata, timeout=60)
+
+
 async def make_endpoint_token(owner: HubClient) -> str:
     """As docs/serving.md says."""
     body = {"note": "for a friend", "expires_in": 3600, "scopes": ["custom:kf-endpoint:predict!server=admin/double"]}
@@ -77,6 +87,7 @@ async def test_who_may_call(product, kubectl):
                 assert "replicas 1 versions [(1, 'AVAILABLE')]" in more
                 given = await make_endpoint_token(owner)
                 assert await ask(owner, given) == (200, {"predictions": [2.0, 5.0]})
+                assert await health(owner, given) == b"\x08\x01", "SERVING"
                 for method, path in (("POST", "kernels"), ("GET", "contents")):
                     assert await opens(owner, owner.token, method, path)
                     assert not await opens(owner, given, method, path)
