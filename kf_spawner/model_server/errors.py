@@ -42,3 +42,19 @@ def invalid(message: str) -> ServingError:
 def not_found(message: str) -> ServingError:
     """There is no such model, version or signature."""
     return ServingError("NOT_FOUND", message)
+
+
+def no_servable(model: str, version: int | None) -> ServingError:
+    """This version of this model, or its latest for None, is not loaded."""
+    which = f"Latest({model})" if version is None else f"Specific({model}, {version})"
+    return not_found(f"Servable not found for request: {which}")
+
+
+def no_version(model: str, version: int | None) -> ServingError:
+    """Nothing is known of this version of this model, or of any for None."""
+    return not_found(f"Could not find {'any versions' if version is None else f'version {version}'} of model {model}")
+
+
+def no_label(label: str) -> ServingError:
+    """Versions have no labels here."""
+    return invalid(f"Unrecognized servable version label: {label}")

@@ -26,7 +26,7 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from .errors import ServingError, invalid, not_found
+from .errors import ServingError, invalid, no_label, no_servable, no_version
 from .manager import Model, ModelManager
 from .results import classifications
 from .tensor_protos import to_arrays, to_protos
@@ -183,7 +183,7 @@ class _ModelService(model_service_pb2_grpc.ModelServiceServicer):  # type: ignor
         if not spec.name:
             raise invalid("Missing ModelSpec")
         if spec.name != self._manager.name:
-            raise not_found(f"Could not find any versions of model {spec.name}")
+            raise no_version(spec.name, None)
         version = spec.version.value if spec.HasField("version") else None
         answer = get_model_status_pb2.GetModelStatusResponse()
         for number, state in self._manager.states(version).items():
@@ -223,9 +223,8 @@ def _asked(spec: Any, name: str) -> int | None:
     if not spec.name:
         raise invalid("Missing ModelSpec")
     if spec.version_label:
-        raise invalid(f"Unrecognized servable version label: {spec.version_label}")
+        raise no_label(spec.version_label)
     version: int | None = spec.version.value if spec.HasField("version") else None
     if spec.name != name:
-        which = f"Latest({spec.name})" if version is None else f"Specific({spec.name}, {version})"
-        raise not_found(f"Servable not found for request: {which}")
+        raise no_servable(spec.name, version)
     return version

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import ServingError, not_found
+from .errors import ServingError, no_servable, no_version
 from .versions import Version, find
 
 log = logging.getLogger(__name__)
@@ -118,8 +118,7 @@ class ModelManager:
         """The loaded model, which stays loaded meanwhile. Raises `ServingError` if this version is not served."""
         servable = self._serving
         if servable is None or version not in (None, servable.version.number):
-            which = f"Latest({self.name})" if version is None else f"Specific({self.name}, {version})"
-            raise not_found(f"Servable not found for request: {which}")
+            raise no_servable(self.name, version)
         servable.uses += 1
         try:
             yield servable
@@ -132,10 +131,10 @@ class ModelManager:
         """The state of each known version, highest first, or of one. Raises `ServingError` if there is none."""
         if version is None:
             if not self._states:
-                raise not_found(f"Could not find any versions of model {self.name}")
+                raise no_version(self.name, None)
             return dict(sorted(self._states.items(), reverse=True))
         if version not in self._states:
-            raise not_found(f"Could not find version {version} of model {self.name}")
+            raise no_version(self.name, version)
         return {version: self._states[version]}
 
     async def _reconcile(self, versions: list[Version]) -> None:

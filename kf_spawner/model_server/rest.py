@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from . import metrics
+from . import metrics, paths
 from .bodies import Bodies, too_large
 from .content_encoding import PLAIN, Body, known, measured
 from .errors import ServingError, invalid, not_found
@@ -25,13 +24,8 @@ from .second_process import LARGE
 
 log = logging.getLogger(__name__)
 
-_MODEL = r"/(?:v1/models|model)/(?P<name>[^/:]+)(?:/versions/(?P<version>\d{1,19}))?"
-"""`/model/` is that of Kubeflow's first HTTP proxy in front of TF Serving."""
-_STATUS = re.compile(_MODEL)
-_METADATA = re.compile(rf"{_MODEL}/metadata")
 _ALIVE = ("/", "/healthz", "/v2/health/live")
 _READY = "/v2/health/ready"
-_PREDICT = re.compile(rf"{_MODEL}:(?P<verb>predict|classify|regress)")
 
 
 class RestApi:
@@ -97,27 +91,26 @@ class RestApi:
             return _error(500, "The model server failed: its log has the details")
 
     async def _dispatch(self, request: web.Request) -> web.Response:
-        for pattern, method, handler in (
-            (_PREDICT, "POST", self._predict),
-            (_METADATA, "GET", self._metadata),
-            (_STATUS, "GET", self._status),
-        ):
-            matched = pattern.fullmatch(request.path)
-            if not matched:
-                continue
-            if request.method != method:
-                refused = _error(405, f"Malformed request: {request.method} {request.path}: use {method}")
-                refused.headers["Allow"] = method
-                return refused
-            if matched["name"] != self._manager.name:
-                raise not_found(f"Servable not found for request: Latest({matched['name']})")
-            version = int(matched["version"]) if matched["version"] else None
-            return await handler(request, matched.groupdict().get("verb"), version)
+        address = paths.parse(request.method, request.path)
+        if address is not None:
+            return await self._answered(request, address)
         if request.method in ("GET", "HEAD") and (answer := self._monitoring(request.path)):
             return answer
         if request.path.startswith("/v1/"):
             raise invalid(f"Malformed request: {request.method} {request.path}")
         raise not_found(f"There is nothing at {request.path}: the model is at /v1/models/{self._manager.name}")
+
+    async def _answered(self, request: web.Request, address: paths.Address) -> web.Response:
+        if request.method != address.method:
+            refused = _error(405, f"Malformed request: {request.method} {request.path}: use {address.method}")
+            refused.headers["Allow"] = address.method
+            return refused
+        version = address.version_of(self._manager.name)
+        if address.asks == "status":
+            return self._status(version)
+        if address.asks == "metadata":
+            return self._metadata(version)
+        return await self._predict(request, address.asks, version)
 
     def _monitoring(self, path: str) -> web.Response | None:
         if path in _ALIVE:
@@ -129,7 +122,7 @@ class RestApi:
             return web.Response(body=self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
         return None
 
-    async def _status(self, _: web.Request, __: str | None, version: int | None) -> web.Response:
+    def _status(self, version: int | None) -> web.Response:
         statuses = [
             {
                 "version": str(number),
@@ -140,7 +133,7 @@ class RestApi:
         ]
         return _json({"model_version_status": statuses})
 
-    async def _metadata(self, _: web.Request, __: str | None, version: int | None) -> web.Response:
+    def _metadata(self, version: int | None) -> web.Response:
         with self._manager.use(version) as servable:
             spec = {
                 "name": self._manager.name,
@@ -150,8 +143,7 @@ class RestApi:
             signatures = {"signature_def": servable.model.metadata()}
             return _json({"model_spec": spec, "metadata": {"signature_def": signatures}})
 
-    async def _predict(self, request: web.Request, verb: str | None, version: int | None) -> web.Response:
-        assert verb is not None
+    async def _predict(self, request: web.Request, verb: str, version: int | None) -> web.Response:
         encoding = known(request.headers.get("Content-Encoding"))
         async with self._bodies.read(request) as sent:
             with self._metrics.request(verb), self._place():
