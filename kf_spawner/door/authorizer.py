@@ -122,6 +122,7 @@ class Authorizer:
         if not (is_label(namespace) and is_label(name)):
             return NO_ENDPOINT if _is_grpc(request) else BAD_PATH
         try:
-            return await self._decisions.decide(authorization, namespace, name) or otherwise
+            exists = otherwise is not NOT_FOUND
+            return await self._decisions.decide(authorization, namespace, name, remember=exists) or otherwise
         except HubAway:
             return HUB_AWAY

@@ -76,8 +76,12 @@ class Decisions:
             task.cancel()
         await asyncio.gather(*open_, return_exceptions=True)
 
-    async def decide(self, authorization: str, namespace: str, name: str) -> Refusal | None:
-        """The hub's refusal, or None where the caller may use the endpoint. Raises HubAway where nothing is known."""
+    async def decide(self, authorization: str, namespace: str, name: str, *, remember: bool = True) -> Refusal | None:
+        """The hub's refusal, or None where the caller may use the endpoint. Raises HubAway where nothing is known.
+
+        `remember`: whether the answer is kept. One user's questions about made-up names must not push out what others
+        need.
+        """
         key = self._key(authorization, namespace, name)
         now = self._clock()
         kept = self._kept.get(key)
@@ -85,11 +89,11 @@ class Decisions:
             self._kept.move_to_end(key)
             away = now < self._hub_away_until
             if now >= kept.renew and not away:
-                self._question(key, authorization, namespace, name)
+                self._question(key, remember, authorization, namespace, name)
             if away or now < kept.old:
                 return None
         # Who asks the same at the same time waits for the same answer, and a caller who goes takes it from nobody.
-        answer = await asyncio.shield(self._question(key, authorization, namespace, name))
+        answer = await asyncio.shield(self._question(key, remember, authorization, namespace, name))
         if isinstance(answer, HubAway):
             kept = self._kept.get(key)
             if kept is None or self._clock() >= kept.end:
@@ -102,13 +106,13 @@ class Decisions:
         text = f"{namespace}/{name}/{authorization}".encode(errors="surrogateescape")
         return hashlib.blake2b(text, key=self._secret, digest_size=32).digest()
 
-    def _question(self, key: bytes, *question: str) -> "asyncio.Task[Answer | HubAway]":
+    def _question(self, key: bytes, remember: bool, *question: str) -> "asyncio.Task[Answer | HubAway]":
         """The question that is open about this key, else a new one."""
         if key not in self._asking:
-            self._asking[key] = asyncio.create_task(self._answer(key, *question))
+            self._asking[key] = asyncio.create_task(self._answer(key, remember, *question))
         return self._asking[key]
 
-    async def _answer(self, key: bytes, *question: str) -> Answer | HubAway:
+    async def _answer(self, key: bytes, remember: bool, *question: str) -> Answer | HubAway:
         asked = self._clock()
         try:
             answer = await self._ask(*question)
@@ -119,7 +123,7 @@ class Decisions:
             del self._asking[key]
         if isinstance(answer, Refusal):
             self._kept.pop(key, None)
-        else:
+        elif remember:
             self._remember(key, asked, answer)
         return answer
 

@@ -171,6 +171,19 @@ async def test_what_is_kept_is_bounded_and_has_no_token(monkeypatch: pytest.Monk
         assert "token" not in repr(vars(decisions)["_kept"])
 
 
+async def test_what_is_not_to_be_remembered_is_asked_again_and_pushes_nothing_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "MOST", 1)
+    hub = Hub()
+    async with hub.decisions() as decisions:
+        await decisions.decide(*QUESTION)
+        for _ in range(2):
+            assert await decisions.decide("token t", "kf-ada", "made-up", remember=False) is None
+        await decisions.decide(*QUESTION)
+    assert [name for _, _, name in hub.asked] == ["digits", "made-up", "made-up"]
+
+
 async def test_without_keeping_the_hub_is_asked_each_time() -> None:
     hub = Hub()
     async with hub.decisions(keep=0) as decisions:

@@ -75,12 +75,12 @@ async def test_the_hub_is_asked_once_for_a_token_and_an_endpoint(opened: Door) -
     ]
     await until(f"{opened.url}/serving/kf-dora/b/v1", headers={"Authorization": f"token {dora}"})
     asked = opened.asked.questions
-    assert asked.count("kf-dora/b") == 1
+    asked.clear()
     for number, method in enumerate(("GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")):
         headers = {"Host": f"{number}.jhub", "Origin": f"http://{number}", "Cookie": f"_xsrf={number}"}
         status, _ = await opened.request(method, f"/serving/kf-dora/a/v{number}?q={number}", dora, headers=headers)
         assert status == 200, method
-    assert asked.count("kf-dora/a") == 1
+    assert asked == ["kf-dora/a"]
     alice, known = await opened.hub.token("alice"), len(asked)
     for path in ("/serving/kf-dora/a/v1", "/serving/kf-dora/b/v1"):
         assert (await opened.request("POST", path, dora))[0] == 200
@@ -170,8 +170,10 @@ async def test_only_the_doors_own_answers_say_that_they_are(opened: Door) -> Non
 async def test_an_unknown_endpoint_looks_like_a_foreign_one_to_others(opened: Door) -> None:
     alice, bob = await opened.hub.token("alice"), await opened.hub.token("bob")
     path = "/serving/kf-alice/nothing/v1/models/nothing"
-    status, text = await opened.request("GET", path, alice)
-    assert (status, json.loads(text)["reason"]) == (404, "NotFound")
+    for _ in range(2):
+        status, text = await opened.request("GET", path, alice)
+        assert (status, json.loads(text)["reason"]) == (404, "NotFound")
+    assert opened.asked.questions[-2:] == ["kf-alice/nothing"] * 2, "names that anybody can make up are not kept"
     assert await opened.request("GET", path, bob) == await opened.request("GET", PREDICT, bob)
     assert (await opened.request("GET", path))[0] == 401
     for path in ("/serving", "/serving/", "/serving/kf-alice"):
