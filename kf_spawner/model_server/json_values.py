@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import contextlib
 import json
 from typing import Any
 
@@ -45,10 +46,9 @@ def parse(body: bytes) -> dict[str, Any]:
 
 def _loaded(body: bytes) -> Any:
     """Several times faster than `json`, which reads what orjson does not: bare words such as NaN, lone surrogates."""
-    try:
+    with contextlib.suppress(orjson.JSONDecodeError):  # which has a copy of the body
         return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return json.loads(body)
+    return json.loads(body)
 
 
 def signature_name(document: dict[str, Any], default: str = "") -> str:

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
+from aiohttp import web
 from prometheus_client import (
     CollectorRegistry,
     Gauge,
@@ -57,6 +58,9 @@ class Metrics(Collector):
             self._latency.labels(self._model, api, "REST").observe(microseconds)
         except ServingError as error:
             code = error.code
+            raise
+        except web.HTTPException:  # a body that is too large once it is decompressed
+            code = "INVALID_ARGUMENT"
             raise
         finally:
             self._counts[code] += 1

@@ -261,9 +261,11 @@ async def test_figures_by_tf_servings_names(kinds: Server) -> None:
     before = await figures()
     await ok(kinds, "upper", instances=["a"])
     await refused(kinds, {})
+    bomb, headers = gzip.compress(bytes(2**21)), {"Content-Encoding": "gzip"}
+    assert (await kinds.request("POST", ":predict", data=bomb, headers=headers))[0] == 413
     after = await figures()
-    for name in (counted % "OK", counted % "INVALID_ARGUMENT", took % "count"):
-        assert after[name] == before[name] + 1
+    for name, more in ((counted % "OK", 1), (counted % "INVALID_ARGUMENT", 2), (took % "count", 1)):
+        assert after[name] == before[name] + more
     assert after[took % "sum"] > before[took % "sum"]
     assert after["kf_model_server_requests []"] == 0
 
