@@ -69,6 +69,7 @@ class SavedModel:
         except Exception as error:
             self._session.close()
             raise _as_serving_error(error, tf, "it cannot be loaded") from error
+        self._dtypes = {name: signature.dtypes for name, signature in self.signatures.items()}
         if not self.signatures:
             self._session.close()
             raise invalid(
@@ -90,8 +91,7 @@ class SavedModel:
             context = self._serialized(request.context)
             serialized = [context + self._serialized(example) for example in request.examples]
             return self.of_examples(verb, request.signature_name, serialized)
-        dtypes = {name: signature.dtypes for name, signature in self.signatures.items()}
-        return Inputs(*call(tensors.read, body, dtypes))
+        return Inputs(*call(tensors.read, body, self._dtypes))
 
     def of_examples(self, verb: str, signature_name: str, serialized: list[bytes]) -> Inputs:
         """What these `tf.Example`s feed to a signature; to the default one if its name is empty."""

@@ -19,13 +19,13 @@ class Signature:
     dtypes: dict[str, str]
     feeds: dict[str, str]
     fetches: dict[str, str]
+    _fetched: list[str]
     _call: Any
 
     def __call__(self, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Runs it; safe from several threads. `arrays` holds every input. Raises TensorFlow's errors."""
         by_tensor = {tensor: arrays[name] for name, tensor in self.feeds.items()}
-        fetched = _unique(self.fetches, without=by_tensor)
-        by_tensor.update(zip(fetched, self._call(*by_tensor.values()), strict=True))
+        by_tensor.update(zip(self._fetched, self._call(*by_tensor.values()), strict=True))
         return {name: np.asarray(by_tensor[tensor]) for name, tensor in self.fetches.items()}
 
 
@@ -41,13 +41,10 @@ def callable_signature(definition: Any, session: Any, timeout: float, tf: Any) -
     inputs, outputs = parts(definition.inputs, tf), parts(definition.outputs, tf)
     feeds = {name: part.tensor for name, part in inputs.items()}
     fetches = {name: part.tensor for name, part in outputs.items()}
-    fed = _unique(feeds)
-    options = CallableOptions(feed=fed, fetch=_unique(fetches, without=dict.fromkeys(fed)))
+    # A callable takes each tensor once, and gives none that it takes.
+    fed = list(dict.fromkeys(feeds.values()))
+    fetched = [tensor for tensor in dict.fromkeys(fetches.values()) if tensor not in fed]
+    options = CallableOptions(feed=fed, fetch=fetched)
     options.run_options.timeout_in_ms = int(timeout * 1000)
     dtypes = {name: tf.as_dtype(part.dtype).name for name, part in inputs.items()}
-    return Signature(dtypes, feeds, fetches, session._make_callable_from_options(options))
-
-
-def _unique(tensors: dict[str, str], without: dict[str, Any] | None = None) -> list[str]:
-    """A callable takes each tensor once, and gives none that it takes."""
-    return [tensor for tensor in dict.fromkeys(tensors.values()) if tensor not in (without or {})]
+    return Signature(dtypes, feeds, fetches, fetched, session._make_callable_from_options(options))

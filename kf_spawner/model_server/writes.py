@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 _WRITER = re.compile(
-    r"(Resource)?(Assign|Scatter|SparseApply|Apply|Strided?SliceAssign)|.*(TableInsert|TableImport|TableRemove)"
-    r"|.*Enqueue|Stack(Push|Pop)|.*Dequeue|Barrier|.*VarHandle.*Destroy"
+    r"(Resource)?(Assign|Scatter(?!Nd$|NdNonAliasing)|SparseApply|Apply|StridedSliceAssign)"
+    r"|.*(TableInsert|TableImport|TableRemove|Enqueue|Dequeue)|Stack(Push|Pop)|Barrier"
 )
 
 

@@ -6,7 +6,7 @@ from kf_spawner.serving.saved_model import foreign_ops, problem
 
 def test_the_extension_reads_what_tensorflow_writes(models):
     keras = saved_model_file.read(models / "keras" / "1" / "saved_model.pb")
-    assert [(set(graph.tags), "serving_default" in graph.signatures) for graph in keras] == [({"serve"}, True)]
+    assert [(set(graph.tags), "serving_default" in graph.signatures) for graph in keras] == [({"serve", "gpu"}, True)]
     assert {"MatMul", "StatefulPartitionedCall", "Softmax"} <= keras[0].ops
     mute = saved_model_file.read(models / "mute" / "1" / "saved_model.pb")
     assert "no signature to call" in problem(mute)
