@@ -11,7 +11,7 @@ Traefik asks with the caller's `Authorization` header and, of a gRPC call, `Cont
 - `/`: for a path below `/serving/` that no endpoint has, in `X-Forwarded-Uri`, or a gRPC call to none: 400, 401, 403
   or 404;
 - `/starting`: for each path below `/serving/` until endpoints are known: 503;
-- `/unanswered`: for a request that no pod has answered: the text of Traefik's 502 or 504.
+- `/unanswered`: for a request that no pod has answered: the text of Traefik's 502.
 
 The address comes from the route that matched, so no spelling of the caller's path changes the question, and what has
 no route yet is never said not to exist.

@@ -10,7 +10,7 @@ What an endpoint's route promises:
 - the caller's token, cookies and signed login stop at the door: the model server never sees them;
 - only the door's own answers have the header `Kf-Door`: it is removed from a model server's answer;
 - a request is sent again where no pod took the connection, and only then: scaling, a new version and a killed pod
-  fail no request that another pod can take. An answer 502 or 504 is the door's own, as JSON (`authorizer.py`);
+  fail no request that another pod can take. An answer 502 is the door's own, as JSON (`authorizer.py`);
 - a gRPC call names its endpoint in the header `Kf-Endpoint`, asks the same question and loses the same headers;
 - an endpoint with no ready pod has a route, too. After the same question the answer is 503 and says why.
 
@@ -130,7 +130,7 @@ def _hub(targets: Targets, elsewhere: str, unrouted: str) -> dict[str, dict[str,
             "serving-again": {"retry": dict(AGAIN)},
             "serving-unanswered": {
                 "errors": {
-                    "status": ["502", "504"],
+                    "status": ["502"],  # a 504 may be the model server's: a prediction took too long
                     "service": "authorizer",
                     "query": "/unanswered",
                     "errorRequestHeaders": ["Accept"],  # not the token

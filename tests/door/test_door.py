@@ -163,7 +163,7 @@ async def test_only_the_doors_own_answers_say_that_they_are(opened: Door) -> Non
     assert await ask(PREDICT, bob) == (403, "Forbidden", None)
     assert await ask(missing, alice) == (404, "NotFound", None)
     assert await ask(unready, alice) == (503, "EndpointNotReady", None)
-    for status in (200, 401, 403, 404, 503):
+    for status in (200, 401, 403, 404, 503, 504):
         assert await ask(f"{PREDICT}?answer={status}", alice) == (status, None, "yes")
 
 
