@@ -92,6 +92,7 @@ async def _load_and_serve(
             manager,
             max_body=options.max_body_mib * 2**20,
             threads=api.threads,
+            metrics=api.metrics,
             most=options.threads + options.queue,
         )
         await grpc_api.start(options.rest_api_host, options.port)

@@ -28,6 +28,7 @@ from tensorflow_serving.apis import (
 
 from .errors import ServingError, invalid, no_label, no_servable, no_version
 from .manager import Model, ModelManager
+from .metrics import Metrics
 from .results import classifications
 from .tensor_protos import to_arrays, to_protos
 
@@ -43,12 +44,14 @@ _Handler = Callable[[Any, Any, grpc.aio.ServicerContext], Coroutine[Any, Any, An
 class GrpcApi:
     """A gRPC server. `start()` listens; `stop()` ends it."""
 
-    def __init__(self, manager: ModelManager, *, max_body: int, threads: Executor, most: int) -> None:
+    def __init__(
+        self, manager: ModelManager, *, max_body: int, threads: Executor, metrics: Metrics, most: int
+    ) -> None:
         """`max_body`: bytes of a message; `threads` run the predictions; `most`: calls at one time."""
         # Answers may be larger than requests, as in TF Serving.
         options = [("grpc.max_receive_message_length", max_body), ("grpc.max_send_message_length", -1)]
         self._server = grpc.aio.server(options=[*options, ("grpc.so_reuseport", 0)], maximum_concurrent_rpcs=most)
-        predictions = _PredictionService(manager, max_body, threads)
+        predictions = _PredictionService(manager, max_body, threads, metrics)
         prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(predictions, self._server)
         model_service_pb2_grpc.add_ModelServiceServicer_to_server(_ModelService(manager), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(_Health(manager), self._server)
@@ -83,25 +86,25 @@ def _in_words(handler: _Handler) -> _Handler:
 
 
 class _PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc]
-    def __init__(self, manager: ModelManager, max_body: int, threads: Executor) -> None:
-        self._manager, self._max_body, self._threads = manager, max_body, threads
+    def __init__(self, manager: ModelManager, max_body: int, threads: Executor, metrics: Metrics) -> None:
+        self._manager, self._max_body, self._threads, self._metrics = manager, max_body, threads, metrics
 
     @_in_words
     async def Predict(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802 - gRPC's name
-        return await self._run(self._predicted, request)
+        return await self._run("Predict", self._predicted, request)
 
     @_in_words
     async def Classify(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        return await self._run(_classified, request)
+        return await self._run("Classify", _classified, request)
 
     @_in_words
     async def Regress(self, request: Any, _context: grpc.aio.ServicerContext) -> Any:  # noqa: N802
-        return await self._run(_regressed, request)
+        return await self._run("Regress", _regressed, request)
 
-    async def _run(self, answered: Callable[[Model, Any], Any], request: Any) -> Any:
+    async def _run(self, api: str, answered: Callable[[Model, Any], Any], request: Any) -> Any:
         """The answer that `answered` makes in a thread, with what served it."""
         spec = request.model_spec
-        with self._manager.use(_asked(spec, self._manager.name)) as servable:
+        with self._metrics.request(api, "GRPC"), self._manager.use(_asked(spec, self._manager.name)) as servable:
             work = asyncio.get_running_loop().run_in_executor(self._threads, answered, servable.model, request)
             try:
                 answer = await asyncio.shield(work)

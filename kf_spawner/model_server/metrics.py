@@ -37,7 +37,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._latency = Histogram(
             ":tensorflow:serving:request_latency",
-            "Microseconds from a complete body to its answer, of requests that were answered 200",
+            "Microseconds from a complete body or message to its answer, of requests that succeeded",
             ["model_name", "API", "entrypoint"],
             buckets=_MICROSECONDS,
             registry=self._registry,
@@ -48,14 +48,17 @@ class Metrics(Collector):
         self._registry.register(self)
 
     @contextlib.contextmanager
-    def request(self, api: str) -> Iterator[None]:
-        """Counts one request, and measures it if it succeeds. `api`: such as `predict`."""
+    def request(self, api: str, entrypoint: str) -> Iterator[None]:
+        """Counts one request, and measures it if it succeeds.
+
+        As TF Serving writes them: `api` is `predict` with the `entrypoint` `REST`, `Predict` with `GRPC`.
+        """
         began, code = time.monotonic(), "INTERNAL"
         try:
             yield
             code = "OK"
             microseconds = (time.monotonic() - began) * 1e6
-            self._latency.labels(self._model, api, "REST").observe(microseconds)
+            self._latency.labels(self._model, api, entrypoint).observe(microseconds)
         except ServingError as error:
             code = error.code
             raise
@@ -68,7 +71,9 @@ class Metrics(Collector):
     def collect(self) -> Iterator[UnknownMetricFamily]:
         """The count, which Prometheus' own counters would write with `_total` after its name."""
         family = UnknownMetricFamily(
-            ":tensorflow:serving:request_count", "Requests with a complete body", labels=["model_name", "status"]
+            ":tensorflow:serving:request_count",
+            "Requests with a complete body or message",
+            labels=["model_name", "status"],
         )
         for code, count in sorted(self._counts.items()):
             family.add_metric([self._model, code], count)

@@ -45,7 +45,7 @@ class RestApi:
         # Large bodies are read, and large answers written, one after the other: while they wait for the second
         # process, they must not take the threads that run predictions.
         self._one_thread = ThreadPoolExecutor(1, thread_name_prefix="large")
-        self._metrics = metrics.Metrics(manager.name, lambda: self._in_flight)
+        self.metrics = metrics.Metrics(manager.name, lambda: self._in_flight)
         self._in_flight = 0
         """Requests whose bodies are complete, and that are not answered."""
 
@@ -119,7 +119,7 @@ class RestApi:
             is_ready = self._manager.is_serving
             return _json({"ready": is_ready}, 200 if is_ready else 503)
         if path == metrics.PATH:
-            return web.Response(body=self._metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
+            return web.Response(body=self.metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})
         return None
 
     def _status(self, version: int | None) -> web.Response:
@@ -146,7 +146,7 @@ class RestApi:
     async def _predict(self, request: web.Request, verb: str, version: int | None) -> web.Response:
         encoding = known(request.headers.get("Content-Encoding"))
         async with self._bodies.read(request) as sent:
-            with self._metrics.request(verb), self._place():
+            with self.metrics.request(verb, "REST"), self._place():
                 body = await self._measured(sent, encoding)
                 answer = await self._run(verb, body, version, lambda: request.transport is not None)
         return web.Response(body=answer, content_type="application/json")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -74,8 +75,17 @@ async def answers(serve: Serve, models: Path, python: Path) -> AsyncIterator[dic
         )
         out, err = await asyncio.wait_for(client.communicate(), 240)
         assert client.returncode == 0, err.decode()
-        yield json.loads(out)
+        async with aiohttp.ClientSession() as http:
+            answer = await http.get(server.url.partition("/v1/")[0] + "/monitoring/prometheus/metrics")
+            figures = await answer.text()
+        yield {**json.loads(out), "figures": figures}
         assert "Traceback" not in server.log.read_text()
+
+
+async def test_calls_count_in_the_figures(answers: dict[str, Any]) -> None:
+    assert ':tensorflow:serving:request_count{model_name="m",status="FAILED_PRECONDITION"} 1.0' in answers["figures"]
+    regressed = ':tensorflow:serving:request_latency_count{API="Regress",entrypoint="GRPC",model_name="m"} 2.0'
+    assert regressed in answers["figures"]
 
 
 @pytest.mark.parametrize("call", ANSWERS)
