@@ -279,7 +279,7 @@ def test_what_the_door_is_told_is_what_its_program_takes(renderer):
     assert spec["terminationGracePeriodSeconds"] > 5 + 65
     assert {entry["address"].rpartition(":")[0] for entry in made["entryPoints"].values()} == {"0.0.0.0"}
     assert app.certificate.certificate.endswith("/tls.crt")
-    assert app.targets[:2] == ("http://proxy-http:8000", "http://hub:8081/hub/kf/authorize")
+    assert (app.proxy_url, app.authorize_url) == ("http://proxy-http:8000", "http://hub:8081/hub/kf/authorize")
     key = {"secretKeyRef": {"name": "hub", "key": "door-token"}}
     assert {"name": "KF_DOOR_TOKEN", "valueFrom": key} in door["env"]
     key["secretKeyRef"]["optional"] = True  # without it the proxy runs, and says so

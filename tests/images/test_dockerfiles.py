@@ -8,7 +8,7 @@ import grimp
 import pytest
 
 from kf_spawner.model_server.flags import arguments
-from kf_spawner.serving.names import REST_PORT
+from kf_spawner.serving.names import GRPC_PORT, REST_PORT
 from scripts.images.recipe import BASES, recipes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,9 +93,10 @@ def test_it_has_a_health_check_and_a_bill_of_materials(recipe, last_stage):
     assert any(f'sbom.py {recipe.name} "$version"' in line and ">sbom.cdx.json" in line for line in last_stage)
 
 
-def test_the_model_server_listens_on_the_port_of_endpoints():
+def test_the_model_server_listens_on_the_ports_of_endpoints():
     assert arguments().get_default("rest_api_port") == REST_PORT
-    assert f"EXPOSE {REST_PORT}" in instructions(RECIPES["model-server"].dockerfile.read_text())
+    assert arguments().get_default("port") == GRPC_PORT
+    assert f"EXPOSE {GRPC_PORT} {REST_PORT}" in instructions(RECIPES["model-server"].dockerfile.read_text())
 
 
 @pytest.mark.parametrize("name", [name for name, recipe in RECIPES.items() if recipe.gpu])
